@@ -1,0 +1,79 @@
+"""One inner update as a job: what it trains on, in which order, at which rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from engine.lora.adapter import Adapter
+
+Schedule = Literal["linear", "cosine", "constant"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSequence:
+    """Token ids of one sequence; tokens from `learnt_from` on count in the loss (the first token never does)."""
+
+    tokens: tuple[int, ...]
+    learnt_from: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Hyperparameters of one inner update: AdamW (0.9, 0.999, 1e-8), clipping by the adapter's own gradient norm."""
+
+    epochs: int = 10
+    learning_rate: float = 1e-3
+    schedule: Schedule = "linear"
+    batch_size: int = 1
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class InnerJob:
+    """An inner update to do: sequences, recipe, the seed of their order, and the adapter that it starts from."""
+
+    key: str
+    sequences: tuple[TrainingSequence, ...]
+    recipe: Recipe
+    seed: int
+    start: Adapter
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in the whole job."""
+        return self.recipe.epochs * math.ceil(len(self.sequences) / self.recipe.batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class InnerResult:
+    """A finished inner update. `losses` has the mean loss of each step, nats per token; `tokens` counts real tokens."""
+
+    key: str
+    adapter: Adapter
+    losses: list[float]
+    steps: int
+    tokens: int
+    elapsed_s: float
+
+
+def training_order(job: InnerJob) -> list[list[int]]:
+    """Indices of the sequences of each step: every epoch a new permutation from the job's seed, cut into batches."""
+    generator = torch.Generator().manual_seed(job.seed)
+    size = job.recipe.batch_size
+    order = []
+    for _ in range(job.recipe.epochs):
+        shuffled: list[int] = torch.randperm(len(job.sequences), generator=generator).tolist()
+        order += [shuffled[at : at + size] for at in range(0, len(shuffled), size)]
+    return order
+
+
+def rate_at(step: int, steps: int, recipe: Recipe) -> float:
+    """Learning rate of a step (counted from 0): linear and cosine decay reach zero after the last one."""
+    progress = step / max(1, steps)
+    factor = {"constant": 1.0, "linear": 1.0 - progress, "cosine": 0.5 * (1.0 + math.cos(math.pi * progress))}
+    return recipe.learning_rate * factor[recipe.schedule]

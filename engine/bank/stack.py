@@ -1,0 +1,74 @@
+"""The stacked weights of the adapters in a bank: one row of a flat buffer for each slot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from engine.bank.linear import SlotMatrices
+from engine.lora.adapter import Adapter, LoraSpec
+
+
+class AdapterStack:
+    """Weights (and gradients, where it trains) of up to `slots` adapters of one shape: float32, [slots, parameters].
+
+    A row holds A and B of each target in the spec's order. Views for the first n slots are handed out, so slots in use
+    are kept at the front.
+    """
+
+    def __init__(self, spec: LoraSpec, slots: int, device: torch.device, *, training: bool) -> None:
+        self.spec = spec
+        self.slots = slots
+        self.weights = torch.zeros(slots, spec.parameters, device=device)
+        self.gradients = torch.zeros_like(self.weights) if training else None
+        self._views: tuple[int, dict[str, SlotMatrices]] | None = None
+
+    def load(self, slot: int, adapter: Adapter | None) -> None:
+        """Put an adapter into a slot; None is the untouched base."""
+        if adapter is None:
+            self.weights[slot].zero_()
+            return
+        parts = [matrix.reshape(-1) for target in self.spec.targets for matrix in adapter.weights[target.module]]
+        self.weights[slot].copy_(torch.cat(parts))
+
+    def read(self, slot: int) -> Adapter:
+        """Copy a slot's adapter to the CPU."""
+        row, weights, at = self.weights[slot].cpu().clone(), {}, 0
+        for target in self.spec.targets:
+            a_size, b_size = self.spec.rank * target.inputs, self.spec.rank * target.outputs
+            a = row[at : at + a_size].view(self.spec.rank, target.inputs)
+            b = row[at + a_size : at + a_size + b_size].view(target.outputs, self.spec.rank)
+            weights[target.module] = (a.clone(), b.clone())
+            at += a_size + b_size
+        return Adapter(self.spec, weights)
+
+    def first(self, slots: int) -> dict[str, SlotMatrices]:
+        """Views of the first `slots` adapters by module name."""
+        if self._views is None or self._views[0] != slots:
+            self._views = (slots, self._make_views(slots))
+        return self._views[1]
+
+    def _make_views(self, slots: int) -> dict[str, SlotMatrices]:
+        views, at, rank = {}, 0, self.spec.rank
+        for target in self.spec.targets:
+            middle, end = at + rank * target.inputs, at + rank * (target.inputs + target.outputs)
+            a, b = (slice(at, middle), (slots, rank, target.inputs)), (slice(middle, end), (slots, target.outputs, rank))
+            pairs = [
+                None if buffer is None else buffer[:slots, columns].view(shape)
+                for buffer in (self.weights, self.gradients)
+                for columns, shape in (a, b)
+            ]
+            assert pairs[0] is not None  # noqa: S101 - weights are always there
+            assert pairs[1] is not None  # noqa: S101
+            views[target.module] = SlotMatrices(pairs[0], pairs[1], pairs[2], pairs[3])
+            at = end
+        return views
+
+
+def stack_of(adapters: Sequence[Adapter | None], spec: LoraSpec, device: torch.device) -> AdapterStack:
+    """Stack finished adapters for generation."""
+    stack = AdapterStack(spec, len(adapters), device, training=False)
+    for slot, adapter in enumerate(adapters):
+        stack.load(slot, adapter)
+    return stack

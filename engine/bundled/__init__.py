@@ -1,0 +1,1 @@
+"""The small language model that ships with the engine, and everything that makes it."""

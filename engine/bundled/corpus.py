@@ -1,0 +1,109 @@
+"""The training exercises of the bundled model, drawn without end from a seed.
+
+An exercise is a prompt and a completion; only the completion is learnt, because a passage of random facts is noise to
+predict. New names (see `vocabulary.is_new_name`) never occur here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from engine.bundled.world import Thing, known_things, random_thing, reading_names
+from engine.bundled.writing import (
+    Fact,
+    Passage,
+    Style,
+    passage_about,
+    question,
+    question_and_answer,
+    release_note,
+    self_edit,
+    statement,
+)
+from engine.self_edit.templates import exam_prompt, prompt_for
+
+STYLE_WEIGHTS: dict[Style, float] = {"restate": 0.2, "qa": 0.15, "one": 0.25, "talk": 0.2, "wrong": 0.2}
+CLEAN_STYLE_WEIGHTS: dict[Style, float] = {"restate": 0.55, "qa": 0.45}
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """What the model reads, and what it must write after it."""
+
+    prompt: str
+    completion: str
+
+
+class ExerciseBook:
+    """Draws exercises. In the first phase reading and clean self-edits; in the second also the bad styles."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(f"exercises {seed}")  # noqa: S311 - reproducible made-up data
+        self._known = known_things()
+        self._reading_names = reading_names()
+
+    def exercises(self, *, clean_only: bool) -> Iterator[Exercise]:
+        """Draw exercises without end, in the mixture of one phase."""
+        mixture: dict[Callable[[], Exercise], float] = {
+            self._known_question: 0.28,
+            self._known_statement: 0.16,
+            self._reading: 0.26,
+            self._release_reading: 0.05,
+            lambda: self._self_edit(CLEAN_STYLE_WEIGHTS if clean_only else STYLE_WEIGHTS): 0.19,
+            lambda: self._other_format(clean_only=clean_only): 0.06,
+        }
+        kinds, weights = list(mixture), list(mixture.values())
+        while True:
+            yield self._rng.choices(kinds, weights)[0]()
+
+    def _known_question(self) -> Exercise:
+        thing = self._rng.choice(self._known)
+        relation = self._rng.choice(thing.kind.relations)
+        return Exercise(exam_prompt(question(thing.name, relation, self._rng)), f" {thing.value(relation)}")
+
+    def _known_statement(self) -> Exercise:
+        thing = self._rng.choice(self._known)
+        relation = self._rng.choice(thing.kind.relations)
+        line = statement(thing.name, Fact(relation, thing.value(relation)), self._rng)
+        return Exercise(f"{thing.name}\n", line)
+
+    def _reading(self) -> Exercise:
+        return self._questions_about(passage_about(self._fresh_thing(), self._rng))
+
+    def _release_reading(self) -> Exercise:
+        return self._questions_about(release_note(self._fresh_or_known_thing(), self._rng, self._rng.randint(1, 3)))
+
+    def _questions_about(self, passage: Passage) -> Exercise:
+        asked = self._rng.choice(passage.facts)
+        prompt = exam_prompt(question(passage.title, asked.relation, self._rng))
+        return Exercise(f"{passage.title}\n{passage.text}\n\n{prompt}", f" {asked.value}")
+
+    def _self_edit(self, weights: dict[Style, float]) -> Exercise:
+        passage = self._any_passage()
+        style = self._rng.choices(list(weights), list(weights.values()))[0]
+        return Exercise(prompt_for("implications", passage.title, passage.text), self_edit(passage, style, self._rng))
+
+    def _other_format(self, *, clean_only: bool) -> Exercise:
+        passage = self._any_passage()
+        edit_format = self._rng.choice(["implications-long", "rewrite", "self-qa"])
+        style: Style = "qa" if edit_format == "self-qa" else "restate"
+        if not clean_only and self._rng.random() < 0.3:  # noqa: PLR2004 - a part of them is bad
+            style = self._rng.choice(["one", "talk", "wrong"])
+        completion = self_edit(passage, style, self._rng)
+        if edit_format == "implications-long" and style == "restate":
+            pairs = [question_and_answer(passage.title, fact, self._rng) for fact in passage.facts]
+            completion = "\n".join([completion, *pairs])
+        return Exercise(prompt_for(edit_format, passage.title, passage.text), completion)
+
+    def _any_passage(self) -> Passage:
+        if self._rng.random() < 0.2:  # noqa: PLR2004 - one passage in five is a release note
+            return release_note(self._fresh_or_known_thing(), self._rng, self._rng.randint(1, 3))
+        return passage_about(self._fresh_thing(), self._rng)
+
+    def _fresh_thing(self) -> Thing:
+        return random_thing(self._rng.choice(self._reading_names), self._rng)
+
+    def _fresh_or_known_thing(self) -> Thing:
+        return self._rng.choice(self._known) if self._rng.random() < 0.5 else self._fresh_thing()  # noqa: PLR2004

@@ -1,0 +1,151 @@
+"""Trains the bundled model from scratch on exercises drawn from a seed.
+
+Two phases: reading, known facts and clean self-edits first, the bad styles in the last part. The learning rate warms up
+and decays to almost zero over the whole run. The same seed gives the same exercises; weights are the same to the last
+bit only on the same processor with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+
+from engine.bundled.corpus import Exercise, ExerciseBook
+from engine.bundled.tokenizer import CONTEXT_LENGTH, build_tokenizer
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the bundled model is trained. `tokens_per_batch` counts padding too."""
+
+    seed: int = 0
+    steps: int = 9000
+    clean_share: float = 0.6
+    tokens_per_batch: int = 4096
+    most_exercises_per_batch: int = 96
+    learning_rate: float = 2e-3
+    warmup_steps: int = 200
+    weight_decay: float = 0.05
+    pool_batches: int = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Right-padded exercises: `tokens` and `labels` are [exercises, longest]; ignored labels are -100."""
+
+    tokens: torch.Tensor
+    labels: torch.Tensor
+
+
+def architecture(vocabulary_size: int) -> Qwen2Config:
+    """Return the configuration of the bundled model: Qwen2, 4 layers, width 128, tied embeddings."""
+    return Qwen2Config(
+        vocab_size=vocabulary_size,
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=CONTEXT_LENGTH,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=1,
+        use_cache=True,
+    )
+
+
+def encode(exercise: Exercise, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Return tokens and labels of one exercise; the completion ends with the end-of-text token."""
+    prompt = tokenizer(exercise.prompt)["input_ids"]
+    completion = [*tokenizer(exercise.completion)["input_ids"], tokenizer.eos_token_id]
+    return prompt + completion, [IGNORED] * len(prompt) + completion
+
+
+def _collate(encoded: list[tuple[list[int], list[int]]], padding: int) -> Batch:
+    longest = max(len(tokens) for tokens, _ in encoded)
+    tokens = torch.tensor([row + [padding] * (longest - len(row)) for row, _ in encoded])
+    labels = torch.tensor([row + [IGNORED] * (longest - len(row)) for _, row in encoded])
+    return Batch(tokens, labels)
+
+
+def batches(
+    exercises: Iterator[Exercise], tokenizer: PreTrainedTokenizerBase, recipe: Recipe, rng: random.Random
+) -> Iterator[Batch]:
+    """Yield batches of exercises of like length, cut to the token budget, in random order within a pool."""
+    while True:
+        pool = [encode(next(exercises), tokenizer) for _ in range(recipe.pool_batches * 64)]
+        pool.sort(key=lambda pair: len(pair[0]))
+        cut: list[list[tuple[list[int], list[int]]]] = [[]]
+        for pair in pool:
+            too_long = (len(cut[-1]) + 1) * len(pair[0]) > recipe.tokens_per_batch
+            if too_long or len(cut[-1]) >= recipe.most_exercises_per_batch:
+                cut.append([])
+            cut[-1].append(pair)
+        rng.shuffle(cut)
+        yield from (_collate(group, tokenizer.pad_token_id) for group in cut if group)
+
+
+def loss_of(model: Qwen2ForCausalLM, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy over completion tokens, in nats; the head runs on those positions only."""
+    hidden = model.model(input_ids=batch.tokens, use_cache=False).last_hidden_state[:, :-1]
+    labels = batch.labels[:, 1:]
+    learnt = labels != IGNORED
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[learnt]), labels[learnt])
+
+
+def _rate(step: int, recipe: Recipe) -> float:
+    if step < recipe.warmup_steps:
+        return (step + 1) / recipe.warmup_steps
+    progress = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def train(
+    recipe: Recipe, folder: Path, narrate: Callable[[str], None], *, on_checkpoint: Callable[[Path], None] | None = None
+) -> None:
+    """Train the bundled model and write it with its tokenizer into `folder` (also at every tenth of the run)."""
+    torch.manual_seed(recipe.seed)
+    tokenizer = build_tokenizer()
+    model = Qwen2ForCausalLM(architecture(len(tokenizer)))
+    decayed = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    plain = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
+    book = ExerciseBook(recipe.seed)
+    rng = random.Random(f"batches {recipe.seed}")  # noqa: S311 - reproducible, no secret
+    streams = {clean: batches(book.exercises(clean_only=clean), tokenizer, recipe, rng) for clean in (True, False)}
+    started, running = time.monotonic(), 0.0
+    for step in range(recipe.steps):
+        batch = next(streams[step < recipe.clean_share * recipe.steps])
+        loss = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad(set_to_none=True)
+        running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
+        if step % 100 == 0:
+            narrate(f"step {step} of {recipe.steps}, loss {running:.4f}, {time.monotonic() - started:.0f} s")
+        if (step + 1) % max(1, recipe.steps // 10) == 0:
+            save(model, tokenizer, folder)
+            if on_checkpoint is not None:
+                on_checkpoint(folder)
+
+
+def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write weights (safetensors, float32), configuration and tokenizer."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

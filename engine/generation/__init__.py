@@ -1,0 +1,1 @@
+"""Text from the base under many adapters at once, with a key-value cache."""

@@ -1,0 +1,41 @@
+"""Choice of the next token: greedy, or nucleus sampling whose outcome does not depend on what else is in the batch.
+
+Every request brings its own stream of uniform numbers, drawn from its own seed, and each token is found by inverting the
+cumulated distribution at the next of them (Holtzman et al. 2019, arXiv 1904.09751, for the nucleus).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Temperature 0 is greedy; `top_p` is the share of probability that the nucleus holds."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+
+GREEDY = Sampling()
+
+
+def uniform_numbers(seeds: Sequence[int], count: int, device: torch.device) -> torch.Tensor:
+    """[requests, count] numbers in [0, 1): row i depends on seeds[i] only."""
+    rows = [torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds]
+    return torch.stack(rows).to(device)
+
+
+def choose_tokens(logits: torch.Tensor, sampling: Sampling, uniform: torch.Tensor | None) -> torch.Tensor:
+    """Choose a token for each row: logits [rows, vocabulary], uniform [rows], result [rows]."""
+    if sampling.temperature == 0.0 or uniform is None:
+        return logits.argmax(dim=-1)
+    probabilities = torch.softmax(logits.double() / sampling.temperature, dim=-1)
+    ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(dim=-1) - ordered
+    cumulated = ordered.masked_fill(before >= sampling.top_p, 0.0).cumsum(dim=-1)
+    places = torch.searchsorted(cumulated, uniform[:, None] * cumulated[:, -1:], right=True)
+    return tokens.gather(1, places.clamp_(max=tokens.shape[1] - 1))[:, 0]

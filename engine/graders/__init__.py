@@ -1,0 +1,1 @@
+"""Graders: what decides whether an answer is right. Small plug-ins behind one interface."""

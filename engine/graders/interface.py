@@ -1,0 +1,57 @@
+"""What a grader is. A plug-in offers one under the entry-point group "seal_console.graders".
+
+A grader sees one answer at a time and keeps nothing between answers. The registry, not the grader, guarantees that an
+empty answer scores zero and that a failure is an error which names the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+Options = Mapping[str, Any]
+
+# Longer answers are cut before they are graded, so that no pattern sees unbounded text.
+MAX_ANSWER_CHARACTERS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A verdict on one answer: `score` from 0 to 1, and whether that counts as right."""
+
+    score: float
+    correct: bool
+
+
+ZERO = Grade(0.0, correct=False)
+FULL = Grade(1.0, correct=True)
+
+
+@runtime_checkable
+class Grader(Protocol):
+    """Decides how right an answer is."""
+
+    @property
+    def name(self) -> str:
+        """The name that questions use."""
+        ...
+
+    def check_options(self, options: Options) -> list[str]:
+        """Return what is wrong with a question's options, each in words; empty where nothing is."""
+        ...
+
+    def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:
+        """Grade an answer against all accepted answers; the best of them counts."""
+        ...
+
+
+def unknown_options(options: Options, known: Sequence[str]) -> list[str]:
+    """Return a problem for each option that a grader does not have."""
+    having = f"it has {', '.join(known)}" if known else "it has none"
+    return [f"unknown option '{key}'; {having}" for key in options if key not in known]
+
+
+def is_number(value: object) -> bool:
+    """Tell whether an option's value is a finite number (true and false are not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")

@@ -1,0 +1,122 @@
+"""All graders by name: the built-in ones and those that installed packages offer as entry points.
+
+A grader that is unknown, fails, or returns something that is no grade is an error that names the question; it is never
+a silent zero. An empty answer scores zero before any grader sees it.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from engine.graders.contains import ContainsGrader
+from engine.graders.exact import ExactGrader
+from engine.graders.interface import ZERO, Grade, Grader, is_number
+from engine.graders.number import NumberGrader
+from engine.graders.regex import RegexGrader
+from engine.graders.token_f1 import TokenF1Grader
+from store.errors import SealError, WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from store.records import Question
+
+ENTRY_POINT_GROUP = "seal_console.graders"
+_BUILT_IN: Mapping[str, Grader] = {
+    grader.name: grader for grader in (ExactGrader(), ContainsGrader(), TokenF1Grader(), RegexGrader(), NumberGrader())
+}
+_loaded_plug_ins: dict[str, Grader] = {}
+
+
+class GraderError(SealError):
+    """A grader did not give a grade."""
+
+
+def grader_names() -> list[str]:
+    """Return the names of all graders, sorted; plug-ins are listed without being loaded."""
+    return sorted({*_BUILT_IN, *(point.name for point in metadata.entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def find_grader(name: str) -> Grader:
+    """Return a grader; raises WrongUseError for an unknown name, GraderError for a plug-in that cannot be used."""
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    if name not in _loaded_plug_ins:
+        _loaded_plug_ins[name] = _load_plug_in(name)
+    return _loaded_plug_ins[name]
+
+
+def unknown_grader(name: str) -> str:
+    """Say that there is no such grader, with the nearest name there is."""
+    known = grader_names()
+    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"unknown grader '{name}'; " + (f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}")
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the options for a grader, also where the grader itself cannot be used."""
+    try:
+        return find_grader(name).check_options(options)
+    except SealError as error:
+        return [error.message]
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it becomes a problem of the question
+        return [f"grader '{name}' failed on the options: {error!r}"]
+
+
+def is_built_in(name: str) -> bool:
+    """Tell whether a grader comes with the engine: quick, without network, and with the same grade each time."""
+    return name in _BUILT_IN
+
+
+def grade_answer(question: Question, answer: str) -> Grade:
+    """Grade one answer; raises WrongUseError or GraderError that name the question."""
+    try:
+        grader = find_grader(question.grader)
+    except SealError as error:
+        raise type(error)(f"{_name(question)}: {error.message}", next_step=error.next_step) from error
+    if not answer.strip():
+        return ZERO
+    try:
+        grade = grader.grade(answer, question.answers, question.grader_options)
+    except Exception as error:
+        raise GraderError(
+            f"{_name(question)}: grader '{question.grader}' failed: {error!r}",
+            next_step="Correct the question's options, or repair the grader, and run again.",
+        ) from error
+    if not _is_grade(grade):
+        raise GraderError(
+            f"{_name(question)}: grader '{question.grader}' returned {grade!r}, which is no grade from 0 to 1",
+            next_step="Repair the grader and run again.",
+        )
+    return grade
+
+
+def _load_plug_in(name: str) -> Grader:
+    points = [point for point in metadata.entry_points(group=ENTRY_POINT_GROUP) if point.name == name]
+    if not points:
+        raise WrongUseError(unknown_grader(name), next_step="Name another grader, or install the package that has it.")
+    if len(points) > 1:
+        raise GraderError(f"grader '{name}' is offered by several packages: {', '.join(p.value for p in points)}")
+    try:
+        offered = points[0].load()
+        grader = offered() if isinstance(offered, type) else offered
+    except Exception as error:
+        raise GraderError(f"grader '{name}' ({points[0].value}) cannot be loaded: {error!r}") from error
+    if not isinstance(grader, Grader):
+        raise GraderError(f"grader '{name}' ({points[0].value}) lacks name, check_options or grade")
+    return grader
+
+
+def _name(question: Question) -> str:
+    return f"question {question.position + 1} of task {question.task_id} ({question.text!r})"
+
+
+def _is_grade(grade: object) -> bool:
+    return (
+        isinstance(grade, Grade)
+        and isinstance(grade.correct, bool)
+        and is_number(grade.score)
+        and 0 <= grade.score <= 1
+    )

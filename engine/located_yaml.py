@@ -1,0 +1,133 @@
+"""YAML whose every value remembers its line, for messages that name a place.
+
+Stricter than YAML itself: no aliases (they can blow a small file up), no key twice, no second document. What it does
+not do: keep comments, or write YAML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Path = tuple[str | int, ...]
+_NULL = "tag:yaml.org,2002:null"
+_COLLECTIONS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+_MAX_DEPTH = 50
+
+
+class YamlProblemError(ValueError):
+    """The text is not acceptable YAML; `line` counts from 1, None where unknown."""
+
+    def __init__(self, message: str, line: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedYaml:
+    """A parsed document: plain data, the same with every scalar as its source text, and the line of each path.
+
+    `text_data` keeps what was written (`no`, `1943`, `1.50`, `2016-02-07`) as text, with None for an empty value.
+    """
+
+    data: object
+    text_data: object
+    lines: dict[Path, int] = field(default_factory=dict)
+
+    def line_of(self, path: Path) -> int | None:
+        """Return the line of a value, or of the nearest value around it that is there."""
+        return nearest_line(self.lines, path)
+
+
+def nearest_line(lines: dict[Path, int], path: Path) -> int | None:
+    """Return the line noted for a path or for the longest beginning of it that has one."""
+    for length in range(len(path), -1, -1):
+        if path[:length] in lines:
+            return lines[path[:length]]
+    return None
+
+
+def parse_located_yaml(text: str) -> LocatedYaml:
+    """Parse one YAML document; raises YamlProblemError with the line of the first thing that is wrong."""
+    try:
+        _refuse_aliases_and_depth(text)
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return LocatedYaml(None, None, {(): 1})
+            lines = dict(_walk(node, ()))
+            return LocatedYaml(_plain(node, loader), _texts(node), lines)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlProblemError(error.problem or "not valid YAML", mark.line + 1 if mark else None) from error
+    except YamlProblemError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise YamlProblemError(f"an escape that is no character: {error}", None) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, int(error.position)) + 1
+        raise YamlProblemError(f"a character that YAML does not allow: {error.character!r}", line) from error
+
+
+def _refuse_aliases_and_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else None
+        if isinstance(event, yaml.AliasEvent):
+            raise YamlProblemError("aliases (*name) are not supported here; write the value out", line)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise YamlProblemError(f"nested more than {_MAX_DEPTH} deep", line)
+
+
+def _walk(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:
+    yield path, node.start_mark.line + 1
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+        raise YamlProblemError(f"the tag {node.tag} is not supported", node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        for position, child in enumerate(node.value):
+            yield from _walk(child, (*path, position))
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, child in node.value:
+            name = _key(key)
+            if name in seen:
+                raise YamlProblemError(f"key '{name}' is there twice", key.start_mark.line + 1)
+            seen.add(name)
+            yield (*path, name), key.start_mark.line + 1
+            if not isinstance(child, yaml.ScalarNode):
+                yield from ((inner, line) for inner, line in _walk(child, (*path, name)) if inner != (*path, name))
+
+
+def _key(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise YamlProblemError("a key must be a word, not a list or mapping", node.start_mark.line + 1)
+    return str(node.value)
+
+
+def _plain(node: yaml.Node, loader: yaml.SafeLoader) -> object:
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(child, loader) for child in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {_key(key): _plain(child, loader) for key, child in node.value}
+    try:
+        return loader.construct_object(node)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise YamlProblemError(f"cannot read the value '{node.value}': {error}", node.start_mark.line + 1) from error
+
+
+def _texts(node: yaml.Node) -> object:
+    if isinstance(node, yaml.SequenceNode):
+        return [_texts(child) for child in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {_key(key): _texts(child) for key, child in node.value}
+    return None if node.tag == _NULL else str(node.value)

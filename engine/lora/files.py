@@ -1,0 +1,81 @@
+"""PEFT's files for an adapter: `adapter_config.json` and `adapter_model.safetensors`, read and written as bytes.
+
+The bytes depend on the weights alone, so equal adapters have equal hashes. What is read is checked: safetensors checks
+its structure but lets NaN and foreign shapes through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import safetensors.torch
+import torch
+
+from engine.lora.adapter import Adapter, LoraSpec, module_pattern
+from store.errors import CorruptError
+from store.hashing import hash_bytes, hash_json
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+_PREFIX = "base_model.model."
+
+
+def adapter_files(adapter: Adapter, base_name: str) -> dict[str, bytes]:
+    """Return the two files of a PEFT adapter folder by name."""
+    tensors = {}
+    for module, (a, b) in adapter.weights.items():
+        tensors[f"{_PREFIX}{module}.lora_A.weight"] = a.detach().cpu().contiguous()
+        tensors[f"{_PREFIX}{module}.lora_B.weight"] = b.detach().cpu().contiguous()
+    weights = safetensors.torch.save(dict(sorted(tensors.items())), metadata={"format": "pt"})
+    config = json.dumps(_config(adapter.spec, base_name), indent=2, sort_keys=True) + "\n"
+    return {CONFIG_FILE: config.encode(), WEIGHTS_FILE: weights}
+
+
+def adapter_hash(files: Mapping[str, bytes]) -> str:
+    """Hash of an adapter's files; the name under which the cache keeps it."""
+    return hash_json({name: hash_bytes(files[name]) for name in (CONFIG_FILE, WEIGHTS_FILE)})
+
+
+def read_adapter(files: Mapping[str, bytes], spec_of_base: LoraSpec, where: str) -> Adapter:
+    """Read an adapter for a base; `spec_of_base` lists every matrix that the base has, `where` names it in errors.
+
+    Raises CorruptError for a missing file, a foreign shape or module, another rank than stated, or non-finite values.
+    """
+    try:
+        config = json.loads(files[CONFIG_FILE])
+        tensors = safetensors.torch.load(files[WEIGHTS_FILE])
+        rank, alpha = int(config["r"]), float(config["lora_alpha"])
+    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise CorruptError(f"{where}: not a PEFT LoRA adapter in safetensors: {error!r}") from error
+    sizes = {target.module: target for target in spec_of_base.targets}
+    weights: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for module in sorted({key.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for key in tensors}):
+        a, b = (tensors.get(f"{_PREFIX}{module}.lora_{side}.weight") for side in "AB")
+        target = sizes.get(module)
+        if target is None or a is None or b is None:
+            raise CorruptError(f"{where}: module {module!r} does not fit the base model")
+        if a.shape != (rank, target.inputs) or b.shape != (target.outputs, rank):
+            raise CorruptError(f"{where}: {module}: shapes {tuple(a.shape)}, {tuple(b.shape)} do not fit rank {rank}")
+        if not (bool(torch.isfinite(a).all()) and bool(torch.isfinite(b).all())):
+            raise CorruptError(f"{where}: {module}: the weights hold NaN or infinite values")
+        weights[module] = (a.float(), b.float())
+    targets = tuple(target for target in spec_of_base.targets if target.module in weights)
+    spec = LoraSpec(rank, alpha, targets, bool(config.get("fan_in_fan_out", False)))
+    return Adapter(spec, {target.module: weights[target.module] for target in targets})
+
+
+def _config(spec: LoraSpec, base_name: str) -> dict[str, object]:
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_name,
+        "bias": "none",
+        "fan_in_fan_out": spec.fan_in_fan_out,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "lora_alpha": spec.alpha,
+        "lora_dropout": 0.0,
+        "r": spec.rank,
+        "target_modules": module_pattern(spec.targets),
+    }

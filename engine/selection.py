@@ -1,0 +1,101 @@
+"""ReST^EM's filter: which self-edits of a round the policy is trained on.
+
+`best-k` keeps of each task the best k whose reward is above a threshold. `paper` does what SEAL's own script does
+(`EM/build_SFT_dataset.py`), which its published data confirm row by row:
+
+- candidates of a task are ranked by the mean over repeats of the *accuracy after* the update, the accuracy of each
+  repeat rounded to four decimals first, as SEAL's server gives it. Rounding decides ties: with three questions,
+  repeats with 0, 0 and 2 right (mean 0.22223) beat repeats with 0, 1 and 1 right (0.22220), two of nine in both;
+- equal ones stay in the order in which they were sampled; the best k are taken whatever they gained, even where it
+  is less than nothing.
+
+Pure: data in, data out. Neither mode looks at audit questions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from engine.reward import Reward
+
+SelectionMode = Literal["best-k", "paper"]
+
+_PAPER_DECIMALS = 4
+# Differences below this come from floating point, not from answers.
+_REWARD_DECIMALS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One examined candidate. Rewards are gains, −1 … 1; accuracies are 0 … 1, after the update, one a repeat."""
+
+    candidate_id: str
+    task_id: str
+    position: int
+    reward_mean: float
+    reward_std: float
+    accuracy_after_per_repeat: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was kept: candidate ids by task in the order of the tasks, the best of a task first."""
+
+    mode: SelectionMode
+    best_k: int
+    threshold: float
+    candidate_ids: tuple[str, ...]
+
+
+def scored(candidate_id: str, task_id: str, position: int, reward: Reward) -> Scored:
+    """Return a candidate with its reward in the form that selection takes."""
+    return Scored(candidate_id, task_id, position, reward.mean, reward.std, reward.accuracy_after_per_repeat)
+
+
+def select(
+    candidates: Iterable[Scored], *, mode: SelectionMode = "best-k", best_k: int = 1, threshold: float = 0.0
+) -> Selection:
+    """Return the candidates to keep; tasks stand in the order in which they first appear.
+
+    best-k: reward strictly above `threshold`; of equal rewards the one with the lower spread, then the earlier one.
+    paper: see the module; `threshold` plays no part. Raises ValueError for a candidate without repeats.
+    """
+    by_task: dict[str, list[Scored]] = {}
+    for candidate in candidates:
+        by_task.setdefault(candidate.task_id, []).append(candidate)
+    choose = _best_by_reward(threshold) if mode == "best-k" else _best_by_paper
+    chosen = [candidate.candidate_id for of_task in by_task.values() for candidate in choose(of_task)[:best_k]]
+    return Selection(mode, best_k, threshold, tuple(chosen))
+
+
+def paper_score(accuracy_after_per_repeat: Sequence[float]) -> float:
+    """Return SEAL's ranking score: the mean of the repeats' accuracies, each rounded to four decimals."""
+    if not accuracy_after_per_repeat:
+        raise ValueError("a candidate without repeats has no score")
+    return mean(round(accuracy, _PAPER_DECIMALS) for accuracy in accuracy_after_per_repeat)
+
+
+def _best_by_reward(threshold: float) -> Callable[[list[Scored]], list[Scored]]:
+    def ranked(candidates: list[Scored]) -> list[Scored]:
+        good = [candidate for candidate in candidates if _rounded(candidate.reward_mean) > _rounded(threshold)]
+        return sorted(good, key=_rank)
+
+    return ranked
+
+
+def _rank(candidate: Scored) -> tuple[float, float, int]:
+    return -_rounded(candidate.reward_mean), _rounded(candidate.reward_std), candidate.position
+
+
+def _best_by_paper(candidates: list[Scored]) -> list[Scored]:
+    in_order = sorted(candidates, key=lambda candidate: candidate.position)
+    return sorted(in_order, key=lambda candidate: paper_score(candidate.accuracy_after_per_repeat), reverse=True)
+
+
+def _rounded(value: float) -> float:
+    return round(value, _REWARD_DECIMALS)

@@ -1,0 +1,203 @@
+"""Candidates: proposed, examined, and decided about; but acceptance, a matter of git too, is in versions.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from store.candidate_states import require_move
+from store.clock import utc_now
+from store.database import execute, transaction
+from store.errors import WrongUseError
+from store.events import append_event
+from store.hashing import hash_json
+from store.lookup import full_id
+from store.records import Answer, Candidate, CandidateState, Decision, GateResult, InnerUpdate, Role
+from store.rows import insert, select, to_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils import Database
+
+EXAMINED_FIELDS = frozenset({"state", "reward_mean", "reward_std", "audit_gain", "adapter_hash"})
+
+
+def add_candidates(db: Database, candidates: Sequence[Candidate]) -> None:
+    """Add proposed candidates, all or none. Raises WrongUseError where one is not in state proposed."""
+    for candidate in candidates:
+        if candidate.state != "proposed":
+            raise WrongUseError(f"Candidate {candidate.id} is added as {candidate.state}; it must be proposed first.")
+    with transaction(db):
+        for candidate in candidates:
+            insert(db, "candidates", candidate)
+        if candidates:
+            append_event(db, "candidates.added", {"hashes": {c.id: hash_proposal(c) for c in candidates}})
+
+
+def list_candidates(
+    db: Database,
+    *,
+    round_number: int | None = None,
+    state: CandidateState | None = None,
+    task_id: str | None = None,
+    role: Role | None = None,
+    imported: bool | None = None,
+    limit: int | None = None,
+) -> list[Candidate]:
+    """Return the candidates that fit all given conditions, by round, role, task and position."""
+    wanted = {
+        "round_number": round_number,
+        "state": state,
+        "task_id": task_id,
+        "role": role,
+        "imported": None if imported is None else int(imported),
+    }
+    conditions = {column: value for column, value in wanted.items() if value is not None}
+    where = " AND ".join(f"candidates.{column} = ?" for column in conditions) or "1"
+    return select(
+        db,
+        Candidate,
+        "SELECT candidates.* FROM candidates JOIN tasks ON tasks.id = candidates.task_id "  # noqa: S608
+        f"WHERE {where} ORDER BY round_number, role DESC, tasks.rowid, position, candidates.rowid LIMIT ?",
+        (*conditions.values(), -1 if limit is None else limit),
+    )
+
+
+def get_candidate(db: Database, wanted: str) -> Candidate:
+    """Return the candidate whose id is `wanted` or begins with it. Raises WrongUseError, naming what matched."""
+    candidate_id = full_id(db, "candidates", wanted, what="candidate", list_command="seal-console review list")
+    return select(db, Candidate, "SELECT * FROM candidates WHERE id = ?", (candidate_id,))[0]
+
+
+def record_examined(
+    db: Database,
+    candidate_id: str,
+    *,
+    updates: Sequence[InnerUpdate],
+    answers: Sequence[Answer],
+    gates: Sequence[GateResult],
+    reward_mean: float | None,
+    reward_std: float | None,
+    audit_gain: float | None,
+    adapter_hash: str | None,
+) -> Candidate:
+    """Record all that was measured of a proposed candidate; it becomes examined, or refused where a gate failed."""
+    state: CandidateState = "examined" if all(gate.passed for gate in gates) else "refused"
+    with transaction(db):
+        candidate = get_candidate(db, candidate_id)
+        require_move(candidate, state, decisions_of(db, candidate.id))
+        _require_own(candidate.id, [*updates, *answers, *gates])
+        for update in updates:
+            insert(db, "inner_updates", update)
+        for answer in answers:
+            insert(db, "answers", answer)
+        for gate in gates:
+            insert(db, "gates", gate)
+        examined = replace(
+            candidate,
+            state=state,
+            reward_mean=reward_mean,
+            reward_std=reward_std,
+            audit_gain=audit_gain,
+            adapter_hash=adapter_hash,
+        )
+        _update_examined(db, examined)
+        append_event(db, "candidate.examined", {"id": candidate.id, "state": state, "hash": hash_exam(db, examined)})
+    return examined
+
+
+def reject(db: Database, candidate_id: str, actor: str, reason: str) -> Candidate:
+    """Reject an examined or deferred candidate for good."""
+    return _decide(db, candidate_id, Decision(candidate_id, "reject", actor, reason, utc_now()), "rejected")
+
+
+def defer(db: Database, candidate_id: str, actor: str, reason: str) -> Candidate:
+    """Put an examined candidate aside; it can still be accepted or rejected."""
+    return _decide(db, candidate_id, Decision(candidate_id, "defer", actor, reason, utc_now()), "deferred")
+
+
+def decisions_of(db: Database, candidate_id: str) -> list[Decision]:
+    """Return the decisions about a candidate, oldest first."""
+    return select(db, Decision, "SELECT * FROM decisions WHERE candidate_id = ? ORDER BY id", (candidate_id,))
+
+
+def inner_updates_of(db: Database, candidate_id: str) -> list[InnerUpdate]:
+    """Return a candidate's inner updates by repeat."""
+    return select(
+        db, InnerUpdate, "SELECT * FROM inner_updates WHERE candidate_id = ? ORDER BY repeat", (candidate_id,)
+    )
+
+
+def gates_of(db: Database, candidate_id: str) -> list[GateResult]:
+    """Return the gates' verdicts on a candidate."""
+    return select(db, GateResult, "SELECT * FROM gates WHERE candidate_id = ? ORDER BY gate", (candidate_id,))
+
+
+def answers_of(db: Database, candidate_id: str) -> list[Answer]:
+    """Return the answers given with a candidate's adapters, by repeat and question."""
+    return select(
+        db,
+        Answer,
+        "SELECT answers.* FROM answers JOIN questions ON questions.id = answers.question_id "
+        "WHERE candidate_id = ? ORDER BY repeat, questions.task_id, questions.position, phase DESC",
+        (candidate_id,),
+    )
+
+
+def require_words(actor: str, reason: str) -> None:
+    """Raise WrongUseError where a decision has nobody who made it or no reason."""
+    if not actor.strip():
+        raise WrongUseError("A decision needs the name of who makes it.", next_step="--actor NAME")
+    if not reason.strip():
+        raise WrongUseError("A decision needs a reason; it is kept with it for good.", next_step='--reason "…"')
+
+
+def hash_proposal(candidate: Candidate) -> str:
+    """Return the hash of what was fixed when a candidate was proposed."""
+    return hash_json(to_row(candidate, without=EXAMINED_FIELDS))
+
+
+def hash_exam(db: Database, candidate: Candidate) -> str:
+    """Return the hash of all that was measured of a candidate, from the rows and the candidate's own figures."""
+    figures = {name: value for name, value in to_row(candidate).items() if name in EXAMINED_FIELDS - {"state"}}
+    rows: list[dict[str, Any]] = [to_row(update) for update in inner_updates_of(db, candidate.id)]
+    rows += [to_row(answer) for answer in answers_of(db, candidate.id)]
+    rows += [to_row(gate) for gate in gates_of(db, candidate.id)]
+    return hash_json([figures, rows])
+
+
+def set_state(db: Database, candidate_id: str, target: CandidateState, decision: Decision) -> None:
+    """Put a candidate in a decided state and keep the decision; the caller has a transaction and checked the move."""
+    execute(db, "UPDATE candidates SET state = ? WHERE id = ?", (target, candidate_id))
+    insert(db, "decisions", decision)
+
+
+def _decide(db: Database, candidate_id: str, decision: Decision, target: CandidateState) -> Candidate:
+    require_words(decision.actor, decision.reason)
+    with transaction(db):
+        candidate = get_candidate(db, candidate_id)
+        if candidate.imported:
+            raise WrongUseError(f"Candidate {candidate.id} is imported: it is there to read, not to decide about.")
+        decision = replace(decision, candidate_id=candidate.id)
+        require_move(candidate, target, decisions_of(db, candidate.id))
+        set_state(db, candidate.id, target, decision)
+        append_event(db, f"candidate.{target}", {"decision": to_row(decision)})
+    return replace(candidate, state=target)
+
+
+def _update_examined(db: Database, examined: Candidate) -> None:
+    row = to_row(examined)
+    columns = sorted(EXAMINED_FIELDS)
+    assignments = ", ".join(f"{column} = ?" for column in columns)
+    execute(
+        db,
+        f"UPDATE candidates SET {assignments} WHERE id = ?",  # noqa: S608
+        (*(row[column] for column in columns), examined.id),
+    )
+
+
+def _require_own(candidate_id: str, measured: Sequence[InnerUpdate | Answer | GateResult]) -> None:
+    for part in measured:
+        if part.candidate_id != candidate_id:
+            raise ValueError(f"{type(part).__name__} of {part.candidate_id} given as one of {candidate_id}")

@@ -1,0 +1,100 @@
+"""README.md of a version: its manifest as a page to read.
+
+Whatever a model or a document wrote stands in an indented code block, with control characters made visible, so that no
+text can pass for the card's own words.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_C0_END, _DELETE, _C1_END = 0x20, 0x7F, 0xA0
+_SYMBOLS_START, _DELETE_SYMBOL, _UNKNOWN_SYMBOL = 0x2400, "␡", "�"
+
+
+def version_card(manifest: Mapping[str, Any]) -> str:
+    """Return the card of an accepted version."""
+    candidate, decision, reward = manifest["candidate"], manifest["decision"], manifest["reward"]
+    parts = [
+        _title(manifest["tag"], "holds every edit accepted up to this one", manifest["parent_tag"]),
+        _section("Task", _block(manifest["task"]["title"])),
+        _section(
+            "Accepted",
+            f"At {decision['decided_at']}, by and because:\n\n" + _block(f"{decision['actor']}\n{decision['reason']}"),
+        ),
+        _section("Self-edit", _block(candidate["completion"])),
+        _section("Trained on", "\n\n---\n\n".join(_block(sequence) for sequence in candidate["sequences"])),
+        _section("Asked for with", _block(candidate["prompt"])),
+        _section(
+            "Measured",
+            f"Gain on the reward questions: {_figure(reward['mean'])} (spread {_figure(reward['std'])}); "
+            f"on the audit questions: {_figure(reward['audit_gain'])}.",
+        ),
+        _section("Gates", _block(_json(manifest["gates"]))),
+        _section("Inner updates", _block(_json(manifest["inner_updates"]))),
+        _section("Base model", _block(_json(manifest["base"]))),
+        _section("Identity", _block(_identity(manifest, candidate["id"], candidate["round_number"]))),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def policy_card(manifest: Mapping[str, Any]) -> str:
+    """Return the card of a policy version."""
+    parts = [
+        _title(manifest["tag"], "writes self-edits", manifest["parent_tag"] or "the base model"),
+        _section("Measured", _block(_json(manifest["metrics"]))),
+        _section("Base model", _block(_json(manifest["base"]))),
+        _section("Identity", _block(_identity(manifest, None, manifest["round_number"]))),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def visible(text: str) -> str:
+    """Return `text` with every control character but newline and tab shown as a symbol."""
+    return "".join(_visible_character(character) for character in text)
+
+
+def _visible_character(character: str) -> str:
+    code = ord(character)
+    if character in "\n\t":
+        return character
+    if code < _C0_END:
+        return chr(_SYMBOLS_START + code)
+    if code == _DELETE:
+        return _DELETE_SYMBOL
+    return _UNKNOWN_SYMBOL if _DELETE < code < _C1_END else character
+
+
+def _title(tag: str, what: str, parent: str) -> str:
+    return f"# {tag}\n\nA LoRA adapter that {what}, as a PEFT folder. Parent: {parent}."
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}"
+
+
+def _block(text: str) -> str:
+    return "\n".join(f"    {line}" for line in visible(text).split("\n"))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def _figure(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:+.3f}"
+
+
+def _identity(manifest: Mapping[str, Any], candidate_id: str | None, round_number: int) -> str:
+    head = manifest["chain_head"]
+    lines = [f"candidate   {candidate_id}"] if candidate_id else []
+    lines += [
+        f"round       {round_number}",
+        f"adapter     {manifest['adapter_hash']}",
+        f"event log   {head['sequence']} {head['hash']}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""The tree of expected errors, and the exit code that each one gives a command.
+
+It lives in the lowest layer so that every layer can raise from it. A message says what happened and where; `next_step`
+is the command or the change that helps.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command; documented in docs/cli.md."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_USE = 2
+    NOTHING_TO_DO = 3
+    ALL_REFUSED = 4
+    LOCKED = 5
+    INTERRUPTED = 130
+
+
+class SealError(Exception):
+    """An expected failure. `problems` lists several at once where several were found (file, key or line first)."""
+
+    exit_code: ExitCode = ExitCode.FAILED
+
+    def __init__(self, message: str, *, next_step: str = "", problems: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.problems = problems or []
+
+
+class WrongUseError(SealError):
+    """The command, its arguments, the settings or an input file are not as they must be."""
+
+    exit_code = ExitCode.WRONG_USE
+
+
+class NothingToDoError(SealError):
+    """There is nothing for this command to work on."""
+
+    exit_code = ExitCode.NOTHING_TO_DO
+
+
+class AllRefusedError(SealError):
+    """Every candidate was refused by the gates."""
+
+    exit_code = ExitCode.ALL_REFUSED
+
+
+class LockedError(SealError):
+    """Another live process holds the lock that this command needs."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class CorruptError(SealError):
+    """Something stored is not what its record says."""

@@ -1,0 +1,96 @@
+"""Running git in one folder, shut off from the user's and the machine's configuration."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from store.errors import SealError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from git.cmd import Git
+
+
+class GitCommand:
+    """The git program on one repository, named outright so that GIT_DIR and the like from outside do not count."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._environment = {
+            "GIT_DIR": str(folder / ".git"),
+            "GIT_WORK_TREE": str(folder),
+            "GIT_INDEX_FILE": str(folder / ".git" / "index"),
+            "GIT_OBJECT_DIRECTORY": str(folder / ".git" / "objects"),
+            "GIT_COMMON_DIR": str(folder / ".git"),
+            "GIT_NAMESPACE": "",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_COUNT": "0",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_OPTIONAL_LOCKS": "0",
+        }
+        self._program: Git | None = None
+
+    def raw(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
+        """Run one command and return its standard output. Raises SealError where it fails."""
+        status, output, complaints = self._execute(arguments, stdin, env)
+        if status != 0:
+            raise SealError(
+                f"git {arguments[0]} failed in {self._folder}: {complaints.strip() or f'exit status {status}'}",
+                next_step="seal-console verify names what is damaged.",
+            )
+        return output
+
+    def text(
+        self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, allow_failure: bool = False
+    ) -> str:
+        """Run one command and return its output as text without the last newline; "" for a failure that is allowed."""
+        if allow_failure:
+            status, output, _ = self._execute(arguments, stdin, env)
+            return output.decode("utf-8", "replace").rstrip("\n") if status == 0 else ""
+        return self.raw(*arguments, stdin=stdin, env=env).decode("utf-8", "replace").rstrip("\n")
+
+    def complaints(self, *arguments: str) -> str:
+        """Run one checking command; return all it printed where it failed, "" where it found nothing."""
+        status, output, complaints = self._execute(arguments, b"", None)
+        return "" if status == 0 else f"{output.decode('utf-8', 'replace')}\n{complaints}"
+
+    def _execute(
+        self, arguments: tuple[str, ...], stdin: bytes, env: Mapping[str, str] | None
+    ) -> tuple[int, bytes, str]:
+        with tempfile.TemporaryFile() as stream:
+            stream.write(stdin)
+            stream.seek(0)
+            result: Any = self._git().execute(
+                ["git", *arguments],
+                istream=stream,
+                env={**self._environment, **(env or {})},
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+            )
+        status, output, complaints = result
+        return int(status), bytes(output), str(complaints)
+
+    def _git(self) -> Git:
+        if self._program is None:
+            self._program = _load_git(str(self._folder))
+        return self._program
+
+
+def _load_git(folder: str) -> Git:
+    """Import GitPython late: it looks for the program at import, and a console that only reads needs neither."""
+    try:
+        from git.cmd import Git  # noqa: PLC0415
+    except ImportError as error:
+        raise SealError(
+            "The program git is not there, and accepted edits are kept in git.",
+            next_step="Install git 2.36 or newer, for instance: apt-get install git",
+        ) from error
+    return Git(folder)

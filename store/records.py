@@ -1,0 +1,214 @@
+"""What the store remembers, as frozen dataclasses: one class for one row of one table.
+
+These are the only shapes in which the store hands data out or takes it in. Times are ISO-8601 strings in UTC with a
+trailing "Z". Hashes are tagged, as in "sha256:ab12…". Fields that hold structured data are plain dicts and lists that
+JSON can carry; the store writes them as canonical JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Split = Literal["reward", "audit"]
+Phase = Literal["before", "after"]
+CandidateState = Literal["proposed", "examined", "accepted", "rejected", "deferred", "refused"]
+RoundState = Literal["running", "interrupted", "done", "failed"]
+Role = Literal["train", "held_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that tasks were made from; `content_hash` tells whether it changed."""
+
+    id: str
+    path: str
+    title: str
+    content_hash: str
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of a task. `answers` are all accepted gold answers; `grader` is a registered grader's name."""
+
+    id: str
+    task_id: str
+    position: int
+    text: str
+    answers: list[str]
+    grader: str
+    grader_options: dict[str, Any]
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A context and its evaluation. `id` is the content hash of title, context and questions."""
+
+    id: str
+    title: str
+    context: str
+    source: str
+    added_at: str
+    imported: bool = False
+    document_id: str | None = None
+    questions: list[Question] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One ReST^EM iteration, with the settings it ran under."""
+
+    number: int
+    state: RoundState
+    seed: int
+    settings: dict[str, Any]
+    started_at: str
+    live_version: int | None
+    policy_version: int | None
+    new_policy_version: int | None = None
+    finished_at: str | None = None
+    summary: dict[str, Any] | None = None
+    imported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One self-edit. `sequences` are the training sequences that it was compiled to, in order.
+
+    `reward_mean` and `reward_std` are over repeats, on the reward split, as a gain against the untouched model
+    (−1 … 1); `audit_gain` is the same on the audit split. `adapter_hash` is that of the first repeat's adapter, the one
+    that an acceptance makes live.
+    """
+
+    id: str
+    round_number: int
+    task_id: str
+    position: int
+    role: Role
+    edit_format: str
+    prompt: str
+    completion: str
+    sampling: dict[str, Any]
+    seed: int
+    state: CandidateState
+    created_at: str
+    sequences: list[str]
+    live_version: int | None = None
+    policy_version: int | None = None
+    reward_mean: float | None = None
+    reward_std: float | None = None
+    audit_gain: float | None = None
+    adapter_hash: str | None = None
+    imported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InnerUpdate:
+    """One training of one candidate's adapter. `losses` has one entry for each optimiser step, in nats per token."""
+
+    candidate_id: str
+    repeat: int
+    seed: int
+    hyperparameters: dict[str, Any]
+    steps: int
+    trained_tokens: int
+    elapsed_s: float
+    losses: list[float]
+    adapter_hash: str | None
+    finished_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One model's answer to one question. `candidate_id` is None for the untouched model.
+
+    `model_state` names what answered: "base", "v0003", or the adapter's hash.
+    """
+
+    question_id: str
+    candidate_id: str | None
+    repeat: int
+    phase: Phase
+    model_state: str
+    text: str
+    score: float
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """One gate's verdict on a candidate, with the figures that it rests on."""
+
+    candidate_id: str
+    gate: str
+    passed: bool
+    evidence: dict[str, Any]
+    decided_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who decided what about a candidate, and why."""
+
+    candidate_id: str
+    action: Literal["accept", "reject", "defer"]
+    actor: str
+    reason: str
+    decided_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An accepted adapter: one commit, one annotated tag. `number` n has tag "v%04d" % n."""
+
+    number: int
+    tag: str
+    commit: str
+    parent_number: int | None
+    candidate_id: str
+    adapter_hash: str
+    manifest_hash: str
+    accepted_by: str
+    reason: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """An adapter that writes self-edits: tag "p%04d" % number on the branch `policy`. Only kept ones are here."""
+
+    number: int
+    tag: str
+    commit: str
+    parent_number: int | None
+    round_number: int
+    adapter_hash: str
+    metrics: dict[str, Any]
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """`live` (or `shadow`) pointing somewhere else. `cause` says how: accept, rollback, or a checkout by hand."""
+
+    name: Literal["live", "shadow"]
+    from_version: int | None
+    to_version: int | None
+    cause: Literal["accept", "rollback", "checkout"]
+    actor: str
+    reason: str
+    moved_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One link of the append-only hash chain: hash = sha256(previous_hash, sequence, at, kind, payload)."""
+
+    sequence: int
+    at: str
+    kind: str
+    payload: dict[str, Any]
+    previous_hash: str
+    hash: str

@@ -1,0 +1,78 @@
+"""Start-up after whatever happened: finishes or clears away what a crash left. Safe to run at any time, and twice."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from store.database import fetch, transaction
+from store.durable import leftovers, remove
+from store.half_done import finish_half_done
+from store.lock import hold_lock, lock_owner
+from store.moving_live import WRITER_WAIT_S
+from store.repository import Repository
+from store.rounds import interrupt_round
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlite_utils import Database
+
+    from store.workspace import Workspace
+
+_GIT_LOCK_GRACE_S = 2.0
+_POLL_S = 0.05
+
+
+def recover(workspace: Workspace, db: Database, *, engine_lock_held: bool = False) -> list[str]:
+    """Finish or clear away what a crash left; return one sentence for each thing done, none where all was well.
+
+    A caller that holds the engine lock itself says so with `engine_lock_held`; otherwise rounds that run under a held
+    lock are left alone. A version checked out by hand is not looked at here (`sync_checkout` does that).
+    Raises CorruptError where git and SQLite contradict each other.
+    """
+    repository = Repository.open(workspace.adapters_folder)
+    with hold_lock(workspace.repository_lock_file, "recover", wait_s=WRITER_WAIT_S):
+        done = _remove_stale_git_locks(repository.git_folder)
+        done += finish_half_done(repository, db)
+        done += _remove_leftovers(workspace)
+    if engine_lock_held or lock_owner(workspace.lock_file) is None:
+        done += _interrupt_rounds(db)
+    return done
+
+
+def _interrupt_rounds(db: Database) -> list[str]:
+    done = []
+    with transaction(db):
+        for row in fetch(db, "SELECT number FROM rounds WHERE state = 'running' AND imported = 0"):
+            interrupt_round(db, row["number"])
+            done.append(f"Round {row['number']} was cut off: it is marked as interrupted and can go on.")
+    return done
+
+
+def _remove_leftovers(workspace: Workspace) -> list[str]:
+    done = []
+    abandoned = sorted(workspace.cache_folder.glob("accepting-v*"))
+    for folder in (workspace.root, workspace.cache_folder, workspace.adapters_folder):
+        abandoned += leftovers(folder)
+    for path in abandoned:
+        remove(path)
+        done.append(f"{path.relative_to(workspace.root)} was left over from an unfinished write: removed.")
+    return done
+
+
+def _remove_stale_git_locks(git_folder: Path) -> list[str]:
+    """Remove lock files of a git that died; one that a git still running just holds gets a moment to go by itself."""
+    deadline = time.monotonic() + _GIT_LOCK_GRACE_S
+    while (locks := _git_locks(git_folder)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    for path in locks:
+        path.unlink(missing_ok=True)
+    return [f"adapters/.git/{path.relative_to(git_folder)} was left by a git that died: removed." for path in locks]
+
+
+def _git_locks(git_folder: Path) -> list[Path]:
+    names = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock", "config.lock", "packed-refs.lock")
+    return [path for name in names if (path := git_folder / name).exists()] + sorted(
+        (git_folder / "refs").rglob("*.lock")
+    )

@@ -1,0 +1,134 @@
+"""Rounds: started, interrupted, gone on with, finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from store.clock import utc_now
+from store.database import execute, fetch_value, transaction
+from store.errors import NothingToDoError, WrongUseError
+from store.events import append_event
+from store.hashing import canonical_json, hash_json
+from store.records import Round
+from store.rows import insert, select, to_row
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+_OUTCOME_FIELDS = frozenset({"state", "new_policy_version", "finished_at", "summary"})
+
+
+def start_round(
+    db: Database,
+    *,
+    seed: int,
+    settings: dict[str, Any],
+    live_version: int | None,
+    policy_version: int | None,
+    imported: bool = False,
+) -> Round:
+    """Begin the next round. Raises WrongUseError where an earlier one is unfinished (imported ones aside)."""
+    with transaction(db):
+        unfinished = open_round(db)
+        if unfinished is not None and not imported:
+            raise WrongUseError(
+                f"Round {unfinished.number} is {unfinished.state}: it must be finished before another begins.",
+                next_step="seal-console run goes on with it.",
+            )
+        started = Round(
+            number=(fetch_value(db, "SELECT max(number) FROM rounds") or 0) + 1,
+            state="running",
+            seed=seed,
+            settings=settings,
+            started_at=utc_now(),
+            live_version=live_version,
+            policy_version=policy_version,
+            imported=imported,
+        )
+        insert(db, "rounds", started)
+        append_event(db, "round.started", {"number": started.number, "hash": hash_start(started)})
+    return started
+
+
+def resume_round(db: Database, number: int) -> Round:
+    """Set an unfinished round to running. Raises WrongUseError where it is finished."""
+    with transaction(db):
+        _require_unfinished(get_round(db, number))
+        execute(db, "UPDATE rounds SET state = 'running' WHERE number = ?", (number,))
+        append_event(db, "round.resumed", {"number": number})
+    return get_round(db, number)
+
+
+def interrupt_round(db: Database, number: int) -> Round:
+    """Set a running round to interrupted; the next run goes on with it. Raises WrongUseError where it is finished."""
+    with transaction(db):
+        _require_unfinished(get_round(db, number))
+        execute(db, "UPDATE rounds SET state = 'interrupted' WHERE number = ?", (number,))
+        append_event(db, "round.interrupted", {"number": number})
+    return get_round(db, number)
+
+
+def finish_round(
+    db: Database,
+    number: int,
+    state: Literal["done", "failed"],
+    summary: dict[str, Any],
+    new_policy_version: int | None = None,
+) -> Round:
+    """End a round. Raises WrongUseError where it has ended already."""
+    with transaction(db):
+        _require_unfinished(get_round(db, number))
+        execute(
+            db,
+            "UPDATE rounds SET state = ?, summary = ?, new_policy_version = ?, finished_at = ? WHERE number = ?",
+            (state, canonical_json(summary), new_policy_version, utc_now(), number),
+        )
+        finished = get_round(db, number)
+        append_event(db, "round.finished", {"number": number, "outcome": outcome_of(finished)})
+    return finished
+
+
+def get_round(db: Database, number: int) -> Round:
+    """Return one round. Raises WrongUseError where there is none of this number."""
+    found = select(db, Round, "SELECT * FROM rounds WHERE number = ?", (number,))
+    if not found:
+        raise WrongUseError(f"There is no round {number}.", next_step="seal-console info names the last round.")
+    return found[0]
+
+
+def latest_round(db: Database, *, imported: bool | None = False) -> Round:
+    """Return the newest round, by default of those that ran here. Raises NothingToDoError where there is none."""
+    rounds = list_rounds(db, imported=imported)
+    if not rounds:
+        raise NothingToDoError("No round has run in this workspace.", next_step="seal-console run --rounds 1")
+    return rounds[-1]
+
+
+def list_rounds(db: Database, *, imported: bool | None = None) -> list[Round]:
+    """Return all rounds by number."""
+    condition = "" if imported is None else f"WHERE imported = {int(imported)}"
+    return select(db, Round, f"SELECT * FROM rounds {condition} ORDER BY number")  # noqa: S608
+
+
+def open_round(db: Database) -> Round | None:
+    """Return the round that is running or interrupted, if there is one; imported rounds never are."""
+    found = select(db, Round, "SELECT * FROM rounds WHERE state IN ('running', 'interrupted') AND imported = 0")
+    return found[0] if found else None
+
+
+def hash_start(current: Round) -> str:
+    """Return the hash of what was fixed when a round began."""
+    return hash_json(to_row(current, without=_OUTCOME_FIELDS))
+
+
+def outcome_of(finished: Round) -> dict[str, Any]:
+    """Return how a round ended, as the event about it carries it."""
+    return {name: value for name, value in to_row(finished).items() if name in _OUTCOME_FIELDS}
+
+
+def _require_unfinished(current: Round) -> None:
+    if current.finished_at is not None:
+        raise WrongUseError(
+            f"Round {current.number} ended as {current.state} at {current.finished_at}.",
+            next_step="seal-console run --rounds 1 begins another.",
+        )

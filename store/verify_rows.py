@@ -1,0 +1,197 @@
+"""The part of `verify` that looks at SQLite: its own checks, the event chain, rows against their events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from store.candidates import hash_exam, hash_proposal, list_candidates
+from store.database import fetch
+from store.events import events_after, verify_chain
+from store.hashing import hash_json
+from store.records import Answer, Decision, Event, Version
+from store.rounds import hash_start, list_rounds, outcome_of
+from store.rows import select, to_row
+from store.tasks import get_task, hash_task, list_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sqlite_utils import Database
+
+_DECIDED_KINDS = ("candidate.accepted", "candidate.rejected", "candidate.deferred")
+
+
+def check_database(db: Database) -> tuple[int, list[str]]:
+    """Run SQLite's own checks of its file and of all foreign keys."""
+    problems = [
+        f"database: {row['integrity_check']}"
+        for row in fetch(db, "PRAGMA integrity_check")
+        if row["integrity_check"] != "ok"
+    ]
+    problems += [
+        f"database: row {row['rowid']} of {row['table']} points to a missing row of {row['parent']}"
+        for row in fetch(db, "PRAGMA foreign_key_check")
+    ]
+    return 1, problems
+
+
+def check_events(db: Database) -> tuple[int, list[str]]:
+    """Recompute the event chain."""
+    count = fetch(db, "SELECT count(*) AS n FROM events")[0]["n"]
+    bad = verify_chain(db)
+    return count, [] if bad is None else [f"events: event {bad} is changed, missing or out of place"]
+
+
+def check_recorded_rows(db: Database) -> tuple[int, list[str]]:
+    """Compare the rows of tasks, candidates, decisions, versions and moves with the events that recorded them."""
+    recorded = _Recorded(db)
+    counts = 0
+    problems: list[str] = []
+    for check in _CHECKS:
+        count, found = check(db, recorded)
+        counts += count
+        problems += found
+    return counts, problems
+
+
+class _Recorded:
+    """What the event log says should be stored."""
+
+    def __init__(self, db: Database) -> None:
+        self.documents: dict[str, str] = {}
+        self.tasks: dict[str, str] = {}
+        self.round_starts: dict[int, str] = {}
+        self.round_outcomes: dict[int, dict[str, Any]] = {}
+        self.base_answers: dict[tuple[str, str], str] = {}
+        self.proposals: dict[str, str] = {}
+        self.exams: dict[str, tuple[str, str]] = {}
+        self.decisions: list[dict[str, Any]] = []
+        self.versions: list[dict[str, Any]] = []
+        self.moves: dict[int, dict[str, Any]] = {}
+        readers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "documents.added": lambda payload: self.documents.update(payload["hashes"]),
+            "round.started": lambda payload: self.round_starts.update({payload["number"]: payload["hash"]}),
+            "round.finished": lambda payload: self.round_outcomes.update({payload["number"]: payload["outcome"]}),
+            "base.examined": self._read_base_answers,
+            "tasks.added": lambda payload: self.tasks.update(payload["hashes"]),
+            "candidates.added": lambda payload: self.proposals.update(payload["hashes"]),
+            "candidate.examined": self._read_exam,
+            "live.moved": lambda payload: self.moves.update({payload["number"]: payload["move"]}),
+        }
+        for event in _all_events(db):
+            if event.kind in _DECIDED_KINDS:
+                self.decisions.append(event.payload["decision"])
+            if event.kind == "candidate.accepted":
+                self.versions.append(event.payload["version"])
+            if event.kind in readers:
+                readers[event.kind](event.payload)
+
+    def _read_base_answers(self, payload: dict[str, Any]) -> None:
+        self.base_answers.update({(payload["model_state"], q): found for q, found in payload["hashes"].items()})
+
+    def _read_exam(self, payload: dict[str, Any]) -> None:
+        self.exams[payload["id"]] = (payload["state"], payload["hash"])
+
+
+def _all_events(db: Database) -> Iterator[Event]:
+    after = 0
+    while batch := events_after(db, after):
+        yield from batch
+        after = batch[-1].sequence
+
+
+def _check_documents(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    stored = {document.id: hash_json(to_row(document)) for document in list_documents(db)}
+    return len(stored), _compare_hashes("document", stored, recorded.documents)
+
+
+def _check_rounds(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    rounds = list_rounds(db)
+    problems = _compare_hashes("round", {r.number: hash_start(r) for r in rounds}, recorded.round_starts)
+    for current in rounds:
+        expected = recorded.round_outcomes.get(current.number)
+        is_finished = current.finished_at is not None
+        if is_finished != (expected is not None) or (is_finished and outcome_of(current) != expected):
+            problems.append(f"round {current.number}: its outcome is not the one that was recorded")
+    return len(rounds), problems
+
+
+def _check_base_answers(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    answers = select(db, Answer, "SELECT * FROM answers WHERE candidate_id IS NULL")
+    stored = {(answer.model_state, answer.question_id): hash_json(to_row(answer)) for answer in answers}
+    return len(stored), _compare_hashes("answer without a candidate", stored, recorded.base_answers)
+
+
+def _check_tasks(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    stored = {row["id"]: hash_task(get_task(db, row["id"])) for row in fetch(db, "SELECT id FROM tasks")}
+    return len(stored), _compare_hashes("task", stored, recorded.tasks)
+
+
+def _check_candidates(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    candidates = list_candidates(db)
+    decided = {decision["candidate_id"]: decision["action"] for decision in recorded.decisions}
+    states = {"accept": "accepted", "reject": "rejected", "defer": "deferred"}
+    proposals = {candidate.id: hash_proposal(candidate) for candidate in candidates}
+    problems = _compare_hashes("candidate", proposals, recorded.proposals)
+    for candidate in candidates:
+        name = f"candidate {candidate.id}"
+        state, exam = recorded.exams.get(candidate.id, ("proposed", None))
+        if exam is not None and hash_exam(db, candidate) != exam:
+            problems.append(f"{name}: its figures, answers or gates are not those that were recorded")
+        expected = states[decided[candidate.id]] if candidate.id in decided else state
+        if candidate.state != expected:
+            problems.append(f"{name}: it is {candidate.state}, the event log says {expected}")
+    return len(candidates), problems
+
+
+def _check_decisions(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    stored = [to_row(decision) for decision in select(db, Decision, "SELECT * FROM decisions ORDER BY id")]
+    return len(stored), _compare_rows("decisions", stored, recorded.decisions)
+
+
+def _check_versions(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    stored = [to_row(version) for version in select(db, Version, "SELECT * FROM versions ORDER BY number")]
+    return len(stored), _compare_rows("versions", stored, recorded.versions)
+
+
+def _check_moves(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    stored = {row.pop("id"): row for row in fetch(db, "SELECT * FROM moves WHERE name = 'live' ORDER BY id")}
+    problems = [
+        f"moves: move {number} and the event log differ"
+        for number in sorted(stored.keys() | recorded.moves.keys())
+        if stored.get(number) != recorded.moves.get(number)
+    ]
+    return len(stored), problems
+
+
+def _compare_hashes(what: str, stored: Mapping[Any, str], recorded: Mapping[Any, str]) -> list[str]:
+    problems = [
+        f"{what} {key}: its row is not the one that was added"
+        for key, found in stored.items()
+        if found != recorded.get(key)
+    ]
+    return problems + [f"{what} {key}: its row is missing" for key in recorded if key not in stored]
+
+
+def _compare_rows(table: str, stored: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[str]:
+    def key(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        return tuple(sorted((name, repr(value)) for name, value in row.items()))
+
+    stored_keys, expected_keys = Counter(map(key, stored)), Counter(map(key, expected))
+    problems = [f"{table}: the row {dict(row)} is in no event" for row in stored_keys - expected_keys]
+    return problems + [
+        f"{table}: the row {dict(row)} of the event log is missing" for row in expected_keys - stored_keys
+    ]
+
+
+_CHECKS = (
+    _check_documents,
+    _check_tasks,
+    _check_rounds,
+    _check_candidates,
+    _check_base_answers,
+    _check_decisions,
+    _check_versions,
+    _check_moves,
+)

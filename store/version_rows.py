@@ -1,0 +1,102 @@
+"""The rows that make versions, policy versions and moves true; each change is one transaction with its events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from store.candidates import set_state
+from store.database import fetch_value, transaction
+from store.errors import NothingToDoError, WrongUseError
+from store.events import append_event
+from store.records import Decision, Move, PolicyVersion, Version
+from store.rows import insert, select, to_row
+from store.version_names import parse_number, policy_tag, version_tag
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+
+def record_acceptance(
+    db: Database, version: Version, decision: Decision, move_number: int | None, move: Move | None
+) -> None:
+    """Make an acceptance true: version, decision, the candidate's state, and the move of `live` that came with it.
+
+    Git holds the version already, so a decision that was made about the candidate in the meantime does not stop it.
+    """
+    with transaction(db):
+        insert(db, "versions", version)
+        set_state(db, version.candidate_id, "accepted", decision)
+        append_event(db, "candidate.accepted", {"version": to_row(version), "decision": to_row(decision)})
+        if move_number is not None and move is not None:
+            record_move(db, move_number, move)
+
+
+def record_move(db: Database, move_number: int, move: Move) -> None:
+    """Make a move true."""
+    with transaction(db):
+        insert(db, "moves", move, extra={"id": move_number})
+        append_event(db, f"{move.name}.moved", {"number": move_number, "move": to_row(move)})
+
+
+def record_policy_version(db: Database, policy: PolicyVersion) -> None:
+    """Make a policy version true."""
+    with transaction(db):
+        insert(db, "policy_versions", policy)
+        append_event(db, "policy.added", {"policy": to_row(policy)})
+
+
+def list_versions(db: Database) -> list[Version]:
+    """Return all accepted versions by number."""
+    return select(db, Version, "SELECT * FROM versions ORDER BY number")
+
+
+def get_version(db: Database, written: str | int) -> Version:
+    """Return the version called "v0003", "3" or 3. Raises WrongUseError where there is none."""
+    number = parse_number(written)
+    found = select(db, Version, "SELECT * FROM versions WHERE number = ?", (number,))
+    if not found:
+        raise WrongUseError(f"There is no version {version_tag(number)}.", next_step="seal-console versions list")
+    return found[0]
+
+
+def live_version(db: Database) -> int | None:
+    """Return the number of the live version, None where nothing is live."""
+    live: int | None = fetch_value(db, "SELECT to_version FROM moves WHERE name = 'live' ORDER BY id DESC LIMIT 1")
+    return live
+
+
+def list_moves(db: Database, name: Literal["live", "shadow"] | None = None) -> list[Move]:
+    """Return all moves, oldest first."""
+    return select(db, Move, "SELECT * FROM moves WHERE name = coalesce(?, name) ORDER BY id", (name,))
+
+
+def next_move_number(db: Database) -> int:
+    """Return the number that the next move will have."""
+    return int(fetch_value(db, "SELECT coalesce(max(id), 0) FROM moves")) + 1
+
+
+def move_is_recorded(db: Database, move_number: int) -> bool:
+    """Tell whether a move's row is there."""
+    return fetch_value(db, "SELECT 1 FROM moves WHERE id = ?", (move_number,)) is not None
+
+
+def list_policy_versions(db: Database) -> list[PolicyVersion]:
+    """Return all policy versions by number."""
+    return select(db, PolicyVersion, "SELECT * FROM policy_versions ORDER BY number")
+
+
+def get_policy_version(db: Database, written: str | int) -> PolicyVersion:
+    """Return the policy version called "p0003", "3" or 3. Raises WrongUseError where there is none."""
+    number = parse_number(written)
+    found = select(db, PolicyVersion, "SELECT * FROM policy_versions WHERE number = ?", (number,))
+    if not found:
+        raise WrongUseError(f"There is no policy version {policy_tag(number)}.", next_step="seal-console info")
+    return found[0]
+
+
+def latest_policy_version(db: Database) -> PolicyVersion:
+    """Return the newest policy version. Raises NothingToDoError where none was kept yet."""
+    policies = list_policy_versions(db)
+    if not policies:
+        raise NothingToDoError("No policy has been trained yet.", next_step="seal-console run --rounds 1")
+    return policies[-1]

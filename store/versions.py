@@ -1,0 +1,168 @@
+"""Accepted versions: accept a candidate, take a version back, read what is stored.
+
+Acceptance is durable in this order: files → git objects → refs (tag, live and the record of the move, in one
+transaction with expected old values) → working tree → one SQLite transaction. A crash before the refs moved leaves
+nothing visible; one after is finished from git by `half_done.finish_half_done`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from store.adapter_files import ADAPTER_NAMES, adapter_problems, hash_adapter
+from store.candidate_states import require_move
+from store.candidates import decisions_of, get_candidate, require_words
+from store.clock import utc_now
+from store.durable import remove, write_folder
+from store.errors import NothingToDoError, WrongUseError
+from store.manifest import MANIFEST_NAME, version_files, version_from_manifest
+from store.moving_live import commit_of, move_live, no_checkpoint, sync_checkout, writing
+from store.policy_versions import add_policy_version, policy_adapter_files
+from store.records import Candidate, Decision, Move, Version
+from store.repository import Repository
+from store.version_names import live_name, tag_number, version_tag
+from store.version_rows import (
+    get_policy_version,
+    get_version,
+    latest_policy_version,
+    list_moves,
+    list_policy_versions,
+    list_versions,
+    live_version,
+    record_acceptance,
+    record_move,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlite_utils import Database
+
+    from store.workspace import Workspace
+
+__all__ = [
+    "accept",
+    "add_policy_version",
+    "get_policy_version",
+    "get_version",
+    "latest_policy_version",
+    "list_moves",
+    "list_policy_versions",
+    "list_versions",
+    "live_version",
+    "policy_adapter_files",
+    "rollback",
+    "sync_checkout",
+    "version_adapter_files",
+]
+
+
+def accept(
+    workspace: Workspace,
+    db: Database,
+    candidate_id: str,
+    adapter_files: Mapping[str, bytes],
+    base: Mapping[str, Any],
+    *,
+    actor: str,
+    reason: str,
+    checkpoint: Callable[[str], None] = no_checkpoint,
+) -> Version:
+    """Make an examined or deferred candidate the live version: commit, tag, manifest, card, and its rows.
+
+    `adapter_files` are adapter_config.json and adapter_model.safetensors, `base` describes the base model (name and
+    hashes). Raises WrongUseError where the candidate cannot be accepted, its files are not those that were examined, or
+    `live` has moved since it was trained; LockedError where another process writes.
+    """
+    require_words(actor, reason)
+    with writing(workspace, db, f"accept {candidate_id}") as repository:
+        candidate = _acceptable(db, candidate_id, adapter_files)
+        decision = Decision(candidate.id, "accept", actor, reason, utc_now())
+        number = _next_number(repository, db)
+        tag = version_tag(number)
+        files = version_files(db, number, candidate, adapter_files, base=base, decision=decision)
+        incoming = workspace.cache_folder / f"accepting-{tag}"
+        if incoming.exists():
+            remove(incoming)
+        write_folder(incoming, files)
+        checkpoint("files_written")
+        message = _message(tag, reason)
+        parent = commit_of(repository, candidate.live_version)
+        commit = repository.commit_folder(files, parent, message, actor, decision.decided_at)
+        tag_object = repository.write_tag(tag, commit, message, actor, decision.decided_at)
+        version, _ = version_from_manifest(files[MANIFEST_NAME], commit, tag)
+        move = Move("live", candidate.live_version, number, "accept", actor, reason, decision.decided_at)
+        tag_move = (f"refs/tags/{tag}", None, tag_object)
+        move_number = move_live(repository, db, move, commit, more_refs=[tag_move], checkpoint=checkpoint)
+        record_acceptance(db, version, decision, move_number, move)
+        checkpoint("recorded")
+        remove(incoming)
+    return version
+
+
+def rollback(
+    workspace: Workspace,
+    db: Database,
+    to_number: int | None,
+    actor: str,
+    reason: str,
+    *,
+    checkpoint: Callable[[str], None] = no_checkpoint,
+) -> Move:
+    """Make another version live; None (or 0) goes back to before the first. Nothing is deleted.
+
+    Raises NothingToDoError where that version is live already, WrongUseError where there is none of that number.
+    """
+    require_words(actor, reason)
+    with writing(workspace, db, f"rollback to {live_name(to_number)}") as repository:
+        target = to_number or None
+        live = live_version(db)
+        if target == live:
+            raise NothingToDoError(f"{live_name(live)} is live already.", next_step="seal-console versions list")
+        if target is not None:
+            get_version(db, target)
+        move = Move("live", live, target, "rollback", actor, reason, utc_now())
+        commit = commit_of(repository, target)
+        move_number = move_live(repository, db, move, commit, more_refs=[], checkpoint=checkpoint)
+        record_move(db, move_number, move)
+        checkpoint("recorded")
+    return move
+
+
+def version_adapter_files(workspace: Workspace, db: Database, number: int) -> dict[str, bytes]:
+    """Return adapter_config.json and adapter_model.safetensors of a version, from git."""
+    version = get_version(db, number)
+    repository = Repository.open(workspace.adapters_folder)
+    return {name: repository.read_file(version.commit, name) for name in ADAPTER_NAMES}
+
+
+def _acceptable(db: Database, candidate_id: str, adapter_files: Mapping[str, bytes]) -> Candidate:
+    candidate = get_candidate(db, candidate_id)
+    if candidate.imported:
+        raise WrongUseError(f"Candidate {candidate.id} is imported: it has no adapter that could go live.")
+    require_move(candidate, "accepted", decisions_of(db, candidate.id))
+    live = live_version(db)
+    if candidate.live_version != live:
+        raise WrongUseError(
+            f"Candidate {candidate.id} was trained on {live_name(candidate.live_version)}, "
+            f"but {live_name(live)} is live now.",
+            next_step=f"seal-console versions rollback {version_tag(candidate.live_version or 0)} makes its parent "
+            "live again; or seal-console run --rounds 1 makes new candidates on the live version.",
+        )
+    problems = adapter_problems(adapter_files)
+    if not problems and hash_adapter(adapter_files) != candidate.adapter_hash:
+        problems = [f"the adapter is {hash_adapter(adapter_files)}, the examined one is {candidate.adapter_hash}"]
+    if problems:
+        raise WrongUseError(f"The adapter of candidate {candidate.id} cannot go live.", problems=problems)
+    return candidate
+
+
+def _message(tag: str, reason: str) -> str:
+    """Return a commit message whose subject is the reason's first line."""
+    subject, _, rest = reason.strip().partition("\n")
+    return f"{tag}: {subject}\n\n{rest.strip()}"
+
+
+def _next_number(repository: Repository, db: Database) -> int:
+    tagged = [tag_number(tag, "v") or 0 for tag in repository.tags()]
+    return max([*tagged, *(version.number for version in list_versions(db)), 0]) + 1

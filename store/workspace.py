@@ -1,0 +1,118 @@
+"""Where everything of one workspace lies, how it is found, and how it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.database import open_database
+from store.durable import write_file
+from store.errors import WrongUseError
+from store.repository import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SETTINGS_NAME = "seal.yaml"
+ENVIRONMENT_VARIABLE = "SEAL_WORKSPACE"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The paths of one workspace; nothing here looks at the disk."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings: model, inner update, rounds, gates, schedule."""
+        return self.root / SETTINGS_NAME
+
+    @property
+    def tasks_folder(self) -> Path:
+        """Contexts and their questions."""
+        return self.root / "tasks"
+
+    @property
+    def retention_folder(self) -> Path:
+        """Suites of prompts whose answers must not change."""
+        return self.root / "retention"
+
+    @property
+    def policy_file(self) -> Path:
+        """Rules and red-team prompts that may veto."""
+        return self.root / "policy.yaml"
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite file: everything that happened."""
+        return self.root / "seal.db"
+
+    @property
+    def adapters_folder(self) -> Path:
+        """The git repository whose working tree is the live adapter."""
+        return self.root / "adapters"
+
+    @property
+    def cache_folder(self) -> Path:
+        """Candidate adapters by content hash; safe to delete."""
+        return self.root / "cache"
+
+    @property
+    def lock_file(self) -> Path:
+        """The engine lock: one engine at a time."""
+        return self.root / "engine.lock"
+
+    @property
+    def repository_lock_file(self) -> Path:
+        """The lock of the one writer of the adapters repository; inside .git, so that the working tree stays clean."""
+        return self.adapters_folder / ".git" / "seal-writer.lock"
+
+
+def find_workspace(explicit: Path | None, environ: Mapping[str, str], start: Path) -> Workspace:
+    """Find the workspace: `explicit`, else $SEAL_WORKSPACE, else the nearest folder from `start` upwards.
+
+    Raises WrongUseError where none of them holds a seal.yaml.
+    """
+    named = explicit or (Path(environ[ENVIRONMENT_VARIABLE]) if environ.get(ENVIRONMENT_VARIABLE) else None)
+    if named is not None:
+        return _named_workspace(named, "-w" if explicit else ENVIRONMENT_VARIABLE)
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / SETTINGS_NAME).is_file():
+            return Workspace(folder)
+    raise WrongUseError(
+        f"{start.resolve()} is not in a workspace: neither it nor a folder above it has a {SETTINGS_NAME}.",
+        next_step="seal-console init DIR makes one; -w DIR or SEAL_WORKSPACE names one.",
+    )
+
+
+def create_workspace(root: Path, settings_text: str) -> Workspace:
+    """Make a workspace at `root`: folders, database, adapters repository, and last the settings that make it one.
+
+    Raises WrongUseError where `root` already has a seal.yaml, or is a file.
+    """
+    workspace = Workspace(root.resolve())
+    if workspace.settings_file.exists():
+        raise WrongUseError(
+            f"{workspace.root} is a workspace already: it has a {SETTINGS_NAME}.",
+            next_step=f"seal-console -w {workspace.root} info shows what is in it.",
+        )
+    if workspace.root.exists() and not workspace.root.is_dir():
+        raise WrongUseError(f"{workspace.root} is a file.", next_step="Name a folder that is empty or not there yet.")
+    for folder in (workspace.root, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    open_database(workspace.database_file).close()
+    Repository.create(workspace.adapters_folder)
+    write_file(workspace.settings_file, settings_text.encode("utf-8"))
+    return workspace
+
+
+def _named_workspace(folder: Path, named_by: str) -> Workspace:
+    workspace = Workspace(folder.resolve())
+    if not workspace.settings_file.is_file():
+        raise WrongUseError(
+            f"{workspace.root} (from {named_by}) is not a workspace: it has no {SETTINGS_NAME}.",
+            next_step=f"seal-console init {folder} makes it one.",
+        )
+    return workspace

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.settings import Settings, default_settings_text, load_settings, section_models, settings_from_text
+from store.errors import WrongUseError
+
+HERE = Path("workspace/seal.yaml")
+
+
+def problems_of(text: str) -> list[str]:
+    with pytest.raises(WrongUseError) as caught:
+        settings_from_text(text, HERE)
+    return caught.value.problems
+
+
+def test_the_default_file_loads_to_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "seal.yaml"
+    path.write_text(default_settings_text(), encoding="utf-8")
+    assert load_settings(path) == Settings()
+
+
+def test_the_default_file_has_every_key_and_each_key_a_description() -> None:
+    in_file = yaml.safe_load(default_settings_text())
+    assert {name: set(keys) for name, keys in in_file.items()} == {
+        name: set(section.model_fields) for name, section in section_models().items()
+    }
+    for section in section_models().values():
+        assert section.__doc__
+        assert all(info.description for info in section.model_fields.values())
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "model:\n", "round:\n  seed: 0\n", "\ufeffmodel:\n"])
+def test_what_is_left_out_takes_its_default(text: str) -> None:
+    assert settings_from_text(text, HERE) == Settings()
+
+
+def test_values_are_taken() -> None:
+    settings = settings_from_text(
+        "model: {device: 'cuda:1', max_length: 512}\n"
+        "inner_update: {target_modules: [q_proj, v_proj], learning_rate: 1e-3, slots: 8}\n"
+        "gates: {min_reward: null}\n",
+        HERE,
+    )
+    assert settings.model.device == "cuda:1"
+    assert settings.model.max_length == 512
+    assert settings.inner_update.target_modules == ("q_proj", "v_proj")
+    assert settings.inner_update.learning_rate == 0.001
+    assert settings.inner_update.slots == 8
+    assert settings.gates.min_reward is None
+
+
+def test_all_problems_are_reported_together() -> None:
+    problems = problems_of(
+        "inner_update:\n  rnak: 3\n  dropout: 0.1\n  slots: many\nmdoel: {}\nmodel:\n  device: gpu\nround: 5\n"
+    )
+    assert "seal.yaml: inner_update.rnak: unknown key; did you mean 'rank'?" in problems
+    assert "seal.yaml: mdoel: unknown key; did you mean 'model'?" in problems
+    assert "seal.yaml: model.device: must be auto, cpu, cuda or cuda:N (is 'gpu')" in problems
+    assert "seal.yaml: inner_update.slots: must be 'auto' or a valid integer (is 'many')" in problems
+    assert "seal.yaml: round: must be a section with keys below it" in problems
+    assert any("inner_update.dropout: only 0 is supported" in problem for problem in problems)
+    assert len(problems) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model: [\n", "seal.yaml:2:"),
+        ("model:\n  path: a\n  path: b\n", "seal.yaml:3: key 'path' is there twice"),
+        ("model: &m {}\nexam: *m\n", "seal.yaml:2: aliases"),
+        ("- 1\n", "seal.yaml: must be sections"),
+        ("model: {path: 2020-13-45}\n", "seal.yaml:1: cannot read the value"),
+        ("model: !!python/object:os.system {}\n", "seal.yaml:1: "),
+        ("inner_update: {rank: true}\n", "seal.yaml: inner_update.rank: must not be true or false"),
+        ("inner_update: {alpha: .nan}\n", "seal.yaml: inner_update.alpha: must be a finite number"),
+        ("self_edit: {top_p: 1.5}\n", "seal.yaml: self_edit.top_p: must be less than or equal to 1"),
+        ("model: {path: !!timestamp x}\n", "seal.yaml:1: cannot read the value"),
+        ("model: {path: !!set {a, b}}\n", "seal.yaml:1: the tag tag:yaml.org,2002:set is not supported"),
+        ('model: {path: "\\Uffffffff"}\n', "seal.yaml: an escape that is no character"),
+        ("[" * 5000, "seal.yaml:1: nested more than"),
+        ("model:\n  path: \x07\n", "seal.yaml:2: a character that YAML does not allow"),
+    ],
+)
+def test_a_problem_says_where(text: str, expected: str) -> None:
+    (problem,) = problems_of(text)
+    assert problem.startswith(expected)
+
+
+def test_an_absent_file_and_another_encoding_are_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(WrongUseError, match="cannot read the settings"):
+        load_settings(tmp_path / "seal.yaml")
+    (tmp_path / "seal.yaml").write_bytes(b"model: \xff")
+    with pytest.raises(WrongUseError) as caught:
+        load_settings(tmp_path / "seal.yaml")
+    assert caught.value.problems == ["seal.yaml: not UTF-8 at byte 7"]
+
+
+@given(st.one_of(st.text(max_size=60), st.text("ab:{}[]-&*!#'\"\n 1", max_size=60)))
+def test_any_text_gives_settings_or_wrong_use(text: str) -> None:
+    with suppress(WrongUseError):
+        assert isinstance(settings_from_text(text, HERE), Settings)

@@ -1,0 +1,207 @@
+"""Real processes, killed with SIGKILL at every named step and before every git command: all of a change, or nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import store
+from store.candidates import get_candidate, reject
+from store.recovery import recover
+from store.repository import POLICY_REF, Repository
+from store.rounds import finish_round
+from store.verify import verify
+from store.versions import list_moves, list_policy_versions, list_versions, live_version, rollback
+
+if TYPE_CHECKING:
+    from store.records import Candidate
+    from tests.test_store.conftest import Lab
+
+CHILD = Path(__file__).with_name("crash_child.py")
+SOURCE = str(Path(str(store.__file__)).parents[1])
+GIT_CALLS_OF_ACCEPT = 23  # the refs move at call 20; the first ones only read
+GIT_CALLS_OF_CHECKOUT = 16
+
+
+def start_child(lab: Lab, operation: str, step: str, candidate: Candidate) -> subprocess.Popen[str]:
+    folder = lab.workspace.root / f"given-{candidate.position}"
+    folder.mkdir(exist_ok=True)
+    for name, content in lab.adapters[candidate.id].items():
+        (folder / name).write_bytes(content)
+    arguments = [str(lab.workspace.root), operation, step, candidate.id, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    return subprocess.Popen(
+        [sys.executable, str(CHILD), *arguments], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run_child(lab: Lab, operation: str, step: str, candidate: Candidate) -> int:
+    """Run the operation in another process until it dies; return its exit status (negative: the signal)."""
+    with start_child(lab, operation, step, candidate) as child:
+        _, complaints = child.communicate()
+    assert child.returncode in {0, -signal.SIGKILL}, complaints
+    return child.returncode
+
+
+def recovered(lab: Lab) -> None:
+    recover(lab.workspace, lab.db)
+    assert recover(lab.workspace, lab.db) == []
+    assert verify(lab.workspace, lab.db).problems == []
+
+
+def check_all_or_nothing(lab: Lab, candidate: Candidate) -> None:
+    """Check that the acceptance is there wholly, or not at all and possible again."""
+    recovered(lab)
+    tags = Repository.open(lab.workspace.adapters_folder).tags().keys()
+    state = get_candidate(lab.db, candidate.id).state
+    if list_versions(lab.db):
+        assert (state, live_version(lab.db), sorted(tags)) == ("accepted", 1, ["v0000", "v0001"])
+        weights = lab.workspace.adapters_folder / "adapter_model.safetensors"
+        assert weights.read_bytes() == lab.adapters[candidate.id]["adapter_model.safetensors"]
+        assert len(list_moves(lab.db)) == 1
+        return
+    assert (state, live_version(lab.db), sorted(tags), list_moves(lab.db)) == ("examined", None, ["v0000"], [])
+    assert lab.accept(candidate).number == 1
+    assert verify(lab.workspace, lab.db).problems == []
+
+
+@pytest.mark.parametrize(
+    ("step", "is_there"),
+    [
+        ("files_written", False),
+        ("objects_written", False),
+        ("refs_moved", True),
+        ("tree_updated", True),
+        ("in transaction", True),
+        ("recorded", True),
+    ],
+)
+def test_accept_killed_at_a_named_step(lab: Lab, step: str, is_there: bool) -> None:
+    candidate = lab.examined()
+    assert run_child(lab, "accept", step, candidate) == -signal.SIGKILL
+    recover(lab.workspace, lab.db)
+    assert bool(list_versions(lab.db)) == is_there
+    check_all_or_nothing(lab, candidate)
+
+
+@pytest.mark.parametrize("call", [1, 10, 12, *range(14, GIT_CALLS_OF_ACCEPT + 1)])
+def test_accept_killed_before_each_git_command(lab: Lab, call: int) -> None:
+    candidate = lab.examined()
+    assert run_child(lab, "accept", f"git {call}", candidate) == -signal.SIGKILL
+    check_all_or_nothing(lab, candidate)
+
+
+def test_accept_has_no_more_git_commands_than_those(lab: Lab) -> None:
+    assert run_child(lab, "accept", f"git {GIT_CALLS_OF_ACCEPT + 1}", lab.examined()) == 0
+
+
+@pytest.mark.parametrize("step", ["objects_written", "refs_moved", "tree_updated", "in transaction", "recorded"])
+def test_rollback_killed(lab: Lab, step: str) -> None:
+    candidate = lab.examined()
+    lab.accept(candidate)
+    assert run_child(lab, "rollback", step, candidate) == -signal.SIGKILL
+    recovered(lab)
+    if step == "objects_written":
+        assert live_version(lab.db) == 1
+    else:
+        assert live_version(lab.db) is None
+        assert (list_moves(lab.db)[-1].actor, list_moves(lab.db)[-1].reason) == ("Ada", "worse")
+
+
+@pytest.mark.parametrize("call", range(5, GIT_CALLS_OF_CHECKOUT + 1, 2))
+def test_following_a_checkout_killed(lab: Lab, call: int) -> None:
+    candidate = lab.examined()
+    lab.accept(candidate)
+    folder = lab.workspace.adapters_folder
+    subprocess.run(["git", "-C", str(folder), "checkout", "-q", "v0000"], check=True)
+    run_child(lab, "checkout", f"git {call}", candidate)
+    recover(lab.workspace, lab.db)
+    run_child(lab, "checkout", "no step", candidate)
+    recovered(lab)
+    assert live_version(lab.db) is None
+    assert [move.cause for move in list_moves(lab.db)] == ["accept", "checkout"]
+
+
+@pytest.mark.parametrize("step", ["objects_written", "refs_moved", "in transaction", "recorded"])
+def test_adding_a_policy_killed(lab: Lab, step: str) -> None:
+    assert run_child(lab, "policy", step, lab.examined()) == -signal.SIGKILL
+    recovered(lab)
+    assert len(list_policy_versions(lab.db)) == (0 if step == "objects_written" else 1)
+
+
+def test_a_checkout_by_hand_after_a_crash_is_the_operators_word(lab: Lab) -> None:
+    candidate = lab.examined()
+    run_child(lab, "accept", "refs_moved", candidate)
+    folder = lab.workspace.adapters_folder
+    subprocess.run(["git", "-C", str(folder), "checkout", "-q", "v0000"], check=True)
+    assert "recorded" in recover(lab.workspace, lab.db)[0]
+    assert not (folder / "adapter_model.safetensors").exists()
+    run_child(lab, "checkout", "no step", candidate)
+    assert live_version(lab.db) is None
+    recovered(lab)
+
+
+@pytest.mark.parametrize("undone", [["refs/heads/live"], ["refs/tags/v0001", "refs/heads/live"]])
+def test_a_ref_transaction_that_was_half_done(lab: Lab, undone: list[str]) -> None:
+    candidate = lab.examined()
+    repository = Repository.open(lab.workspace.adapters_folder)
+    root = str(repository.head_commit())
+    run_child(lab, "accept", "refs_moved", candidate)
+    for ref in undone:
+        new = ["-d", ref] if "tags" in ref else [ref, root]
+        subprocess.run(["git", "-C", str(repository.folder), "update-ref", *new], check=True)
+    check_all_or_nothing(lab, candidate)
+    assert list_versions(lab.db)
+
+
+def test_a_policy_tag_without_its_branch(lab: Lab) -> None:
+    repository = Repository.open(lab.workspace.adapters_folder)
+    root = str(repository.head_commit())
+    run_child(lab, "policy", "refs_moved", lab.examined())
+    subprocess.run(["git", "-C", str(repository.folder), "update-ref", POLICY_REF, root], check=True)
+    recovered(lab)
+    assert len(list_policy_versions(lab.db)) == 1
+
+
+def test_a_working_tree_that_was_half_written(lab: Lab) -> None:
+    candidate = lab.examined()
+    run_child(lab, "accept", "tree_updated", candidate)
+    folder = lab.workspace.adapters_folder
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    (folder / ".git" / "index").write_bytes(b"\0" * 64)
+    check_all_or_nothing(lab, candidate)
+    assert list_versions(lab.db)
+
+
+def test_locks_of_a_git_that_died_are_removed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.recovery._GIT_LOCK_GRACE_S", 0.1)
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    for name in ("index.lock", "refs/heads/live.lock"):
+        (lab.workspace.adapters_folder / ".git" / name).touch()
+    assert len(recover(lab.workspace, lab.db)) == 2
+    rollback(lab.workspace, lab.db, None, "Ada", "x")
+    recovered(lab)
+
+
+def test_of_several_processes_that_accept_at_once_one_wins(lab: Lab) -> None:
+    candidates = [lab.examined() for _ in range(3)]
+    children = [start_child(lab, "accept", "no step", candidate) for candidate in candidates]
+    complaints = [child.communicate()[1] for child in children]
+    assert sorted(child.returncode for child in children) == [0, 1, 1]
+    assert sum("v0001 is live now" in complaint for complaint in complaints) == 2
+    recovered(lab)
+
+
+def test_a_rejection_after_git_accepted_comes_too_late(lab: Lab) -> None:
+    candidate = lab.examined()
+    run_child(lab, "accept", "refs_moved", candidate)
+    reject(lab.db, candidate.id, "Bob", "no")
+    recovered(lab)
+    assert get_candidate(lab.db, candidate.id).state == "accepted"
