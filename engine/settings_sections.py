@@ -47,6 +47,9 @@ class ModelSettings(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of the frozen base; auto takes bfloat16 where the processor is faster with it"
     )
+    prompt_style: Literal["auto", "plain", "chat"] = Field(
+        default="auto", description="how prompts are put: plain text, or the tokenizer's chat template; auto: if it has one"
+    )
     trust_remote_code: bool = Field(
         default=False, description="run Python code that comes with the model; leave false unless you have read it"
     )
@@ -118,6 +121,7 @@ class RoundSettings(Section):
     held_out_tasks: int = Field(
         default=20, ge=0, description="tasks kept out of policy training, at most; a new policy must be better on them"
     )
+    held_out_edits: PositiveInt = Field(default=2, description="self-edits written for each held-out task")
     selection: Literal["best-k", "paper"] = Field(
         default="best-k",
         description="best-k needs a reward above the threshold; paper takes the best in any case",

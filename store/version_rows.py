@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from store.candidates import set_state
 from store.database import fetch_value, transaction
-from store.errors import NothingToDoError, WrongUseError
+from store.errors import WrongUseError
 from store.events import append_event
 from store.records import Decision, Move, PolicyVersion, Version
 from store.rows import insert, select, to_row
@@ -94,9 +94,7 @@ def get_policy_version(db: Database, written: str | int) -> PolicyVersion:
     return found[0]
 
 
-def latest_policy_version(db: Database) -> PolicyVersion:
-    """Return the newest policy version. Raises NothingToDoError where none was kept yet."""
+def latest_policy_version(db: Database) -> PolicyVersion | None:
+    """Return the newest policy version, or None where none was kept yet."""
     policies = list_policy_versions(db)
-    if not policies:
-        raise NothingToDoError("No policy has been trained yet.", next_step="seal-console run --rounds 1")
-    return policies[-1]
+    return policies[-1] if policies else None

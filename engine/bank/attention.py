@@ -46,7 +46,8 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attend; query is [rows, heads, queries, size], the result [rows, queries, heads, size].
 
-    Outside a packed layout the mask is boolean (true: may be seen) and not yet limited to the sliding window.
+    Outside a packed layout the mask is boolean (true: may be seen) and not yet limited to the sliding window; without
+    one, attention is causal.
     """
     for name in _UNSUPPORTED:
         if options.get(name) is not None:
@@ -54,8 +55,10 @@ def attend(
     layout: Grouping | None = getattr(_in_force, "layout", None)
     shared_keys = query.shape[1] != key.shape[1]
     if layout is None:
-        if sliding_window is not None and key.shape[2] > sliding_window:
-            window = _window(key.shape[2], sliding_window, query.device)[-query.shape[2] :]
+        asked, seen = query.shape[2], key.shape[2]
+        reach = seen if sliding_window is None else min(sliding_window, seen)
+        if reach < seen or (attention_mask is None and asked > 1):
+            window = _window(seen, reach, query.device)[-asked:]
             attention_mask = window if attention_mask is None else attention_mask & window
         out = scaled_dot_product_attention(
             query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=shared_keys

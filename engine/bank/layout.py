@@ -16,9 +16,9 @@ import torch
 class Grouping:
     """Consecutive groups of tokens: group g holds `lengths[g]` tokens of the packed row, in order.
 
-    `into` is [groups · longest], the packed token for each place of the equal-sized form (places past a group's end name
-    any token); `back` is [tokens], the place for each packed token. Both are None where all groups are equally long, so
-    that a view suffices.
+    `into` is [groups · longest], the packed token for each place of the equal-sized form. Places past a group's end name
+    its last token: a token of another group could carry that one's NaN over, since zero times NaN is NaN. `back` is
+    [tokens], the place for each packed token. Both are None where all groups are equally long, so that a view suffices.
     """
 
     groups: int
@@ -28,7 +28,7 @@ class Grouping:
     back: torch.Tensor | None
 
     def gather(self, packed: torch.Tensor) -> torch.Tensor:
-        """[tokens, …] → [groups, longest, …]; places past a group's end hold meaningless finite values."""
+        """[tokens, …] → [groups, longest, …]; places past a group's end repeat its last token."""
         rows = packed if self.into is None else packed.index_select(0, self.into)
         return rows.view(self.groups, self.longest, *packed.shape[1:])
 
@@ -53,7 +53,8 @@ def group_tokens(lengths: Sequence[int], device: torch.device) -> Grouping:
         return Grouping(groups, longest, tokens, None, None)
     sizes = torch.tensor(lengths)
     starts = sizes.cumsum(0) - sizes
-    into = (starts[:, None] + torch.arange(longest)[None, :]).clamp_(max=tokens - 1).view(-1)
+    within = torch.minimum(torch.arange(longest)[None, :], (sizes - 1).clamp_(min=0)[:, None])
+    into = (starts[:, None] + within).clamp_(max=tokens - 1).view(-1)
     group_of_token = torch.repeat_interleave(torch.arange(groups), sizes)
     back = group_of_token * longest + torch.arange(tokens) - starts[group_of_token]
     return Grouping(groups, longest, tokens, to_device(into, device), to_device(back, device))

@@ -35,7 +35,9 @@ def choose_tokens(logits: torch.Tensor, sampling: Sampling, uniform: torch.Tenso
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(logits.double() / sampling.temperature, dim=-1)
     ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
-    before = ordered.cumsum(dim=-1) - ordered
-    cumulated = ordered.masked_fill(before >= sampling.top_p, 0.0).cumsum(dim=-1)
-    places = torch.searchsorted(cumulated, uniform[:, None] * cumulated[:, -1:], right=True)
-    return tokens.gather(1, places.clamp_(max=tokens.shape[1] - 1))[:, 0]
+    outside = ordered.cumsum(dim=-1) - ordered >= sampling.top_p
+    # Cumulated in the order of the vocabulary: in that of probability, rounding could swap two tokens of almost equal rank.
+    nucleus = probabilities.masked_fill(torch.empty_like(outside).scatter_(1, tokens, outside), 0.0)
+    cumulated = nucleus.cumsum(dim=-1)
+    chosen = torch.searchsorted(cumulated, uniform[:, None] * cumulated[:, -1:], right=True)
+    return chosen.clamp_(max=logits.shape[-1] - 1)[:, 0]

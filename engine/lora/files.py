@@ -13,11 +13,9 @@ import safetensors.torch
 import torch
 
 from engine.lora.adapter import Adapter, LoraSpec, module_pattern
+from store.adapter_files import CONFIG_NAME, WEIGHTS_NAME
 from store.errors import CorruptError
-from store.hashing import hash_bytes, hash_json
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 
 
@@ -29,12 +27,7 @@ def adapter_files(adapter: Adapter, base_name: str) -> dict[str, bytes]:
         tensors[f"{_PREFIX}{module}.lora_B.weight"] = b.detach().cpu().contiguous()
     weights = safetensors.torch.save(dict(sorted(tensors.items())), metadata={"format": "pt"})
     config = json.dumps(_config(adapter.spec, base_name), indent=2, sort_keys=True) + "\n"
-    return {CONFIG_FILE: config.encode(), WEIGHTS_FILE: weights}
-
-
-def adapter_hash(files: Mapping[str, bytes]) -> str:
-    """Hash of an adapter's files; the name under which the cache keeps it."""
-    return hash_json({name: hash_bytes(files[name]) for name in (CONFIG_FILE, WEIGHTS_FILE)})
+    return {CONFIG_NAME: config.encode(), WEIGHTS_NAME: weights}
 
 
 def read_adapter(files: Mapping[str, bytes], spec_of_base: LoraSpec, where: str) -> Adapter:
@@ -43,8 +36,8 @@ def read_adapter(files: Mapping[str, bytes], spec_of_base: LoraSpec, where: str)
     Raises CorruptError for a missing file, a foreign shape or module, another rank than stated, or non-finite values.
     """
     try:
-        config = json.loads(files[CONFIG_FILE])
-        tensors = safetensors.torch.load(files[WEIGHTS_FILE])
+        config = json.loads(files[CONFIG_NAME])
+        tensors = safetensors.torch.load(files[WEIGHTS_NAME])
         rank, alpha = int(config["r"]), float(config["lora_alpha"])
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise CorruptError(f"{where}: not a PEFT LoRA adapter in safetensors: {error!r}") from error

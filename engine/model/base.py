@@ -37,12 +37,14 @@ class BaseModel:
     switch: Switch
     fingerprint: str
     prompt_style: str = "auto"
+    max_length: int | None = None
 
-    @property
+    @cached_property
     def window_tokens(self) -> int:
-        """The longest sequence that the model was made for."""
+        """The longest sequence, in tokens: what the model was made for, or less where the settings say so."""
         config = self.model.config
-        return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 2048)
+        made_for = int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 2048)
+        return made_for if self.max_length is None else min(made_for, self.max_length)
 
     @cached_property
     def stop_tokens(self) -> frozenset[int]:
@@ -101,7 +103,7 @@ def bundled_model_folder() -> Path:
 
 def load_base(
     path: str, *, device: str = "auto", precision: str = "auto", trust_remote_code: bool = False,
-    prompt_style: str = "auto",
+    prompt_style: str = "auto", max_length: int | None = None,
 ) -> BaseModel:
     """Load the model that the settings name: "bundled", or a local folder.
 
@@ -119,7 +121,7 @@ def load_base(
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     base = wrap_model(model.to(chosen_device), tokenizer, name=path, fingerprint=folder_fingerprint(folder))
-    return replace(base, prompt_style=prompt_style)
+    return replace(base, prompt_style=prompt_style, max_length=max_length)
 
 
 def wrap_model(

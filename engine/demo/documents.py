@@ -1,0 +1,49 @@
+"""The documents of a demonstration: pages about new things, and release notes that change known facts.
+
+All of it is made up and drawn from a seed. Each document has its questions in a file beside it, as a user would write
+them.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from engine.bundled.world import Thing, known_things, new_things
+from engine.bundled.writing import Passage, passage_about, question, release_note
+
+_CHANGES_PER_NOTE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DemoDocuments:
+    """What was written: folders of pages and notes, and known things that no document speaks of."""
+
+    pages: Path
+    notes: Path
+    untouched: tuple[Thing, ...]
+
+
+def write_documents(folder: Path, *, pages: int, notes: int, untouched: int, seed: int) -> DemoDocuments:
+    """Write pages about new things and release notes on known ones, each with a question file."""
+    rng = random.Random(f"demo {seed}")  # noqa: S311 - reproducible made-up data
+    written = DemoDocuments(folder / "pages", folder / "release-notes", ())
+    for thing in new_things(pages, seed):
+        _write(written.pages, passage_about(thing, rng), rng)
+    known = rng.sample(known_things(), notes + untouched)
+    for thing in known[:notes]:
+        _write(written.notes, release_note(thing, rng, _CHANGES_PER_NOTE), rng)
+    return DemoDocuments(written.pages, written.notes, tuple(known[notes:]))
+
+
+def _write(folder: Path, passage: Passage, rng: random.Random) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = passage.title.lower()
+    questions = [
+        {"question": question(passage.title, fact.relation, rng), "answer": fact.value} for fact in passage.facts
+    ]
+    (folder / f"{name}.md").write_text(f"# {passage.title}\n\n{passage.text}\n", encoding="utf-8")
+    (folder / f"{name}.questions.yaml").write_text(yaml.safe_dump(questions, sort_keys=False), encoding="utf-8")

@@ -1,0 +1,154 @@
+"""The demonstration from beginning to end: documents, rounds, the table, versions, a rollback, and the verification.
+
+Everything goes through the same operations as a user's own workspace; nothing here is prepared but the documents.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.accepting import accept_candidate
+from engine.bundled.world import Thing
+from engine.bundled.writing import question
+from engine.demo.documents import DemoDocuments, write_documents
+from engine.evaluation import after_updates, held_out_tasks
+from engine.exam import answer_texts
+from engine.examining import examine_untouched
+from engine.generation.decoding import Request
+from engine.progress import Progress, Report
+from engine.round import run_round
+from engine.self_edit.templates import exam_prompt
+from engine.session import Session, open_session
+from engine.tasks.reading import read_tasks
+from store.candidates import list_candidates
+from store.database import open_database
+from store.records import Candidate, Round, Task, Version
+from store.tasks import add_documents, add_tasks
+from store.verify import verify
+from store.versions import list_versions, live_version, rollback
+from store.workspace import Workspace, create_workspace
+
+ACTOR = "demo"
+PAGES, NOTES, UNTOUCHED = 44, 4, 40
+
+SETTINGS = """\
+# The demonstration's settings; every key that is not here has its default (`seal-console init` writes them all).
+model:
+  path: bundled
+round:
+  seed: {seed}
+  tasks_per_round: 24
+  held_out_tasks: 20
+"""
+
+
+def run_demo(folder: Path, rounds: int, seed: int, report: Report) -> dict[str, Any]:
+    """Make a workspace in `folder` and tell the whole story in it; returns the figures of the closing table."""
+    started = time.monotonic()
+    workspace = create_workspace(folder, SETTINGS.format(seed=seed))
+    documents = write_documents(workspace.tasks_folder, pages=PAGES, notes=NOTES, untouched=UNTOUCHED, seed=seed)
+    pages = _add(workspace, documents.pages)
+    _say(report, f"Workspace {workspace.root}: {len(pages)} documents about things that the model has never read of.")
+    with open_session(workspace, "demo", report) as session:
+        figures = _before_training(session, pages, report)
+        finished = [run_round(session) for _ in range(rounds)]
+        figures["rounds"] = _held_out_accuracies(finished)
+        figures |= _versions(session, finished, documents, report)
+    figures["elapsed_s"] = round(time.monotonic() - started, 1)
+    return figures
+
+
+def _before_training(session: Session, pages: Sequence[Task], report: Report) -> dict[str, Any]:
+    held_out = held_out_tasks(session, pages)
+    answers = examine_untouched(session, None, None, [question for task in held_out for question in task.questions])
+    base = sum(answer.correct for answer in answers.values()) / len(answers)
+    _say(report, f"Asked about {len(held_out)} unseen documents, the model as it stands answers {base:.1%}.")
+    right = after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare passages")
+    passage_only = sum(map(sum, right.values())) / sum(map(len, right.values()))
+    _say(report, f"Trained on the bare passage of each, it answers {passage_only:.1%}.")
+    return {"base": base, "passage_only": passage_only}
+
+
+def _held_out_accuracies(finished: Sequence[Round]) -> list[float]:
+    """Accuracy of the policy in force: before the first round, then after each."""
+    accuracies: list[float] = []
+    for one in finished:
+        figures = (one.summary or {})["held_out"]
+        if not accuracies:
+            accuracies.append(figures["before"]["accuracy"])
+        kept = one.new_policy_version is not None
+        accuracies.append(figures["after"]["accuracy"] if kept else accuracies[-1])
+    return accuracies
+
+
+def _versions(session: Session, finished: Sequence[Round], documents: DemoDocuments, report: Report) -> dict[str, Any]:
+    """Accept the best edit, then one that changes a known fact on top of it; take that one back; verify."""
+    workspace, db = session.workspace, session.db
+    figures: dict[str, Any] = {"known_facts": {"base": _known_facts(session, documents.untouched)}}
+    _accept_best(session, finished[-1], report)
+    figures["known_facts"]["v0001"] = _known_facts(session, documents.untouched)
+
+    notes = _add(workspace, documents.notes)
+    _say(report, f"Now {len(notes)} release notes, on top of v0001.")
+    on_top = run_round(session, notes)
+    second = _accept_best(session, on_top, report)
+    if second is not None:
+        figures["known_facts"][second.tag] = _known_facts(session, documents.untouched)
+        rollback(workspace, db, 1, ACTOR, "the demonstration takes one back")
+        _say(report, f"Taken back: v0001 is live again, {second.tag} is still there.")
+    found = verify(workspace, db)
+    problem = "" if found.ok else f": {found.first}"
+    _say(report, "Verified: every hash, file and link of the chain." if found.ok else f"Verification failed{problem}.")
+    live = live_version(db)
+    return {
+        **figures,
+        "versions": [version.tag for version in list_versions(db)],
+        "live": None if live is None else f"v{live:04d}",
+        "verified": found.ok,
+        "workspace": str(workspace.root),
+    }
+
+
+def _accept_best(session: Session, current: Round, report: Report) -> Version | None:
+    best = _best(list_candidates(session.db, round_number=current.number, state="examined"))
+    if best is None:
+        _say(report, f"No candidate of round {current.number} passed its gates, so none is accepted.")
+        return None
+    reason = f"best of round {current.number}: reward {best.reward_mean:+.2f}"
+    version = accept_candidate(session.workspace, session.db, best.id, actor=ACTOR, reason=reason)
+    first_line = best.completion.splitlines()[0] if best.completion else "(empty)"
+    _say(report, f"Accepted as {version.tag}: reward {best.reward_mean:+.2f}, “{first_line} …”")
+    return version
+
+
+def _best(candidates: Sequence[Candidate]) -> Candidate | None:
+    return max(candidates, key=lambda one: (one.reward_mean or 0.0, one.audit_gain or 0.0, one.id), default=None)
+
+
+def _known_facts(session: Session, things: Sequence[Thing]) -> float:
+    """Share of known facts, of things that no document speaks of, that the live model still answers."""
+    rng = random.Random("known facts")  # noqa: S311 - the same questions each time
+    pairs = [(question(thing.name, r, rng), thing.value(r)) for thing in things for r in thing.kind.relations]
+    requests = [Request(tuple(session.base.encode_prompt(exam_prompt(asked))), 0) for asked, _ in pairs]
+    live = session.live_adapter(live_version(session.db))
+    texts = answer_texts(session.base, [live], requests, session.settings.exam)
+    return sum(text == gold for text, (_, gold) in zip(texts, pairs, strict=True)) / len(pairs)
+
+
+def _add(workspace: Workspace, folder: Path) -> list[Task]:
+    found = read_tasks([folder], audit_share=0.25, root=workspace.root)
+    db = open_database(workspace.database_file)
+    try:
+        add_documents(db, found.documents)
+        add_tasks(db, found.tasks)
+    finally:
+        db.close()
+    return found.tasks
+
+
+def _say(report: Report, sentence: str) -> None:
+    report(Progress("round", 0, 0, note=sentence))

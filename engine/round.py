@@ -1,0 +1,260 @@
+"""One ReST^EM round, in the order of the paper (SEAL, arXiv 2506.10943, algorithm 1).
+
+What is done stands in the store after each step, so a round that was interrupted goes on where it stopped: finished
+candidates are not measured again. A new policy is kept only if it does better on tasks that it was not trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean
+from typing import Any
+
+from engine.examining import examine
+from engine.lora.files import adapter_files
+from engine.policy_training import train_policy
+from engine.progress import Progress
+from engine.proposing import Policy, propose
+from engine.reward import reward_of_answers
+from engine.selection import Selection, scored, select
+from engine.session import Session
+from engine.settings import Settings
+from engine.task_choice import TaskChoice, choose_tasks
+from store.adapter_files import hash_adapter
+from store.base_answers import base_answers
+from store.candidates import answers_of, get_candidate, list_candidates
+from store.durable import remove, write_folder
+from store.errors import NothingToDoError, WrongUseError
+from store.hashing import hash_json
+from store.policy_versions import add_policy_version
+from store.records import Candidate, Round, Task
+from store.rounds import finish_round, interrupt_round, list_rounds, open_round, resume_round, start_round
+from store.tasks import get_task, list_tasks
+from store.versions import get_policy_version, latest_policy_version, live_version
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Accuracy (0 … 1) of a policy's self-edits on held-out tasks, after their inner updates, and what it depends on."""
+
+    accuracy: float
+    policy_version: int | None
+    conditions: str
+
+
+def run_rounds(session: Session, rounds: int) -> list[Round]:
+    """Run rounds one after another, an unfinished one first. Ctrl+C leaves the round in hand to the next run."""
+    return [run_round(session) for _ in range(rounds)]
+
+
+def run_round(session: Session, tasks: Sequence[Task] | None = None) -> Round:
+    """Run one round, or go on with the one that was interrupted; over all tasks of the workspace, or over those given."""
+    if tasks is None:
+        tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
+    current = _begin(session, tasks)
+    session = session.under(_settings_of(current))
+    try:
+        return _run(session, current, tasks)
+    except BaseException:
+        interrupt_round(session.db, current.number)
+        raise
+
+
+def _run(session: Session, current: Round, tasks: Sequence[Task]) -> Round:
+    settings = session.settings
+    chosen = choose_tasks(
+        tasks,
+        seed=settings.round.seed,
+        round_number=current.number,
+        tasks_per_round=settings.round.tasks_per_round,
+        held_out_tasks=settings.round.held_out_tasks,
+    )
+    policy = _current_policy(session, current)
+    _say(session, f"Round {current.number}: {len(chosen.train)} tasks to train on, {len(chosen.held_out)} held out.")
+
+    # How good the policy is before the round, on tasks that it will not be trained on.
+    before = _known_held_out(session, current, chosen, policy)
+    if before is None:
+        before = _examine_policy(session, current, policy, chosen.held_out)
+
+    # E-step: the policy writes self-edits, each is applied to the student and examined.
+    candidates = propose(session, current, policy, chosen.train, "train", settings.self_edit.per_task)
+    examine(session, candidates, chosen.train)
+
+    # Filter: what measurably helped is kept.
+    candidates = [get_candidate(session.db, candidate.id) for candidate in candidates]
+    selection = _select(session, candidates, chosen.train)
+    kept = [candidate for candidate in candidates if candidate.id in set(selection.candidate_ids)]
+    _say(session, f"{len(kept)} of {len(candidates)} self-edits kept.")
+
+    # M-step: the policy is trained on them, and must earn its place.
+    after, new_version = None, None
+    if kept and chosen.held_out:
+        trial = _trial_policy(session, current, policy, kept)
+        after = _examine_policy(session, current, trial, chosen.held_out)
+        if before is not None and after is not None and after.accuracy > before.accuracy:
+            new_version = _keep_policy(session, current, policy, trial, before, after)
+    _say(session, _in_words(before, after, new_version))
+    summary = _summary(candidates, kept, before, after, new_version)
+    finished = finish_round(session.db, current.number, "done", summary, new_version)
+    _drop_trial(session, current)
+    return finished
+
+
+def _begin(session: Session, tasks: Sequence[Task]) -> Round:
+    if not tasks:
+        raise NothingToDoError("There are no tasks in this workspace.", next_step="seal-console tasks add FILE…")
+    unfinished = open_round(session.db)
+    if unfinished is not None:
+        if unfinished.settings["base"] != session.base.described():
+            raise WrongUseError(
+                f"round {unfinished.number} began on another base: {unfinished.settings['base']['name']}",
+                next_step="set model.path and model.precision in seal.yaml back to finish it",
+            )
+        _say(session, f"Going on with round {unfinished.number}, under the settings that it began with.")
+        return resume_round(session.db, unfinished.number)
+    newest = latest_policy_version(session.db)
+    return start_round(
+        session.db,
+        seed=session.settings.round.seed,
+        settings={**session.settings.model_dump(mode="json"), "base": session.base.described()},
+        live_version=live_version(session.db),
+        policy_version=None if newest is None else newest.number,
+    )
+
+
+def _settings_of(current: Round) -> Settings:
+    return Settings.model_validate({name: value for name, value in current.settings.items() if name != "base"})
+
+
+def _current_policy(session: Session, current: Round) -> Policy:
+    version = current.policy_version
+    if version is None:
+        return Policy(None, None, None)
+    hashed = get_policy_version(session.db, version).adapter_hash
+    return Policy(session.policy_adapter(version), version, hashed)
+
+
+def _examine_policy(
+    session: Session, current: Round, policy: Policy, held_out: Sequence[Task]
+) -> HeldOut | None:
+    """Let a policy write self-edits for held-out tasks and measure what they teach; None without such tasks."""
+    if not held_out:
+        return None
+    edits = session.settings.round.held_out_edits
+    candidates = propose(session, current, policy, held_out, "held_out", edits)
+    examine(session, candidates, held_out)
+    right = [
+        answer.correct
+        for candidate in candidates
+        for answer in answers_of(session.db, candidate.id)
+        if answer.phase == "after"
+    ]
+    accuracy = mean(right)
+    session.report(Progress("held-out", 1, 1))
+    return HeldOut(accuracy, policy.version, _conditions(session, current, held_out))
+
+
+def _conditions(session: Session, current: Round, held_out: Sequence[Task]) -> str:
+    """Hash of all that a held-out figure depends on but for the policy."""
+    settings = session.settings.model_dump(mode="json")
+    parts = [settings["self_edit"], settings["inner_update"], settings["exam"], settings["round"]["held_out_edits"]]
+    return hash_json([*parts, current.live_version, current.settings["base"], [task.id for task in held_out]])
+
+
+def _known_held_out(session: Session, current: Round, chosen: TaskChoice, policy: Policy) -> HeldOut | None:
+    """The figure of this policy from an earlier round, where it was measured under the same conditions."""
+    conditions = _conditions(session, current, chosen.held_out)
+    for earlier in reversed(list_rounds(session.db, imported=False)):
+        for side in ("before", "after"):
+            figure = ((earlier.summary or {}).get("held_out") or {}).get(side)
+            if figure and figure["conditions"] == conditions and figure["policy_version"] == policy.version:
+                return HeldOut(**figure)
+    return None
+
+
+def _select(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> Selection:
+    """Selection over the reward split of what was examined, refused candidates left out."""
+    settings = session.settings.round
+    questions = {task.id: task.questions for task in tasks}
+    state = "base" if candidates[0].live_version is None else f"v{candidates[0].live_version:04d}"
+    rows = []
+    for candidate in candidates:
+        if candidate.state == "refused" and settings.selection != "paper":
+            continue
+        ids = [question.id for question in questions[candidate.task_id] if question.split == "reward"]
+        before = base_answers(session.db, ids, state).values()
+        after = [answer for answer in answers_of(session.db, candidate.id) if answer.phase == "after"]
+        reward = reward_of_answers(before, after, ids)
+        rows.append(scored(candidate.id, candidate.task_id, candidate.position, reward))
+    return select(rows, mode=settings.selection, best_k=settings.best_k, threshold=settings.threshold)
+
+
+def _trial_policy(session: Session, current: Round, policy: Policy, kept: Sequence[Candidate]) -> Policy:
+    """Train the next policy, or take up the one that an interrupted round has trained already."""
+    folder = session.workspace.cache_folder / f"policy-of-round-{current.number}"
+    if not folder.is_dir():
+        result = train_policy(session, policy.adapter, kept, current.number)
+        write_folder(folder, adapter_files(result.adapter, session.base.name))
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    return Policy(session.read(files, str(folder)), None, hash_adapter(files))
+
+
+def _drop_trial(session: Session, current: Round) -> None:
+    folder = session.workspace.cache_folder / f"policy-of-round-{current.number}"
+    if folder.is_dir():
+        remove(folder)
+
+
+def _keep_policy(
+    session: Session, current: Round, policy: Policy, trial: Policy, before: HeldOut, after: HeldOut
+) -> int:
+    if trial.adapter is None:
+        raise ValueError("a trial policy is always an adapter")
+    newest = latest_policy_version(session.db)
+    if newest is not None and newest.round_number == current.number:
+        return newest.number  # a crash came between keeping the policy and finishing the round
+    metrics = {"held_out_before": before.accuracy, "held_out_after": after.accuracy}
+    version = add_policy_version(
+        session.workspace,
+        session.db,
+        adapter_files(trial.adapter, session.base.name),
+        parent_number=policy.version,
+        round_number=current.number,
+        metrics=metrics,
+        base=session.base.described(),
+    )
+    return version.number
+
+
+def _summary(
+    candidates: Sequence[Candidate],
+    kept: Sequence[Candidate],
+    before: HeldOut | None,
+    after: HeldOut | None,
+    new_version: int | None,
+) -> dict[str, Any]:
+    rewards = [candidate.reward_mean for candidate in candidates if candidate.reward_mean is not None]
+    # A policy that was dropped has no version; -1 keeps its figure from being taken for that of the base.
+    figures = None if after is None else {**asdict(after), "policy_version": new_version or -1}
+    return {
+        "candidates": len(candidates),
+        "kept": [candidate.id for candidate in kept],
+        "refused": sum(candidate.state == "refused" for candidate in candidates),
+        "mean_reward": mean(rewards) if rewards else None,
+        "held_out": {"before": None if before is None else asdict(before), "after": figures},
+    }
+
+
+def _in_words(before: HeldOut | None, after: HeldOut | None, new_version: int | None) -> str:
+    if before is None:
+        return "No task is held out, so no policy was trained: at least three tasks are needed."
+    if after is None:
+        return f"Nothing was kept, so the policy stays as it is: {before.accuracy:.1%} on held-out tasks."
+    change = f"{before.accuracy:.1%} → {after.accuracy:.1%} on held-out tasks"
+    return f"The new policy is kept as p{new_version:04d}: {change}." if new_version else f"The new policy is dropped: {change}."
+
+
+def _say(session: Session, sentence: str) -> None:
+    session.report(Progress("round", 0, 0, note=sentence))

@@ -1,0 +1,132 @@
+"""An opened workspace with its base model: what every operation that touches a model works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from engine.bank.auto import auto_slots
+from engine.bank.job import Recipe
+from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
+from engine.lora.files import read_adapter
+from engine.model.base import BaseModel, load_base
+from engine.progress import Report, say_nothing
+from engine.settings import InnerUpdateSettings, PolicyTrainingSettings, Settings, load_settings
+from store.database import open_database
+from store.lock import hold_lock
+from store.recovery import recover
+from store.versions import policy_adapter_files, sync_checkout, version_adapter_files
+from store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+
+@dataclass
+class Session:
+    """A workspace under the engine lock, its settings and its base. Use `open_session`."""
+
+    workspace: Workspace
+    db: Database
+    settings: Settings
+    base: BaseModel
+    report: Report = say_nothing
+
+    def under(self, settings: Settings) -> Session:
+        """Return the same session with the settings that a round began under."""
+        return self if settings == self.settings else replace(self, settings=settings)
+
+    @cached_property
+    def inner_spec(self) -> LoraSpec:
+        """The shape of inner updates."""
+        return _spec(self.base, self.settings.inner_update)
+
+    @cached_property
+    def policy_spec(self) -> LoraSpec:
+        """The shape of policy adapters."""
+        return _spec(self.base, self.settings.policy_training)
+
+    @property
+    def slots(self) -> int:
+        """Inner updates trained at once."""
+        wanted = self.settings.inner_update.slots
+        return auto_slots(self.base, self.inner_spec) if wanted == "auto" else wanted
+
+    def live_adapter(self, version: int | None) -> Adapter | None:
+        """The adapter of a version in the shape of inner updates; None where nothing is live."""
+        if version is None:
+            return None
+        files = version_adapter_files(self.workspace, self.db, version)
+        adapter, _ = fitted_to(read_adapter(files, self._every_matrix, f"v{version:04d}"), self.inner_spec, seed=0)
+        return adapter
+
+    def policy_adapter(self, version: int | None) -> Adapter | None:
+        """The adapter that writes self-edits; None for the base itself."""
+        if version is None:
+            return None
+        files = policy_adapter_files(self.workspace, self.db, version)
+        adapter, _ = fitted_to(read_adapter(files, self._every_matrix, f"p{version:04d}"), self.policy_spec, seed=0)
+        return adapter
+
+    def starting_adapter(self, live: Adapter | None, seed: int) -> Adapter:
+        """What an inner update starts from: the live adapter, or a fresh one."""
+        return fresh_adapter(self.inner_spec, seed) if live is None else live
+
+    def read(self, files: dict[str, bytes], where: str) -> Adapter:
+        """Read and check an adapter for this base."""
+        return read_adapter(files, self._every_matrix, where)
+
+    @cached_property
+    def _every_matrix(self) -> LoraSpec:
+        return make_spec(self.base.model, rank=1, alpha=1.0, target_modules="all-linear")
+
+
+def recipe_of(settings: InnerUpdateSettings | PolicyTrainingSettings) -> Recipe:
+    """The recipe of an inner update or of policy training, from its settings."""
+    return Recipe(
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        schedule=settings.schedule,
+        batch_size=settings.batch_size,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+    )
+
+
+@contextmanager
+def open_session(workspace: Workspace, command: str, report: Report = say_nothing) -> Iterator[Session]:
+    """Hold the engine lock, finish what a crash left, notice a checkout by hand, and load the base.
+
+    Raises LockedError where another engine works in the workspace.
+    """
+    settings = load_settings(workspace.settings_file)
+    with hold_lock(workspace.lock_file, command):
+        db = open_database(workspace.database_file)
+        try:
+            recover(workspace, db, engine_lock_held=True)
+            sync_checkout(workspace, db)
+            yield Session(workspace, db, settings, load_base_of(settings), report)
+        finally:
+            db.close()
+
+
+def load_base_of(settings: Settings) -> BaseModel:
+    """Load the base that the settings name."""
+    model = settings.model
+    return load_base(
+        model.path,
+        device=model.device,
+        precision=model.precision,
+        trust_remote_code=model.trust_remote_code,
+        prompt_style=model.prompt_style,
+        max_length=model.max_length,
+    )
+
+
+def _spec(base: BaseModel, settings: InnerUpdateSettings | PolicyTrainingSettings) -> LoraSpec:
+    wanted = settings.target_modules
+    targets = wanted if wanted == "all-linear" else list(wanted)
+    return make_spec(base.model, rank=settings.rank, alpha=settings.alpha, target_modules=targets)

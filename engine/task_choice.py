@@ -1,0 +1,34 @@
+"""Which tasks a round trains on, and which are kept out of policy training for good. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from store.hashing import hash_json
+from store.records import Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChoice:
+    """Tasks of one round. A task that is held out in one round is held out in all that have the same seed and tasks."""
+
+    train: tuple[Task, ...]
+    held_out: tuple[Task, ...]
+
+
+_SHARE_OF_FEW = 3  # of few tasks at most one in this many is held out
+
+
+def choose_tasks(
+    tasks: Sequence[Task], *, seed: int, round_number: int, tasks_per_round: int, held_out_tasks: int
+) -> TaskChoice:
+    """Split by a hash of seed and task, so that adding tasks moves as few as possible; rounds walk through the rest."""
+    ordered = sorted(tasks, key=lambda task: hash_json([seed, task.id]))
+    kept_out = min(held_out_tasks, len(ordered) // _SHARE_OF_FEW)
+    held_out, rest = ordered[:kept_out], ordered[kept_out:]
+    if len(rest) <= tasks_per_round:
+        return TaskChoice(tuple(rest), tuple(held_out))
+    start = (round_number - 1) * tasks_per_round % len(rest)
+    turned = rest[start:] + rest[:start]
+    return TaskChoice(tuple(turned[:tasks_per_round]), tuple(held_out))

@@ -1,0 +1,90 @@
+"""Commands and groups with what all of them share: common options, examples and exit codes in the help, suggestions."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seal_console.cli.invocation import common_options
+from store.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXIT_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "failed",
+    ExitCode.WRONG_USE: "wrong use",
+    ExitCode.NOTHING_TO_DO: "nothing to do",
+    ExitCode.ALL_REFUSED: "all candidates refused by gates",
+    ExitCode.LOCKED: "workspace locked",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+_ALWAYS_POSSIBLE = (ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED)
+
+
+class SealCommand(click.Command):
+    """A command; `examples` are whole command lines, `exits` the exit codes beyond those that are always possible."""
+
+    def __init__(
+        self, *args: Any, examples: Sequence[str] = (), exits: Sequence[ExitCode] = (), **attributes: Any
+    ) -> None:
+        super().__init__(*args, **attributes)
+        self.examples = tuple(examples)
+        self.exits = tuple(sorted({*_ALWAYS_POSSIBLE, *exits}))
+        self.params += common_options()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Add the examples and the exit codes."""
+        _write_examples(formatter, self.examples)
+        with formatter.section("Exit codes"):
+            formatter.write_text(" · ".join(f"{int(code)} {EXIT_MEANINGS[code]}" for code in self.exits))
+        super().format_epilog(ctx, formatter)
+
+
+class SealGroup(click.Group):
+    """A group of commands that offers the nearest name for an unknown one."""
+
+    command_class = SealCommand
+    group_class = type
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
+        super().__init__(*args, no_args_is_help=False, **attributes)
+        self.examples = tuple(examples)
+        self.params += common_options()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse a bare group with the names of its commands."""
+        rest = super().parse_args(ctx, args)
+        if not rest and not self.invoke_without_command and not ctx.resilient_parsing:
+            names = ", ".join(self.list_commands(ctx))
+            raise click.UsageError(f"{ctx.command_path} needs one of its commands: {names}.", ctx)
+        return rest
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; an unknown name is refused with the nearest one."""
+        if not args or self.get_command(ctx, args[0]) is not None or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        known = self.list_commands(ctx)
+        nearest = get_close_matches(args[0], known, n=1, cutoff=0.5)
+        hint = f"Did you mean '{nearest[0]}'?" if nearest else f"Known are {', '.join(known)}."
+        raise click.UsageError(f"There is no command '{args[0]}'. {hint}", ctx)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Add the examples, and to the outermost group's help the exit codes."""
+        _write_examples(formatter, self.examples)
+        if ctx.parent is None:
+            with formatter.section("Exit codes"):
+                formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_MEANINGS.items()])
+        super().format_epilog(ctx, formatter)
+
+
+def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
+    if examples:
+        with formatter.section("Examples"):
+            for example in examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")

@@ -1,0 +1,81 @@
+"""The one place where the failures of commands are shown and become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from seal_console.cli.crash_report import write_crash_report
+from store.errors import ExitCode, SealError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seal_console.cli.invocation import Invocation
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A failure as it is shown: what happened, every problem on its own, and what to try."""
+
+    kind: str
+    message: str
+    next_step: str = ""
+    problems: list[str] = field(default_factory=list)
+    exit_code: int = ExitCode.FAILED
+
+
+def run_guarded(invocation: Invocation, body: Callable[[], object]) -> int:
+    """Run a command and return its exit code; whatever goes wrong is shown here."""
+    try:
+        body()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+        return int(ExitCode.FAILED)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place: nothing may reach the user raw
+        diagnosis = diagnose(invocation, error)
+        _show(invocation, diagnosis)
+        return diagnosis.exit_code
+    return int(ExitCode.DONE)
+
+
+def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
+    """Return how a failure is to be shown; an unexpected one is written to a report first."""
+    if isinstance(error, SealError):
+        kind = type(error).__name__
+        return Diagnosis(kind, error.message, error.next_step, list(error.problems), int(error.exit_code))
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return Diagnosis("Interrupted", "Interrupted.", exit_code=int(ExitCode.INTERRUPTED))
+    if isinstance(error, click.ClickException):
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "seal-console"
+        return Diagnosis("UsageError", error.format_message(), f"{path} --help", exit_code=int(ExitCode.WRONG_USE))
+    report = write_crash_report(invocation, error)
+    return Diagnosis(
+        "UnexpectedError",
+        f"Something unexpected went wrong: {type(error).__name__}: {error}",
+        f"Read {report}, or add it to an issue; what was stored before stays.",
+    )
+
+
+def _show(invocation: Invocation, diagnosis: Diagnosis) -> None:
+    output = invocation.output
+    if invocation.as_json:
+        shown = asdict(diagnosis)
+        output.data({"error": {key: shown[key] for key in ("kind", "message", "next_step", "problems")}})
+    output.narrate(diagnosis.message, "bold red")
+    for problem in diagnosis.problems:
+        output.narrate(f"  • {problem}")
+    if diagnosis.next_step:
+        output.narrate(f"Try: {diagnosis.next_step}")
+
+
+def _forget_stdout() -> None:
+    """Let nothing more be written to a reader that has gone, also not when Python ends."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.close(descriptor)

@@ -1,0 +1,79 @@
+"""Opens a workspace for a command: what a crash left is finished first, and a checkout by hand is noticed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from engine.settings import Settings, load_settings
+from store.database import open_database
+from store.errors import SealError
+from store.recovery import recover
+from store.version_names import live_name
+from store.versions import sync_checkout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlite_utils import Database
+
+    from seal_console.cli.invocation import Invocation
+    from seal_console.cli.output import Output
+    from store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A workspace with its database; the settings are read when they are asked for."""
+
+    workspace: Workspace
+    db: Database
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings; raises WrongUseError that lists every problem in the file."""
+        return load_settings(self.workspace.settings_file)
+
+
+@contextmanager
+def opened_to_write(invocation: Invocation) -> Iterator[Opened]:
+    """Open the workspace for a command that changes it; raises SealError where it cannot be brought in order."""
+    with _opened(invocation) as found:
+        tidy(found, invocation.output)
+        yield found
+
+
+@contextmanager
+def opened_to_read(invocation: Invocation) -> Iterator[Opened]:
+    """Open the workspace for a command that only shows; what cannot be brought in order is said on stderr."""
+    with _opened(invocation) as found:
+        try:
+            tidy(found, invocation.output)
+        except SealError as error:
+            invocation.output.narrate(f"Warning: {error.message} Try: {error.next_step}", "yellow")
+        yield found
+
+
+def tidy(found: Opened, output: Output) -> None:
+    """Finish or clear away what a crash left, follow a checkout by hand, and say so."""
+    for sentence in recover(found.workspace, found.db):
+        output.narrate(f"Repaired: {sentence}", "yellow")
+    move = sync_checkout(found.workspace, found.db)
+    if move is not None:
+        output.narrate(
+            f"Noticed: {live_name(move.to_version)} was checked out with git; it is live now, "
+            f"in place of {live_name(move.from_version)}.",
+            "yellow",
+        )
+
+
+@contextmanager
+def _opened(invocation: Invocation) -> Iterator[Opened]:
+    workspace = invocation.workspace()
+    db = open_database(workspace.database_file)
+    try:
+        yield Opened(workspace, db)
+    finally:
+        db.conn.close()

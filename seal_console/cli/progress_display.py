@@ -1,0 +1,186 @@
+"""Shows the engine's progress: bars on a terminal, plain lines elsewhere, JSON objects where asked for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from seal_console.shown import shown, shown_line
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import Console
+    from rich.progress import Task
+    from rich.text import Text
+
+    from engine.progress import Progress
+    from seal_console.cli.output import Output
+
+_JSON_EVERY_S = 1.0
+_LINE_EVERY_S = 10.0
+
+
+class Display(Protocol):
+    """What is told about progress while the engine works."""
+
+    def __enter__(self) -> Display:
+        """Begin."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+
+    def progress(self, progress: Progress) -> None:
+        """Show how far a stage is."""
+
+    def say(self, sentence: str) -> None:
+        """Say a sentence of the engine's."""
+
+
+def make_display(output: Output, *, story: bool) -> Display:
+    """Return the display for an output; with `story`, sentences are the command's data and belong on stdout."""
+    if output.as_json:
+        return JsonLines(output)
+    words = output.out if story else output.err
+    if output.err.is_terminal:
+        return BarDisplay(output.out if story and output.out.is_terminal else output.err, words)
+    return PlainLines(output.err, words)
+
+
+class BarDisplay:
+    """A bar for each stage, with rate and remaining time."""
+
+    def __init__(self, console: Console, words: Console) -> None:
+        self._words = words
+        self._bars = Bars(
+            _StageColumn(), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn(),
+            console=console, transient=True,
+        )  # fmt: skip
+        self._stages: dict[str, TaskID] = {}
+
+    def __enter__(self) -> BarDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def progress(self, progress: Progress) -> None:
+        """Move the stage's bar; one that begins again starts anew."""
+        if progress.total <= 0:
+            return
+        bar = self._stages.get(progress.stage)
+        if bar is None:
+            bar = self._bars.add_task("", total=progress.total, stage=progress.stage, unit=progress.unit)
+            self._stages[progress.stage] = bar
+        elif progress.done < self._bars.tasks[self._bars.task_ids.index(bar)].completed:
+            self._bars.reset(bar, total=progress.total)
+        self._bars.update(bar, completed=progress.done, total=progress.total)
+
+    def say(self, sentence: str) -> None:
+        """Print above the bars."""
+        self._words.print(shown(sentence), soft_wrap=True)
+
+
+class PlainLines:
+    """A line now and then, and one when a stage is done: for logs."""
+
+    def __init__(self, console: Console, words: Console) -> None:
+        self._console = console
+        self._words = words
+        self._pace = _Pace(_LINE_EVERY_S)
+        self._started: dict[str, tuple[float, int]] = {}
+
+    def __enter__(self) -> PlainLines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def progress(self, progress: Progress) -> None:
+        """Print how far a stage is, with its rate and remaining time."""
+        now = time.monotonic()
+        if progress.stage not in self._started or progress.done < self._started[progress.stage][1]:
+            self._started[progress.stage] = (now, progress.done)
+        if progress.total <= 0 or not self._pace.is_due(progress):
+            return
+        began, from_count = self._started[progress.stage]
+        rate = (progress.done - from_count) / max(now - began, 1e-3)
+        left = f", {rate:.1f}/s, {(progress.total - progress.done) / rate:.0f} s left" if rate > 0 else ""
+        line = f"{progress.stage}: {progress.done}/{progress.total} {progress.unit}".rstrip()
+        self._console.print(shown_line(line + left), soft_wrap=True)
+        if progress.done >= progress.total:
+            del self._started[progress.stage]
+
+    def say(self, sentence: str) -> None:
+        """Print a line."""
+        self._words.print(shown(sentence), soft_wrap=True)
+
+
+class JsonLines:
+    """Progress as JSON objects on stdout, at most one a second for each stage; sentences on stderr too."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._pace = _Pace(_JSON_EVERY_S)
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def progress(self, progress: Progress) -> None:
+        """Write an object."""
+        if progress.note or self._pace.is_due(progress):
+            said: dict[str, Any] = {name: getattr(progress, name) for name in ("stage", "done", "total", "unit")}
+            self._output.data({"progress": {**said, "note": progress.note}})
+
+    def say(self, sentence: str) -> None:
+        """Print a line on stderr."""
+        self._output.narrate(sentence)
+
+
+class _Pace:
+    """Lets through what ends a stage, and else one report for each stage in a while."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._last: dict[str, float] = {}
+
+    def is_due(self, progress: Progress) -> bool:
+        now = time.monotonic()
+        ends = 0 < progress.total <= progress.done
+        if not ends and now - self._last.get(progress.stage, float("-inf")) < self._every_s:
+            return False
+        self._last[progress.stage] = now
+        return True
+
+
+class _StageColumn(ProgressColumn):
+    """The stage's name."""
+
+    def render(self, task: Task) -> Text:
+        """Return the cell."""
+        return shown_line(f"{task.fields['stage']:>14}")
+
+
+class _RateColumn(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the cell."""
+        speed = task.finished_speed or task.speed
+        return shown_line("" if not speed else f"{speed:.1f} {task.fields['unit'] or ''}/s", "dim")
