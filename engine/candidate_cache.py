@@ -1,17 +1,22 @@
 """Adapters of candidates in the workspace's cache, by content hash.
 
-The cache may be deleted at any time: then its candidates can no longer be accepted, but nothing that was accepted is lost.
+The cache may be deleted at any time: then its candidates can no longer be accepted, but nothing that was accepted is
+lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from store.adapter_files import ADAPTER_NAMES, hash_adapter
 from store.durable import write_folder
 from store.errors import CorruptError, WrongUseError
-from store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from store.workspace import Workspace
 
 
 def keep_adapter(workspace: Workspace, files: Mapping[str, bytes]) -> str:

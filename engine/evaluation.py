@@ -6,22 +6,25 @@ newest policy. Accuracies are over all questions of the tasks, 0 … 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.bank.training import InnerUpdateBank
 from engine.exam import Sitting, hold_exam
 from engine.examining import inner_job
-from engine.lora.adapter import Adapter
 from engine.progress import Progress
 from engine.proposing import write_self_edits
 from engine.self_edit.compile import compile_sequences
-from engine.session import Session
 from engine.task_choice import choose_tasks
 from store.errors import NothingToDoError
-from store.records import Answer, Task
 from store.tasks import get_task, list_tasks
 from store.versions import latest_policy_version, live_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.lora.adapter import Adapter
+    from engine.session import Session
+    from store.records import Answer, Task
 
 Way = Literal["base", "passage", "policy"]
 WAYS: tuple[Way, ...] = ("base", "passage", "policy")
@@ -33,7 +36,9 @@ def evaluate(session: Session, which: Literal["held-out", "all"], ways: Sequence
     if which == "held-out":
         tasks = held_out_tasks(session, tasks)
     if not tasks:
-        raise NothingToDoError(f"There are no tasks to evaluate on ({which}).", next_step="seal-console tasks add FILE…")
+        raise NothingToDoError(
+            f"There are no tasks to evaluate on ({which}).", next_step="seal-console tasks add FILE…"
+        )
     right = {way: _right_by_task(session, tasks, way, edits) for way in ways}
     return {
         "tasks": len(tasks),

@@ -5,23 +5,27 @@ Answers are greedy and end at the end of the line or of the text. Grading is in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.generation.decoding import Limits, Request, generate
 from engine.graders.registry import grade_answer
-from engine.lora.adapter import Adapter
-from engine.model.base import BaseModel
 from engine.self_edit.templates import exam_prompt
-from engine.settings import ExamSettings
 from store.records import Answer, Phase, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
+    from engine.settings import ExamSettings
 
 _AUTO_ROWS = {"cpu": 64, "cuda": 512}
 
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """One adapter's exam: which adapter (None: as the model stands), the questions, and how the answers are recorded."""
+    """The exam of one adapter (None: the model as it stands), and what its answers are filed under."""
 
     adapter: Adapter | None
     questions: tuple[Question, ...]

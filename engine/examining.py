@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine.bank.job import InnerJob, InnerResult, TrainingSequence
 from engine.bank.training import InnerUpdateBank
 from engine.candidate_cache import keep_adapter
 from engine.exam import Sitting, hold_exam
 from engine.gates import verdicts
-from engine.lora.adapter import Adapter
 from engine.lora.files import adapter_files
-from engine.model.base import BaseModel
 from engine.progress import Progress
 from engine.reward import Reward, reward_of_answers
 from engine.seeds import derive_seed
@@ -28,6 +26,12 @@ from store.candidates import record_examined
 from store.clock import utc_now
 from store.database import transaction
 from store.records import Answer, Candidate, InnerUpdate, Question, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
 
 _EXAMINED_TOGETHER = 16
 
@@ -54,9 +58,7 @@ def examine(session: Session, candidates: Sequence[Candidate], tasks: Sequence[T
     desk.examine_finished()
 
 
-def inner_job(
-    session: Session, live: Adapter | None, sequences: Sequence[str], *, key: str, repeat: int
-) -> InnerJob:
+def inner_job(session: Session, live: Adapter | None, sequences: Sequence[str], *, key: str, repeat: int) -> InnerJob:
     """Make the inner update of one repeat of a self-edit; key and repeat give its seed."""
     seed = derive_seed("inner update", session.settings.round.seed, key, repeat)
     tokens = tuple(TrainingSequence(tuple(_cut(session.base, text))) for text in sequences)
@@ -133,9 +135,7 @@ class _Desk:
 
     def _record(self, candidate_id: str, answers: list[Answer]) -> None:
         session, results = self._session, self._results[candidate_id]
-        files = {
-            repeat: adapter_files(result.adapter, session.base.name) for repeat, result in sorted(results.items())
-        }
+        files = {repeat: adapter_files(result.adapter, session.base.name) for repeat, result in sorted(results.items())}
         hashes = {repeat: hash_adapter(of_repeat) for repeat, of_repeat in files.items()}
         keep_adapter(session.workspace, files[0])
         answers = [dataclasses.replace(answer, model_state=hashes[answer.repeat]) for answer in answers]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from engine.settings import GateSettings
+from typing import TYPE_CHECKING
+
 from store.records import GateResult
+
+if TYPE_CHECKING:
+    from engine.settings import GateSettings
 
 
 def reward_gate(candidate_id: str, reward_mean: float, settings: GateSettings, now: str) -> GateResult | None:
@@ -15,7 +19,7 @@ def reward_gate(candidate_id: str, reward_mean: float, settings: GateSettings, n
 
 
 def audit_gate(candidate_id: str, audit_gain: float | None, settings: GateSettings, now: str) -> GateResult | None:
-    """Pass where the gain on the audit questions reaches the limit, or where the task has none; None where it is off."""
+    """Pass where the gain on the audit questions reaches the limit, or there are none; None where the gate is off."""
     if settings.min_audit_gain is None:
         return None
     evidence: dict[str, float | str | None] = {"audit_gain": audit_gain, "must_be_at_least": settings.min_audit_gain}

@@ -5,7 +5,7 @@ ReST^EM as in SEAL (arXiv 2506.10943, section 3.1). The policy goes on from the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine.bank.job import InnerJob, InnerResult, TrainingSequence
 from engine.bank.training import InnerUpdateBank
@@ -14,19 +14,23 @@ from engine.progress import Progress
 from engine.seeds import derive_seed
 from engine.session import Session, recipe_of
 from store.errors import NothingToDoError
-from store.records import Candidate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from store.records import Candidate
 
 
-def train_policy(
-    session: Session, policy: Adapter | None, kept: Sequence[Candidate], round_number: int
-) -> InnerResult:
+def train_policy(session: Session, policy: Adapter | None, kept: Sequence[Candidate], round_number: int) -> InnerResult:
     """Train the next policy; returns its adapter and losses. Raises NothingToDoError where nothing was kept."""
     sequences = tuple(sequence for candidate in kept if (sequence := _sequence(session, candidate)) is not None)
     if not sequences:
         raise NothingToDoError("no self-edit was kept that the policy could be trained on")
     seed = derive_seed("policy", session.settings.round.seed, round_number)
     start = fresh_adapter(session.policy_spec, seed) if policy is None else policy
-    job = InnerJob(f"policy of round {round_number}", sequences, recipe_of(session.settings.policy_training), seed, start)
+    job = InnerJob(
+        f"policy of round {round_number}", sequences, recipe_of(session.settings.policy_training), seed, start
+    )
     bank = InnerUpdateBank(session.base, session.policy_spec, slots=1)
 
     def tell(_: int) -> None:

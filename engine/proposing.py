@@ -6,21 +6,25 @@ to the rounding of floating point in a batch of another size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.generation.decoding import Limits, Request, generate
 from engine.generation.sampling import Sampling
-from engine.lora.adapter import Adapter
 from engine.progress import Progress
 from engine.seeds import derive_seed
 from engine.self_edit.compile import compile_sequences
 from engine.self_edit.templates import prompt_for
-from engine.session import Session
 from store.candidates import add_candidates, list_candidates
 from store.clock import utc_now
 from store.hashing import hash_json
 from store.records import Candidate, Role, Round, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.lora.adapter import Adapter
+    from engine.session import Session
 
 _AUTO_ROWS = {"cpu": 64, "cuda": 256}
 _TASKS_AT_ONCE = 64
@@ -35,20 +39,28 @@ class Policy:
     adapter_hash: str | None
 
 
-def propose(
-    session: Session, current: Round, policy: Policy, tasks: Sequence[Task], role: Role, per_task: int
-) -> list[Candidate]:
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """For which round, by which policy and in which role self-edits are written."""
+
+    round: Round
+    policy: Policy
+    role: Role
+
+
+def propose(session: Session, occasion: Occasion, tasks: Sequence[Task], per_task: int) -> list[Candidate]:
     """Let the policy write `per_task` self-edits for each task; what a crash left is kept and not written again."""
+    current = occasion.round
     there = {candidate.id: candidate for candidate in list_candidates(session.db, round_number=current.number)}
     wanted = [(task, position) for task in tasks for position in range(per_task)]
-    ids = [_candidate_id(current, policy, role, task, position) for task, position in wanted]
+    ids = [_candidate_id(occasion, task, position) for task, position in wanted]
     missing = [pair for pair, candidate_id in zip(wanted, ids, strict=True) if candidate_id not in there]
     for at in range(0, len(missing), _TASKS_AT_ONCE):
         part = missing[at : at + _TASKS_AT_ONCE]
         session.report(Progress("propose", len(wanted) - len(missing) + at, len(wanted), "self-edits"))
-        texts = write_self_edits(session, policy.adapter, part, current.number)
+        texts = write_self_edits(session, occasion.policy.adapter, part, current.number)
         new = [
-            _candidate(session, current, policy, role, task, position, text)
+            _candidate(session, occasion, task, position, text)
             for (task, position), text in zip(part, texts, strict=True)
         ]
         add_candidates(session.db, new)
@@ -80,21 +92,20 @@ def _seed(session: Session, task: Task, position: int, round_number: int) -> int
     return derive_seed("self-edit", session.settings.round.seed, round_number, task.id, position)
 
 
-def _candidate_id(current: Round, policy: Policy, role: Role, task: Task, position: int) -> str:
-    started = [current.number, current.seed, current.started_at]
-    return hash_json([*started, policy.adapter_hash, role, task.id, position])
+def _candidate_id(occasion: Occasion, task: Task, position: int) -> str:
+    current = occasion.round
+    return hash_json([current.number, current.seed, occasion.policy.adapter_hash, occasion.role, task.id, position])
 
 
-def _candidate(
-    session: Session, current: Round, policy: Policy, role: Role, task: Task, position: int, completion: str
-) -> Candidate:
+def _candidate(session: Session, occasion: Occasion, task: Task, position: int, completion: str) -> Candidate:
+    current, policy = occasion.round, occasion.policy
     settings = session.settings.self_edit
     return Candidate(
-        id=_candidate_id(current, policy, role, task, position),
+        id=_candidate_id(occasion, task, position),
         round_number=current.number,
         task_id=task.id,
         position=position,
-        role=role,
+        role=occasion.role,
         edit_format=settings.format,
         prompt=prompt_for(settings.format, task.title, task.context),
         completion=completion,
@@ -107,9 +118,7 @@ def _candidate(
         seed=_seed(session, task, position, current.number),
         state="proposed",
         created_at=utc_now(),
-        sequences=compile_sequences(
-            completion, title=task.title, context=task.context, splitting=settings.splitting
-        ),
+        sequences=compile_sequences(completion, title=task.title, context=task.context, splitting=settings.splitting),
         live_version=current.live_version,
         policy_version=policy.version,
     )

@@ -6,37 +6,40 @@ candidates are not measured again. A new policy is kept only if it does better o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.examining import examine
 from engine.lora.files import adapter_files
 from engine.policy_training import train_policy
 from engine.progress import Progress
-from engine.proposing import Policy, propose
+from engine.proposing import Occasion, Policy, propose
 from engine.reward import reward_of_answers
 from engine.selection import Selection, scored, select
-from engine.session import Session
 from engine.settings import Settings
 from engine.task_choice import TaskChoice, choose_tasks
 from store.adapter_files import hash_adapter
 from store.base_answers import base_answers
-from store.candidates import answers_of, get_candidate, list_candidates
+from store.candidates import answers_of, get_candidate
 from store.durable import remove, write_folder
 from store.errors import NothingToDoError, WrongUseError
 from store.hashing import hash_json
 from store.policy_versions import add_policy_version
-from store.records import Candidate, Round, Task
 from store.rounds import finish_round, interrupt_round, list_rounds, open_round, resume_round, start_round
 from store.tasks import get_task, list_tasks
 from store.versions import get_policy_version, latest_policy_version, live_version
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.session import Session
+    from store.records import Candidate, Round, Task
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Accuracy (0 … 1) of a policy's self-edits on held-out tasks, after their inner updates, and what it depends on."""
+    """Accuracy (0 … 1) after inner updates on a policy's self-edits for held-out tasks, and what it depends on."""
 
     accuracy: float
     policy_version: int | None
@@ -49,7 +52,7 @@ def run_rounds(session: Session, rounds: int) -> list[Round]:
 
 
 def run_round(session: Session, tasks: Sequence[Task] | None = None) -> Round:
-    """Run one round, or go on with the one that was interrupted; over all tasks of the workspace, or over those given."""
+    """Run one round over all tasks, or over those given, or go on with the round that was interrupted."""
     if tasks is None:
         tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
     current = _begin(session, tasks)
@@ -79,7 +82,7 @@ def _run(session: Session, current: Round, tasks: Sequence[Task]) -> Round:
         before = _examine_policy(session, current, policy, chosen.held_out)
 
     # E-step: the policy writes self-edits, each is applied to the student and examined.
-    candidates = propose(session, current, policy, chosen.train, "train", settings.self_edit.per_task)
+    candidates = propose(session, Occasion(current, policy, "train"), chosen.train, settings.self_edit.per_task)
     examine(session, candidates, chosen.train)
 
     # Filter: what measurably helped is kept.
@@ -94,7 +97,7 @@ def _run(session: Session, current: Round, tasks: Sequence[Task]) -> Round:
         trial = _trial_policy(session, current, policy, kept)
         after = _examine_policy(session, current, trial, chosen.held_out)
         if before is not None and after is not None and after.accuracy > before.accuracy:
-            new_version = _keep_policy(session, current, policy, trial, before, after)
+            new_version = _keep_policy(session, current, trial, before, after)
     _say(session, _in_words(before, after, new_version))
     summary = _summary(candidates, kept, before, after, new_version)
     finished = finish_round(session.db, current.number, "done", summary, new_version)
@@ -136,14 +139,12 @@ def _current_policy(session: Session, current: Round) -> Policy:
     return Policy(session.policy_adapter(version), version, hashed)
 
 
-def _examine_policy(
-    session: Session, current: Round, policy: Policy, held_out: Sequence[Task]
-) -> HeldOut | None:
+def _examine_policy(session: Session, current: Round, policy: Policy, held_out: Sequence[Task]) -> HeldOut | None:
     """Let a policy write self-edits for held-out tasks and measure what they teach; None without such tasks."""
     if not held_out:
         return None
     edits = session.settings.round.held_out_edits
-    candidates = propose(session, current, policy, held_out, "held_out", edits)
+    candidates = propose(session, Occasion(current, policy, "held_out"), held_out, edits)
     examine(session, candidates, held_out)
     right = [
         answer.correct
@@ -207,9 +208,7 @@ def _drop_trial(session: Session, current: Round) -> None:
         remove(folder)
 
 
-def _keep_policy(
-    session: Session, current: Round, policy: Policy, trial: Policy, before: HeldOut, after: HeldOut
-) -> int:
+def _keep_policy(session: Session, current: Round, trial: Policy, before: HeldOut, after: HeldOut) -> int:
     if trial.adapter is None:
         raise ValueError("a trial policy is always an adapter")
     newest = latest_policy_version(session.db)
@@ -220,7 +219,7 @@ def _keep_policy(
         session.workspace,
         session.db,
         adapter_files(trial.adapter, session.base.name),
-        parent_number=policy.version,
+        parent_number=current.policy_version,
         round_number=current.number,
         metrics=metrics,
         base=session.base.described(),
@@ -253,7 +252,11 @@ def _in_words(before: HeldOut | None, after: HeldOut | None, new_version: int | 
     if after is None:
         return f"Nothing was kept, so the policy stays as it is: {before.accuracy:.1%} on held-out tasks."
     change = f"{before.accuracy:.1%} → {after.accuracy:.1%} on held-out tasks"
-    return f"The new policy is kept as p{new_version:04d}: {change}." if new_version else f"The new policy is dropped: {change}."
+    return (
+        f"The new policy is kept as p{new_version:04d}: {change}."
+        if new_version
+        else f"The new policy is dropped: {change}."
+    )
 
 
 def _say(session: Session, sentence: str) -> None:

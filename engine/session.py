@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,10 +18,13 @@ from store.database import open_database
 from store.lock import hold_lock
 from store.recovery import recover
 from store.versions import policy_adapter_files, sync_checkout, version_adapter_files
-from store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlite_utils import Database
+
+    from store.workspace import Workspace
 
 
 @dataclass

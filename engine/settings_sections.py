@@ -48,7 +48,8 @@ class ModelSettings(Section):
         default="auto", description="of the frozen base; auto takes bfloat16 where the processor is faster with it"
     )
     prompt_style: Literal["auto", "plain", "chat"] = Field(
-        default="auto", description="how prompts are put: plain text, or the tokenizer's chat template; auto: if it has one"
+        default="auto",
+        description="how prompts are put: plain text, or the tokenizer's chat template; auto: if it has one",
     )
     trust_remote_code: bool = Field(
         default=False, description="run Python code that comes with the model; leave false unless you have read it"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from store.hashing import hash_json
-from store.records import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from store.records import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The engine as a process of its own: `python -m engine.worker OPERATION`.
 
-Parameters come as one JSON object on the first line of stdin; answers go to stdout as one JSON object a line: any number
-of {"progress": …}, then one {"result": …} or {"error": …}. The exit status is that of `store.errors.ExitCode`. When
-stdin closes, whoever asked is gone: the worker stops as on Ctrl+C, and what was measured stays.
+Parameters come as one JSON object on the first line of stdin; answers go to stdout as one JSON object a line: any
+number of {"progress": …}, then one {"result": …} or {"error": …}. The exit status is that of `store.errors.ExitCode`.
+When stdin closes, whoever asked is gone: the worker stops as on Ctrl+C, and what was measured stays.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.progress import Progress
 from store.errors import ExitCode, SealError, WrongUseError
 from store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Parameters = dict[str, Any]
 
@@ -39,8 +41,16 @@ def main(arguments: list[str]) -> int:
         threading.Thread(target=_stop_when_alone, daemon=True).start()
         result = OPERATIONS[arguments[0]](parameters, lambda progress: send({"progress": asdict(progress)}))
     except SealError as error:
-        send({"error": {"kind": type(error).__name__, "message": error.message, "next_step": error.next_step,
-                        "problems": error.problems}})
+        send(
+            {
+                "error": {
+                    "kind": type(error).__name__,
+                    "message": error.message,
+                    "next_step": error.next_step,
+                    "problems": error.problems,
+                }
+            }
+        )
         return error.exit_code
     except (KeyboardInterrupt, BrokenPipeError):
         return ExitCode.INTERRUPTED
@@ -67,8 +77,9 @@ def _run(parameters: Parameters, report: Callable[[Progress], None]) -> dict[str
 
     with open_session(Workspace(Path(parameters["workspace"])), "run", report) as session:
         finished = run_rounds(session, int(parameters.get("rounds", 1)))
-    summaries = [{"number": one.number, "new_policy_version": one.new_policy_version, **(one.summary or {})}
-                 for one in finished]
+    summaries = [
+        {"number": one.number, "new_policy_version": one.new_policy_version, **(one.summary or {})} for one in finished
+    ]
     all_refused = bool(summaries) and all(one["candidates"] == one["refused"] for one in summaries)
     return {"rounds": summaries, "all_refused": all_refused}
 

@@ -15,20 +15,21 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from engine.progress import Progress
 from store import errors
 from store.errors import ExitCode, SealError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from types import FrameType, TracebackType
 
 WORKER_COMMAND = (sys.executable, "-m", "engine.worker")
 GOES_ON = "seal-console run goes on where it stopped."
 _STDIN_STAYS_OPEN_S = 10.0
 _END_WITHIN_S = 10.0
+_LAST_WORDS_WITHIN_S = 1.0
 
 
 class EngineInterruptedError(SealError):
@@ -58,7 +59,7 @@ def run_operation(
     command: Sequence[str] = WORKER_COMMAND,
     on_stderr: Callable[[str], None] = lambda _: None,
     next_step: str = GOES_ON,
-) -> Iterator[Progress | Result]:
+) -> Generator[Progress | Result, None, None]:
     """Yield progress while the operation runs, then its result.
 
     `on_stderr` gets each line of the child's stderr, in another thread. Raises the error that the child reports,
@@ -88,9 +89,9 @@ def run_operation(
                 else:
                     last_word = message
             exit_code = child.wait()
-            listener.join(timeout=1.0)
         finally:
             _end(child)
+            listener.join(timeout=_LAST_WORDS_WITHIN_S)
         if isinstance(last_word, Result):
             yield last_word
             return
@@ -107,7 +108,7 @@ class _Interrupts:
         self._hint = threading.Timer(_STDIN_STAYS_OPEN_S, _close, (child.stdin,))
         self._hint.daemon = True
 
-    def __enter__(self) -> _Interrupts:
+    def __enter__(self) -> Self:
         in_main_thread = threading.current_thread() is threading.main_thread()
         if in_main_thread and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             self._before = signal.signal(signal.SIGINT, self._count)
@@ -136,8 +137,9 @@ def _feed(child: subprocess.Popen[str], parameters: Mapping[str, Any]) -> None:
 
 
 def _pass_on(stream: IO[str], on_line: Callable[[str], None]) -> None:
-    for line in stream:
-        on_line(line.rstrip("\n"))
+    with stream:
+        for line in stream:
+            on_line(line.rstrip("\n"))
 
 
 def _end(child: subprocess.Popen[str]) -> None:

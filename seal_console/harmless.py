@@ -17,7 +17,8 @@ _ELLIPSIS = "…"
 
 # Direction marks and overrides, line separators, invisible operators, annotations, tags, and halves of surrogate pairs.
 _UNSEEN = (
-    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff"
+    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff"
 )
 _DANGEROUS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_UNSEEN}]")
 _DANGEROUS_IN_JSON = re.compile(f"[\x7f-\x9f{_UNSEEN}]")

@@ -34,18 +34,18 @@ def indented(text: str, style: str = "") -> Text:
     return Text("\n".join(f"    {line}" for line in harmless(text).split("\n")), style=style)
 
 
-def verdict(correct: bool) -> Text:  # noqa: FBT001 - a verdict is a truth value
+def verdict(correct: bool) -> Text:
     """Return "✓ right" or "✗ wrong": sign, word and colour."""
     return Text(f"{RIGHT_SIGN} right", style="green") if correct else Text(f"{WRONG_SIGN} wrong", style="red")
 
 
-def passed(ok: bool) -> Text:  # noqa: FBT001 - a verdict is a truth value
+def passed(ok: bool) -> Text:
     """Return "✓ passed" or "✗ failed": sign, word and colour."""
     return Text(f"{RIGHT_SIGN} passed", style="green") if ok else Text(f"{WRONG_SIGN} failed", style="red")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = ()) -> Table:
-    """Return a table; cells that are plain strings are made harmless and put on one line. `right` names columns of numbers."""
+    """Return a table; plain strings are made harmless and put on one line. `right` names columns of numbers."""
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in headers:
         justify = "right" if header in right else "left"
@@ -55,14 +55,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequ
     return drawn
 
 
-def facts(rows: Iterable[tuple[str, Cell]]) -> Table:
-    """Return names with their values, one a line."""
-    drawn = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    drawn.add_column(style="dim", no_wrap=True)
-    drawn.add_column(overflow="fold")
-    for name, value in rows:
-        drawn.add_row(shown_line(name), value if isinstance(value, Text) else shown_line(value))
-    return drawn
+def facts(rows: Iterable[tuple[str, Cell]]) -> Text:
+    """Return names with their values, one a line; a value is never broken, so that a path can be copied whole."""
+    named = [(harmless_line(name), value if isinstance(value, Text) else shown_line(value)) for name, value in rows]
+    width = max((len(name) for name, _ in named), default=0)
+    lines = [Text.assemble((f"{name:<{width}}  ", "dim"), value) for name, value in named]
+    return Text("\n").join(lines)
 
 
 def percent(share: float | None) -> str:

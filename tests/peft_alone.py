@@ -13,7 +13,7 @@ from transformers import get_scheduler
 
 from engine.bank.attention import packed_sequences
 from engine.bank.job import InnerJob, Recipe, TrainingSequence, training_order
-from engine.bank.layout import group_tokens
+from engine.bank.layout import lay_out
 from engine.bank.stack import stack_of
 from engine.bundled.tokenizer import build_tokenizer
 from engine.lora.adapter import Adapter, LoraSpec, fresh_adapter, make_spec
@@ -112,7 +112,7 @@ def _padded(sequences: list[TrainingSequence]) -> tuple[torch.Tensor, torch.Tens
 def engine_logits(base: BaseModel, adapters: list[Adapter], sequences: list[list[int]]) -> list[torch.Tensor]:
     """Logits [tokens, vocabulary] of each sequence under its adapter, all in one packed forward pass of the engine."""
     stack = stack_of(adapters, adapters[0].spec, base.device)
-    grouping = group_tokens([len(sequence) for sequence in sequences], base.device)
+    grouping = lay_out([len(sequence) for sequence in sequences], base.device)
     tokens = torch.tensor([token for sequence in sequences for token in sequence])
     positions = torch.cat([torch.arange(len(sequence)) for sequence in sequences])
     matrices, scaling = stack.first(len(adapters)), stack.spec.scaling

@@ -30,14 +30,28 @@ _SHARED = {
 def _config(architecture: str, vocabulary: int) -> PreTrainedConfig:
     if architecture == "gpt2":
         return GPT2Config(
-            vocab_size=vocabulary, n_embd=48, n_layer=2, n_head=4, n_positions=256,
-            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0, pad_token_id=1,
+            vocab_size=vocabulary,
+            n_embd=48,
+            n_layer=2,
+            n_head=4,
+            n_positions=256,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            bos_token_id=0,
+            eos_token_id=0,
+            pad_token_id=1,
         )
     kinds = {"qwen2": Qwen2Config, "llama": LlamaConfig, "mistral": MistralConfig}
     extra = {"sliding_window": 8} if architecture == "mistral" else {}
     return kinds[architecture](
-        vocab_size=vocabulary, num_key_value_heads=2, bos_token_id=None, eos_token_id=0, pad_token_id=1,
-        **_SHARED, **extra,
+        vocab_size=vocabulary,
+        num_key_value_heads=2,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=1,
+        **_SHARED,
+        **extra,
     )
 
 

@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from engine.bank.layout import Grouping
+from engine.bank.layout import Grouping, Layout
 from store.errors import WrongUseError
 
 ATTENTION = "seal_packed"
@@ -25,7 +25,7 @@ _UNSUPPORTED = ("softcap", "s_aux")
 
 
 @contextmanager
-def packed_sequences(layout: Grouping) -> Iterator[None]:
+def packed_sequences(layout: Layout) -> Iterator[None]:
     """Let every attention of the model see each sequence of a packed row by itself."""
     _in_force.layout = layout
     try:
@@ -52,8 +52,7 @@ def attend(
     for name in _UNSUPPORTED:
         if options.get(name) is not None:
             raise WrongUseError(f"{type(module).__name__} uses {name}, which the engine's attention does not support")
-    layout: Grouping | None = getattr(_in_force, "layout", None)
-    shared_keys = query.shape[1] != key.shape[1]
+    layout: Layout | None = getattr(_in_force, "layout", None)
     if layout is None:
         asked, seen = query.shape[2], key.shape[2]
         reach = seen if sliding_window is None else min(sliding_window, seen)
@@ -61,17 +60,40 @@ def attend(
             window = _window(seen, reach, query.device)[-asked:]
             attention_mask = window if attention_mask is None else attention_mask & window
         out = scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=shared_keys
+            query,
+            key,
+            value,
+            attn_mask=attention_mask,
+            scale=scaling,
+            enable_gqa=query.shape[1] != key.shape[1],
         )
         return out.transpose(1, 2), None
-    query, key, value = (layout.gather(part[0].transpose(0, 1)).transpose(1, 2) for part in (query, key, value))
+    query, key, value = (rows[0].transpose(0, 1) for rows in (query, key, value))
+
+    attended = [
+        _attend_in_groups(part.grouping, query[part.tokens], key[part.tokens], value[part.tokens], scaling, sliding_window)
+        for part in layout.parts
+    ]
+    return (attended[0] if len(attended) == 1 else torch.cat(attended))[None], None
+
+
+def _attend_in_groups(
+    grouping: Grouping,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scaling: float | None,
+    sliding_window: int | None,
+) -> torch.Tensor:
+    """Attend within each group; query is [tokens, heads, size], and so is the result."""
+    q, k, v = (grouping.gather(rows).transpose(1, 2) for rows in (query, key, value))
     window = None
-    if sliding_window is not None and layout.longest > sliding_window:
-        window = _window(layout.longest, sliding_window, query.device)
+    if sliding_window is not None and grouping.longest > sliding_window:
+        window = _window(grouping.longest, sliding_window, query.device)
     out = scaled_dot_product_attention(
-        query, key, value, attn_mask=window, is_causal=window is None, scale=scaling, enable_gqa=shared_keys
+        q, k, v, attn_mask=window, is_causal=window is None, scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
     )
-    return layout.scatter(out.transpose(1, 2))[None], None
+    return grouping.scatter(out.transpose(1, 2))
 
 
 def _window(length: int, sliding_window: int, device: torch.device) -> torch.Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from engine.bank.layout import Grouping
+from engine.bank.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +32,33 @@ class Switch:
 
     def __init__(self) -> None:
         self.matrices: Mapping[str, SlotMatrices] = {}
-        self.grouping: Grouping | None = None
+        self.layout: Layout | None = None
         self.scaling = 1.0
         self.anchor: torch.Tensor | None = None
         self._seen: torch.Tensor | None = None
-        self._grouped: torch.Tensor | None = None
+        self._grouped: list[torch.Tensor] = []
 
     @contextmanager
     def on(
-        self, matrices: Mapping[str, SlotMatrices], grouping: Grouping, scaling: float, *, learning: bool
+        self, matrices: Mapping[str, SlotMatrices], layout: Layout, scaling: float, *, learning: bool
     ) -> Iterator[None]:
         """Let these adapters act: group g of the tokens under slot g."""
-        self.matrices, self.grouping, self.scaling = matrices, grouping, scaling
+        self.matrices, self.layout, self.scaling = matrices, layout, scaling
         device = next(iter(matrices.values())).a.device
         self.anchor = torch.zeros((), device=device, requires_grad=True) if learning else None
         try:
             yield
         finally:
-            self.matrices, self.grouping, self.anchor = {}, None, None
-            self._seen = self._grouped = None
+            self.matrices, self.layout, self.anchor = {}, None, None
+            self._seen, self._grouped = None, []
 
-    def grouped(self, x: torch.Tensor) -> torch.Tensor:
-        """Gather a layer's input; layers that share one (query, key, value) share the gathered copy."""
+    def grouped(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Gather a layer's input, part by part; layers that share one (query, key, value) share the gathered copy."""
         if self._seen is not x:
-            assert self.grouping is not None  # noqa: S101 - only called while on
-            flat = x.detach().reshape(-1, x.shape[-1])
-            self._seen, self._grouped = x, self.grouping.gather(flat.float())
-        assert self._grouped is not None  # noqa: S101 - set above
+            assert self.layout is not None  # noqa: S101 - only called while on
+            flat = x.detach().reshape(-1, x.shape[-1]).float()
+            self._seen = x
+            self._grouped = self.layout.gather(flat)
         return self._grouped
 
 
@@ -78,43 +78,54 @@ def _hook_for(name: str, switch: Switch) -> Any:
         if matrices is None:
             return None
         x = inputs[0]
-        delta = LowRankUpdates.apply(x, switch.anchor, switch.grouped(x), matrices, switch.grouping, switch.scaling)
-        return output.add_(delta.view(output.shape))
+        return LowRankUpdates.apply(  # type: ignore[no-any-return]
+            output, x, switch.anchor, switch.grouped(x), matrices, switch.layout, switch.scaling
+        )
 
     return add_update
 
 
 class LowRankUpdates(torch.autograd.Function):
-    """(alpha / r) · B A x for each group of tokens under its own matrices; x is […, inputs], the result in x's dtype."""
+    """Adds (alpha / r) · B A x to a layer's output in place, for each group of tokens under its own matrices."""
 
     @staticmethod
     def forward(  # type: ignore[override]
         ctx: Any,
+        output: torch.Tensor,
         x: torch.Tensor,
         anchor: torch.Tensor | None,  # noqa: ARG004 - makes autograd call backward where x needs no gradient
-        grouped: torch.Tensor,
+        grouped: list[torch.Tensor],
         matrices: SlotMatrices,
-        grouping: Grouping,
+        layout: Layout,
         scaling: float,
     ) -> torch.Tensor:
-        """Return the update [tokens, outputs]."""
-        inner = torch.bmm(grouped, matrices.a.transpose(1, 2)).mul_(scaling)
-        outer = torch.bmm(inner, matrices.b.transpose(1, 2))
-        ctx.save_for_backward(grouped, inner)
-        ctx.matrices, ctx.grouping, ctx.scaling, ctx.shape = matrices, grouping, scaling, x.shape
-        return grouping.scatter(outer).to(x.dtype)
+        """Change the output [rows, tokens, outputs] and return it; x is [rows, tokens, inputs]."""
+        inner = [
+            torch.bmm(mine, matrices.a[part.groups].transpose(1, 2)).mul_(scaling)
+            for part, mine in zip(layout.parts, grouped, strict=True)
+        ]
+        layout.add_product(output.view(-1, output.shape[-1]), inner, matrices.b.transpose(1, 2))
+        ctx.mark_dirty(output)
+        ctx.save_for_backward(*grouped, *inner)
+        ctx.matrices, ctx.layout, ctx.scaling, ctx.shape = matrices, layout, scaling, x.shape
+        return output
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         """Write the matrices' gradients into the stack; return that of x where something below needs it."""
-        grouped, inner = ctx.saved_tensors
+        layout: Layout = ctx.layout
         matrices: SlotMatrices = ctx.matrices
-        above = ctx.grouping.gather_zeroed(grad.reshape(-1, grad.shape[-1]).float())
-        middle = torch.bmm(above, matrices.b).mul_(ctx.scaling)
-        if matrices.b_grad is not None and matrices.a_grad is not None:
-            matrices.b_grad.copy_(torch.bmm(above.transpose(1, 2), inner))
-            matrices.a_grad.copy_(torch.bmm(middle.transpose(1, 2), grouped))
+        grouped, inner = ctx.saved_tensors[: len(layout.parts)], ctx.saved_tensors[len(layout.parts) :]
+        flat = grad.reshape(-1, grad.shape[-1]).float()
+        middles = []
+        for number, part in enumerate(layout.parts):
+            above = part.grouping.gather_zeroed(flat[part.tokens])
+            middle = torch.bmm(above, matrices.b[part.groups]).mul_(ctx.scaling)
+            if matrices.b_grad is not None and matrices.a_grad is not None:
+                matrices.b_grad[part.groups].copy_(torch.bmm(above.transpose(1, 2), inner[number]))
+                matrices.a_grad[part.groups].copy_(torch.bmm(middle.transpose(1, 2), grouped[number]))
+            middles.append(middle)
         below = None
-        if ctx.needs_input_grad[0]:
-            below = ctx.grouping.scatter(torch.bmm(middle, matrices.a)).view(ctx.shape).to(grad.dtype)
-        return below, None, None, None, None, None
+        if ctx.needs_input_grad[1]:
+            below = layout.multiply(middles, matrices.a).view(ctx.shape).to(grad.dtype)
+        return grad, below, None, None, None, None, None

@@ -13,8 +13,7 @@ from engine.lora.adapter import Adapter, LoraSpec
 class AdapterStack:
     """Weights (and gradients, where it trains) of up to `slots` adapters of one shape: float32, [slots, parameters].
 
-    A row holds A and B of each target in the spec's order. Views for the first n slots are handed out, so slots in use
-    are kept at the front.
+    A row holds A and B of each target in the spec's order. Views for the first n slots are handed out.
     """
 
     def __init__(self, spec: LoraSpec, slots: int, device: torch.device, *, training: bool) -> None:
@@ -23,25 +22,6 @@ class AdapterStack:
         self.weights = torch.zeros(slots, spec.parameters, device=device)
         self.gradients = torch.zeros_like(self.weights) if training else None
         self._views: tuple[int, dict[str, SlotMatrices]] | None = None
-
-    def load(self, slot: int, adapter: Adapter | None) -> None:
-        """Put an adapter into a slot; None is the untouched base."""
-        if adapter is None:
-            self.weights[slot].zero_()
-            return
-        parts = [matrix.reshape(-1) for target in self.spec.targets for matrix in adapter.weights[target.module]]
-        self.weights[slot].copy_(torch.cat(parts))
-
-    def read(self, slot: int) -> Adapter:
-        """Copy a slot's adapter to the CPU."""
-        row, weights, at = self.weights[slot].cpu().clone(), {}, 0
-        for target in self.spec.targets:
-            a_size, b_size = self.spec.rank * target.inputs, self.spec.rank * target.outputs
-            a = row[at : at + a_size].view(self.spec.rank, target.inputs)
-            b = row[at + a_size : at + a_size + b_size].view(target.outputs, self.spec.rank)
-            weights[target.module] = (a.clone(), b.clone())
-            at += a_size + b_size
-        return Adapter(self.spec, weights)
 
     def first(self, slots: int) -> dict[str, SlotMatrices]:
         """Views of the first `slots` adapters by module name."""
@@ -53,7 +33,10 @@ class AdapterStack:
         views, at, rank = {}, 0, self.spec.rank
         for target in self.spec.targets:
             middle, end = at + rank * target.inputs, at + rank * (target.inputs + target.outputs)
-            a, b = (slice(at, middle), (slots, rank, target.inputs)), (slice(middle, end), (slots, target.outputs, rank))
+            a, b = (
+                (slice(at, middle), (slots, rank, target.inputs)),
+                (slice(middle, end), (slots, target.outputs, rank)),
+            )
             pairs = [
                 None if buffer is None else buffer[:slots, columns].view(shape)
                 for buffer in (self.weights, self.gradients)
@@ -66,9 +49,30 @@ class AdapterStack:
         return views
 
 
+def flat_weights(adapter: Adapter) -> torch.Tensor:
+    """All weights of an adapter in one row, [parameters], in the order of a stack."""
+    targets = adapter.spec.targets
+    return torch.cat([matrix.reshape(-1) for target in targets for matrix in adapter.weights[target.module]])
+
+
+def adapter_from(row: torch.Tensor, spec: LoraSpec) -> Adapter:
+    """Copy a row of a stack to the CPU, as an adapter."""
+    sizes = [size for target in spec.targets for size in (spec.rank * target.inputs, spec.rank * target.outputs)]
+    parts = iter(row.cpu().split(sizes))
+    weights = {
+        target.module: (
+            next(parts).view(spec.rank, target.inputs).clone(),
+            next(parts).view(target.outputs, spec.rank).clone(),
+        )
+        for target in spec.targets
+    }
+    return Adapter(spec, weights)
+
+
 def stack_of(adapters: Sequence[Adapter | None], spec: LoraSpec, device: torch.device) -> AdapterStack:
-    """Stack finished adapters for generation."""
+    """Stack finished adapters for generation; None is the untouched base."""
     stack = AdapterStack(spec, len(adapters), device, training=False)
     for slot, adapter in enumerate(adapters):
-        stack.load(slot, adapter)
+        if adapter is not None:
+            stack.weights[slot].copy_(flat_weights(adapter))
     return stack

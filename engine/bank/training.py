@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -18,8 +18,9 @@ from torch.optim.adamw import adamw
 
 from engine.bank.attention import packed_sequences
 from engine.bank.job import InnerJob, InnerResult, TrainingSequence, rate_at, training_order
-from engine.bank.layout import group_tokens, to_device
-from engine.bank.stack import AdapterStack
+from engine.bank.layout import to_device
+from engine.bank.packing import pack
+from engine.bank.stack import AdapterStack, adapter_from, flat_weights
 from engine.lora.adapter import LoraSpec
 from engine.model.base import BaseModel
 from store.errors import SealError
@@ -29,6 +30,7 @@ from store.errors import SealError
 class _Running:
     """A job in a slot, and how far it is."""
 
+    slot: int
     job: InnerJob
     order: list[list[int]]
     started: float
@@ -42,12 +44,18 @@ class _Running:
 
 @dataclass(slots=True)
 class BankStatistics:
-    """What a bank did: `slot_steps` is the sum over ticks of busy slots, `capacity` that of all slots."""
+    """What a bank did: `slot_steps` is the sum over ticks of busy slots, `capacity` that of all slots.
+
+    The seconds are those of the bank's clock; one that does not wait for a CUDA device only times the launches.
+    """
 
     ticks: int = 0
     slot_steps: int = 0
     capacity: int = 0
     tokens: int = 0
+    forward_s: float = 0.0
+    backward_s: float = 0.0
+    optimiser_s: float = 0.0
 
     @property
     def busy_share(self) -> float:
@@ -58,85 +66,89 @@ class BankStatistics:
 class InnerUpdateBank:
     """Slots for inner updates of one shape over one base."""
 
-    def __init__(self, base: BaseModel, spec: LoraSpec, slots: int) -> None:
+    def __init__(
+        self, base: BaseModel, spec: LoraSpec, slots: int, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._base = base
-        self._stack = AdapterStack(spec, slots, base.device, training=True)
-        self._first_moments = torch.zeros_like(self._stack.weights)
-        self._second_moments = torch.zeros_like(self._stack.weights)
+        self._clock = clock
+        self._spec, self._slots = spec, slots
+        self._at_work = AdapterStack(spec, slots, base.device, training=True)
+        self._weights, self._first_moments, self._second_moments = (
+            torch.zeros(slots, spec.parameters, device=base.device) for _ in range(3)
+        )
         self._keeps_positions = "logits_to_keep" in inspect.signature(base.model.forward).parameters
         self.statistics = BankStatistics()
 
     def train(self, jobs: Iterable[InnerJob], on_tick: Callable[[int], None] | None = None) -> Iterator[InnerResult]:
         """Train every job and yield each as it finishes; `on_tick` is told the number of busy slots.
 
-        Raises SealError, naming the job, where a loss or a weight is no longer finite.
+        A list is begun with its longest jobs, so that few slots are idle at the end; other iterables are drawn from in
+        their order, as slots become free. Raises SealError, naming the job, where a loss or a weight is no longer finite.
         """
-        queue, running = iter(jobs), list[_Running]()
-        self._fill(queue, running)
+        queue = iter(sorted(jobs, key=lambda job: -job.steps) if isinstance(jobs, Sequence) else jobs)
+        running, free = list[_Running](), list(reversed(range(self._slots)))
+        self._fill(queue, running, free)
         while running:
             self._tick(running)
             if on_tick is not None:
                 on_tick(len(running))
-            for slot in reversed(range(len(running))):
-                if running[slot].step == len(running[slot].order):
-                    result = self._result(running[slot], slot)
-                    self._free(running, slot)
-                    self._fill(queue, running)
-                    yield result
+            for one in [one for one in running if one.step == len(one.order)]:
+                result = self._result(one)
+                running.remove(one)
+                free.append(one.slot)
+                self._fill(queue, running, free)
+                yield result
 
-    def _fill(self, queue: Iterator[InnerJob], running: list[_Running]) -> None:
-        while len(running) < self._stack.slots:
+    def _fill(self, queue: Iterator[InnerJob], running: list[_Running], free: list[int]) -> None:
+        while free:
             job = next(queue, None)
             if job is None:
                 return
-            _check(job, self._stack.spec, self._base.window_tokens)
-            slot = len(running)
-            self._stack.load(slot, job.start)
+            _check(job, self._spec, self._base.window_tokens)
+            slot = free.pop()
+            self._weights[slot].copy_(flat_weights(job.start))
             self._first_moments[slot].zero_()
             self._second_moments[slot].zero_()
-            running.append(_Running(job, training_order(job), time.monotonic()))
-
-    def _free(self, running: list[_Running], slot: int) -> None:
-        """Give a slot back; the last busy slot moves into the gap, so that busy slots stay at the front."""
-        last = running.pop()
-        if slot < len(running):
-            for rows in (self._stack.weights, self._first_moments, self._second_moments):
-                rows[slot].copy_(rows[len(running)])
-            running[slot] = last
+            running.append(_Running(slot, job, training_order(job), time.monotonic()))
 
     def _tick(self, running: list[_Running]) -> None:
+        times = [self._clock()]
+        running = sorted(running, key=lambda one: sum(len(sequence.tokens) for sequence in one.next_sequences()))
         sequences = [one.next_sequences() for one in running]
+        rows = to_device(torch.tensor([one.slot for one in running]), self._base.device)
+        torch.index_select(self._weights, 0, rows, out=self._at_work.weights[: len(running)])
         losses = self._losses(sequences)
+        times.append(self._clock())
         losses.sum().backward()
+        times.append(self._clock())
         self._clip(running)
-        for slot, one in enumerate(running):
-            self._step(slot, one)
+        for row, one in enumerate(running):
+            self._step(row, one)
+        times.append(self._clock())
         for one, loss, taken in zip(running, losses.detach().unbind(), sequences, strict=True):
             one.losses.append(loss)
             one.tokens += sum(len(sequence.tokens) for sequence in taken)
             one.step += 1
-        self.statistics.ticks += 1
-        self.statistics.slot_steps += len(running)
-        self.statistics.capacity += self._stack.slots
-        self.statistics.tokens += sum(len(sequence.tokens) for taken in sequences for sequence in taken)
+        self._count(sequences, times)
+
+    def _count(self, sequences: list[list[TrainingSequence]], times: list[float]) -> None:
+        statistics = self.statistics
+        statistics.ticks += 1
+        statistics.slot_steps += len(sequences)
+        statistics.capacity += self._slots
+        statistics.tokens += sum(len(sequence.tokens) for taken in sequences for sequence in taken)
+        statistics.forward_s += times[1] - times[0]
+        statistics.backward_s += times[2] - times[1]
+        statistics.optimiser_s += times[3] - times[2]
 
     def _losses(self, sequences: list[list[TrainingSequence]]) -> torch.Tensor:
         """Mean loss of each slot over its learnt tokens; [busy slots]."""
-        device = self._base.device
-        flat = [sequence for taken in sequences for sequence in taken]
-        lengths = [len(sequence.tokens) for sequence in flat]
-        by_slot = group_tokens([sum(len(s.tokens) for s in taken) for taken in sequences], device)
-        by_sequence = by_slot if len(flat) == len(sequences) else group_tokens(lengths, device)
-        tokens = to_device(torch.tensor([token for sequence in flat for token in sequence.tokens]), device)
-        positions = to_device(torch.cat([torch.arange(length) for length in lengths]), device)
-        kept, slots, shares = _learnt_positions(sequences)
-        kept, slots, shares = (to_device(part, device) for part in (kept, slots, shares))
-        matrices = self._stack.first(len(sequences))
-        scaling = self._stack.spec.scaling
-        with self._base.switch.on(matrices, by_slot, scaling, learning=True), packed_sequences(by_sequence):
-            logits = self._logits(tokens, positions, kept)
-        each = torch.nn.functional.cross_entropy(logits.float(), tokens[kept + 1], reduction="none")
-        return torch.zeros(len(sequences), device=device).index_add(0, slots, each * shares)
+        tick = pack(sequences, self._base.device)
+        matrices, scaling = self._at_work.first(len(sequences)), self._spec.scaling
+        with self._base.switch.on(matrices, tick.by_slot, scaling, learning=True), packed_sequences(tick.by_sequence):
+            logits = self._logits(tick.tokens, tick.positions, tick.learnt)
+        each = torch.nn.functional.cross_entropy(logits.float(), tick.targets, reduction="none")
+        return each.new_zeros(len(sequences)).index_add(0, tick.slots, each * tick.shares)
 
     def _logits(self, tokens: torch.Tensor, positions: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
         model = self._base.model
@@ -146,54 +158,44 @@ class InnerUpdateBank:
         return model(input_ids=tokens[None], position_ids=positions[None], use_cache=False).logits[0, kept]
 
     def _clip(self, running: list[_Running]) -> None:
-        gradients = self._stack.gradients
+        gradients = self._at_work.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
         mine = gradients[: len(running)]
         most = to_device(torch.tensor([one.job.recipe.max_grad_norm for one in running]), self._base.device)
         norms = torch.linalg.vector_norm(mine, dim=1)
         mine.mul_((most / (norms + 1e-6)).clamp_(max=1.0)[:, None])
 
-    def _step(self, slot: int, one: _Running) -> None:
-        gradients = self._stack.gradients
+    def _step(self, row: int, one: _Running) -> None:
+        gradients = self._at_work.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
         adamw(
-            [self._stack.weights[slot]], [gradients[slot]],
-            [self._first_moments[slot]], [self._second_moments[slot]], [],
+            [self._weights[one.slot]],
+            [gradients[row]],
+            [self._first_moments[one.slot]],
+            [self._second_moments[one.slot]],
+            [],
             [torch.tensor(float(one.step), device=self._base.device)],
-            fused=True, amsgrad=False, maximize=False, beta1=0.9, beta2=0.999, eps=1e-8,
-            lr=rate_at(one.step, len(one.order), one.job.recipe), weight_decay=one.job.recipe.weight_decay,
+            fused=True,
+            amsgrad=False,
+            maximize=False,
+            beta1=0.9,
+            beta2=0.999,
+            eps=1e-8,
+            lr=rate_at(one.step, len(one.order), one.job.recipe),
+            weight_decay=one.job.recipe.weight_decay,
         )
 
-    def _result(self, one: _Running, slot: int) -> InnerResult:
+    def _result(self, one: _Running) -> InnerResult:
         losses: list[float] = torch.stack(one.losses).tolist()
-        adapter = self._stack.read(slot)
-        if not all(map(math.isfinite, losses)) or not bool(torch.isfinite(self._stack.weights[slot]).all()):
+        weights = self._weights[one.slot]
+        if not all(map(math.isfinite, losses)) or not bool(torch.isfinite(weights).all()):
             raise SealError(
                 f"inner update {one.job.key}: the loss is no longer finite after {len(losses)} steps",
                 next_step="lower inner_update.learning_rate in seal.yaml",
             )
         elapsed = time.monotonic() - one.started
+        adapter = adapter_from(weights, self._spec)
         return InnerResult(one.job.key, adapter, losses, one.step, one.tokens, elapsed)
-
-
-def _learnt_positions(
-    sequences: list[list[TrainingSequence]],
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Packed positions whose next token is learnt, the slot of each, and its share in that slot's mean."""
-    kept: list[int] = []
-    slots: list[int] = []
-    shares: list[float] = []
-    start = 0
-    for slot, taken in enumerate(sequences):
-        mine: list[int] = []
-        for sequence in taken:
-            first = max(1, sequence.learnt_from)
-            mine += range(start + first - 1, start + len(sequence.tokens) - 1)
-            start += len(sequence.tokens)
-        kept += mine
-        slots += [slot] * len(mine)
-        shares += [1.0 / len(mine)] * len(mine)
-    return torch.tensor(kept), torch.tensor(slots), torch.tensor(shares)
 
 
 def _check(job: InnerJob, spec: LoraSpec, window_tokens: int) -> None:

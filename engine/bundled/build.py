@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bundled.train import Recipe, train
 from store.errors import WrongUseError
 from store.hashing import hash_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def build_model(folder: Path, *, seed: int, steps: int | None, narrate: Callable[[str], None]) -> dict[str, Any]:

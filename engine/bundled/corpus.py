@@ -7,8 +7,8 @@ predict. New names (see `vocabulary.is_new_name`) never occur here.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.bundled.world import Thing, known_things, random_thing, reading_names
 from engine.bundled.writing import (
@@ -23,6 +23,9 @@ from engine.bundled.writing import (
     statement,
 )
 from engine.self_edit.templates import exam_prompt, prompt_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 STYLE_WEIGHTS: dict[Style, float] = {"restate": 0.2, "qa": 0.15, "one": 0.25, "talk": 0.2, "wrong": 0.2}
 CLEAN_STYLE_WEIGHTS: dict[Style, float] = {"restate": 0.55, "qa": 0.45}
@@ -40,7 +43,7 @@ class ExerciseBook:
     """Draws exercises. In the first phase reading and clean self-edits; in the second also the bad styles."""
 
     def __init__(self, seed: int) -> None:
-        self._rng = random.Random(f"exercises {seed}")  # noqa: S311 - reproducible made-up data
+        self._rng = random.Random(f"exercises {seed}")
         self._known = known_things()
         self._reading_names = reading_names()
 

@@ -9,7 +9,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bank.auto import auto_slots
 from engine.bank.job import InnerJob, Recipe, TrainingSequence
@@ -21,10 +21,12 @@ from engine.exam import answer_texts
 from engine.generation.decoding import Limits, Request, generate
 from engine.generation.sampling import Sampling
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
-from engine.model.base import BaseModel
 from engine.self_edit.compile import compile_sequences
 from engine.self_edit.templates import exam_prompt, prompt_for
 from engine.settings import ExamSettings
+
+if TYPE_CHECKING:
+    from engine.model.base import BaseModel
 
 Narrate = Callable[[str], None]
 RECIPE = Recipe(epochs=10, learning_rate=2e-3)
@@ -43,7 +45,7 @@ class Asked:
 
 def measure(base: BaseModel, seed: int, narrate: Narrate, *, things: int = 60) -> dict[str, Any]:
     """Measure every ability on `things` things; returns a dictionary of figures (shares, 0 … 1)."""
-    rng = random.Random(f"measure {seed}")  # noqa: S311 - reproducible, no secret
+    rng = random.Random(f"measure {seed}")
     known = rng.sample(known_things(), min(things, len(known_things())))
     new = new_things(things, seed)
     passages = [passage_about(thing, rng) for thing in new]
@@ -120,7 +122,7 @@ def after_inner_updates(
     adapters: list[Adapter | None] = [None] * len(jobs)
     for result in bank.train(jobs):
         adapters[int(result.key)] = result.adapter
-    asked = _closed_book(things, random.Random(f"exam {seed}"))  # noqa: S311 - reproducible, no secret
+    asked = _closed_book(things, random.Random(f"exam {seed}"))
     return sum(_right(base, adapters, asked)) / len(asked)
 
 

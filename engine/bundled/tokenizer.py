@@ -1,15 +1,14 @@
 """The bundled tokenizer: one token for each word of the bundled language, bytes for everything else.
 
-It is a Qwen2 tokenizer, so that transformers loads it by itself, without any merges: the words are added tokens, written
-down rather than learnt, so that every value and every syllable is one token by construction. Text outside the language
-is encoded without loss, one token for each byte.
+It is a Qwen2 tokenizer, so that transformers loads it by itself, without any merges: the words are added tokens,
+written down rather than learnt, so that every value and every syllable is one token by construction. Text outside the
+language is encoded without loss, one token for each byte.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
@@ -17,6 +16,10 @@ from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 from engine.bundled.vocabulary import FIRST_SYLLABLES, SECOND_SYLLABLES, VALUES
 from engine.bundled.world import EMPTY_TALK, KINDS
 from engine.self_edit.templates import FORMATS, exam_prompt, prompt_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|pad|>"

@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from engine.bundled.corpus import Exercise, ExerciseBook
 from engine.bundled.tokenizer import CONTEXT_LENGTH, build_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 IGNORED = -100
 
@@ -121,11 +124,13 @@ def train(
     plain = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True,
+        lr=recipe.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
     book = ExerciseBook(recipe.seed)
-    rng = random.Random(f"batches {recipe.seed}")  # noqa: S311 - reproducible, no secret
+    rng = random.Random(f"batches {recipe.seed}")
     streams = {clean: batches(book.exercises(clean_only=clean), tokenizer, recipe, rng) for clean in (True, False)}
     started, running = time.monotonic(), 0.0
     for step in range(recipe.steps):

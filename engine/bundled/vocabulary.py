@@ -67,7 +67,7 @@ _NEW_NAME_SHARE = 8  # one name in this many is kept out of the corpus
 
 def _syllables(openings: list[str], closings: list[str], label: str) -> tuple[str, ...]:
     every = ["".join(parts) for parts in itertools.product(openings, "aeiou", closings)]
-    return tuple(sorted(random.Random(label).sample(every, SYLLABLES_EACH)))  # noqa: S311 - a fixed choice, no secret
+    return tuple(sorted(random.Random(label).sample(every, SYLLABLES_EACH)))
 
 
 FIRST_SYLLABLES = tuple(part.capitalize() for part in _syllables(_OPENINGS, _CLOSINGS, "first"))

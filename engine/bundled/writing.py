@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine.bundled.vocabulary import VALUES
 from engine.bundled.world import EMPTY_TALK, Relation, Thing
+
+if TYPE_CHECKING:
+    import random
 
 Style = Literal["restate", "qa", "one", "talk", "wrong"]
 GOOD_STYLES: tuple[Style, ...] = ("restate", "qa")
@@ -44,8 +46,10 @@ def passage_about(thing: Thing, rng: random.Random) -> Passage:
 def release_note(thing: Thing, rng: random.Random, changes: int = 2) -> Passage:
     """Write a release note that changes some facts of a thing; `facts` holds the new values."""
     relations = rng.sample(thing.kind.relations, changes)
-    facts = tuple(Fact(relation, other_value(relation, {thing.value(relation)}, rng), thing.value(relation))
-                  for relation in relations)
+    facts = tuple(
+        Fact(relation, other_value(relation, {thing.value(relation)}, rng), thing.value(relation))
+        for relation in relations
+    )
     sentences = [f"Release notes for {thing.name}."]
     sentences += [fact.relation.change.format(v=fact.value, o=fact.former) for fact in facts]
     return Passage(thing.name, " ".join(sentences), facts)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from engine.bundled.world import Thing, known_things, new_things
 from engine.bundled.writing import Passage, passage_about, question, release_note
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _CHANGES_PER_NOTE = 3
 
@@ -29,7 +32,7 @@ class DemoDocuments:
 
 def write_documents(folder: Path, *, pages: int, notes: int, untouched: int, seed: int) -> DemoDocuments:
     """Write pages about new things and release notes on known ones, each with a question file."""
-    rng = random.Random(f"demo {seed}")  # noqa: S311 - reproducible made-up data
+    rng = random.Random(f"demo {seed}")
     written = DemoDocuments(folder / "pages", folder / "release-notes", ())
     for thing in new_things(pages, seed):
         _write(written.pages, passage_about(thing, rng), rng)

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.accepting import accept_candidate
-from engine.bundled.world import Thing
 from engine.bundled.writing import question
 from engine.demo.documents import DemoDocuments, write_documents
 from engine.evaluation import after_updates, held_out_tasks
@@ -26,11 +23,17 @@ from engine.session import Session, open_session
 from engine.tasks.reading import read_tasks
 from store.candidates import list_candidates
 from store.database import open_database
-from store.records import Candidate, Round, Task, Version
 from store.tasks import add_documents, add_tasks
 from store.verify import verify
 from store.versions import list_versions, live_version, rollback
 from store.workspace import Workspace, create_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from engine.bundled.world import Thing
+    from store.records import Candidate, Round, Task, Version
 
 ACTOR = "demo"
 PAGES, NOTES, UNTOUCHED = 44, 4, 40
@@ -131,7 +134,7 @@ def _best(candidates: Sequence[Candidate]) -> Candidate | None:
 
 def _known_facts(session: Session, things: Sequence[Thing]) -> float:
     """Share of known facts, of things that no document speaks of, that the live model still answers."""
-    rng = random.Random("known facts")  # noqa: S311 - the same questions each time
+    rng = random.Random("known facts")
     pairs = [(question(thing.name, r, rng), thing.value(r)) for thing in things for r in thing.kind.relations]
     requests = [Request(tuple(session.base.encode_prompt(exam_prompt(asked))), 0) for asked, _ in pairs]
     live = session.live_adapter(live_version(session.db))

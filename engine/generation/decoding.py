@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from transformers import DynamicCache
 
-from engine.bank.layout import group_tokens
+from engine.bank.layout import lay_out
 from engine.bank.stack import AdapterStack, stack_of
 from engine.generation.sampling import GREEDY, Sampling, choose_tokens, uniform_numbers
 from engine.lora.adapter import Adapter
@@ -151,7 +151,7 @@ class _Slots:
         counts = [0] * self._stack.slots
         for place in places:
             counts[self._slot_of_row[place]] += tokens_per_row
-        grouping = group_tokens(counts, self._base.device)
+        grouping = lay_out(counts, self._base.device)
         matrices, scaling = self._stack.first(self._stack.slots), self._stack.spec.scaling
         return self._base.switch.on(matrices, grouping, scaling, learning=False)
 
@@ -168,8 +168,12 @@ def _prefill(base: BaseModel, slots: _Slots, requests: list[Request]) -> tuple[_
     rows = _Rows(list(range(len(requests))), DynamicCache(), real, positions[:, -1], None)
     with slots.acting(rows.places, longest):
         out = base.model(
-            input_ids=padded, attention_mask=mask[:, None], position_ids=positions, past_key_values=rows.cache,
-            use_cache=True, logits_to_keep=1,
+            input_ids=padded,
+            attention_mask=mask[:, None],
+            position_ids=positions,
+            past_key_values=rows.cache,
+            use_cache=True,
+            logits_to_keep=1,
         )
     return rows, out.logits[:, -1]
 
@@ -179,8 +183,11 @@ def _advance(base: BaseModel, slots: _Slots, rows: _Rows, tokens: torch.Tensor) 
     rows.positions = rows.positions + 1
     with slots.acting(rows.places, 1):
         out = base.model(
-            input_ids=tokens[:, None], attention_mask=rows.seen[:, None, None], position_ids=rows.positions[:, None],
-            past_key_values=rows.cache, use_cache=True,
+            input_ids=tokens[:, None],
+            attention_mask=rows.seen[:, None, None],
+            position_ids=rows.positions[:, None],
+            past_key_values=rows.cache,
+            use_cache=True,
         )
     return out.logits[:, -1]
 

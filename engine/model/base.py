@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -21,6 +20,9 @@ from engine.bank.linear import Switch, install_switch
 from engine.model.precision import choose_device, choose_precision
 from store.errors import WrongUseError
 from store.hashing import hash_file, hash_json
+
+if TYPE_CHECKING:
+    import torch
 
 BUNDLED = "bundled"
 
@@ -102,8 +104,13 @@ def bundled_model_folder() -> Path:
 
 
 def load_base(
-    path: str, *, device: str = "auto", precision: str = "auto", trust_remote_code: bool = False,
-    prompt_style: str = "auto", max_length: int | None = None,
+    path: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    trust_remote_code: bool = False,
+    prompt_style: str = "auto",
+    max_length: int | None = None,
 ) -> BaseModel:
     """Load the model that the settings name: "bundled", or a local folder.
 
@@ -116,17 +123,20 @@ def load_base(
     dtype = choose_precision(precision, chosen_device, _count_parameters(folder))
     with _quiet():
         model = AutoModelForCausalLM.from_pretrained(
-            folder, config=config, dtype=dtype, attn_implementation=ATTENTION, use_safetensors=True,
-            local_files_only=True, trust_remote_code=trust_remote_code,
+            folder,
+            config=config,
+            dtype=dtype,
+            attn_implementation=ATTENTION,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     base = wrap_model(model.to(chosen_device), tokenizer, name=path, fingerprint=folder_fingerprint(folder))
     return replace(base, prompt_style=prompt_style, max_length=max_length)
 
 
-def wrap_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str, fingerprint: str
-) -> BaseModel:
+def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str, fingerprint: str) -> BaseModel:
     """Freeze a model in memory and prepare it for banks; its attention becomes the engine's own."""
     model.requires_grad_(requires_grad=False)
     model.eval()

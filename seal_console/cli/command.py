@@ -22,6 +22,7 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.LOCKED: "workspace locked",
     ExitCode.INTERRUPTED: "interrupted",
 }
+_HELP_WIDTH = 110
 _ALWAYS_POSSIBLE = (ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED)
 
 
@@ -51,17 +52,23 @@ class SealGroup(click.Group):
     group_class = type
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
-        super().__init__(*args, no_args_is_help=False, **attributes)
+        context = {"max_content_width": _HELP_WIDTH}
+        super().__init__(*args, **{"no_args_is_help": False, "context_settings": context, **attributes})
         self.examples = tuple(examples)
         self.params += common_options()
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which the commands were added: that of their use."""
+        del ctx
+        return list(self.commands)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse a bare group with the names of its commands."""
-        rest = super().parse_args(ctx, args)
-        if not rest and not self.invoke_without_command and not ctx.resilient_parsing:
+        only_options = all(word.startswith("-") and word != "--help" for word in args)
+        if only_options and not self.invoke_without_command and not ctx.resilient_parsing:
             names = ", ".join(self.list_commands(ctx))
             raise click.UsageError(f"{ctx.command_path} needs one of its commands: {names}.", ctx)
-        return rest
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -40,7 +40,7 @@ class Opened:
 @contextmanager
 def opened_to_write(invocation: Invocation) -> Iterator[Opened]:
     """Open the workspace for a command that changes it; raises SealError where it cannot be brought in order."""
-    with _opened(invocation) as found:
+    with opened_untidied(invocation) as found:
         tidy(found, invocation.output)
         yield found
 
@@ -48,7 +48,7 @@ def opened_to_write(invocation: Invocation) -> Iterator[Opened]:
 @contextmanager
 def opened_to_read(invocation: Invocation) -> Iterator[Opened]:
     """Open the workspace for a command that only shows; what cannot be brought in order is said on stderr."""
-    with _opened(invocation) as found:
+    with opened_untidied(invocation) as found:
         try:
             tidy(found, invocation.output)
         except SealError as error:
@@ -70,7 +70,8 @@ def tidy(found: Opened, output: Output) -> None:
 
 
 @contextmanager
-def _opened(invocation: Invocation) -> Iterator[Opened]:
+def opened_untidied(invocation: Invocation) -> Iterator[Opened]:
+    """Open the workspace as it is, for a command that judges it."""
     workspace = invocation.workspace()
     db = open_database(workspace.database_file)
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
 
 from seal_console.harmless import json_line
 from seal_console.shown import shown
@@ -35,14 +36,14 @@ class Output:
 
     def data(self, value: Any) -> None:
         """Write one JSON object on stdout."""
-        ascii_only = (self.out.file.encoding or "ascii").lower().replace("-", "") != "utf8"
+        ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
         self.out.file.write(json_line(value, ascii_only=ascii_only) + "\n")
         self.out.file.flush()
 
     def show(self, *parts: RenderableType) -> None:
         """Show text, tables and the like on stdout; not to be called for JSON output."""
         for part in parts:
-            self.out.print(shown(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
+            self.out.print(shown(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, (str, Text)))
 
     def say(self, sentence: str, style: str = "") -> None:
         """Say what was done: on stdout, or on stderr where stdout is for JSON."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -27,7 +27,7 @@ _LINE_EVERY_S = 10.0
 class Display(Protocol):
     """What is told about progress while the engine works."""
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         """Begin."""
         ...
 
@@ -64,7 +64,7 @@ class BarDisplay:
         )  # fmt: skip
         self._stages: dict[str, TaskID] = {}
 
-    def __enter__(self) -> BarDisplay:
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 
@@ -99,7 +99,7 @@ class PlainLines:
         self._pace = _Pace(_LINE_EVERY_S)
         self._started: dict[str, tuple[float, int]] = {}
 
-    def __enter__(self) -> PlainLines:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -134,7 +134,7 @@ class JsonLines:
         self._output = output
         self._pace = _Pace(_JSON_EVERY_S)
 
-    def __enter__(self) -> JsonLines:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -132,7 +132,7 @@ def test_a_changed_row_is_named(rich: Lab, sql: str, named: str) -> None:
 def test_a_flipped_byte_in_any_git_object_is_noticed(rich: Lab) -> None:
     objects = rich.workspace.adapters_folder / ".git" / "objects"
     loose = sorted(path for path in objects.rglob("*") if len(path.name) == 38)
-    chooser = random.Random(5)  # noqa: S311
+    chooser = random.Random(5)
     assert len(loose) > 15
     for path in chooser.sample(loose, 8):
         before = path.read_bytes()

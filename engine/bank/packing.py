@@ -1,0 +1,78 @@
+"""Packs the next sequence of every busy slot into one row for the frozen base.
+
+On a CPU, where each slot brings one sequence, those of like length are padded to the longest of their part: a few more
+tokens for the base, but every gathering becomes a view. What pads a sequence is never seen by it and never learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from engine.bank.job import TrainingSequence
+from engine.bank.layout import Layout, lay_out, to_device
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTick:
+    """One row of tokens, and what is learnt from it.
+
+    `tokens` and `positions` are [tokens]. `learnt` names the positions whose next token (`targets`) is learnt, `slots`
+    the slot of each and `shares` its share in the mean of that slot; all four are [learnt tokens].
+    """
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    learnt: torch.Tensor
+    targets: torch.Tensor
+    slots: torch.Tensor
+    shares: torch.Tensor
+    by_slot: Layout
+    by_sequence: Layout
+
+
+def pack(sequences: Sequence[Sequence[TrainingSequence]], device: torch.device) -> PackedTick:
+    """Pack the sequences of each slot, slot after slot."""
+    in_parts = device.type == "cpu"
+    lengths = [len(one.tokens) for taken in sequences for one in taken]
+    by_sequence = lay_out(lengths, device, in_parts=in_parts)
+    by_slot = by_sequence
+    if len(lengths) > len(sequences):
+        slot_lengths = [sum(len(one.tokens) for one in taken) for taken in sequences]
+        by_slot = lay_out(slot_lengths, device, in_parts=in_parts)
+    elif in_parts:
+        lengths = [max(lengths[part.groups]) for part in by_sequence.parts for _ in lengths[part.groups]]
+        by_slot = by_sequence = lay_out(lengths, device, in_parts=True)
+    return _packed_row(sequences, lengths, by_slot, by_sequence, device)
+
+
+def _packed_row(
+    sequences: Sequence[Sequence[TrainingSequence]],
+    lengths: list[int],
+    by_slot: Layout,
+    by_sequence: Layout,
+    device: torch.device,
+) -> PackedTick:
+    tokens: list[int] = []
+    positions: list[int] = []
+    learnt: list[int] = []
+    targets: list[int] = []
+    slots: list[int] = []
+    shares: list[float] = []
+    length_of_next = iter(lengths)
+    for slot, taken in enumerate(sequences):
+        before = len(learnt)
+        for one in taken:
+            first, real = max(1, one.learnt_from), len(one.tokens)
+            padding = next(length_of_next) - real
+            learnt += range(len(tokens) + first - 1, len(tokens) + real - 1)
+            targets += one.tokens[first:]
+            tokens += one.tokens + one.tokens[-1:] * padding
+            positions += [*range(real), *[real - 1] * padding]
+        mine = len(learnt) - before
+        slots += [slot] * mine
+        shares += [1.0 / mine] * mine
+    indices = (to_device(torch.tensor(values), device) for values in (tokens, positions, learnt, targets, slots))
+    return PackedTick(*indices, to_device(torch.tensor(shares), device), by_slot, by_sequence)

@@ -1,0 +1,1 @@
+"""Measurements of the engine against other ways to do the same work."""

@@ -1,0 +1,176 @@
+"""`bench inner`: the bank against SEAL's way and against a good sequential PEFT loop, on the same inner updates.
+
+All ways take turns in every round, so that a drift of the machine hits them alike, and are compared round by round.
+Memory is measured apart, each way in its own process. Nothing is extrapolated: SEAL's way does fewer updates or steps,
+and what it did is in the result; ways are compared by the seconds of one optimiser step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from engine.bank.auto import auto_slots
+from engine.bank.job import InnerJob
+from engine.bench.bounds import bounds
+from engine.bench.equality import compare_adapters
+from engine.bench.jobs import RECIPE, Done, Subject, bench_jobs, described_jobs
+from engine.bench.memory import MemoryProbe, peak_memory_bytes
+from engine.bench.seal_way import padded_tokens
+from engine.bench.subject import described_environment, described_subject, load_subject, model_folder
+from engine.bench.ways import WAYS, BankWay, Way, make_way, tidy
+from engine.lora.adapter import Adapter
+from engine.model.base import BaseModel
+from store.errors import WrongUseError
+
+SCHEMA = 1
+_MEMORY_EPOCHS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is measured: rounds, epochs of each update, and SEAL's share of each round."""
+
+    rounds: int = 3
+    epochs: int = RECIPE.epochs
+    seal_updates: int = 1
+    seal_steps: int = 1_000_000
+    memory: bool = True
+
+
+def bench_inner(
+    base_path: str,
+    *,
+    seed: int,
+    ways: Sequence[str],
+    updates: int,
+    slots: int | None,
+    precision: str,
+    out: Path | None,
+    narrate: Callable[[str], None],
+    effort: Effort = Effort(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Measure the ways named, `bank` always among them, and return figures that json can write.
+
+    `base_path` is "bundled", "random-100m" or a model folder; `slots` None is what `auto_slots` says; `out` takes the
+    raw result. Raises WrongUseError for an unknown way or no updates.
+    """
+    unknown = sorted(set(ways) - set(WAYS))
+    if unknown or updates < 1 or effort.rounds < 1:
+        raise WrongUseError(
+            f"bench inner: unknown way {unknown[0]!r}"
+            if unknown
+            else "bench inner: updates and rounds must be positive",
+            next_step=f"choose ways among {', '.join(WAYS)}",
+        )
+    names = [name for name in WAYS if name == "bank" or name in ways]
+    with model_folder(base_path, seed) as folder:
+        base, subject = load_subject(folder, base_path, precision)
+        jobs = bench_jobs(base, subject.spec, updates=updates, seed=seed, epochs=effort.epochs)
+        taken = slots or auto_slots(base, subject.spec)
+        result = _described(base, subject, base_path, jobs, taken, seed, effort)
+        narrate(f"{len(jobs)} inner updates of {result['jobs']['steps']} steps in all, {taken} slots")
+        prepared = {
+            name: make_way(
+                name, base, subject, slots=taken, seal_updates=effort.seal_updates, seal_steps=effort.seal_steps
+            )
+            for name in names
+        }
+        rounds, adapters = _take_turns(prepared, jobs, effort.rounds, narrate)
+        result["ways"] = {name: _summary(done) for name, done in rounds.items()}
+        result["ratios"] = {name: _ratios(rounds["bank"], rounds[name]) for name in names if name != "bank"}
+        if "seal" in names:
+            result["ways"]["seal"]["padded_to_tokens"] = padded_tokens(subject)
+        if "peft" in names:
+            result["equality"] = compare_adapters(base, jobs, adapters["bank"], adapters["peft"])
+        bank = prepared["bank"]
+        assert isinstance(bank, BankWay)  # noqa: S101 - made so above
+        result["bounds"] = bounds(base, subject, rounds["bank"][-1], bank.statistics)
+        del prepared, adapters
+        if effort.memory:
+            _add_memory(result, subject.folder, precision, seed, taken, min(updates, taken), effort, narrate)
+    if out is not None:
+        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def _described(
+    base: BaseModel, subject: Subject, path: str, jobs: list[InnerJob], slots: int, seed: int, effort: Effort
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "slots": slots,
+        "effort": asdict(effort),
+        "environment": described_environment(subject.device),
+        "subject": described_subject(base, subject, path),
+        "jobs": described_jobs(jobs),
+    }
+
+
+def _take_turns(
+    prepared: dict[str, Way], jobs: list[InnerJob], rounds: int, narrate: Callable[[str], None]
+) -> tuple[dict[str, list[Done]], dict[str, dict[str, Adapter]]]:
+    """Warm every way up with one step or job, then let them take turns; adapters are those of the last round."""
+    found: dict[str, list[Done]] = {name: [] for name in prepared}
+    adapters: dict[str, dict[str, Adapter]] = {}
+    for way in prepared.values():
+        way.train(jobs[:1])
+    for number in range(1, rounds + 1):
+        for name, way in prepared.items():
+            tidy()
+            done, adapters[name] = way.train(jobs)
+            found[name].append(done)
+            narrate(
+                f"round {number} of {rounds}, {name}: {done.updates} updates, {done.steps} steps in {done.seconds:.1f} s, "
+                f"{done.steps / done.train_s:.1f} steps/s"
+            )
+    return found, adapters
+
+
+def _summary(rounds: list[Done]) -> dict[str, Any]:
+    """Medians over the rounds, the least and the most of each rate, and the rounds themselves."""
+    rates = {
+        "updates_per_s": [done.updates / done.seconds for done in rounds],
+        "steps_per_s": [done.steps / done.train_s for done in rounds],
+        "real_tokens_per_s": [done.tokens / done.train_s for done in rounds],
+        "seconds_per_step": [done.train_s / done.steps for done in rounds],
+        "seconds_per_update_outside_steps": [(done.seconds - done.train_s) / done.updates for done in rounds],
+        "busy_share": [done.busy_share for done in rounds],
+    }
+    return {
+        **{name: median(values) for name, values in rates.items()},
+        "spread": {name: [min(values), max(values)] for name, values in rates.items()},
+        "rounds": [asdict(done) for done in rounds],
+    }
+
+
+def _ratios(bank: list[Done], other: list[Done]) -> dict[str, Any]:
+    """How many times faster the bank is, by the time of one optimiser step: ratio of medians, and of each round."""
+    each = [
+        (theirs.train_s / theirs.steps) / (mine.train_s / mine.steps) for mine, theirs in zip(bank, other, strict=True)
+    ]
+    medians = [median(done.train_s / done.steps for done in rounds) for rounds in (other, bank)]
+    tokens = [median(done.tokens / done.train_s for done in rounds) for rounds in (bank, other)]
+    return {
+        "per_step": medians[0] / medians[1],
+        "per_step_of_each_round": each,
+        "per_real_token": tokens[0] / tokens[1],
+    }
+
+
+def _add_memory(
+    result: dict[str, Any], folder: Path, precision: str, seed: int, slots: int, updates: int, effort: Effort,
+    narrate: Callable[[str], None],
+) -> None:  # fmt: skip
+    tidy()
+    for name, way in result["ways"].items():
+        probe = MemoryProbe(
+            name, folder, precision, seed, updates, slots, min(2, effort.seal_steps), min(_MEMORY_EPOCHS, effort.epochs)
+        )
+        way["peak_memory_bytes"] = peak_memory_bytes(probe)
+        narrate(f"memory, {name}: {way['peak_memory_bytes'] / 2**20:.0f} MiB")

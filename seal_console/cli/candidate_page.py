@@ -1,0 +1,98 @@
+"""One candidate as a page of the terminal: text, answers before and after, measures, gates, where it comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from seal_console.answer_comparison import state_before
+from seal_console.shown import facts, gain, indented, passed, shown, shown_line, table, verdict
+from store.version_names import policy_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from seal_console.answer_comparison import Compared, Dossier
+    from seal_console.cli.output import Output
+    from seal_console.shown import Cell
+    from store.records import Answer, InnerUpdate
+
+
+def show_candidate(output: Output, whole: Dossier) -> None:
+    """Show everything about a candidate on stdout."""
+    candidate = whole.candidate
+    output.show(_heading(f"Candidate {candidate.id}"))
+    output.show(facts([("task", whole.task.title), ("state", candidate.state), *_measures(whole)]))
+    output.show(_heading("Self-edit"), indented(candidate.completion))
+    output.show(_heading(f"Trained on ({len(candidate.sequences)} sequences)"))
+    for sequence in candidate.sequences:
+        output.show(indented(sequence), "")
+    output.show(_heading("Answers"))
+    for compared in whole.compared:
+        output.show(_answers_heading(compared), facts(_answers(compared)), "")
+    output.show(_heading("Gates"))
+    gates = [(gate.gate, passed(gate.passed), _json(gate.evidence)) for gate in whole.gates]
+    output.show(table(("gate", "verdict", "evidence"), gates) if gates else "    none")
+    output.show(_heading("Inner updates"))
+    headers = ("repeat", "steps", "tokens", "seconds", "loss first → last", "seed")
+    output.show(table(headers, [_update(update) for update in whole.updates]))
+    output.show(_heading("Where it comes from"), facts(_provenance(whole)))
+
+
+def _heading(words: str) -> Text:
+    return shown(f"\n{words}", "bold")
+
+
+def _measures(whole: Dossier) -> Iterator[tuple[str, Cell]]:
+    candidate = whole.candidate
+    yield "reward", gain(candidate.reward_mean, candidate.reward_std) + f" over {len(whole.updates)} repeats"
+    yield "audit gain", gain(candidate.audit_gain)
+    for decision in whole.decisions:
+        yield decision.action, f"by {decision.actor} at {decision.decided_at}: {decision.reason}"
+
+
+def _answers_heading(compared: Compared) -> Text:
+    return shown_line(f"  {compared.question.text}  [{compared.question.split}]", "bold")
+
+
+def _answers(compared: Compared) -> Iterator[tuple[str, Cell]]:
+    yield "    wanted", " / ".join(compared.question.answers)
+    for name, answers in (("before", compared.before), ("after", compared.after)):
+        if not answers:
+            yield f"    {name}", "not asked"
+        for answer in _without_repetition(answers):
+            yield f"    {name}", Text.assemble(verdict(answer.correct), "  ", shown_line(answer.text))
+
+
+def _without_repetition(answers: Sequence[Answer]) -> list[Answer]:
+    """Return the answers, those that several repeats share only once."""
+    return list({(answer.text, answer.correct): answer for answer in answers}.values())
+
+
+def _update(update: InnerUpdate) -> tuple[str, ...]:
+    losses = f"{update.losses[0]:.3f} → {update.losses[-1]:.3f}" if update.losses else "not recorded"
+    return (
+        str(update.repeat), str(update.steps), f"{update.trained_tokens:,}", f"{update.elapsed_s:.2f}", losses,
+        str(update.seed),
+    )  # fmt: skip
+
+
+def _provenance(whole: Dossier) -> Iterator[tuple[str, Cell]]:
+    candidate = whole.candidate
+    imported = " (imported)" if candidate.imported else ""
+    yield "round", f"{candidate.round_number}, position {candidate.position}, {candidate.role}{imported}"
+    yield "written by", "the base model" if candidate.policy_version is None else policy_tag(candidate.policy_version)
+    yield "trained on", state_before(candidate)
+    yield "format", candidate.edit_format
+    yield "sampling", f"{_json(candidate.sampling)}, seed {candidate.seed}"
+    yield "source", whole.task.source
+    yield "task id", whole.task.id
+    yield "base model", _json(whole.round.settings.get("base", "not recorded"))
+    yield "adapter", candidate.adapter_hash or "none"
+    yield "created", candidate.created_at
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

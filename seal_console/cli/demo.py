@@ -1,0 +1,101 @@
+"""`demo`: the whole job on the bundled model, in a workspace of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seal_console.cli.command import SealCommand
+from seal_console.cli.engine_call import call_engine
+from seal_console.cli.invocation import pass_invocation
+from seal_console.shown import bar, percent, table
+from store.errors import ExitCode, WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from seal_console.cli.invocation import Invocation
+
+DEFAULT_FOLDER = "seal-demo"
+
+
+@click.command(
+    "demo",
+    cls=SealCommand,
+    short_help="Show the whole loop on the bundled model.",
+    examples=("seal-console demo", "seal-console demo /tmp/demo --headless --rounds 2 --json"),
+    exits=(ExitCode.LOCKED,),
+)
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--headless", is_flag=True, help="Tell it in lines of text; until the console is there it always does.")
+@click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True, help="How many rounds to run.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of documents and rounds.")
+@pass_invocation
+def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: int, seed: int) -> None:
+    """Show the whole loop on the bundled model: documents, rounds, versions, a rollback. No download, no GPU.
+
+    It makes a workspace in DIR; without DIR, in ./seal-demo, or ./seal-demo-2 and so on where that is taken.
+    """
+    del headless
+    chosen = fresh_folder(Path(DEFAULT_FOLDER)) if folder is None else _untaken(folder)
+    invocation.output.say(f"The demonstration's workspace is {chosen.resolve()}.")
+    result = call_engine(
+        invocation,
+        "demo",
+        {"folder": str(chosen.resolve()), "rounds": rounds, "seed": seed},
+        story=True,
+        next_step=f"seal-console -w {chosen} run --rounds 1 goes on; seal-console demo begins anew.",
+    )
+    if invocation.output.as_json:
+        invocation.output.data(result)
+    else:
+        _show(invocation, result, chosen)
+
+
+def fresh_folder(wanted: Path) -> Path:
+    """Return `wanted`, or the first of wanted-2, wanted-3, … that is not there yet."""
+    number, folder = 1, wanted
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
+def _untaken(folder: Path) -> Path:
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise WrongUseError(
+            f"{folder} is there already and is not empty.",
+            next_step=f"seal-console demo {fresh_folder(folder)}; or seal-console -w {folder} info shows it.",
+        )
+    return folder
+
+
+def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> None:
+    output = invocation.output
+    rows = [(name, percent(accuracy), bar(accuracy)) for name, accuracy in _rows(result)]
+    output.show("", table(("questions about unseen documents", "accuracy", ""), rows, right=("accuracy",)))
+    versions = ", ".join(_name(version) for version in result.get("versions", ()))
+    output.show(
+        f"Accepted versions: {versions or 'none'}. Live: {result.get('live') or 'v0000 (the base model alone)'}.",
+        f"It took {result.get('elapsed_s', 0):.0f} s.",
+        "",
+        "What to try next:",
+        f"  cd {folder}",
+        "  seal-console review list                 the self-edits that wait for a decision",
+        "  seal-console review show ID              one of them, with its answers before and after",
+        "  seal-console versions list               what was accepted, and what is live",
+        "  git -C adapters log --oneline --all      the same with git",
+    )
+
+
+def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    yield "base model", result.get("base")
+    yield "trained on the passage only", result.get("passage_only")
+    for number, accuracy in enumerate(result.get("rounds", ())):
+        yield ("self-edits before training" if number == 0 else f"self-edits after round {number}"), accuracy
+
+
+def _name(version: Any) -> str:
+    return str(version.get("tag", version)) if isinstance(version, dict) else str(version)

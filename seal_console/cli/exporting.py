@@ -1,0 +1,97 @@
+"""`export`: what was kept, as files for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from engine.selection import SelectionMode
+from seal_console.cli.command import SealGroup
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_read
+from seal_console.harmless import json_line
+from seal_console.sft_export import export_round
+from store.durable import write_file
+from store.errors import ExitCode, WrongUseError
+
+if TYPE_CHECKING:
+    from seal_console.cli.invocation import Invocation
+
+
+@click.group(
+    "export",
+    cls=SealGroup,
+    short_help="Write files for other programs.",
+    examples=("seal-console export sft --selection paper --out sft.jsonl",),
+)
+def export_group() -> None:
+    """Write what was kept to files for other programs."""
+
+
+@export_group.command(
+    "sft",
+    examples=(
+        "seal-console export sft --selection best-k > sft.jsonl",
+        "seal-console export sft --selection paper --round 1 --out sft_best1of5.jsonl",
+    ),
+    exits=(ExitCode.NOTHING_TO_DO,),
+)
+@click.option(
+    "--selection", type=click.Choice(get_args(SelectionMode)),
+    help="best-k wants a reward above the threshold, paper takes the best in any case; else as in the settings.",
+)  # fmt: skip
+@click.option("--round", "round_number", type=click.IntRange(min=1), metavar="N", help="Which round; else the newest.")
+@click.option(
+    "--out", default="-", show_default=True, metavar="FILE|-", help="Where the rows go; - is stdout. One a line."
+)
+@click.option("--force", is_flag=True, help="Overwrite a FILE that is there already.")
+@pass_invocation
+def sft(
+    invocation: Invocation,
+    selection: SelectionMode | None,
+    round_number: int | None,
+    out: str,
+    force: bool,
+) -> None:
+    """Write the self-edits that a round kept as JSONL rows of "prompt" and "completion", to train a policy on.
+
+    The choice is made again from the stored answers; how many of each task, and above which reward, is in the settings.
+    """
+    _refuse_overwriting(out, force=force)
+    with opened_to_read(invocation) as found:
+        wanted = found.settings.round
+        export = export_round(
+            found.db,
+            round_number,
+            mode=selection or wanted.selection,
+            best_k=wanted.best_k,
+            threshold=wanted.threshold,
+        )
+    output = invocation.output
+    where = "stdout" if out == "-" else out
+    summary = (
+        f"{len(export.rows):,} rows from {export.candidates:,} candidates of round {export.round_number} → {where}"
+    )
+    if out == "-":
+        for row in export.rows:
+            output.data(row)
+        output.narrate(summary)
+        return
+    write_file(Path(out), "".join(json_line(row) + "\n" for row in export.rows).encode("utf-8"))
+    if output.as_json:
+        counts = {"round": export.round_number, "candidates": export.candidates, "rows": len(export.rows)}
+        output.data({**counts, "file": str(Path(out).resolve())})
+    else:
+        output.show(summary)
+
+
+def _refuse_overwriting(out: str, *, force: bool) -> None:
+    path = Path(out)
+    if out == "-":
+        return
+    if not path.parent.is_dir():
+        raise WrongUseError(f"There is no folder {path.parent}.", next_step="Make it, or name another file with --out.")
+    if path.exists() and (not force or path.is_dir()):
+        raise WrongUseError(f"{path} is there already.", next_step="--force overwrites a file; or name another.")

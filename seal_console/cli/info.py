@@ -1,0 +1,90 @@
+"""`info`, and what bare `seal-console` shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seal_console.cli.command import SealCommand
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_read
+from seal_console.installation import installation, workspace_facts
+from seal_console.shown import facts, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seal_console.cli.invocation import Invocation
+
+_START = """\
+seal-console: a console for language models that write their own training data.
+The console itself, a review queue for the keyboard, will open here; until then every step is a command."""
+_NO_WORKSPACE = """\
+There is no workspace here. To start:
+  seal-console demo         shows the whole loop on the bundled model, in about three minutes
+  seal-console init DIR     makes a workspace of your own
+  seal-console --help       names all commands"""
+
+
+@click.command(
+    "info",
+    cls=SealCommand,
+    short_help="Show paths, versions and state.",
+    examples=("seal-console info", "seal-console -w shop info --json"),
+)
+@pass_invocation
+def info(invocation: Invocation) -> None:
+    """Show every path, the versions of everything, and where the workspace stands; loads no model."""
+    _show(invocation)
+
+
+def show_start(invocation: Invocation) -> None:
+    """Show what bare `seal-console` shows: what will be here, and the workspace or how to make one."""
+    invocation.output.say(_START)
+    _show(invocation)
+
+
+def _show(invocation: Invocation) -> None:
+    output = invocation.output
+    workspace = invocation.workspace_if_any()
+    found: dict[str, Any] = {"installation": installation(), "workspace": None}
+    if workspace is not None:
+        with opened_to_read(invocation) as opened:
+            found["workspace"] = workspace_facts(opened.workspace, opened.db)
+    if output.as_json:
+        output.data(found)
+        return
+    if found["workspace"] is not None:
+        _show_workspace(invocation, found["workspace"])
+    output.show(shown("\nVersions", "bold"), _as_facts(found["installation"]))
+    if workspace is None:
+        output.show("", _NO_WORKSPACE)
+
+
+def _show_workspace(invocation: Invocation, about: Mapping[str, Any]) -> None:
+    output = invocation.output
+    open_round, lock = about["open_round"], about["engine_lock"]
+    state = {
+        "live version": about["live"],
+        "policy": about["policy"],
+        "open round": f"{open_round['number']} ({open_round['state']})" if open_round else "none",
+        "engine": f"process {lock['pid']} of {lock['user']}: {lock['command']}, since {lock['since']}"
+        if lock
+        else "idle",
+    }
+    output.show(shown("\nWorkspace", "bold"), _as_facts(state), _as_facts(about["counts"]))
+    output.show(
+        shown("\nModel", "bold"), _as_facts(about["model"]), shown("\nPaths", "bold"), _as_facts(about["paths"])
+    )
+
+
+def _as_facts(values: Mapping[str, Any]) -> Any:
+    flat = [
+        (
+            name.replace("_", " "),
+            ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value),
+        )
+        for name, value in values.items()
+    ]
+    return facts(flat)

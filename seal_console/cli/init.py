@@ -1,0 +1,67 @@
+"""`init`: makes a workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.model_window import BUNDLED, model_folder
+from engine.settings import default_settings_text, settings_from_text
+from seal_console.cli.command import SealCommand
+from seal_console.cli.invocation import pass_invocation
+from store.errors import WrongUseError
+from store.workspace import SETTINGS_NAME, create_workspace
+
+if TYPE_CHECKING:
+    from seal_console.cli.invocation import Invocation
+
+_DEFAULT_LINE = f"  path: {BUNDLED}\n"
+
+
+@click.command(
+    "init",
+    cls=SealCommand,
+    short_help="Make a workspace.",
+    examples=("seal-console init shop", "seal-console init shop --model ~/models/Qwen2.5-0.5B"),
+)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--model", metavar="PATH", help="Folder of a local Hugging Face causal LM; without it, the bundled model."
+)
+@pass_invocation
+def init(invocation: Invocation, folder: Path, model: str | None) -> None:
+    """Make a workspace in DIR: commented settings, folders, database and the git repository of adapters."""
+    text = settings_text(model)
+    settings_from_text(text, folder / SETTINGS_NAME)
+    workspace = create_workspace(folder, text)
+    output = invocation.output
+    if output.as_json:
+        output.data({"workspace": str(workspace.root), "settings": str(workspace.settings_file)})
+        return
+    output.show(
+        f"Made the workspace {workspace.root}.",
+        "",
+        "What to do next:",
+        f"  cd {folder}",
+        f"  put documents into {workspace.tasks_folder.name}/ (returns.md with returns.questions.yaml beside it)",
+        "  seal-console tasks add",
+        "  seal-console run --rounds 1",
+        "  seal-console review list",
+    )
+
+
+def settings_text(model: str | None) -> str:
+    """Return the default settings with another model's folder. Raises WrongUseError where it is no model folder."""
+    text = default_settings_text()
+    if model is None or model == BUNDLED:
+        return text
+    folder = model_folder(model).resolve()
+    if not (folder / "config.json").is_file():
+        raise WrongUseError(
+            f"{folder} is no model folder: it has no config.json.",
+            next_step="--model takes the folder of a Hugging Face model; without it the bundled model is used.",
+        )
+    return text.replace(_DEFAULT_LINE, f"  path: {json.dumps(str(folder), ensure_ascii=False)}\n", 1)

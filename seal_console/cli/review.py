@@ -1,0 +1,183 @@
+"""`review`: list, show, accept, reject, defer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from engine.accepting import accept_candidate
+from seal_console.answer_comparison import dossier
+from seal_console.cli.candidate_page import show_candidate
+from seal_console.cli.command import SealGroup
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_read, opened_to_write
+from seal_console.review_queue import WAITING, Queued, review_queue
+from seal_console.shown import gain, short_id, shown_line, table
+from store.candidates import defer, get_candidate, reject
+from store.errors import ExitCode
+from store.lock import current_user
+from store.records import CandidateState
+from store.versions import live_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seal_console.cli.invocation import Invocation
+    from store.records import Candidate
+
+_STATES: tuple[CandidateState, ...] = get_args(CandidateState)
+_REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the decision for good.")
+_ACTOR = click.option("--as", "actor", metavar="ACTOR", help="Who decides; without it, the user of this process.")
+_CANDIDATE = click.argument("candidate_id", metavar="ID")
+
+
+@click.group(
+    "review",
+    cls=SealGroup,
+    short_help="Look at candidates and decide.",
+    examples=("seal-console review list", "seal-console review show 3fa9"),
+)
+def review() -> None:
+    """The self-edits that were measured and wait for a decision."""
+
+
+@review.command(
+    "list",
+    examples=("seal-console review list", "seal-console review list --state refused --round 3 --limit 20"),
+)
+@click.option(
+    "--state",
+    type=click.Choice([*_STATES, "all"]),
+    help="Only candidates in this state; without it, those that wait: examined and deferred.",
+)
+@click.option("--round", "round_number", type=click.IntRange(min=1), metavar="N", help="Only candidates of this round.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most so many.")
+@click.option("--imported", is_flag=True, help="Show those of imported runs, which are there only to read.")
+@pass_invocation
+def list_command(
+    invocation: Invocation,
+    state: str | None,
+    round_number: int | None,
+    limit: int,
+    imported: bool,
+) -> None:
+    """List candidates, the best reward first."""
+    states = WAITING if state is None else tuple(one for one in _STATES if state in {one, "all"})
+    with opened_to_read(invocation) as found:
+        queue = review_queue(found.db, states, round_number=round_number, imported=imported)
+        live = live_version(found.db)
+    output = invocation.output
+    if output.as_json:
+        for queued in queue[:limit]:
+            output.data({"title": queued.title, **asdict(queued.candidate)})
+        return
+    if not queue:
+        output.show("No candidate waits here. Next: seal-console run --rounds 1")
+        return
+    headers = ("id", "round", "task", "reward", "audit", "state", "self-edit begins")
+    rows = [_row(queued, live) for queued in queue[:limit]]
+    output.show(table(headers, rows, right=("round", "reward", "audit")))
+    more = f" of {len(queue):,}; --limit shows more" if len(queue) > limit else ""
+    output.show(f"{len(rows):,} candidates{more}. Next: seal-console review show ID")
+
+
+@review.command("show", examples=("seal-console review show 3fa9c1", "seal-console review show 3fa9c1 --json"))
+@_CANDIDATE
+@pass_invocation
+def show(invocation: Invocation, candidate_id: str) -> None:
+    """Show one candidate whole: its text, the answers before and after, the gates, and where it comes from."""
+    with opened_to_read(invocation) as found:
+        whole = dossier(found.db, get_candidate(found.db, candidate_id))
+    if invocation.output.as_json:
+        invocation.output.data(whole.as_json())
+    else:
+        show_candidate(invocation.output, whole)
+
+
+@review.command(
+    "accept",
+    examples=('seal-console review accept 3fa9c1 --reason "says the new return period"',),
+    exits=(ExitCode.LOCKED,),
+)
+@_CANDIDATE
+@_REASON
+@_ACTOR
+@pass_invocation
+def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
+    """Make a candidate the live version: one commit, one tag, one record."""
+    with opened_to_write(invocation) as found:
+        version = accept_candidate(found.workspace, found.db, candidate_id, actor=_actor(actor), reason=reason)
+    if invocation.output.as_json:
+        invocation.output.data(asdict(version))
+        return
+    adapters = found.workspace.adapters_folder
+    invocation.output.show(
+        f"{version.tag} is live: commit {version.commit[:12]} in {adapters}.",
+        f"The same with git: git -C {adapters} show {version.tag}",
+        f'To take it back: seal-console versions rollback v{version.parent_number or 0:04d} --reason "…"',
+    )
+
+
+@review.command(
+    "reject",
+    examples=('seal-console review reject 3fa9c1 --reason "the period is wrong" --as ada',),
+    exits=(ExitCode.LOCKED,),
+)
+@_CANDIDATE
+@_REASON
+@_ACTOR
+@pass_invocation
+def reject_command(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
+    """Reject a candidate for good."""
+    _decide(invocation, candidate_id, reject, _actor(actor), reason)
+
+
+@review.command(
+    "defer",
+    examples=('seal-console review defer 3fa9c1 --reason "ask the shop first"',),
+    exits=(ExitCode.LOCKED,),
+)
+@_CANDIDATE
+@_REASON
+@_ACTOR
+@pass_invocation
+def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
+    """Put a candidate aside; it can still be accepted or rejected."""
+    _decide(invocation, candidate_id, defer, _actor(actor), reason)
+
+
+def _decide(
+    invocation: Invocation,
+    candidate_id: str,
+    decide: Callable[[Any, str, str, str], Candidate],
+    actor: str,
+    reason: str,
+) -> None:
+    with opened_to_write(invocation) as found:
+        candidate = decide(found.db, get_candidate(found.db, candidate_id).id, actor, reason)
+    if invocation.output.as_json:
+        invocation.output.data({"id": candidate.id, "state": candidate.state, "actor": actor, "reason": reason})
+    else:
+        invocation.output.show(f"Candidate {short_id(candidate.id)} is {candidate.state}, by {actor}.")
+
+
+def _actor(given: str | None) -> str:
+    return current_user() if given is None else given
+
+
+def _row(queued: Queued, live: int | None) -> tuple[Any, ...]:
+    candidate = queued.candidate
+    notes: list[str] = [candidate.state]
+    notes += ["held-out task"] if candidate.role == "held_out" else []
+    notes += ["older parent"] if candidate.live_version != live and not candidate.imported else []
+    return (
+        short_id(candidate.id),
+        str(candidate.round_number),
+        shown_line(queued.title, limit=28),
+        gain(candidate.reward_mean, candidate.reward_std),
+        gain(candidate.audit_gain),
+        ", ".join(notes),
+        shown_line(candidate.completion, limit=44),
+    )

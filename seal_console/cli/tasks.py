@@ -1,0 +1,152 @@
+"""`tasks`: add, check, list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine.model_window import room_for_context
+from engine.settings import Settings, load_settings
+from engine.tasks.reading import TaskSet, read_tasks
+from seal_console.cli.command import SealGroup
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_read, opened_to_write
+from seal_console.shown import short_id, shown_line, table
+from store.database import transaction
+from store.errors import ExitCode, NothingToDoError
+from store.tasks import add_documents, add_tasks, list_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seal_console.cli.invocation import Invocation
+    from store.tasks import ListedTask
+    from store.workspace import Workspace
+
+_PATHS = click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(path_type=Path))
+
+
+@click.group(
+    "tasks",
+    cls=SealGroup,
+    short_help="Add, check and list tasks.",
+    examples=("seal-console tasks add tasks/", "seal-console tasks list"),
+)
+def tasks() -> None:
+    """Contexts with their questions: what the model is taught, and how it is examined."""
+
+
+@tasks.command(
+    "add",
+    examples=("seal-console tasks add", "seal-console tasks add docs/returns.md squad.json"),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
+)
+@_PATHS
+@pass_invocation
+def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
+    """Read tasks from files and folders into the database: all of them or, where anything is wrong, none.
+
+    Without PATH, the workspace's tasks/ folder is read. Files are read where they are; nothing is copied.
+    """
+    with opened_to_write(invocation) as found:
+        read = _read(paths, found.workspace, found.settings)
+        with transaction(found.db):
+            documents = add_documents(found.db, read.documents)
+            added = add_tasks(found.db, read.tasks)
+    if not added.new_ids:
+        raise NothingToDoError(
+            f"All {_count(added.already_there, 'task')} are here already.",
+            next_step="seal-console run --rounds 1",
+        )
+    if invocation.output.as_json:
+        counts = {"new": len(added.new_ids), "already_there": added.already_there}
+        invocation.output.data({**counts, "new_documents": len(documents.new_ids), "ids": added.new_ids})
+        return
+    known = f"; {added.already_there} were here already" if added.already_there else ""
+    invocation.output.show(f"Added {_count(len(added.new_ids), 'task')}{known}.", "Next: seal-console run --rounds 1")
+
+
+@tasks.command(
+    "check",
+    examples=("seal-console tasks check", "seal-console tasks check docs/ --json"),
+    exits=(ExitCode.NOTHING_TO_DO,),
+)
+@_PATHS
+@pass_invocation
+def check(invocation: Invocation, paths: tuple[Path, ...]) -> None:
+    """Make the same checks as `tasks add`, and store nothing; with PATH also outside a workspace."""
+    workspace = invocation.workspace_if_any() if paths else invocation.workspace()
+    settings = Settings() if workspace is None else load_settings(workspace.settings_file)
+    read = _read(paths, workspace, settings)
+    questions = [question for task in read.tasks for question in task.questions]
+    audit = sum(question.split == "audit" for question in questions)
+    if invocation.output.as_json:
+        counts = {"tasks": len(read.tasks), "documents": len(read.documents), "questions": len(questions)}
+        invocation.output.data({**counts, "audit_questions": audit})
+        return
+    counted = f"{_count(len(read.tasks), 'task')} with {_count(len(questions), 'question')}"
+    invocation.output.show(f"{counted} ({audit} for the audit): all sound.")
+
+
+@tasks.command("list", examples=("seal-console tasks list", "seal-console tasks list --json"))
+@pass_invocation
+def list_command(invocation: Invocation) -> None:
+    """List the tasks with their questions for reward and audit, and where they come from."""
+    with opened_to_read(invocation) as found:
+        listed = list_tasks(found.db)
+    output = invocation.output
+    if output.as_json:
+        for one in listed:
+            output.data(_as_json(one))
+        return
+    if not listed:
+        output.show("There are no tasks yet. Next: seal-console tasks add")
+        return
+    rows = [
+        (
+            short_id(one.task.id),
+            shown_line(one.task.title, limit=60),
+            str(one.reward_questions),
+            str(one.audit_questions),
+            one.task.source + (" (imported)" if one.task.imported else ""),
+        )
+        for one in listed
+    ]
+    output.show(table(("id", "title", "reward", "audit", "source"), rows, right=("reward", "audit")))
+    output.show(f"{_count(len(listed), 'task')}; reward and audit are numbers of questions.")
+
+
+def _read(paths: Sequence[Path], workspace: Workspace | None, settings: Settings) -> TaskSet:
+    if not paths and workspace is not None:
+        paths = [workspace.tasks_folder]
+        if not any(path.is_file() for path in workspace.tasks_folder.rglob("*")):
+            raise NothingToDoError(
+                f"{workspace.tasks_folder} holds no file.",
+                next_step="Put documents with question files there, or name files: seal-console tasks add PATH",
+            )
+    room = room_for_context(settings)
+    return read_tasks(
+        paths,
+        audit_share=settings.tasks.audit_share,
+        count_tokens=room.count_tokens if room else None,
+        max_context_tokens=room.max_context_tokens if room else None,
+        root=workspace.root if workspace else None,
+    )
+
+
+def _as_json(one: ListedTask) -> dict[str, Any]:
+    return {
+        "id": one.task.id,
+        "title": one.task.title,
+        "source": one.task.source,
+        "reward_questions": one.reward_questions,
+        "audit_questions": one.audit_questions,
+        "imported": one.task.imported,
+        "added_at": one.task.added_at,
+    }
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

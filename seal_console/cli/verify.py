@@ -1,0 +1,60 @@
+"""`verify`: recomputes every hash, file and chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from seal_console.cli.command import SealCommand
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_untidied, tidy
+from seal_console.shown import table
+from store.errors import CorruptError, ExitCode, SealError
+from store.verify import verify
+
+if TYPE_CHECKING:
+    from seal_console.cli.invocation import Invocation
+    from seal_console.cli.opened import Opened
+
+
+@click.command(
+    "verify", cls=SealCommand, short_help="Check every hash, file and chain.",
+    examples=("seal-console verify", "seal-console -w shop verify --json"),
+    exits=(ExitCode.LOCKED,),
+)  # fmt: skip
+@pass_invocation
+def verify_command(invocation: Invocation) -> None:
+    """Check that database, event chain, git and files are exactly what was recorded; exit 1 where they are not.
+
+    What a crash left is finished first. Everything that does not match is named, the first thing first.
+    """
+    output = invocation.output
+    with opened_untidied(invocation) as found:
+        problems = _tidy(invocation, found)
+        report = verify(found.workspace, found.db)
+    problems += report.problems
+    if output.as_json:
+        output.data({"ok": not problems, "checked": report.checked, "problems": problems})
+    else:
+        output.show(
+            table(("checked", "how many"), [(k, f"{n:,}") for k, n in report.checked.items()], right=("how many",))
+        )
+    if problems:
+        raise CorruptError(
+            "The workspace is not what its records say.",
+            problems=problems,
+            next_step="Put back what is named from a backup; adapters/ and seal.db vouch for each other.",
+        )
+    output.say("Everything matches.")
+
+
+def _tidy(invocation: Invocation, found: Opened) -> list[str]:
+    """Finish what a crash left; what cannot be brought in order is a problem like the others."""
+    try:
+        tidy(found, invocation.output)
+    except SealError as error:
+        if error.exit_code == ExitCode.LOCKED:
+            raise
+        return [error.message]
+    return []

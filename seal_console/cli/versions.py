@@ -1,0 +1,144 @@
+"""`versions`: list, show, rollback."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seal_console.cli.command import SealGroup
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_read, opened_to_write
+from seal_console.shown import LIVE_SIGN, gain, percent, shown, shown_line, table
+from store.errors import ExitCode, WrongUseError
+from store.lock import current_user
+from store.manifest import CARD_NAME, MANIFEST_NAME, read_manifest
+from store.repository import Repository
+from store.version_names import live_name, parse_number, version_tag
+from store.versions import (
+    get_policy_version,
+    get_version,
+    list_policy_versions,
+    list_versions,
+    live_version,
+    rollback,
+)
+
+if TYPE_CHECKING:
+    from seal_console.cli.invocation import Invocation
+    from seal_console.cli.opened import Opened
+    from store.records import PolicyVersion, Version
+
+
+@click.group(
+    "versions",
+    cls=SealGroup,
+    short_help="List, show and take back versions.",
+    examples=("seal-console versions list", "seal-console versions show v0001"),
+)
+def versions() -> None:
+    """The accepted versions: each one a commit and a tag in the workspace's adapters/ folder."""
+
+
+@versions.command("list", examples=("seal-console versions list", "seal-console versions list --json"))
+@pass_invocation
+def list_command(invocation: Invocation) -> None:
+    """List accepted versions and say which one is live; then the policies that were kept."""
+    with opened_to_read(invocation) as found:
+        accepted, policies, live = list_versions(found.db), list_policy_versions(found.db), live_version(found.db)
+    output = invocation.output
+    if output.as_json:
+        for version in accepted:
+            output.data({"kind": "version", **asdict(version), "live": version.number == live})
+        for policy in policies:
+            output.data({"kind": "policy", **asdict(policy)})
+        return
+    root = (_live_mark(live is None), "v0000", "", "", "the base model alone", "")
+    headers = ("", "version", "parent", "by", "because", "accepted at")
+    output.show(table(headers, [root, *(_row(version, live) for version in accepted)]))
+    if policies:
+        output.show(table(("policy", "parent", "round", "held out", "kept at"), [_policy_row(one) for one in policies]))
+
+
+@versions.command("show", examples=("seal-console versions show v0001", "seal-console versions show p0001 --json"))
+@click.argument("tag", metavar="TAG")
+@pass_invocation
+def show(invocation: Invocation, tag: str) -> None:
+    """Show the card of a version (v0001) or of a policy (p0001), as it stands in git; with --json the manifest."""
+    with opened_to_read(invocation) as found:
+        version = _find(found, tag)
+        live = live_version(found.db)
+        repository = Repository.open(found.workspace.adapters_folder)
+        card = repository.read_file(version.commit, CARD_NAME).decode("utf-8", "replace")
+        manifest = read_manifest(repository.read_file(version.commit, MANIFEST_NAME), version.tag)
+    output = invocation.output
+    is_live = not tag.startswith("p") and version.number == live
+    if output.as_json:
+        output.data({**asdict(version), "live": is_live, "manifest": manifest})
+        return
+    output.show(shown(f"{LIVE_SIGN} live" if is_live else "not live", "green" if is_live else "dim"))
+    output.show(card, f"The same with git: git -C {found.workspace.adapters_folder} show {version.tag}:{CARD_NAME}")
+
+
+@versions.command(
+    "rollback",
+    examples=('seal-console versions rollback v0001 --reason "v0002 mixed up two products"',),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
+)
+@click.argument("tag", metavar="TAG")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the move for good.")
+@click.option("--as", "actor", metavar="ACTOR", help="Who decides; without it, the user of this process.")
+@pass_invocation
+def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str | None) -> None:
+    """Make another version live; v0000 is the base model alone. Nothing is deleted."""
+    number = _version_number(tag)
+    with opened_to_write(invocation) as found:
+        move = rollback(found.workspace, found.db, number, current_user() if actor is None else actor, reason)
+    if invocation.output.as_json:
+        invocation.output.data(asdict(move))
+        return
+    before, now = live_name(move.from_version), live_name(move.to_version)
+    invocation.output.show(
+        f"{now} is live, in place of {before}.",
+        f"The same with git: git -C {found.workspace.adapters_folder} checkout {version_tag(number)}",
+    )
+
+
+def _version_number(tag: str) -> int:
+    if tag.startswith("p"):
+        raise WrongUseError(f"{tag} is a policy; what goes live is a version.", next_step="seal-console versions list")
+    return parse_number(tag)
+
+
+def _find(found: Opened, tag: str) -> Version | PolicyVersion:
+    if tag.startswith("p"):
+        return get_policy_version(found.db, tag)
+    if parse_number(tag) == 0:
+        raise WrongUseError(
+            "v0000 is the state before the first acceptance: the base model alone, without a card.",
+            next_step="seal-console model card, or seal-console info",
+        )
+    return get_version(found.db, tag)
+
+
+def _live_mark(live: bool) -> Any:
+    return shown(f"{LIVE_SIGN} live", "green") if live else ""
+
+
+def _row(version: Version, live: int | None) -> tuple[Any, ...]:
+    return (
+        _live_mark(version.number == live),
+        version.tag,
+        version_tag(version.parent_number or 0),
+        version.accepted_by,
+        shown_line(version.reason, limit=60),
+        version.created_at,
+    )
+
+
+def _policy_row(policy: PolicyVersion) -> tuple[str, ...]:
+    before, after = policy.metrics.get("held_out_before"), policy.metrics.get("held_out_after")
+    change = "" if before is None or after is None else f" ({gain(after - before)})"
+    parent = f"p{policy.parent_number:04d}" if policy.parent_number else "base"
+    return (policy.tag, parent, str(policy.round_number), percent(after) + change, policy.created_at)

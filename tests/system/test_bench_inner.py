@@ -1,0 +1,97 @@
+"""The bench with tiny counts on a tiny model: every way runs, the adapters are equal, and the figures are there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.bench.inner import Effort, bench_inner
+from engine.bench.random_model import random_qwen2
+from engine.model.base import load_base
+from store.errors import WrongUseError
+from tests.tiny_models import save_random_model
+
+EFFORT = Effort(rounds=2, epochs=2, seal_updates=1, seal_steps=2)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[str], Path]:
+    folder = tmp_path_factory.mktemp("bench")
+    said, out = list[str](), folder / "result.json"
+    result = bench_inner(
+        str(save_random_model("qwen2", folder / "model")), seed=3, ways=["seal", "peft"], updates=5, slots=2,
+        precision="float32", out=out, narrate=said.append, effort=EFFORT,
+    )  # fmt: skip
+    return result, said, out
+
+
+def test_every_way_did_the_same_work(measured: tuple[dict[str, Any], list[str], Path]) -> None:
+    result, said, _ = measured
+    jobs, ways = result["jobs"], result["ways"]
+    assert list(ways) == ["bank", "peft", "seal"]
+    assert jobs["updates"] == 5
+    for name in ("bank", "peft"):
+        for done in ways[name]["rounds"]:
+            assert (done["updates"], done["steps"], done["tokens"]) == (5, jobs["steps"], jobs["tokens"])
+    assert [(done["updates"], done["steps"]) for done in ways["seal"]["rounds"]] == [(1, 2), (1, 2)]
+    assert ways["seal"]["padded_to_tokens"] == 256
+    assert [line.split(":")[0] for line in said[1:7]] == [
+        f"round {number} of 2, {name}" for number in (1, 2) for name in ("bank", "peft", "seal")
+    ]
+    assert 0.5 < ways["bank"]["busy_share"] <= 1.0
+    for way in ways.values():
+        assert way["updates_per_s"] > 0 and way["real_tokens_per_s"] > way["steps_per_s"] > 0
+        assert way["spread"]["steps_per_s"][0] <= way["steps_per_s"] <= way["spread"]["steps_per_s"][1]
+        assert way["peak_memory_bytes"] > 1_000_000
+
+
+def test_the_adapters_of_bank_and_peft_are_equal(measured: tuple[dict[str, Any], list[str], Path]) -> None:
+    equality = measured[0]["equality"]
+    assert equality["compared"] == 5
+    assert equality["largest_relative_weight_gap"] < 1e-3
+    assert equality["largest_logit_difference"] < 1e-3 < equality["largest_logit"]
+
+
+def test_ratios_and_bounds_follow_from_the_rounds(measured: tuple[dict[str, Any], list[str], Path]) -> None:
+    result = measured[0]
+    seconds = {name: way["seconds_per_step"] for name, way in result["ways"].items()}
+    for name in ("peft", "seal"):
+        assert result["ratios"][name]["per_step"] == pytest.approx(seconds[name] / seconds["bank"])
+        assert len(result["ratios"][name]["per_step_of_each_round"]) == 2
+    bounds, subject = result["bounds"], result["subject"]
+    matrices = 2 * (2 * 48 * 48 + 2 * 48 * 24 + 3 * 48 * 96) + 48 * subject["vocabulary"]
+    assert bounds["flops_per_token"] == 4 * matrices + 6 * subject["adapter_parameters"]
+    parts = bounds["seconds_per_tick"]
+    assert parts["forward"] + parts["backward"] + parts["optimiser"] == pytest.approx(parts["all"], rel=0.5)
+    assert 0 < bounds["share_of_matrix_product_rate"] < 1
+
+
+def test_the_raw_result_is_written_without_names_of_the_machine(
+    measured: tuple[dict[str, Any], list[str], Path],
+) -> None:
+    result, _, out = measured
+    written = out.read_text(encoding="utf-8")
+    assert json.loads(written) == result
+    assert str(out.parent) not in written
+    assert result["subject"]["model"] == "model"
+    assert {"torch", "threads", "processor"} <= set(result["environment"])
+
+
+def test_an_unknown_way_and_no_updates_are_refused() -> None:
+    for ways, updates in ((["bank", "vllm"], 1), (["bank"], 0)):
+        with pytest.raises(WrongUseError, match="bench inner"):
+            bench_inner("bundled", seed=0, ways=ways, updates=updates, slots=1, precision="auto", out=None, narrate=str)
+
+
+def test_a_random_model_has_about_the_parameters_asked_for(tmp_path: Path) -> None:
+    parameters = random_qwen2(tmp_path, parameters=40_000_000, seed=1)
+    assert abs(parameters - 40_000_000) < 4_000_000
+    base = load_base(str(tmp_path), precision="float32")
+    assert base.model.num_parameters() == parameters
+    assert base.encode_training("Question: Where is Sosdel made?") == base.encode_training(
+        "Question: Where is Sosdel made?"
+    )
+    assert max(base.encode("Where is Sosdel made?")) < base.model.config.vocab_size

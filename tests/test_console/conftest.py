@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.settings import default_settings_text
+from store.workspace import Workspace, create_workspace
+from tests.test_console.cli_scenario import Caller, Desk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test stand in its own folder, with no workspace named from outside."""
+    monkeypatch.delenv("SEAL_WORKSPACE", raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace to copy: making one takes longer than a copy."""
+    return create_workspace(tmp_path_factory.mktemp("new") / "w", default_settings_text())
+
+
+@pytest.fixture
+def workspace(new_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    shutil.copytree(new_workspace.root, tmp_path / "w")
+    monkeypatch.chdir(tmp_path / "w")
+    return Workspace(tmp_path / "w")
+
+
+@pytest.fixture
+def desk(workspace: Workspace) -> Iterator[Desk]:
+    opened = Desk.begin(workspace)
+    yield opened
+    opened.db.conn.close()
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Caller:
+    return Caller(capsys)

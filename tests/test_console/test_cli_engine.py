@@ -1,0 +1,316 @@
+"""The commands that start the engine, with an engine that does as it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from seal_console.engine_process import EngineInterruptedError, Result, run_operation
+from store.errors import LockedError, SealError, WrongUseError
+from tests.test_console.cli_scenario import Caller, fake_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from store.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60.0
+
+RUN = """
+say(progress={"stage": "round", "done": 0, "total": 0, "unit": "", "note": "Round 1\\x1b[2J begins."})
+for done in range(1, 4):
+    say(progress={"stage": "inner updates", "done": done, "total": 3, "unit": "updates", "note": ""})
+print("a library speaks \\x9b31m")
+print("a warning \\x1b]0;x\\x07", file=sys.stderr)
+held_out = {"before": {"accuracy": 0.25}, "after": {"accuracy": 0.5}}
+say(result={"rounds": [{"number": 1, "candidates": 3, "refused": 1, "kept": ["x"], "mean_reward": 0.125,
+    "new_policy_version": 1, "held_out": held_out}], "all_refused": False, "asked": parameters})
+"""
+DEMO = """
+say(progress={"stage": "round", "done": 0, "total": 0, "unit": "", "note": "Once upon a time."})
+say(result={"base": 0.03, "passage_only": 0.25, "rounds": [0.42, 0.64, 0.69], "versions": ["v0001", "v0002"],
+    "live": "v0001", "elapsed_s": 12.5, "asked": parameters})
+"""
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_run_shows_what_the_engine_says(workspace: Workspace, call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, RUN)
+    called = call("run", "--rounds", "2")
+    assert called.code == 0
+    assert "Round 1␛[2J begins." in called.err
+    assert "inner updates: 3/3 updates" in called.err
+    assert "a warning ␛]0;x␇" in called.err
+    assert "a library speaks ⟨U+009B⟩31m" in called.err
+    assert all(word in called.out for word in ("p0001", "25.0 %", "50.0 %", "+0.125"))
+    assert workspace.settings_file.is_file()
+
+
+def test_run_with_json_writes_one_object_a_line(workspace: Workspace, call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, RUN)
+    called = call("run", "--rounds", "2", "--json")
+    *progress, result = called.objects
+    assert called.code == 0
+    assert [set(line) for line in progress] == [{"progress"}] * len(progress)
+    assert progress[0]["progress"]["note"] == "Round 1\x1b[2J begins."
+    assert progress[-1]["progress"]["done"] == 3
+    assert result["asked"] == {"workspace": str(workspace.root), "rounds": 2}
+
+
+@pytest.mark.usefixtures("workspace")
+def test_all_refused_is_4_after_the_result(call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, 'say(result={"rounds": [], "all_refused": True})\n')
+    called = call("run", "--json")
+    assert called.code == 4
+    assert called.objects[0]["all_refused"] is True
+    assert called.objects[1]["error"]["kind"] == "AllRefusedError"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("WrongUseError", 2), ("NothingToDoError", 3), ("LockedError", 5), ("CorruptError", 1), ("GraderError", 1)],
+)
+@pytest.mark.usefixtures("workspace")
+def test_the_engines_errors_keep_their_exit_codes(kind: str, code: int, call: Caller, tmp_path: Path) -> None:
+    error = {"kind": kind, "message": "no.", "next_step": "do", "problems": ["a", "b"]}
+    body = f"say(error={error})\nsys.exit({code})\n"
+    call.worker_command = fake_worker(tmp_path, body)
+    called = call("run")
+    assert (called.code, called.out) == (code, "")
+    assert called.err.splitlines()[-4:] == ["no.", "  • a", "  • b", "Try: do"]
+
+
+def test_errors_come_back_as_their_own_classes(tmp_path: Path) -> None:
+    for kind, wanted in (("LockedError", LockedError), ("WrongUseError", WrongUseError), ("dict", SealError)):
+        command = fake_worker(tmp_path, f'say(error={{"kind": "{kind}", "message": "m"}}); sys.exit(1)\n')
+        with pytest.raises(SealError) as caught:
+            list(run_operation("run", {}, command=command))
+        assert type(caught.value) is wanted
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_killed_engine_is_named_with_its_signal(call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)\n")
+    called = call("run")
+    assert called.code == 1
+    assert "SIGKILL" in called.err
+    assert "memory" in called.err
+    assert "What was measured stays" in called.err
+    assert "seal-console run goes on" in called.err
+
+
+@pytest.mark.usefixtures("workspace")
+def test_an_engine_that_says_nothing_or_dies_at_once_is_a_failure(call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, "sys.exit(7)\n")
+    assert "exit code 7" in call("run").err
+    call.worker_command = [sys.executable, "-c", "pass"]
+    called = call("run")
+    assert called.code == 1
+    assert "exit code 0" in called.err
+
+
+def test_a_large_result_and_a_busy_stderr_do_not_block(tmp_path: Path) -> None:
+    body = "print('x' * 300_000, file=sys.stderr)\nsay(result={'big': 'y' * 300_000})\n"
+    heard: list[str] = []
+    (result,) = run_operation("run", {}, command=fake_worker(tmp_path, body), on_stderr=heard.append)
+    assert isinstance(result, Result)
+    assert len(result.value["big"]) == 300_000
+    assert [len(line) for line in heard] == [300_000]
+
+
+def test_leaving_early_ends_the_engine(tmp_path: Path) -> None:
+    body = f"Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\nsay(progress={{}})\ntime.sleep(600)\n"
+    messages = run_operation("run", {}, command=fake_worker(tmp_path, body))
+    next(messages)
+    messages.close()
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+def in_own_session(words: list[str], worker: list[str], **more: Any) -> subprocess.Popen[str]:
+    """Start the command line as a terminal would, leading a process group of its own."""
+    code = f"import sys; from seal_console.cli.main import main; sys.exit(main({words!r}, worker_command={worker!r}))"
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True, encoding="utf-8", **streams)
+
+
+SLOW = """
+folder = Path(__file__).parent
+(folder / "pid").write_text(str(os.getpid()))
+def note_end():
+    sys.stdin.read()
+    (folder / "end-of-stdin").touch()
+threading.Thread(target=note_end, daemon=True).start()
+try:
+    say(progress={"stage": "exam", "done": 1, "total": 9, "unit": "", "note": "begun"})
+    time.sleep(600)
+except KeyboardInterrupt:
+    (folder / "ended-by-itself").touch()
+    sys.exit(130)
+"""
+STUBBORN = SLOW.replace("try:", "signal.signal(signal.SIGINT, signal.SIG_IGN)\ntry:")
+
+
+def test_ctrl_c_lets_the_engine_end_by_itself(workspace: Workspace, tmp_path: Path) -> None:
+    process = in_own_session(["-w", str(workspace.root), "run", "--json"], fake_worker(tmp_path, SLOW))
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["progress"]["note"] == "begun"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert (tmp_path / "ended-by-itself").exists()
+    assert not (tmp_path / "end-of-stdin").exists()
+    assert json.loads(out.splitlines()[-1])["error"]["kind"] == "EngineInterruptedError"
+    assert "Traceback" not in err
+    assert "Interrupted. What was measured stays." in err
+
+
+def test_a_second_ctrl_c_kills(workspace: Workspace, tmp_path: Path) -> None:
+    process = in_own_session(["-w", str(workspace.root), "run", "--json"], fake_worker(tmp_path, STUBBORN))
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.3)  # two signals at once count as one
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+def test_the_engine_learns_that_its_parent_was_killed(workspace: Workspace, tmp_path: Path) -> None:
+    process = in_own_session(["-w", str(workspace.root), "run", "--json"], fake_worker(tmp_path, SLOW))
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=PATIENCE_S)
+    try:
+        eventually((tmp_path / "end-of-stdin").exists)
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_an_interrupted_operation_raises_its_own_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineInterruptedError):
+        list(run_operation("run", {}, command=fake_worker(tmp_path, "sys.exit(130)\n")))
+
+
+def test_a_terminal_gets_bars_and_no_hostile_byte(workspace: Workspace, tmp_path: Path) -> None:
+    body = RUN.replace("done in range(1, 4):", "done in range(1, 4):\n    time.sleep(0.15)")
+    ours, theirs = pty.openpty()
+    worker = fake_worker(tmp_path, body)
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    process = in_own_session(
+        ["-w", str(workspace.root), "run"], worker, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    written = b""
+    while chunk := _read(ours):
+        written += chunk
+    assert process.wait(PATIENCE_S) == 0
+    os.close(ours)
+    text = written.decode("utf-8")
+    assert "inner updates" in text
+    assert "3/3" in text
+    assert "Round 1␛[2J begins." in text
+    assert "\x1b[2J" not in text
+    assert "\x1b]" not in text
+    assert not re.search("[\x80-\x9f]", text)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux's way to say that the other end of a pty is closed
+        return b""
+
+
+def test_demo_tells_its_story_on_stdout_and_ends_with_the_table(call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, DEMO)
+    called = call("demo", "--headless", "--rounds", "2")
+    assert (called.code, called.err) == (0, "")
+    for words in ("Once upon a time.", "base model", "passage only", "before training", "after round 2", "69.0 %",
+                  "v0001, v0002", "Live: v0001", "seal-console review list"):  # fmt: skip
+        assert words in called.out
+    assert str(tmp_path / "seal-demo") in called.out
+
+
+def test_demo_with_json_ends_with_the_result(call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, DEMO)
+    (tmp_path / "seal-demo").mkdir()
+    (tmp_path / "seal-demo-2").mkdir()
+    called = call("demo", "--json", "--rounds", "1", "--seed", "3")
+    result = called.objects[-1]
+    assert {"base", "passage_only", "rounds", "versions", "live", "elapsed_s"} <= set(result)
+    assert result["asked"] == {"folder": str(tmp_path / "seal-demo-3"), "rounds": 1, "seed": 3}
+    assert "Once upon a time." in called.err
+
+
+def test_demo_does_not_touch_a_folder_that_is_in_use(call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, DEMO)
+    (tmp_path / "mine").mkdir()
+    assert call("demo", "mine").code == 0
+    (tmp_path / "mine" / "file").touch()
+    called = call("demo", "mine")
+    assert called.code == 2
+    assert "seal-console demo mine-2" in called.err
+
+
+ECHO = """
+accuracy = {"base": 0.1, "policy": 0.9}
+say(result={"asked": [operation, parameters], "accuracy": accuracy, "tasks": 2, "questions": 8})
+"""
+
+
+def test_parameters_of_the_other_operations(workspace: Workspace, call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, ECHO)
+
+    def asked(*words: str) -> Any:
+        called = call(*words, "--json")
+        assert called.code == 0
+        return called.objects[-1]["asked"]
+
+    root = str(workspace.root)
+    assert asked("evaluate", "--tasks", "all", "--ways", "base,policy", "--edits", "2") == [
+        "evaluate",
+        {"workspace": root, "tasks": "all", "ways": ["base", "policy"], "edits": 2},
+    ]
+    out = str(workspace.root / "b.json")
+    assert asked("bench", "inner", "--updates", "4", "--slots", "2", "--ways", "bank", "--out", "b.json") == [
+        "bench.inner",
+        {"model": "bundled", "precision": "float32", "updates": 4, "slots": 2, "ways": ["bank"], "seed": 0, "out": out},
+    ]
+    assert asked("model", "build", "m", "--seed", "7", "--steps", "9") == [
+        "model.build",
+        {"folder": str(workspace.root / "m"), "seed": 7, "steps": 9},
+    ]
+    assert asked("model", "measure") == ["model.measure", {"model": "bundled", "seed": 0}]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_evaluate_bench_and_measure_draw_tables(call: Caller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, ECHO)
+    shown = call("evaluate").out
+    assert "90.0 %" in shown
+    assert "8 questions of 2 tasks" in shown
+    ways = '{"bank": {"updates_per_s": 40.5, "ratio": 1.0}, "seal": {"updates_per_s": 1.0, "equal": True}}'
+    call.worker_command = fake_worker(tmp_path, f'say(result={{"threads": 2, "ways": {ways}, "note": "x\\x1b[2J"}})\n')
+    for words in (("bench", "inner"), ("model", "measure"), ("model", "build", "m")):
+        shown = call(*words).out
+        assert all(word in shown for word in ("updates per s", "40.5", "yes", "x␛[2J"))
