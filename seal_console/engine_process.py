@@ -15,8 +15,10 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
+import engine
 from engine.progress import Progress
 from store import errors
 from store.errors import ExitCode, SealError
@@ -70,7 +72,7 @@ def run_operation(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env=_environment(),
         encoding="utf-8",
         errors="replace",
     )
@@ -127,6 +129,15 @@ class _Interrupts:
             self._hint.start()  # a child that the signal did not reach is told by the end of its stdin
         else:
             self._child.kill()
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment, with this engine first: a folder `engine` elsewhere is not taken for it."""
+    added = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    root = Path(engine.__file__).resolve().parents[1]
+    if root.name not in {"site-packages", "dist-packages"}:
+        added["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, **added}
 
 
 def _feed(child: subprocess.Popen[str], parameters: Mapping[str, Any]) -> None:

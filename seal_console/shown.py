@@ -44,12 +44,17 @@ def passed(ok: bool) -> Text:
     return Text(f"{RIGHT_SIGN} passed", style="green") if ok else Text(f"{WRONG_SIGN} failed", style="red")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = ()) -> Table:
-    """Return a table; plain strings are made harmless and put on one line. `right` names columns of numbers."""
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = (), whole: Sequence[str] = ()
+) -> Table:
+    """Return a table; plain strings are made harmless and put on one line. `right` names columns of numbers.
+
+    Where the terminal is narrow, the columns named `whole` are the last to be broken.
+    """
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for header in headers:
         justify = "right" if header in right else "left"
-        drawn.add_column(shown_line(header), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        drawn.add_column(shown_line(header), justify=justify, overflow="fold", no_wrap=header in whole)  # type: ignore[arg-type]
     for row in rows:
         drawn.add_row(*(cell if isinstance(cell, Text) else shown_line(cell) for cell in row))
     return drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from peft import PeftModel
@@ -20,6 +20,9 @@ from engine.lora.adapter import Adapter, LoraSpec, fresh_adapter, make_spec
 from engine.lora.files import adapter_files
 from engine.model.base import BaseModel, wrap_model
 from tests.tiny_models import random_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LORA_PREFIX = "base_model.model."
 IGNORED = -100
@@ -104,8 +107,8 @@ def _padded(sequences: list[TrainingSequence]) -> tuple[torch.Tensor, torch.Tens
         first = max(1, one.learnt_from)
         labels = [IGNORED] * first + list(one.tokens[first:]) + [IGNORED] * gap
         rows.append(([*one.tokens, *[1] * gap], labels, [1] * len(one.tokens) + [0] * gap))
-    tokens, labels, mask = zip(*rows, strict=True)
-    return torch.tensor(tokens), torch.tensor(labels), torch.tensor(mask)
+    inputs, targets, mask = (torch.tensor(columns) for columns in zip(*rows, strict=True))
+    return inputs, targets, mask
 
 
 @torch.no_grad()

@@ -8,16 +8,19 @@ one, it is scaled dot-product attention under the mask that the caller hands in.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from engine.bank.layout import Grouping, Layout
 from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.bank.layout import Grouping, Layout
 
 ATTENTION = "seal_packed"
 _in_force = threading.local()
@@ -34,7 +37,7 @@ def packed_sequences(layout: Layout) -> Iterator[None]:
         _in_force.layout = None
 
 
-def attend(
+def attend(  # noqa: PLR0917 - the signature that transformers calls
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -71,7 +74,9 @@ def attend(
     query, key, value = (rows[0].transpose(0, 1) for rows in (query, key, value))
 
     attended = [
-        _attend_in_groups(part.grouping, query[part.tokens], key[part.tokens], value[part.tokens], scaling, sliding_window)
+        _attend_in_groups(
+            part.grouping, *(rows[part.tokens] for rows in (query, key, value)), scaling=scaling, window=sliding_window
+        )
         for part in layout.parts
     ]
     return (attended[0] if len(attended) == 1 else torch.cat(attended))[None], None
@@ -82,16 +87,17 @@ def _attend_in_groups(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
+    *,
     scaling: float | None,
-    sliding_window: int | None,
+    window: int | None,
 ) -> torch.Tensor:
     """Attend within each group; query is [tokens, heads, size], and so is the result."""
     q, k, v = (grouping.gather(rows).transpose(1, 2) for rows in (query, key, value))
-    window = None
-    if sliding_window is not None and grouping.longest > sliding_window:
-        window = _window(grouping.longest, sliding_window, query.device)
+    mask = None
+    if window is not None and grouping.longest > window:
+        mask = _window(grouping.longest, window, query.device)
     out = scaled_dot_product_attention(
-        q, k, v, attn_mask=window, is_causal=window is None, scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
+        q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
     )
     return grouping.scatter(out.transpose(1, 2))
 

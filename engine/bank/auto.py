@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
-from engine.lora.adapter import LoraSpec
-from engine.model.base import BaseModel
+if TYPE_CHECKING:
+    from engine.lora.adapter import LoraSpec
+    from engine.model.base import BaseModel
 
 _CPU_SLOTS_SMALL, _CPU_SLOTS_LARGE = 16, 8
 _SMALL_MODEL_PARAMETERS = 20_000_000

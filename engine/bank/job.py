@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from engine.lora.adapter import Adapter
+if TYPE_CHECKING:
+    from engine.lora.adapter import Adapter
 
 Schedule = Literal["linear", "cosine", "constant"]
 

@@ -7,10 +7,14 @@ which has its own longest, so that little is padded there either.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # What one more part costs in calls, counted in padded tokens; measured on CPUs, where calls are cheap beside products.
 _CALLS_IN_TOKENS = 32
@@ -20,9 +24,9 @@ _CALLS_IN_TOKENS = 32
 class Grouping:
     """Consecutive groups of tokens: group g holds `lengths[g]` tokens of the packed row, in order.
 
-    `into` is [groups · longest], the packed token for each place of the equal-sized form. Places past a group's end name
-    its last token: a token of another group could carry that one's NaN over, since zero times NaN is NaN. `back` is
-    [tokens], the place for each packed token. Both are None where all groups are equally long, so that a view suffices.
+    `into` is [groups · longest], the packed token for each place of the equal-sized form. Places past a group's end
+    name its last token: a token of another group could carry that one's NaN over, since zero times NaN is NaN. `back`
+    is [tokens], the place for each packed token. Both are None where all groups are equally long, so that views do.
     """
 
     groups: int
@@ -70,25 +74,32 @@ class Layout:
         """[tokens, …] → [groups, longest, …] for each part."""
         return [part.grouping.gather(packed[part.tokens]) for part in self.parts]
 
-    def multiply(self, lefts: Sequence[torch.Tensor], rights: torch.Tensor) -> torch.Tensor:
-        """Multiply each group by its own matrix: [groups, longest, k] for each part, [all groups, k, n] → [tokens, n]."""
+    def multiply(self, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float = 1.0) -> torch.Tensor:
+        """Multiply each group by its matrix: [groups, longest, k] for each part, [all groups, k, n] → [tokens, n]."""
         result = lefts[0].new_empty(self.tokens, rights.shape[2])
-        for part, left in zip(self.parts, lefts, strict=True):
-            rows, grouping = result[part.tokens], part.grouping
-            if grouping.back is None:
-                torch.bmm(left, rights[part.groups], out=rows.view(grouping.groups, grouping.longest, -1))
-            else:
-                rows.copy_(grouping.scatter(torch.bmm(left, rights[part.groups])))
+        self._put_product(result, lefts, rights, factor, keep=False)
         return result
 
-    def add_product(self, to: torch.Tensor, lefts: Sequence[torch.Tensor], rights: torch.Tensor) -> None:
+    def add_product(
+        self, to: torch.Tensor, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float = 1.0
+    ) -> None:
         """As `multiply`, added in place to [tokens, n] of any precision."""
+        self._put_product(to, lefts, rights, factor, keep=True)
+
+    def _put_product(
+        self, to: torch.Tensor, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float, *, keep: bool
+    ) -> None:
         for part, left in zip(self.parts, lefts, strict=True):
             rows, grouping = to[part.tokens], part.grouping
             if grouping.back is None and to.dtype == left.dtype:
-                rows.view(grouping.groups, grouping.longest, -1).baddbmm_(left, rights[part.groups])
+                place = rows.view(grouping.groups, grouping.longest, -1)
+                place.baddbmm_(left, rights[part.groups], beta=float(keep), alpha=factor)
             else:
-                rows.add_(grouping.scatter(torch.bmm(left, rights[part.groups])))
+                product = grouping.scatter(torch.bmm(left, rights[part.groups]))
+                if keep:
+                    rows.add_(product, alpha=factor)
+                else:
+                    torch.mul(product, factor, out=rows)
 
 
 def group_tokens(lengths: Sequence[int], device: torch.device) -> Grouping:
@@ -109,7 +120,7 @@ def lay_out(lengths: Sequence[int], device: torch.device, *, in_parts: bool = Fa
     """Lay groups out as one part, or in the parts that cost least; in parts, no group may be empty."""
     cuts = _cheapest_cuts(lengths) if in_parts else [0, len(lengths)]
     parts, token = [], 0
-    for first, last in zip(cuts, cuts[1:], strict=False):
+    for first, last in itertools.pairwise(cuts):
         mine = lengths[first:last]
         parts.append(Part(slice(first, last), slice(token, token + sum(mine)), group_tokens(mine, device)))
         token += sum(mine)

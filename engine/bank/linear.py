@@ -6,15 +6,17 @@ Gradients of A and B are written straight into the stack's buffer, and no gradie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from engine.bank.layout import Layout
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from engine.bank.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,10 @@ def _hook_for(name: str, switch: Switch) -> Any:
         if matrices is None:
             return None
         x = inputs[0]
-        return LowRankUpdates.apply(  # type: ignore[no-any-return]
+        changed: torch.Tensor = LowRankUpdates.apply(  # type: ignore[no-untyped-call]
             output, x, switch.anchor, switch.grouped(x), matrices, switch.layout, switch.scaling
         )
+        return changed
 
     return add_update
 
@@ -89,7 +92,7 @@ class LowRankUpdates(torch.autograd.Function):
     """Adds (alpha / r) · B A x to a layer's output in place, for each group of tokens under its own matrices."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(  # noqa: PLR0917 - autograd functions take positions
         ctx: Any,
         output: torch.Tensor,
         x: torch.Tensor,
@@ -101,17 +104,17 @@ class LowRankUpdates(torch.autograd.Function):
     ) -> torch.Tensor:
         """Change the output [rows, tokens, outputs] and return it; x is [rows, tokens, inputs]."""
         inner = [
-            torch.bmm(mine, matrices.a[part.groups].transpose(1, 2)).mul_(scaling)
+            torch.bmm(mine, matrices.a[part.groups].transpose(1, 2))
             for part, mine in zip(layout.parts, grouped, strict=True)
         ]
-        layout.add_product(output.view(-1, output.shape[-1]), inner, matrices.b.transpose(1, 2))
+        layout.add_product(output.view(-1, output.shape[-1]), inner, matrices.b.transpose(1, 2), scaling)
         ctx.mark_dirty(output)
         ctx.save_for_backward(*grouped, *inner)
         ctx.matrices, ctx.layout, ctx.scaling, ctx.shape = matrices, layout, scaling, x.shape
         return output
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Write the matrices' gradients into the stack; return that of x where something below needs it."""
         layout: Layout = ctx.layout
         matrices: SlotMatrices = ctx.matrices
@@ -120,12 +123,13 @@ class LowRankUpdates(torch.autograd.Function):
         middles = []
         for number, part in enumerate(layout.parts):
             above = part.grouping.gather_zeroed(flat[part.tokens])
-            middle = torch.bmm(above, matrices.b[part.groups]).mul_(ctx.scaling)
+            middle = torch.bmm(above, matrices.b[part.groups])
             if matrices.b_grad is not None and matrices.a_grad is not None:
-                matrices.b_grad[part.groups].copy_(torch.bmm(above.transpose(1, 2), inner[number]))
-                matrices.a_grad[part.groups].copy_(torch.bmm(middle.transpose(1, 2), grouped[number]))
+                b_grad, a_grad = matrices.b_grad[part.groups], matrices.a_grad[part.groups]
+                torch.mul(torch.bmm(above.transpose(1, 2), inner[number]), ctx.scaling, out=b_grad)
+                torch.mul(torch.bmm(middle.transpose(1, 2), grouped[number]), ctx.scaling, out=a_grad)
             middles.append(middle)
         below = None
         if ctx.needs_input_grad[1]:
-            below = layout.multiply(middles, matrices.a).view(ctx.shape).to(grad.dtype)
+            below = layout.multiply(middles, matrices.a, ctx.scaling).view(ctx.shape).to(grad.dtype)
         return grad, below, None, None, None, None, None

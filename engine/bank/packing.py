@@ -6,13 +6,17 @@ tokens for the base, but every gathering becomes a view. What pads a sequence is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
-from engine.bank.job import TrainingSequence
 from engine.bank.layout import Layout, lay_out, to_device
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.bank.job import TrainingSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +78,13 @@ def _packed_row(
         mine = len(learnt) - before
         slots += [slot] * mine
         shares += [1.0 / mine] * mine
-    indices = (to_device(torch.tensor(values), device) for values in (tokens, positions, learnt, targets, slots))
-    return PackedTick(*indices, to_device(torch.tensor(shares), device), by_slot, by_sequence)
+    return PackedTick(
+        tokens=to_device(torch.tensor(tokens), device),
+        positions=to_device(torch.tensor(positions), device),
+        learnt=to_device(torch.tensor(learnt), device),
+        targets=to_device(torch.tensor(targets), device),
+        slots=to_device(torch.tensor(slots), device),
+        shares=to_device(torch.tensor(shares), device),
+        by_slot=by_slot,
+        by_sequence=by_sequence,
+    )

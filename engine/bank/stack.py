@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from engine.bank.linear import SlotMatrices
 from engine.lora.adapter import Adapter, LoraSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class AdapterStack:

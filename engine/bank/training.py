@@ -1,8 +1,9 @@
 """Trains many inner updates side by side: a slot that finishes takes the next job from the queue.
 
-Each tick takes the next step of every job in a slot: its sequences are packed into one row, the frozen base works on all
-of them at once, and each adapter has its own loss, gradient norm, learning rate, step count and optimiser state. Adapters
-are independent, so an adapter from the bank equals the one trained alone, to the rounding of a sum taken in another order.
+Each tick takes the next step of every job in a slot: its sequences are packed into one row, the frozen base works on
+all of them at once, and each adapter has its own loss, gradient norm, learning rate, step count and optimiser state.
+Adapters are independent, so an adapter from the bank equals the one trained alone, to the rounding of sums that are
+taken in another order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch.optim.adamw import adamw
@@ -19,11 +21,13 @@ from torch.optim.adamw import adamw
 from engine.bank.attention import packed_sequences
 from engine.bank.job import InnerJob, InnerResult, TrainingSequence, rate_at, training_order
 from engine.bank.layout import to_device
-from engine.bank.packing import pack
+from engine.bank.packing import PackedTick, pack
 from engine.bank.stack import AdapterStack, adapter_from, flat_weights
-from engine.lora.adapter import LoraSpec
-from engine.model.base import BaseModel
 from store.errors import SealError
+
+if TYPE_CHECKING:
+    from engine.lora.adapter import LoraSpec
+    from engine.model.base import BaseModel
 
 
 @dataclass(slots=True)
@@ -83,7 +87,7 @@ class InnerUpdateBank:
         """Train every job and yield each as it finishes; `on_tick` is told the number of busy slots.
 
         A list is begun with its longest jobs, so that few slots are idle at the end; other iterables are drawn from in
-        their order, as slots become free. Raises SealError, naming the job, where a loss or a weight is no longer finite.
+        their order, as slots become free. Raises SealError, naming the job, where a loss or weight is no longer finite.
         """
         queue = iter(sorted(jobs, key=lambda job: -job.steps) if isinstance(jobs, Sequence) else jobs)
         running, free = list[_Running](), list(reversed(range(self._slots)))
@@ -121,9 +125,8 @@ class InnerUpdateBank:
         times.append(self._clock())
         losses.sum().backward()
         times.append(self._clock())
-        self._clip(running)
-        for row, one in enumerate(running):
-            self._step(row, one)
+        for row, (one, divisor) in enumerate(zip(running, self._clipping_divisors(running).unbind(), strict=True)):
+            self._step(row, one, divisor)
         times.append(self._clock())
         for one, loss, taken in zip(running, losses.detach().unbind(), sequences, strict=True):
             one.losses.append(loss)
@@ -146,26 +149,28 @@ class InnerUpdateBank:
         tick = pack(sequences, self._base.device)
         matrices, scaling = self._at_work.first(len(sequences)), self._spec.scaling
         with self._base.switch.on(matrices, tick.by_slot, scaling, learning=True), packed_sequences(tick.by_sequence):
-            logits = self._logits(tick.tokens, tick.positions, tick.learnt)
+            logits = self._logits(tick)
         each = torch.nn.functional.cross_entropy(logits.float(), tick.targets, reduction="none")
         return each.new_zeros(len(sequences)).index_add(0, tick.slots, each * tick.shares)
 
-    def _logits(self, tokens: torch.Tensor, positions: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        model = self._base.model
+    def _logits(self, tick: PackedTick) -> torch.Tensor:
+        """Logits at the learnt positions alone, [learnt tokens, vocabulary]."""
+        call = {"input_ids": tick.tokens[None], "position_ids": tick.positions[None], "use_cache": False}
         if self._keeps_positions:
-            out = model(input_ids=tokens[None], position_ids=positions[None], use_cache=False, logits_to_keep=kept)
-            return out.logits[0]
-        return model(input_ids=tokens[None], position_ids=positions[None], use_cache=False).logits[0, kept]
+            kept: torch.Tensor = self._base.model(**call, logits_to_keep=tick.learnt).logits[0]
+            return kept
+        every: torch.Tensor = self._base.model(**call).logits[0]
+        return every[tick.learnt]
 
-    def _clip(self, running: list[_Running]) -> None:
+    def _clipping_divisors(self, running: list[_Running]) -> torch.Tensor:
+        """What each slot's gradient is divided by, so that its norm is at most what its recipe allows; [busy slots]."""
         gradients = self._at_work.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
-        mine = gradients[: len(running)]
         most = to_device(torch.tensor([one.job.recipe.max_grad_norm for one in running]), self._base.device)
-        norms = torch.linalg.vector_norm(mine, dim=1)
-        mine.mul_((most / (norms + 1e-6)).clamp_(max=1.0)[:, None])
+        norms = torch.linalg.vector_norm(gradients[: len(running)], dim=1)
+        return ((norms + 1e-6) / most).clamp_(min=1.0)
 
-    def _step(self, row: int, one: _Running) -> None:
+    def _step(self, row: int, one: _Running, divisor: torch.Tensor) -> None:
         gradients = self._at_work.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
         adamw(
@@ -176,6 +181,7 @@ class InnerUpdateBank:
             [],
             [torch.tensor(float(one.step), device=self._base.device)],
             fused=True,
+            grad_scale=divisor,
             amsgrad=False,
             maximize=False,
             beta1=0.9,

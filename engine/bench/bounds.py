@@ -1,4 +1,4 @@
-"""What bounds the bank: its arithmetic against the rate at which this machine multiplies matrices, and where a tick goes.
+"""What bounds the bank: its arithmetic against the machine's rate of matrix products, and where a tick goes.
 
 One token of LoRA training costs 4 N + 6 P floating-point operations (N: matrix parameters of the frozen base with its
 head, P: of the adapter): forward and backward through the base, and both with the weight gradient through the adapter.
@@ -7,15 +7,17 @@ head, P: of the adapter): forward and backward through the base, and both with t
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.bank.training import BankStatistics
-from engine.bench.jobs import Done, Subject
 from engine.bench.ways import clock_for
 from engine.lora.adapter import adaptable_modules
-from engine.model.base import BaseModel
+
+if TYPE_CHECKING:
+    from engine.bank.training import BankStatistics
+    from engine.bench.jobs import Done, Subject
+    from engine.model.base import BaseModel
 
 _MEASURE_S = 0.3
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from engine.bank.attention import packed_sequences
-from engine.bank.job import InnerJob
 from engine.bank.layout import lay_out
 from engine.bank.stack import stack_of
-from engine.lora.adapter import Adapter
-from engine.model.base import BaseModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.bank.job import InnerJob
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
 
 
 def compare_adapters(

@@ -8,14 +8,11 @@ and what it did is in the result; ways are compared by the seconds of one optimi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bank.auto import auto_slots
-from engine.bank.job import InnerJob
 from engine.bench.bounds import bounds
 from engine.bench.equality import compare_adapters
 from engine.bench.jobs import RECIPE, Done, Subject, bench_jobs, described_jobs
@@ -23,12 +20,17 @@ from engine.bench.memory import MemoryProbe, peak_memory_bytes
 from engine.bench.seal_way import padded_tokens
 from engine.bench.subject import described_environment, described_subject, load_subject, model_folder
 from engine.bench.ways import WAYS, BankWay, Way, make_way, tidy
-from engine.lora.adapter import Adapter
-from engine.model.base import BaseModel
 from store.errors import WrongUseError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from engine.bank.job import InnerJob
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
+
 SCHEMA = 1
-_MEMORY_EPOCHS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def bench_inner(
     precision: str,
     out: Path | None,
     narrate: Callable[[str], None],
-    effort: Effort = Effort(),  # noqa: B008 - frozen
+    effort: Effort = Effort(),
 ) -> dict[str, Any]:
     """Measure the ways named, `bank` always among them, and return figures that json can write.
 
@@ -72,9 +74,9 @@ def bench_inner(
         base, subject = load_subject(folder, base_path, precision)
         jobs = bench_jobs(base, subject.spec, updates=updates, seed=seed, epochs=effort.epochs)
         taken = slots or auto_slots(base, subject.spec)
-        result = _described(base, subject, base_path, jobs, taken, seed, effort)
+        result = _described(base, subject, base_path, jobs, slots=taken, seed=seed, effort=effort)
         narrate(f"{len(jobs)} inner updates of {result['jobs']['steps']} steps in all, {taken} slots")
-        prepared = {
+        prepared: dict[str, Way] = {
             name: make_way(
                 name, base, subject, slots=taken, seal_updates=effort.seal_updates, seal_steps=effort.seal_steps
             )
@@ -92,14 +94,15 @@ def bench_inner(
         result["bounds"] = bounds(base, subject, rounds["bank"][-1], bank.statistics)
         del prepared, adapters
         if effort.memory:
-            _add_memory(result, subject.folder, precision, seed, taken, min(updates, taken), effort, narrate)
+            probe = MemoryProbe("bank", folder, precision, seed, min(updates, taken), taken, effort.seal_steps)
+            _add_memory(result, probe, narrate)
     if out is not None:
         out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
 
 def _described(
-    base: BaseModel, subject: Subject, path: str, jobs: list[InnerJob], slots: int, seed: int, effort: Effort
+    base: BaseModel, subject: Subject, path: str, jobs: list[InnerJob], *, slots: int, seed: int, effort: Effort
 ) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
@@ -126,8 +129,8 @@ def _take_turns(
             done, adapters[name] = way.train(jobs)
             found[name].append(done)
             narrate(
-                f"round {number} of {rounds}, {name}: {done.updates} updates, {done.steps} steps in {done.seconds:.1f} s, "
-                f"{done.steps / done.train_s:.1f} steps/s"
+                f"round {number} of {rounds}, {name}: {done.updates} updates, {done.steps} steps "
+                f"in {done.seconds:.1f} s, {done.steps / done.train_s:.1f} steps/s"
             )
     return found, adapters
 
@@ -163,14 +166,8 @@ def _ratios(bank: list[Done], other: list[Done]) -> dict[str, Any]:
     }
 
 
-def _add_memory(
-    result: dict[str, Any], folder: Path, precision: str, seed: int, slots: int, updates: int, effort: Effort,
-    narrate: Callable[[str], None],
-) -> None:  # fmt: skip
+def _add_memory(result: dict[str, Any], probe: MemoryProbe, narrate: Callable[[str], None]) -> None:
     tidy()
     for name, way in result["ways"].items():
-        probe = MemoryProbe(
-            name, folder, precision, seed, updates, slots, min(2, effort.seal_steps), min(_MEMORY_EPOCHS, effort.epochs)
-        )
-        way["peak_memory_bytes"] = peak_memory_bytes(probe)
+        way["peak_memory_bytes"] = peak_memory_bytes(replace(probe, way=name))
         narrate(f"memory, {name}: {way['peak_memory_bytes'] / 2**20:.0f} MiB")

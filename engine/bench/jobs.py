@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from engine.bank.job import InnerJob, Recipe, TrainingSequence
 from engine.bundled.world import new_things
 from engine.bundled.writing import STYLES, passage_about, self_edit
 from engine.lora.adapter import LoraSpec, fresh_adapter
-from engine.model.base import BaseModel
 from engine.self_edit.compile import compile_sequences
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from engine.model.base import BaseModel
 
 RECIPE = Recipe(epochs=10, learning_rate=2e-3, schedule="linear", batch_size=1, max_grad_norm=1.0)
 

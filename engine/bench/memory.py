@@ -1,7 +1,7 @@
 """Peak memory of one way, measured in a process of its own.
 
-On a CPU it is the growth of the resident set from before the base is loaded to the peak of loading and training; on CUDA
-the most that torch has allocated.
+On a CPU it is the growth of the resident set from before the base is loaded to the peak of the way's own loading and
+training; on CUDA the most that torch has allocated.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from engine.bench.jobs import bench_jobs
 from engine.bench.subject import load_subject
 from engine.bench.ways import make_way, tidy
 
+_EPOCHS, _SEAL_STEPS = 2, 2  # the peak is reached at once
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryProbe:
@@ -30,7 +32,6 @@ class MemoryProbe:
     updates: int
     slots: int
     seal_steps: int
-    epochs: int
 
 
 def peak_memory_bytes(probe: MemoryProbe) -> int:
@@ -43,7 +44,7 @@ def _measure(probe: MemoryProbe, threads: int) -> int:
     torch.set_num_threads(threads)
     before = _resident_bytes()
     base, subject = load_subject(probe.folder, str(probe.folder), probe.precision)
-    jobs = bench_jobs(base, subject.spec, updates=probe.updates, seed=probe.seed, epochs=probe.epochs)
+    jobs = bench_jobs(base, subject.spec, updates=probe.updates, seed=probe.seed, epochs=_EPOCHS)
     if probe.way != "bank":
         base.model.to("meta")
     tidy()
@@ -51,7 +52,12 @@ def _measure(probe: MemoryProbe, threads: int) -> int:
     if subject.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(subject.device)
     way = make_way(
-        probe.way, base, subject, slots=probe.slots, seal_updates=min(2, len(jobs)), seal_steps=probe.seal_steps
+        probe.way,
+        base,
+        subject,
+        slots=probe.slots,
+        seal_updates=min(2, len(jobs)),
+        seal_steps=min(_SEAL_STEPS, probe.seal_steps),
     )
     way.train(jobs)
     if subject.device.type == "cuda":

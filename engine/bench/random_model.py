@@ -6,12 +6,15 @@ table of 32,768 tokens, of which text uses only those that the tokenizer knows.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from engine.bundled.tokenizer import save_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RANDOM_100M = "random-100m"
 VOCABULARY = 32_768

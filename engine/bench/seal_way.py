@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch.utils.data import IterableDataset
 
 from engine.bank.job import InnerJob, TrainingSequence, training_order
 from engine.bench.jobs import Done, Subject
 from engine.bench.sequential import peft_config, plain_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 PADDED_TOKENS = 2_048
 

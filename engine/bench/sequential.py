@@ -1,9 +1,9 @@
-"""A good sequential PEFT loop: one PEFT model for all updates, no padding, torch's fused AdamW, no trainer around it."""
+"""A good sequential PEFT loop: one PEFT model for all updates, no padding, torch's fused AdamW, no trainer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -12,6 +12,9 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from engine.bank.job import InnerJob, rate_at, training_order
 from engine.bench.jobs import Done, Subject
 from engine.lora.adapter import Adapter, LoraSpec, module_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def plain_model(subject: Subject) -> PreTrainedModel:

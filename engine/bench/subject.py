@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import peft
 import torch
@@ -17,6 +16,9 @@ from engine.bench.jobs import Subject
 from engine.bench.random_model import RANDOM_100M, VOCABULARY, random_qwen2
 from engine.lora.adapter import make_spec
 from engine.model.base import BUNDLED, BaseModel, bundled_model_folder, load_base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RANK, ALPHA = 16, 32.0
 

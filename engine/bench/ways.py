@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import torch
 
-from engine.bank.job import InnerJob
 from engine.bank.training import BankStatistics, InnerUpdateBank
 from engine.bench.jobs import Done, Subject
 from engine.bench.seal_way import SealWay
 from engine.bench.sequential import SequentialPeft
-from engine.lora.adapter import Adapter
-from engine.model.base import BaseModel
 from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from engine.bank.job import InnerJob
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
 
 WayName = Literal["bank", "peft", "seal"]
 WAYS: tuple[WayName, ...] = get_args(WayName)

@@ -1,7 +1,7 @@
 """Choice of the next token: greedy, or nucleus sampling whose outcome does not depend on what else is in the batch.
 
-Every request brings its own stream of uniform numbers, drawn from its own seed, and each token is found by inverting the
-cumulated distribution at the next of them (Holtzman et al. 2019, arXiv 1904.09751, for the nucleus).
+Every request brings its own stream of uniform numbers, drawn from its own seed, and each token is found by inverting
+the cumulated distribution at the next of them (Holtzman et al. 2019, arXiv 1904.09751, for the nucleus).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def choose_tokens(logits: torch.Tensor, sampling: Sampling, uniform: torch.Tenso
     probabilities = torch.softmax(logits.double() / sampling.temperature, dim=-1)
     ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
     outside = ordered.cumsum(dim=-1) - ordered >= sampling.top_p
-    # Cumulated in the order of the vocabulary: in that of probability, rounding could swap two tokens of almost equal rank.
+    # Cumulated in the vocabulary's order: in that of probability, rounding could swap tokens of almost equal rank.
     nucleus = probabilities.masked_fill(torch.empty_like(outside).scatter_(1, tokens, outside), 0.0)
     cumulated = nucleus.cumsum(dim=-1)
     chosen = torch.searchsorted(cumulated, uniform[:, None] * cumulated[:, -1:], right=True)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seal_console.cli.bench_page import show_bench
 from seal_console.cli.choices import several_of
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.measure_page import show_measures
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
 
-WAYS = ("bank", "sequential", "seal")
+WAYS = ("bank", "peft", "seal")
 
 
 @click.group(
@@ -58,8 +58,8 @@ def bench() -> None:
 def inner(invocation: Invocation, /, out: Path | None, **choices: Any) -> None:
     """Compare inner updates in the bank with SEAL's way and with a good sequential loop, on the same data.
 
-    bank: adapters side by side over one base. sequential: PEFT, one after the other, no padding. seal: as SEAL's code
-    does it, one at a time, padded to 2,048 tokens, adapters through the disk.
+    bank: adapters side by side over one base, always measured. peft: one after the other, no padding. seal: as SEAL's
+    code does it, one at a time, padded to 2,048 tokens, adapters through the disk.
     """
     parameters = {**choices, "ways": list(choices["ways"]), "out": None if out is None else str(out.resolve())}
     result = call_engine(
@@ -68,4 +68,4 @@ def inner(invocation: Invocation, /, out: Path | None, **choices: Any) -> None:
     if invocation.output.as_json:
         invocation.output.data(result)
     else:
-        show_measures(invocation.output, result)
+        show_bench(invocation.output, result)

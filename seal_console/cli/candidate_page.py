@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seal_console.answer_comparison import Compared, Dossier
     from seal_console.cli.output import Output
     from seal_console.shown import Cell
-    from store.records import Answer, InnerUpdate
+    from store.records import Answer, Candidate, InnerUpdate
 
 
 def show_candidate(output: Output, whole: Dossier) -> None:
@@ -83,7 +83,7 @@ def _provenance(whole: Dossier) -> Iterator[tuple[str, Cell]]:
     candidate = whole.candidate
     imported = " (imported)" if candidate.imported else ""
     yield "round", f"{candidate.round_number}, position {candidate.position}, {candidate.role}{imported}"
-    yield "written by", "the base model" if candidate.policy_version is None else policy_tag(candidate.policy_version)
+    yield "written by", _writer(candidate)
     yield "trained on", state_before(candidate)
     yield "format", candidate.edit_format
     yield "sampling", f"{_json(candidate.sampling)}, seed {candidate.seed}"
@@ -92,6 +92,16 @@ def _provenance(whole: Dossier) -> Iterator[tuple[str, Cell]]:
     yield "base model", _json(whole.round.settings.get("base", "not recorded"))
     yield "adapter", candidate.adapter_hash or "none"
     yield "created", candidate.created_at
+
+
+def _writer(candidate: Candidate) -> str:
+    """Return who wrote the self-edit; a policy that was only tried has an adapter but no version."""
+    if candidate.policy_version is not None:
+        return policy_tag(candidate.policy_version)
+    tried = candidate.sampling.get("policy_adapter")
+    if candidate.imported:
+        return "the model of the published run"
+    return f"a policy on trial, adapter {tried}" if tried else "the base model"
 
 
 def _json(value: object) -> str:

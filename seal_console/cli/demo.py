@@ -79,6 +79,7 @@ def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> No
     versions = ", ".join(_name(version) for version in result.get("versions", ()))
     output.show(
         f"Accepted versions: {versions or 'none'}. Live: {result.get('live') or 'v0000 (the base model alone)'}.",
+        *_known_facts(result),
         f"It took {result.get('elapsed_s', 0):.0f} s.",
         "",
         "What to try next:",
@@ -88,6 +89,14 @@ def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> No
         "  seal-console versions list               what was accepted, and what is live",
         "  git -C adapters log --oneline --all      the same with git",
     )
+
+
+def _known_facts(result: Mapping[str, Any]) -> list[str]:
+    """Say what the versions still know of things that no document speaks of."""
+    shares = result.get("known_facts")
+    if not isinstance(shares, dict):
+        return []
+    return ["Facts that no document touches, still right: " + ", ".join(f"{k} {percent(v)}" for k, v in shares.items())]
 
 
 def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from seal_console.cli.progress_display import make_display
@@ -26,14 +27,14 @@ def call_engine(
     Raises what the engine reports, and SealError with `next_step` where it died.
     """
     result: dict[str, Any] = {}
-    with make_display(invocation.output, story=story) as display:
-        messages = run_operation(
-            operation,
-            parameters,
-            command=invocation.worker_command,
-            on_stderr=invocation.output.narrate,
-            next_step=next_step,
-        )
+    messages = run_operation(
+        operation,
+        parameters,
+        command=invocation.worker_command,
+        on_stderr=invocation.output.narrate,
+        next_step=next_step,
+    )
+    with make_display(invocation.output, story=story) as display, closing(messages):
         for message in messages:
             if isinstance(message, Result):
                 result = message.value

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _JSON_EVERY_S = 1.0
 _LINE_EVERY_S = 10.0
+_RATE_AFTER_S = 0.5
 
 
 class Display(Protocol):
@@ -81,9 +82,13 @@ class BarDisplay:
         if bar is None:
             bar = self._bars.add_task("", total=progress.total, stage=progress.stage, unit=progress.unit)
             self._stages[progress.stage] = bar
-        elif progress.done < self._bars.tasks[self._bars.task_ids.index(bar)].completed:
+        elif self._begins_again(bar, progress):
             self._bars.reset(bar, total=progress.total)
         self._bars.update(bar, completed=progress.done, total=progress.total)
+
+    def _begins_again(self, bar: TaskID, progress: Progress) -> bool:
+        drawn = self._bars.tasks[self._bars.task_ids.index(bar)]
+        return progress.done < drawn.completed or (drawn.finished and progress.total != drawn.total)
 
     def say(self, sentence: str) -> None:
         """Print above the bars."""
@@ -115,7 +120,7 @@ class PlainLines:
         if progress.total <= 0 or not self._pace.is_due(progress):
             return
         began, from_count = self._started[progress.stage]
-        rate = (progress.done - from_count) / max(now - began, 1e-3)
+        rate = (progress.done - from_count) / (now - began) if now - began > _RATE_AFTER_S else 0.0
         left = f", {rate:.1f}/s, {(progress.total - progress.done) / rate:.0f} s left" if rate > 0 else ""
         line = f"{progress.stage}: {progress.done}/{progress.total} {progress.unit}".rstrip()
         self._console.print(shown_line(line + left), soft_wrap=True)

@@ -78,7 +78,7 @@ def list_command(
         return
     headers = ("id", "round", "task", "reward", "audit", "state", "self-edit begins")
     rows = [_row(queued, live) for queued in queue[:limit]]
-    output.show(table(headers, rows, right=("round", "reward", "audit")))
+    output.show(table(headers, rows, right=("round", "reward", "audit"), whole=("id", "round", "reward", "audit")))
     more = f" of {len(queue):,}; --limit shows more" if len(queue) > limit else ""
     output.show(f"{len(rows):,} candidates{more}. Next: seal-console review show ID")
 
@@ -170,7 +170,7 @@ def _actor(given: str | None) -> str:
 def _row(queued: Queued, live: int | None) -> tuple[Any, ...]:
     candidate = queued.candidate
     notes: list[str] = [candidate.state]
-    notes += ["held-out task"] if candidate.role == "held_out" else []
+    notes += ["held-out"] if candidate.role == "held_out" else []
     notes += ["older parent"] if candidate.live_version != live and not candidate.imported else []
     return (
         short_id(candidate.id),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from engine.bench.inner import Effort, bench_inner
+from engine.bench.memory import MemoryProbe, peak_memory_bytes
 from engine.bench.random_model import random_qwen2
 from engine.model.base import load_base
 from store.errors import WrongUseError
 from tests.tiny_models import save_random_model
 
-EFFORT = Effort(rounds=2, epochs=2, seal_updates=1, seal_steps=2)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EFFORT = Effort(rounds=2, epochs=2, seal_updates=1, seal_steps=2, memory=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +46,9 @@ def test_every_way_did_the_same_work(measured: tuple[dict[str, Any], list[str], 
     ]
     assert 0.5 < ways["bank"]["busy_share"] <= 1.0
     for way in ways.values():
-        assert way["updates_per_s"] > 0 and way["real_tokens_per_s"] > way["steps_per_s"] > 0
+        assert way["updates_per_s"] > 0
+        assert way["real_tokens_per_s"] > way["steps_per_s"] > 0
         assert way["spread"]["steps_per_s"][0] <= way["steps_per_s"] <= way["spread"]["steps_per_s"][1]
-        assert way["peak_memory_bytes"] > 1_000_000
 
 
 def test_the_adapters_of_bank_and_peft_are_equal(measured: tuple[dict[str, Any], list[str], Path]) -> None:
@@ -80,10 +83,26 @@ def test_the_raw_result_is_written_without_names_of_the_machine(
     assert {"torch", "threads", "processor"} <= set(result["environment"])
 
 
+def test_the_peak_memory_of_a_way_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
+    parameters = random_qwen2(tmp_path, parameters=40_000_000)
+    probe = MemoryProbe("peft", tmp_path, "float32", seed=0, updates=1, slots=1, seal_steps=1)
+    peak = peak_memory_bytes(probe)
+    assert 4 * parameters < peak < 20 * parameters
+
+
 def test_an_unknown_way_and_no_updates_are_refused() -> None:
     for ways, updates in ((["bank", "vllm"], 1), (["bank"], 0)):
         with pytest.raises(WrongUseError, match="bench inner"):
-            bench_inner("bundled", seed=0, ways=ways, updates=updates, slots=1, precision="auto", out=None, narrate=str)
+            bench_inner(
+                "bundled",
+                seed=0,
+                ways=ways,
+                updates=updates,
+                slots=1,
+                precision="auto",
+                out=None,
+                narrate=lambda _: None,
+            )
 
 
 def test_a_random_model_has_about_the_parameters_asked_for(tmp_path: Path) -> None:

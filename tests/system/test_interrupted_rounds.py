@@ -39,7 +39,7 @@ def _measured(workspace: Workspace) -> dict[str, str]:
 
 def _finish(workspace: Workspace) -> None:
     status, message = last_word(start_worker("run", {"workspace": str(workspace.root), "rounds": 1}))
-    assert status == 0
+    assert status == 0, message
     assert "result" in message
 
 

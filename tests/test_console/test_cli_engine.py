@@ -40,7 +40,7 @@ say(result={"rounds": [{"number": 1, "candidates": 3, "refused": 1, "kept": ["x"
 DEMO = """
 say(progress={"stage": "round", "done": 0, "total": 0, "unit": "", "note": "Once upon a time."})
 say(result={"base": 0.03, "passage_only": 0.25, "rounds": [0.42, 0.64, 0.69], "versions": ["v0001", "v0002"],
-    "live": "v0001", "elapsed_s": 12.5, "asked": parameters})
+    "live": "v0001", "known_facts": {"base": 0.98, "v0001": 0.97}, "elapsed_s": 12.5, "asked": parameters})
 """
 
 
@@ -133,6 +133,14 @@ def test_a_large_result_and_a_busy_stderr_do_not_block(tmp_path: Path) -> None:
     assert isinstance(result, Result)
     assert len(result.value["big"]) == 300_000
     assert [len(line) for line in heard] == [300_000]
+
+
+def test_a_folder_of_the_same_name_is_not_taken_for_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / "__init__.py").touch()
+    (tmp_path / "engine" / "worker.py").write_text("print('{\"result\": {}}')")
+    with pytest.raises(WrongUseError, match="operations"):
+        list(run_operation("no such operation", {}))
 
 
 def test_leaving_early_ends_the_engine(tmp_path: Path) -> None:
@@ -246,7 +254,7 @@ def test_demo_tells_its_story_on_stdout_and_ends_with_the_table(call: Caller, tm
     called = call("demo", "--headless", "--rounds", "2")
     assert (called.code, called.err) == (0, "")
     for words in ("Once upon a time.", "base model", "passage only", "before training", "after round 2", "69.0 %",
-                  "v0001, v0002", "Live: v0001", "seal-console review list"):  # fmt: skip
+                  "v0001, v0002", "Live: v0001", "base 98.0 %, v0001 97.0 %", "seal-console review list"):  # fmt: skip
         assert words in called.out
     assert str(tmp_path / "seal-demo") in called.out
 
@@ -278,6 +286,21 @@ say(result={"asked": [operation, parameters], "accuracy": accuracy, "tasks": 2, 
 """
 
 
+MEASURED = """
+say(result={"accuracy": {"new products": 0.05}, "kinds": [{"kind": "city", "right": True}], "note": "x\\x1b[2J"})
+"""
+BENCH = """
+way = {"updates_per_s": 40.5, "steps_per_s": 9.0, "real_tokens_per_s": 1200.0, "busy_share": 0.95,
+    "peak_memory_bytes": 3 * 2**20}
+say(result={"slots": 4, "ways": {"bank": way, "peft": way}, "ratios": {"peft": {"per_step": 5.21}},
+    "jobs": {"updates": 3, "tokens": 3280}, "subject": {"model": "bundled"}, "environment": {"threads": 2},
+    "equality": {"compared": 3, "largest_relative_weight_gap": 1e-6, "largest_logit_difference": 1e-4,
+        "largest_logit": 20.2},
+    "bounds": {"reached_flops_per_s": 2e9, "matrix_product_flops_per_s": 5e10,
+        "seconds_per_tick": {"forward": 0.0015}}})
+"""
+
+
 def test_parameters_of_the_other_operations(workspace: Workspace, call: Caller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, ECHO)
 
@@ -292,9 +315,17 @@ def test_parameters_of_the_other_operations(workspace: Workspace, call: Caller, 
         {"workspace": root, "tasks": "all", "ways": ["base", "policy"], "edits": 2},
     ]
     out = str(workspace.root / "b.json")
-    assert asked("bench", "inner", "--updates", "4", "--slots", "2", "--ways", "bank", "--out", "b.json") == [
+    assert asked("bench", "inner", "--updates", "4", "--slots", "2", "--ways", "bank,peft", "--out", "b.json") == [
         "bench.inner",
-        {"model": "bundled", "precision": "float32", "updates": 4, "slots": 2, "ways": ["bank"], "seed": 0, "out": out},
+        {
+            "model": "bundled",
+            "precision": "float32",
+            "updates": 4,
+            "slots": 2,
+            "ways": ["bank", "peft"],
+            "seed": 0,
+            "out": out,
+        },
     ]
     assert asked("model", "build", "m", "--seed", "7", "--steps", "9") == [
         "model.build",
@@ -309,8 +340,21 @@ def test_evaluate_bench_and_measure_draw_tables(call: Caller, tmp_path: Path) ->
     shown = call("evaluate").out
     assert "90.0 %" in shown
     assert "8 questions of 2 tasks" in shown
-    ways = '{"bank": {"updates_per_s": 40.5, "ratio": 1.0}, "seal": {"updates_per_s": 1.0, "equal": True}}'
-    call.worker_command = fake_worker(tmp_path, f'say(result={{"threads": 2, "ways": {ways}, "note": "x\\x1b[2J"}})\n')
-    for words in (("bench", "inner"), ("model", "measure"), ("model", "build", "m")):
+    call.worker_command = fake_worker(tmp_path, MEASURED)
+    for words in (("model", "measure"), ("model", "build", "m")):
         shown = call(*words).out
-        assert all(word in shown for word in ("updates per s", "40.5", "yes", "x␛[2J"))
+        assert all(word in shown for word in ("new products", "0.05", "yes", "x␛[2J"))
+    call.worker_command = fake_worker(tmp_path, BENCH)
+    shown = call("bench", "inner").out
+    for word in (
+        "side by side",
+        "40.50",
+        "1,200",
+        "95.0 %",
+        "3 MiB",
+        "5.2 ×",
+        "1.0e-06",
+        "2.0 GFLOP/s",
+        "forward 1.5 ms",
+    ):
+        assert word in shown

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from engine.bank.job import InnerJob, Recipe
 from engine.bank.training import InnerUpdateBank
-from engine.lora.adapter import LoraSpec
 from tests.peft_alone import (
     engine_logits,
     peft_logits,
@@ -23,6 +22,11 @@ from tests.peft_alone import (
     train_alone,
 )
 from tests.tiny_models import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.lora.adapter import LoraSpec
 
 SLOTS = 3
 NEVER = 1e9
@@ -56,7 +60,8 @@ def test_bank_equals_peft_alone(architecture: str, tmp_path: Path) -> None:
     for job, logits in zip(jobs, mine, strict=True):
         alone, result = train_alone(architecture, job, tmp_path / job.key), results[job.key]
         assert result.losses == pytest.approx(alone.losses, abs=1e-4)
-        assert (result.steps, result.tokens) == (job.steps, job.recipe.epochs * sum(len(s.tokens) for s in job.sequences))
+        tokens_per_epoch = sum(len(sequence.tokens) for sequence in job.sequences)
+        assert (result.steps, result.tokens) == (job.steps, job.recipe.epochs * tokens_per_epoch)
         assert relative_gap(result.adapter, alone.adapter, job.start) < WEIGHT_TOLERANCE
         assert float((logits - peft_logits(alone.model, probe)).abs().max()) < LOGIT_TOLERANCE
         if job.recipe.max_grad_norm < 1.0:

@@ -1,24 +1,26 @@
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bank.job import InnerJob, Recipe, Schedule, TrainingSequence, rate_at, training_order
-from engine.bank.layout import group_tokens
 from engine.bank.training import InnerUpdateBank
 from engine.lora.adapter import Adapter, LoraSpec
-from engine.model.base import BaseModel
 from store.errors import SealError
 from tests.peft_alone import distance, random_job, relative_gap, tiny_base, tiny_spec
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.model.base import BaseModel
+
 TOLERANCE = 1e-3  # of the way that training went
-LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=7).filter(any)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def test_a_loss_that_is_no_longer_finite_names_its_own_job_and_harms_no_other(ba
 def test_a_start_that_is_not_finite_is_an_error_too(base: BaseModel, spec: LoraSpec) -> None:
     job = random_job("job 1", spec, Recipe(epochs=1), 1)
     job.start.weights[spec.targets[0].module][0][0, 0] = math.nan
-    with pytest.raises(SealError, match="inner update job 1: .* no longer finite"):
+    with pytest.raises(SealError, match=r"inner update job 1: .* no longer finite"):
         list(InnerUpdateBank(base, spec, 2).train([job]))
 
 
@@ -167,26 +169,8 @@ def test_rates_start_at_the_learning_rate_and_never_rise(steps: int, schedule: S
     recipe = Recipe(learning_rate=rate, schedule=schedule)
     rates = [rate_at(step, steps, recipe) for step in range(steps + 1)]
     assert rates[0] == rate
-    assert all(later <= earlier for earlier, later in zip(rates, rates[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates))
     assert rates[-1] == pytest.approx(rate if schedule == "constant" else 0.0, abs=1e-12)
     assert min(rates[:-1]) > 0.0
     middle = {"linear": 0.75, "cosine": 0.5 + 0.25 * math.sqrt(2.0), "constant": 1.0}[schedule]
     assert rate_at(25, 100, recipe) == pytest.approx(rate * middle)
-
-
-@given(LENGTHS, st.integers(1, 3))
-def test_tokens_are_grouped_and_come_back(lengths: list[int], width: int) -> None:
-    packed = torch.arange(1.0, 1.0 + sum(lengths) * width).view(-1, width)
-    grouping = group_tokens(lengths, torch.device("cpu"))
-    grouped, zeroed = grouping.gather(packed), grouping.gather_zeroed(packed)
-    assert grouped.shape == zeroed.shape == (len(lengths), max(lengths), width)
-    assert (grouping.groups, grouping.longest, grouping.tokens) == (len(lengths), max(lengths), sum(lengths))
-    for group, mine in enumerate(packed.split(lengths)):
-        length = lengths[group]
-        assert torch.equal(grouped[group, :length], mine)
-        assert torch.equal(zeroed[group, :length], mine)
-        assert not zeroed[group, length:].any()
-        if length:
-            assert torch.equal(grouped[group, length:], mine[-1:].expand(max(lengths) - length, width))
-    assert torch.equal(grouping.scatter(grouped), packed)
-    assert torch.equal(grouping.scatter(zeroed), packed)

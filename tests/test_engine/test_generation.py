@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from engine.generation.decoding import Limits, Request, generate
 from engine.generation.sampling import Sampling, choose_tokens, uniform_numbers
-from engine.lora.adapter import Adapter
-from engine.model.base import BaseModel
 from store.errors import WrongUseError
 from tests.peft_alone import acting_adapter, peft_model, tiny_base, tiny_spec
 from tests.tiny_models import ARCHITECTURES, random_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
 
 NEW_TOKENS = 12
 STOPS = frozenset({0, *range(300, 400)})
@@ -76,7 +79,8 @@ def test_text_equals_that_of_peft_with_each_adapter_alone(architecture: str, tmp
 
 def test_every_adapter_answers_one_prompt_in_its_own_way() -> None:
     base = tiny_base("llama")
-    texts = generate(base, adapters_for(base), [Request((5, 6, 7), index) for index in range(4)], Limits(8, frozenset()))
+    requests = [Request((5, 6, 7), index) for index in range(4)]
+    texts = generate(base, adapters_for(base), requests, Limits(8, frozenset()))
     assert len({tuple(text) for text in texts}) == 4
     assert {len(text) for text in texts} == {8}
 
@@ -104,14 +108,15 @@ def test_late_stop_tokens_count_from_the_second_place_on() -> None:
     ((first, second, *_),) = generate(base, [None], request, Limits(4, frozenset()))
     assert first != second
     assert generate(base, [None], request, Limits(4, frozenset({first}))) == [[]]
-    assert generate(base, [None], request, Limits(4, frozenset(), late_stop_tokens=frozenset({first, second}))) == [[first]]
+    late = Limits(4, frozenset(), late_stop_tokens=frozenset({first, second}))
+    assert generate(base, [None], request, late) == [[first]]
 
 
 def test_a_full_window_is_used_and_no_more() -> None:
     base = tiny_base("llama")
     ((*text,),) = generate(base, [None], [Request((5,) * 250, 0)], Limits(6, frozenset()))
     assert len(text) == 6
-    with pytest.raises(WrongUseError, match="prompt of 251 tokens leaves no room for 6 .*window of 256"):
+    with pytest.raises(WrongUseError, match=r"prompt of 251 tokens leaves no room for 6 .*window of 256"):
         generate(base, [None], [Request((5,), 0), Request((5,) * 251, 0)], Limits(6, frozenset()))
     with pytest.raises(WrongUseError, match="empty prompt"):
         generate(base, [None], [Request((), 0)], Limits(6, frozenset()))

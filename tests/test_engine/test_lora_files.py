@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import torch
 
 from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
 from engine.lora.files import adapter_files, read_adapter
-from engine.model.base import BaseModel
 from store.adapter_files import CONFIG_NAME, WEIGHTS_NAME, hash_adapter
 from store.errors import CorruptError, WrongUseError
 from tests.peft_alone import (
@@ -21,11 +19,16 @@ from tests.peft_alone import (
     engine_logits,
     peft_logits,
     peft_model,
-    random_model,
     tiny_base,
     tiny_spec,
 )
-from tests.tiny_models import ARCHITECTURES
+from tests.tiny_models import ARCHITECTURES, random_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from engine.model.base import BaseModel
 
 PROBE = [5, 9, 300, 41, 7, 800, 12, 77, 64, 3, 1000, 6]
 Files = dict[str, bytes]
@@ -198,7 +201,7 @@ def test_shrinking_what_has_a_low_rank_loses_nothing(base: BaseModel) -> None:
 def test_fitting_to_the_same_shape_changes_nothing_and_to_fewer_layers_is_refused(base: BaseModel) -> None:
     adapter = acting_adapter(tiny_spec(base), 1)
     assert fitted_to(adapter, tiny_spec(base), seed=5) == (adapter, 0.0)
-    with pytest.raises(WrongUseError, match="mlp.down_proj and 9 other layers"):
+    with pytest.raises(WrongUseError, match=r"mlp\.down_proj and 9 other layers"):
         fitted_to(adapter, tiny_spec(base, ["q_proj", "v_proj"]), seed=5)
 
 

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import functools
+import operator
+from itertools import pairwise
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.bank.job import TrainingSequence
+from engine.bank.layout import Layout, group_tokens, lay_out
+from engine.bank.packing import pack
+
+CPU = torch.device("cpu")
+LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=7).filter(any)
+FULL_LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=9)
+SEQUENCES = st.builds(
+    lambda tokens, first: TrainingSequence(tuple(tokens), min(first, len(tokens) - 1)),
+    st.lists(st.integers(2, 99), min_size=2, max_size=60),
+    st.integers(0, 70),
+)
+
+
+@given(LENGTHS, st.integers(1, 3))
+def test_tokens_are_grouped_and_come_back(lengths: list[int], width: int) -> None:
+    packed = torch.arange(1.0, 1.0 + sum(lengths) * width).view(-1, width)
+    grouping = group_tokens(lengths, torch.device("cpu"))
+    grouped, zeroed = grouping.gather(packed), grouping.gather_zeroed(packed)
+    assert grouped.shape == zeroed.shape == (len(lengths), max(lengths), width)
+    assert (grouping.groups, grouping.longest, grouping.tokens) == (len(lengths), max(lengths), sum(lengths))
+    for group, mine in enumerate(packed.split(lengths)):
+        length = lengths[group]
+        assert torch.equal(grouped[group, :length], mine)
+        assert torch.equal(zeroed[group, :length], mine)
+        assert not zeroed[group, length:].any()
+        if length:
+            assert torch.equal(grouped[group, length:], mine[-1:].expand(max(lengths) - length, width))
+    assert torch.equal(grouping.scatter(grouped), packed)
+    assert torch.equal(grouping.scatter(zeroed), packed)
+
+
+@given(FULL_LENGTHS)
+def test_parts_follow_one_another_and_cost_least(lengths: list[int]) -> None:
+    layout = lay_out(lengths, CPU, in_parts=True)
+    bounds = [layout.parts[0].groups.start, *(part.groups.stop for part in layout.parts)]
+    assert bounds[0] == 0
+    assert bounds[-1] == len(lengths)
+    for part in layout.parts:
+        assert part.tokens == slice(sum(lengths[: part.groups.start]), sum(lengths[: part.groups.stop]))
+        assert (part.grouping.groups, part.grouping.longest) == (
+            part.groups.stop - part.groups.start, max(lengths[part.groups]),
+        )  # fmt: skip
+    assert layout.tokens == sum(lengths)
+
+    def cost(cuts: list[int]) -> int:
+        return sum(32 + (last - first) * max(lengths[first:last]) for first, last in pairwise(cuts))
+
+    inside = range(1, len(lengths))
+    every = [
+        [0, *(at for bit, at in enumerate(inside) if mask >> bit & 1), len(lengths)] for mask in range(1 << len(inside))
+    ]
+    assert cost(bounds) == min(map(cost, every))
+    assert len(lay_out(lengths, CPU).parts) == 1
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.booleans(), st.integers(0, 99))
+def test_products_are_those_of_each_group_with_its_own_matrix(lengths: list[int], in_parts: bool, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    packed = torch.randn(sum(lengths), 3, generator=generator, dtype=torch.float64)
+    matrices = torch.randn(len(lengths), 3, 2, generator=generator, dtype=torch.float64)
+    expected = torch.cat([rows @ matrix for rows, matrix in zip(packed.split(lengths), matrices, strict=True)])
+    layout = lay_out(lengths, CPU, in_parts=in_parts)
+    torch.testing.assert_close(layout.multiply(layout.gather(packed), matrices), expected)
+    for dtype in (torch.float64, torch.bfloat16):
+        to = torch.full((sum(lengths), 2), 8.0, dtype=dtype)
+        layout.add_product(to, layout.gather(packed), matrices)
+        torch.testing.assert_close(to, (8.0 + expected).to(dtype))
+
+
+def real_rows(layout: Layout) -> int:
+    return sum(part.grouping.groups * part.grouping.longest for part in layout.parts)
+
+
+@given(st.lists(st.lists(SEQUENCES, min_size=1, max_size=3), min_size=1, max_size=6))
+def test_a_packed_row_learns_every_token_of_every_slot_once(slots: list[list[TrainingSequence]]) -> None:
+    tick = pack(slots, CPU)
+    learnt = [
+        (slot, position, token)
+        for slot, taken in enumerate(slots)
+        for one in taken
+        for position, token in list(enumerate(one.tokens))[max(1, one.learnt_from) :]
+    ]
+    found = zip(tick.slots.tolist(), (tick.positions[tick.learnt] + 1).tolist(), tick.targets.tolist(), strict=True)
+    assert list(found) == learnt
+    assert torch.equal(tick.tokens[tick.learnt + 1], tick.targets)
+    shares = torch.zeros(len(slots)).index_add(0, tick.slots, tick.shares)
+    torch.testing.assert_close(shares, torch.ones(len(slots)))
+    assert len(tick.tokens) == len(tick.positions) == tick.by_slot.tokens == tick.by_sequence.tokens
+    starts = [place for place, position in enumerate(tick.positions.tolist()) if position == 0]
+    row = tick.tokens.tolist()
+    assert [tuple(row[at : at + len(one.tokens)]) for at, one in zip(starts, functools.reduce(operator.iadd, slots, []), strict=True)] == [
+        one.tokens for taken in slots for one in taken
+    ]
+
+
+def test_single_sequences_of_like_length_need_no_gathering() -> None:
+    slots = [[TrainingSequence((5,) * length)] for length in (10, 11, 12, 12, 50, 52)]
+    tick = pack(slots, CPU)
+    assert [part.groups for part in tick.by_slot.parts] == [slice(0, 4), slice(4, 6)]
+    assert all(part.grouping.into is None for part in tick.by_slot.parts)
+    assert len(tick.tokens) == real_rows(tick.by_slot) == 4 * 12 + 2 * 52
