@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["propose", "inner updates", "exam", "policy", "held-out", "round"]
+Stage = Literal["propose", "inner updates", "exam", "policy", "round"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,21 +58,14 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None) -> Round:
     current = _begin(session, tasks)
     session = session.under(_settings_of(current))
     try:
-        return _run(session, current, tasks)
+        return _run(session, current, _tasks_of(session, current))
     except BaseException:
         interrupt_round(session.db, current.number)
         raise
 
 
-def _run(session: Session, current: Round, tasks: Sequence[Task]) -> Round:
+def _run(session: Session, current: Round, chosen: TaskChoice) -> Round:
     settings = session.settings
-    chosen = choose_tasks(
-        tasks,
-        seed=settings.round.seed,
-        round_number=current.number,
-        tasks_per_round=settings.round.tasks_per_round,
-        held_out_tasks=settings.round.held_out_tasks,
-    )
     policy = _current_policy(session, current)
     _say(session, f"Round {current.number}: {len(chosen.train)} tasks to train on, {len(chosen.held_out)} held out.")
 
@@ -118,17 +111,43 @@ def _begin(session: Session, tasks: Sequence[Task]) -> Round:
         _say(session, f"Going on with round {unfinished.number}, under the settings that it began with.")
         return resume_round(session.db, unfinished.number)
     newest = latest_policy_version(session.db)
+    chosen = _choose(session, tasks)
     return start_round(
         session.db,
         seed=session.settings.round.seed,
-        settings={**session.settings.model_dump(mode="json"), "base": session.base.described()},
+        settings={
+            **session.settings.model_dump(mode="json"),
+            "base": session.base.described(),
+            "chosen_tasks": {
+                "train": [task.id for task in chosen.train],
+                "held_out": [task.id for task in chosen.held_out],
+            },
+        },
         live_version=live_version(session.db),
         policy_version=None if newest is None else newest.number,
     )
 
 
+def _choose(session: Session, tasks: Sequence[Task]) -> TaskChoice:
+    settings = session.settings.round
+    return choose_tasks(
+        tasks,
+        seed=settings.seed,
+        round_number=1 + max((one.number for one in list_rounds(session.db)), default=0),
+        tasks_per_round=settings.tasks_per_round,
+        held_out_tasks=settings.held_out_tasks,
+    )
+
+
 def _settings_of(current: Round) -> Settings:
-    return Settings.model_validate({name: value for name, value in current.settings.items() if name != "base"})
+    return Settings.model_validate({name: current.settings[name] for name in Settings.model_fields})
+
+
+def _tasks_of(session: Session, current: Round) -> TaskChoice:
+    """The tasks that a round began with, also where others were added since."""
+    parts = current.settings["chosen_tasks"]
+    train, held_out = (tuple(get_task(session.db, one) for one in parts[role]) for role in ("train", "held_out"))
+    return TaskChoice(train, held_out)
 
 
 def _current_policy(session: Session, current: Round) -> Policy:
@@ -153,7 +172,6 @@ def _examine_policy(session: Session, current: Round, policy: Policy, held_out: 
         if answer.phase == "after"
     ]
     accuracy = mean(right)
-    session.report(Progress("held-out", 1, 1))
     return HeldOut(accuracy, policy.version, _conditions(session, current, held_out))
 
 
@@ -248,7 +266,7 @@ def _summary(
 
 def _in_words(before: HeldOut | None, after: HeldOut | None, new_version: int | None) -> str:
     if before is None:
-        return "No task is held out, so no policy was trained: at least three tasks are needed."
+        return "No task is held out, so no policy is trained."
     if after is None:
         return f"Nothing was kept, so the policy stays as it is: {before.accuracy:.1%} on held-out tasks."
     change = f"{before.accuracy:.1%} → {after.accuracy:.1%} on held-out tasks"

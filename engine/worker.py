@@ -11,35 +11,40 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
+import traceback
+import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.progress import Progress
+from store.clock import utc_now
 from store.errors import ExitCode, SealError, WrongUseError
 from store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 Parameters = dict[str, Any]
+Operation = Callable[[Parameters, Callable[[Progress], None]], dict[str, Any]]
 
 
 def main(arguments: list[str]) -> int:
     """Run one operation; returns the exit status."""
     channel = _take_stdout()
+    # Notices of one library about another are of no use to who runs a command.
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
     def send(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message, ensure_ascii=False) + "\n")
         channel.flush()
 
+    parameters: Parameters = {}
     try:
-        if len(arguments) != 1 or arguments[0] not in OPERATIONS:
-            raise WrongUseError(f"the worker's operations are {', '.join(OPERATIONS)}")
+        operation = _operation(arguments)
         parameters = json.loads(sys.stdin.readline() or "{}")
         threading.Thread(target=_stop_when_alone, daemon=True).start()
-        result = OPERATIONS[arguments[0]](parameters, lambda progress: send({"progress": asdict(progress)}))
+        result = operation(parameters, lambda progress: send({"progress": asdict(progress)}))
     except SealError as error:
         send(
             {
@@ -54,8 +59,38 @@ def main(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, BrokenPipeError):
         return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort: whoever waits gets a last word and a report
+        report = _write_report(parameters)
+        message = f"the engine failed unexpectedly: {type(error).__name__}: {error}"
+        send(
+            {
+                "error": {
+                    "kind": "SealError",
+                    "message": message,
+                    "next_step": f"the report is in {report}",
+                    "problems": [],
+                }
+            }
+        )
+        return ExitCode.FAILED
     send({"result": result})
     return ExitCode.DONE
+
+
+def _operation(arguments: list[str]) -> Operation:
+    if len(arguments) != 1 or arguments[0] not in OPERATIONS:
+        raise WrongUseError(f"the worker's operations are {', '.join(OPERATIONS)}")
+    return OPERATIONS[arguments[0]]
+
+
+def _write_report(parameters: Parameters) -> Path:
+    """Write the traceback into the workspace's cache, or into the system's folder for temporary files."""
+    known = parameters.get("workspace") or parameters.get("folder")
+    folder = Path(known) / "cache" / "reports" if known else Path(tempfile.gettempdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / f"engine-{utc_now().replace(':', '-')}-{os.getpid()}.txt"
+    report.write_text(traceback.format_exc(), encoding="utf-8")
+    return report
 
 
 def _take_stdout() -> Any:
@@ -133,7 +168,7 @@ def _model_measure(parameters: Parameters, report: Callable[[Progress], None]) -
     return measure(base, int(parameters["seed"]), lambda sentence: report(Progress("exam", 0, 0, note=sentence)))
 
 
-OPERATIONS: dict[str, Callable[[Parameters, Callable[[Progress], None]], dict[str, Any]]] = {
+OPERATIONS: dict[str, Operation] = {
     "run": _run,
     "evaluate": _evaluate,
     "demo": _demo,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import (
@@ -16,6 +16,9 @@ from transformers import (
 )
 
 from engine.bundled.tokenizer import build_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ARCHITECTURES = ("qwen2", "llama", "mistral", "gpt2")
 _SHARED = {

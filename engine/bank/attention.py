@@ -74,10 +74,8 @@ def attend(  # noqa: PLR0917 - the signature that transformers calls
     query, key, value = (rows[0].transpose(0, 1) for rows in (query, key, value))
 
     attended = [
-        _attend_in_groups(
-            part.grouping, *(rows[part.tokens] for rows in (query, key, value)), scaling=scaling, window=sliding_window
-        )
-        for part in layout.parts
+        _attend_in_groups(part.grouping, *rows, scaling=scaling, window=sliding_window)
+        for part, *rows in zip(layout.parts, *map(layout.by_tokens, (query, key, value)), strict=True)
     ]
     return (attended[0] if len(attended) == 1 else torch.cat(attended))[None], None
 

@@ -70,36 +70,49 @@ class Layout:
     parts: tuple[Part, ...]
     tokens: int
 
+    def by_groups(self, stacked: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Split [all groups, …] into the parts."""
+        if len(self.parts) == 1:
+            return (stacked,)
+        split: tuple[torch.Tensor, ...] = stacked.split([part.grouping.groups for part in self.parts])
+        return split
+
+    def by_tokens(self, packed: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Split [tokens, …] into the parts."""
+        if len(self.parts) == 1:
+            return (packed,)
+        split: tuple[torch.Tensor, ...] = packed.split([part.grouping.tokens for part in self.parts])
+        return split
+
     def gather(self, packed: torch.Tensor) -> list[torch.Tensor]:
         """[tokens, …] → [groups, longest, …] for each part."""
-        return [part.grouping.gather(packed[part.tokens]) for part in self.parts]
+        return [part.grouping.gather(rows) for part, rows in zip(self.parts, self.by_tokens(packed), strict=True)]
 
-    def multiply(self, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float = 1.0) -> torch.Tensor:
-        """Multiply each group by its matrix: [groups, longest, k] for each part, [all groups, k, n] → [tokens, n]."""
-        result = lefts[0].new_empty(self.tokens, rights.shape[2])
-        self._put_product(result, lefts, rights, factor, keep=False)
-        return result
+    def gather_zeroed(self, packed: torch.Tensor) -> list[torch.Tensor]:
+        """As `gather`, with zeros past a group's end."""
+        return [
+            part.grouping.gather_zeroed(rows) for part, rows in zip(self.parts, self.by_tokens(packed), strict=True)
+        ]
 
-    def add_product(
-        self, to: torch.Tensor, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float = 1.0
-    ) -> None:
-        """As `multiply`, added in place to [tokens, n] of any precision."""
-        self._put_product(to, lefts, rights, factor, keep=True)
+    def products(self, lefts: Sequence[torch.Tensor], rights: torch.Tensor) -> list[torch.Tensor]:
+        """Multiply each group by its own matrix: [groups, …, k] for each part, [all groups, k, n]."""
+        return [torch.bmm(left, right) for left, right in zip(lefts, self.by_groups(rights), strict=True)]
 
-    def _put_product(
+    def put_products(
         self, to: torch.Tensor, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float, *, keep: bool
     ) -> None:
-        for part, left in zip(self.parts, lefts, strict=True):
-            rows, grouping = to[part.tokens], part.grouping
+        """Scatter products times a factor to [tokens, n] of any precision: added to what is there, or in its place."""
+        for part, rows, left, right in zip(self.parts, self.by_tokens(to), lefts, self.by_groups(rights), strict=True):
+            grouping = part.grouping
             if grouping.back is None and to.dtype == left.dtype:
                 place = rows.view(grouping.groups, grouping.longest, -1)
-                place.baddbmm_(left, rights[part.groups], beta=float(keep), alpha=factor)
+                place.baddbmm_(left, right, beta=float(keep), alpha=factor)
+                continue
+            product = grouping.scatter(torch.bmm(left, right))
+            if keep:
+                rows.add_(product, alpha=factor)
             else:
-                product = grouping.scatter(torch.bmm(left, rights[part.groups]))
-                if keep:
-                    rows.add_(product, alpha=factor)
-                else:
-                    torch.mul(product, factor, out=rows)
+                torch.mul(product, factor, out=rows)
 
 
 def group_tokens(lengths: Sequence[int], device: torch.device) -> Grouping:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.bank.layout import Layout
 
@@ -103,11 +103,9 @@ class LowRankUpdates(torch.autograd.Function):
         scaling: float,
     ) -> torch.Tensor:
         """Change the output [rows, tokens, outputs] and return it; x is [rows, tokens, inputs]."""
-        inner = [
-            torch.bmm(mine, matrices.a[part.groups].transpose(1, 2))
-            for part, mine in zip(layout.parts, grouped, strict=True)
-        ]
-        layout.add_product(output.view(-1, output.shape[-1]), inner, matrices.b.transpose(1, 2), scaling)
+        inner = layout.products(grouped, matrices.a.transpose(1, 2))
+        rows = output.view(-1, output.shape[-1])
+        layout.put_products(rows, inner, matrices.b.transpose(1, 2), scaling, keep=True)
         ctx.mark_dirty(output)
         ctx.save_for_backward(*grouped, *inner)
         ctx.matrices, ctx.layout, ctx.scaling, ctx.shape = matrices, layout, scaling, x.shape
@@ -119,17 +117,25 @@ class LowRankUpdates(torch.autograd.Function):
         layout: Layout = ctx.layout
         matrices: SlotMatrices = ctx.matrices
         grouped, inner = ctx.saved_tensors[: len(layout.parts)], ctx.saved_tensors[len(layout.parts) :]
-        flat = grad.reshape(-1, grad.shape[-1]).float()
-        middles = []
-        for number, part in enumerate(layout.parts):
-            above = part.grouping.gather_zeroed(flat[part.tokens])
-            middle = torch.bmm(above, matrices.b[part.groups])
-            if matrices.b_grad is not None and matrices.a_grad is not None:
-                b_grad, a_grad = matrices.b_grad[part.groups], matrices.a_grad[part.groups]
-                torch.mul(torch.bmm(above.transpose(1, 2), inner[number]), ctx.scaling, out=b_grad)
-                torch.mul(torch.bmm(middle.transpose(1, 2), grouped[number]), ctx.scaling, out=a_grad)
-            middles.append(middle)
+        above = layout.gather_zeroed(grad.reshape(-1, grad.shape[-1]).float())
+        middle = layout.products(above, matrices.b)
+        if matrices.b_grad is not None and matrices.a_grad is not None:
+            _put_gradients(layout.by_groups(matrices.b_grad), above, inner, ctx.scaling)
+            _put_gradients(layout.by_groups(matrices.a_grad), middle, grouped, ctx.scaling)
         below = None
         if ctx.needs_input_grad[1]:
-            below = layout.multiply(middles, matrices.a, ctx.scaling).view(ctx.shape).to(grad.dtype)
+            rows = middle[0].new_empty(layout.tokens, matrices.a.shape[2])
+            layout.put_products(rows, middle, matrices.a, ctx.scaling, keep=False)
+            below = rows.view(ctx.shape).to(grad.dtype)
         return grad, below, None, None, None, None, None
+
+
+def _put_gradients(
+    to: Sequence[torch.Tensor], above: Sequence[torch.Tensor], x: Sequence[torch.Tensor], scaling: float
+) -> None:
+    """The gradient of each group's matrix: scaling · aboveᵀ x, part by part.
+
+    The product is made apart, because products into rows of the stack, which are not contiguous, go one by one.
+    """
+    for place, left, right in zip(to, above, x, strict=True):
+        torch.mul(torch.bmm(left.transpose(1, 2), right), scaling, out=place)

@@ -80,6 +80,7 @@ class InnerUpdateBank:
         self._weights, self._first_moments, self._second_moments = (
             torch.zeros(slots, spec.parameters, device=base.device) for _ in range(3)
         )
+        self._steps = torch.zeros(slots, device=base.device)  # AdamW counts them up itself
         self._keeps_positions = "logits_to_keep" in inspect.signature(base.model.forward).parameters
         self.statistics = BankStatistics()
 
@@ -111,8 +112,8 @@ class InnerUpdateBank:
             _check(job, self._spec, self._base.window_tokens)
             slot = free.pop()
             self._weights[slot].copy_(flat_weights(job.start))
-            self._first_moments[slot].zero_()
-            self._second_moments[slot].zero_()
+            for state in (self._first_moments, self._second_moments, self._steps):
+                state[slot].zero_()
             running.append(_Running(slot, job, training_order(job), time.monotonic()))
 
     def _tick(self, running: list[_Running]) -> None:
@@ -168,7 +169,8 @@ class InnerUpdateBank:
         assert gradients is not None  # noqa: S101 - this stack trains
         most = to_device(torch.tensor([one.job.recipe.max_grad_norm for one in running]), self._base.device)
         norms = torch.linalg.vector_norm(gradients[: len(running)], dim=1)
-        return ((norms + 1e-6) / most).clamp_(min=1.0)
+        divisors: torch.Tensor = ((norms + 1e-6) / most).clamp_(min=1.0)
+        return divisors
 
     def _step(self, row: int, one: _Running, divisor: torch.Tensor) -> None:
         gradients = self._at_work.gradients
@@ -179,7 +181,7 @@ class InnerUpdateBank:
             [self._first_moments[one.slot]],
             [self._second_moments[one.slot]],
             [],
-            [torch.tensor(float(one.step), device=self._base.device)],
+            [self._steps[one.slot]],
             fused=True,
             grad_scale=divisor,
             amsgrad=False,

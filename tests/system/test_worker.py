@@ -36,3 +36,13 @@ def test_all_problems_of_the_settings_arrive(tmp_path: Path) -> None:
     assert status == ExitCode.WRONG_USE
     assert len(message["error"]["problems"]) == 2
     assert any("'path'" in problem for problem in message["error"]["problems"])
+
+
+def test_an_unexpected_failure_leaves_a_report(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "w", "model: {path: bundled}\n")
+    status, message = _last_word("run", {"workspace": str(workspace.root), "rounds": "several"})
+    assert status == ExitCode.FAILED
+    assert "ValueError" in message["error"]["message"]
+    [report] = (workspace.root / "cache" / "reports").iterdir()
+    assert str(report) in message["error"]["next_step"]
+    assert "Traceback" in report.read_text()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.demo.documents import write_documents
 from engine.tasks.reading import read_tasks
 from store.database import open_database
 from store.tasks import add_documents, add_tasks
 from store.workspace import Workspace, create_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL = """\
 model:

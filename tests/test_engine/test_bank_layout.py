@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import functools
-import operator
 from itertools import pairwise
 
 import torch
@@ -71,11 +69,15 @@ def test_products_are_those_of_each_group_with_its_own_matrix(lengths: list[int]
     matrices = torch.randn(len(lengths), 3, 2, generator=generator, dtype=torch.float64)
     expected = torch.cat([rows @ matrix for rows, matrix in zip(packed.split(lengths), matrices, strict=True)])
     layout = lay_out(lengths, CPU, in_parts=in_parts)
-    torch.testing.assert_close(layout.multiply(layout.gather(packed), matrices), expected)
+    grouped = layout.gather(packed)
     for dtype in (torch.float64, torch.bfloat16):
-        to = torch.full((sum(lengths), 2), 8.0, dtype=dtype)
-        layout.add_product(to, layout.gather(packed), matrices)
-        torch.testing.assert_close(to, (8.0 + expected).to(dtype))
+        for before, keep in ((8.0, True), (torch.nan, False)):
+            to = torch.full((sum(lengths), 2), before, dtype=dtype)
+            layout.put_products(to, grouped, matrices, 0.5, keep=keep)
+            torch.testing.assert_close(to, (8.0 * keep + 0.5 * expected).to(dtype))
+    products = layout.products(grouped, matrices)
+    scattered = [part.grouping.scatter(rows) for part, rows in zip(layout.parts, products, strict=True)]
+    torch.testing.assert_close(torch.cat(scattered), expected)
 
 
 def real_rows(layout: Layout) -> int:
@@ -99,9 +101,9 @@ def test_a_packed_row_learns_every_token_of_every_slot_once(slots: list[list[Tra
     assert len(tick.tokens) == len(tick.positions) == tick.by_slot.tokens == tick.by_sequence.tokens
     starts = [place for place, position in enumerate(tick.positions.tolist()) if position == 0]
     row = tick.tokens.tolist()
-    assert [tuple(row[at : at + len(one.tokens)]) for at, one in zip(starts, functools.reduce(operator.iadd, slots, []), strict=True)] == [
-        one.tokens for taken in slots for one in taken
-    ]
+    every = [one for taken in slots for one in taken]
+    found_again = [tuple(row[at : at + len(one.tokens)]) for at, one in zip(starts, every, strict=True)]
+    assert found_again == [one.tokens for one in every]
 
 
 def test_single_sequences_of_like_length_need_no_gathering() -> None:

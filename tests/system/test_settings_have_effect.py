@@ -1,0 +1,115 @@
+"""Every setting does something: a round under a changed value differs from the round under the default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from engine.round import run_round
+from engine.session import open_session
+from engine.settings import section_models
+from store.candidates import answers_of, inner_updates_of, list_candidates
+from store.policy_versions import get_policy_version
+from tests.system.workspaces import small_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+BASIS: dict[str, dict[str, Any]] = {
+    "round": {"tasks_per_round": 3, "held_out_tasks": 1, "held_out_edits": 1, "selection": "paper"},
+    "self_edit": {"per_task": 2, "max_new_tokens": 96},
+    "inner_update": {"epochs": 2},
+    "gates": {"min_reward": None, "min_audit_gain": None},
+}
+CHANGED: dict[str, Any] = {
+    "model.precision": "bfloat16",
+    "self_edit.format": "self-qa",
+    "self_edit.per_task": 3,
+    "self_edit.temperature": 0.5,
+    "self_edit.top_p": 0.3,
+    "self_edit.max_new_tokens": 8,
+    "self_edit.splitting": "paper",
+    "inner_update.rank": 4,
+    "inner_update.alpha": 8,
+    "inner_update.target_modules": ["q_proj", "v_proj"],
+    "inner_update.epochs": 1,
+    "inner_update.learning_rate": 1e-4,
+    "inner_update.schedule": "constant",
+    "inner_update.batch_size": 3,
+    "inner_update.weight_decay": 0.5,
+    "inner_update.max_grad_norm": 0.01,
+    "inner_update.repeats": 2,
+    "round.seed": 1,
+    "round.tasks_per_round": 2,
+    "round.held_out_tasks": 0,
+    "round.held_out_edits": 2,
+    "round.best_k": 2,
+    "exam.max_new_tokens": 1,
+    "gates.min_reward": 0.99,
+    "gates.min_audit_gain": 0.99,
+    "policy_training.rank": 4,
+    "policy_training.alpha": 8,
+    "policy_training.target_modules": ["q_proj", "v_proj"],
+    "policy_training.epochs": 1,
+    "policy_training.learning_rate": 1e-4,
+    "policy_training.schedule": "constant",
+    "policy_training.batch_size": 1,
+    "policy_training.weight_decay": 0.5,
+    "policy_training.max_grad_norm": 0.01,
+}
+SHOWN_ELSEWHERE = {
+    "model.path": "test_base_model.py",
+    "model.device": "test_base_model.py",
+    "model.max_length": "test_base_model.py",
+    "model.prompt_style": "test_base_model.py",
+    "model.trust_remote_code": "test_base_model.py",
+    "tasks.audit_share": "test_tasks_split.py: it acts when tasks are added",
+    "inner_update.dropout": "test_settings.py: only 0 is allowed",
+    "inner_update.slots": "test_bank_scheduling.py: changes no result",
+    "exam.batch_size": "test_generation.py: changes no result",
+    "round.selection": "test_selection.py",
+    "round.threshold": "test_selection.py",
+}
+
+
+def _outcome(folder: Path, settings: dict[str, dict[str, Any]]) -> list[Any]:
+    workspace = small_workspace(folder, pages=4)
+    workspace.settings_file.write_text(yaml.safe_dump(settings))
+    trained: list[Any] = []
+    with open_session(workspace, "test") as session:
+        finished = run_round(session)
+        candidates = list_candidates(session.db)
+        for one in candidates:
+            updates = [(update.repeat, update.adapter_hash) for update in inner_updates_of(session.db, one.id)]
+            texts = [answer.text for answer in answers_of(session.db, one.id)]
+            trained.append([one.id, one.completion, one.sequences, one.state, updates, texts])
+        summary = finished.summary or {}
+        version = finished.new_policy_version
+        policy = None if version is None else get_policy_version(session.db, version).adapter_hash
+        trained.append([len(summary["kept"]), policy])
+    return trained
+
+
+def _with(name: str, value: object) -> dict[str, dict[str, Any]]:
+    section, key = name.split(".")
+    changed = {other: dict(values) for other, values in BASIS.items()}
+    changed.setdefault(section, {})[key] = value
+    return changed
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Any]:
+    return _outcome(tmp_path_factory.mktemp("usual") / "w", BASIS)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_changed_setting_changes_the_round(tmp_path: Path, usual: Sequence[Any], name: str) -> None:
+    assert _outcome(tmp_path / "w", _with(name, CHANGED[name])) != usual
+
+
+def test_no_setting_is_left_out() -> None:
+    every = {f"{section}.{key}" for section, model in section_models().items() for key in model.model_fields}
+    assert every == set(CHANGED) | set(SHOWN_ELSEWHERE)
