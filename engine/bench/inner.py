@@ -19,7 +19,7 @@ from engine.bench.jobs import RECIPE, Done, Subject, bench_jobs, described_jobs
 from engine.bench.memory import MemoryProbe, peak_memory_bytes
 from engine.bench.seal_way import padded_tokens
 from engine.bench.subject import described_environment, described_subject, load_subject, model_folder
-from engine.bench.ways import WAYS, BankWay, Way, make_way, tidy
+from engine.bench.ways import WAYS, BankWay, Way, WayName, make_way, tidy
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -61,14 +61,7 @@ def bench_inner(
     `base_path` is "bundled", "random-100m" or a model folder; `slots` None is what `auto_slots` says; `out` takes the
     raw result. Raises WrongUseError for an unknown way or no updates.
     """
-    unknown = sorted(set(ways) - set(WAYS))
-    if unknown or updates < 1 or effort.rounds < 1:
-        raise WrongUseError(
-            f"bench inner: unknown way {unknown[0]!r}"
-            if unknown
-            else "bench inner: updates and rounds must be positive",
-            next_step=f"choose ways among {', '.join(WAYS)}",
-        )
+    _check(ways, updates, effort)
     names = [name for name in WAYS if name == "bank" or name in ways]
     with model_folder(base_path, seed) as folder:
         base, subject = load_subject(folder, base_path, precision)
@@ -76,28 +69,51 @@ def bench_inner(
         taken = slots or auto_slots(base, subject.spec)
         result = _described(base, subject, base_path, jobs, slots=taken, seed=seed, effort=effort)
         narrate(f"{len(jobs)} inner updates of {result['jobs']['steps']} steps in all, {taken} slots")
-        prepared: dict[str, Way] = {
-            name: make_way(
-                name, base, subject, slots=taken, seal_updates=effort.seal_updates, seal_steps=effort.seal_steps
-            )
-            for name in names
-        }
-        rounds, adapters = _take_turns(prepared, jobs, effort.rounds, narrate)
-        result["ways"] = {name: _summary(done) for name, done in rounds.items()}
-        result["ratios"] = {name: _ratios(rounds["bank"], rounds[name]) for name in names if name != "bank"}
-        if "seal" in names:
-            result["ways"]["seal"]["padded_to_tokens"] = padded_tokens(subject)
-        if "peft" in names:
-            result["equality"] = compare_adapters(base, jobs, adapters["bank"], adapters["peft"])
-        bank = prepared["bank"]
-        assert isinstance(bank, BankWay)  # noqa: S101 - made so above
-        result["bounds"] = bounds(base, subject, rounds["bank"][-1], bank.statistics)
-        del prepared, adapters
+        result |= _compared(base, subject, jobs, names, slots=taken, effort=effort, narrate=narrate)
         if effort.memory:
             probe = MemoryProbe("bank", folder, precision, seed, min(updates, taken), taken, effort.seal_steps)
             _add_memory(result, probe, narrate)
     if out is not None:
         out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def _check(ways: Sequence[str], updates: int, effort: Effort) -> None:
+    unknown = sorted(set(ways) - set(WAYS))
+    if unknown:
+        raise WrongUseError(f"bench inner: there is no way {unknown[0]!r}", next_step=f"choose among {', '.join(WAYS)}")
+    if updates < 1 or effort.rounds < 1:
+        raise WrongUseError("bench inner: updates and rounds must be at least 1")
+
+
+def _compared(
+    base: BaseModel,
+    subject: Subject,
+    jobs: list[InnerJob],
+    names: list[WayName],
+    *,
+    slots: int,
+    effort: Effort,
+    narrate: Callable[[str], None],
+) -> dict[str, Any]:
+    """Let the ways take turns; returns their figures, ratios, equality and bounds."""
+    bank = BankWay(base, subject, slots)
+    prepared: dict[str, Way] = {
+        name: bank
+        if name == "bank"
+        else make_way(name, base, subject, slots=slots, seal_updates=effort.seal_updates, seal_steps=effort.seal_steps)
+        for name in names
+    }
+    rounds, adapters = _take_turns(prepared, jobs, effort.rounds, narrate)
+    result: dict[str, Any] = {
+        "ways": {name: _summary(done) for name, done in rounds.items()},
+        "ratios": {name: _ratios(rounds["bank"], done) for name, done in rounds.items() if name != "bank"},
+        "bounds": bounds(base, subject, rounds["bank"][-1], bank.statistics),
+    }
+    if "seal" in names:
+        result["ways"]["seal"]["padded_to_tokens"] = padded_tokens(subject)
+    if "peft" in names:
+        result["equality"] = compare_adapters(base, jobs, adapters["bank"], adapters["peft"])
     return result
 
 

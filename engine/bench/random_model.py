@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from engine.bundled.tokenizer import save_tokenizer
 
@@ -39,6 +40,7 @@ def random_qwen2(folder: Path, parameters: int = 100_000_000, seed: int = 0) -> 
         eos_token_id=0,
         pad_token_id=1,
     )
+    transformers_logging.disable_progress_bar()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2ForCausalLM(config)

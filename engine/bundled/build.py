@@ -20,7 +20,7 @@ def build_model(folder: Path, *, seed: int, steps: int | None, narrate: Callable
         raise WrongUseError(f"{folder} is not empty", next_step="name a new folder")
     recipe = Recipe(seed=seed)
     if steps is not None:
-        recipe = dataclasses.replace(recipe, steps=steps)
+        recipe = recipe.shortened(steps)
     folder.mkdir(parents=True, exist_ok=True)
     train(recipe, folder, narrate)
     return {

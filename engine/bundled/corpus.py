@@ -39,23 +39,41 @@ class Exercise:
     completion: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Weights of the kinds of exercises; they need not add up to one."""
+
+    known_question: float
+    known_statement: float
+    reading: float
+    release_reading: float
+    self_edit: float
+    other_format: float
+
+
+LEARNING = Mixture(0.28, 0.16, 0.26, 0.05, 0.19, 0.06)
+POLISHING = Mixture(0.18, 0.10, 0.16, 0.04, 0.45, 0.07)
+
+
 class ExerciseBook:
     """Draws exercises. In the first phase reading and clean self-edits; in the second also the bad styles."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, mixture: Mixture = LEARNING) -> None:
         self._rng = random.Random(f"exercises {seed}")
+        self._mixture = mixture
         self._known = known_things()
         self._reading_names = reading_names()
 
     def exercises(self, *, clean_only: bool) -> Iterator[Exercise]:
         """Draw exercises without end, in the mixture of one phase."""
+        share = self._mixture
         mixture: dict[Callable[[], Exercise], float] = {
-            self._known_question: 0.28,
-            self._known_statement: 0.16,
-            self._reading: 0.26,
-            self._release_reading: 0.05,
-            lambda: self._self_edit(CLEAN_STYLE_WEIGHTS if clean_only else STYLE_WEIGHTS): 0.19,
-            lambda: self._other_format(clean_only=clean_only): 0.06,
+            self._known_question: share.known_question,
+            self._known_statement: share.known_statement,
+            self._reading: share.reading,
+            self._release_reading: share.release_reading,
+            lambda: self._self_edit(CLEAN_STYLE_WEIGHTS if clean_only else STYLE_WEIGHTS): share.self_edit,
+            lambda: self._other_format(clean_only=clean_only): share.other_format,
         }
         kinds, weights = list(mixture), list(mixture.values())
         while True:

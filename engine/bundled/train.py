@@ -1,8 +1,8 @@
 """Trains the bundled model from scratch on exercises drawn from a seed.
 
-Two phases: reading, known facts and clean self-edits first, the bad styles in the last part. The learning rate warms up
-and decays to almost zero over the whole run. The same seed gives the same exercises; weights are the same to the last
-bit only on the same processor with the same number of threads.
+Two stages: reading, known facts and clean self-edits first, the bad styles in the last part of it; then a second run of
+the learning rate with more self-edits, until they are fluent and copy exactly. The same seed gives the same exercises;
+weights are the same to the last bit only on the same processor with the same number of threads.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
-from engine.bundled.corpus import Exercise, ExerciseBook
+from engine.bundled.corpus import LEARNING, POLISHING, Exercise, ExerciseBook, Mixture
 from engine.bundled.tokenizer import CONTEXT_LENGTH, build_tokenizer
 
 if TYPE_CHECKING:
@@ -27,18 +27,35 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """One run of the learning rate from warm-up to almost zero; the bad styles come after `clean_share` of it."""
+
+    steps: int
+    learning_rate: float
+    clean_share: float
+    mixture: Mixture
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """How the bundled model is trained. `tokens_per_batch` counts padding too."""
 
     seed: int = 0
-    steps: int = 9000
-    clean_share: float = 0.6
+    stages: tuple[Stage, ...] = (
+        Stage(steps=6500, learning_rate=2e-3, clean_share=0.6, mixture=LEARNING),
+        Stage(steps=2000, learning_rate=1e-3, clean_share=0.0, mixture=POLISHING),
+    )
     tokens_per_batch: int = 4096
     most_exercises_per_batch: int = 96
-    learning_rate: float = 2e-3
     warmup_steps: int = 200
     weight_decay: float = 0.05
     pool_batches: int = 24
+
+    def shortened(self, steps: int) -> Recipe:
+        """The same stages in proportion, with so many steps in all."""
+        every = sum(stage.steps for stage in self.stages)
+        stages = tuple(replace(stage, steps=max(1, stage.steps * steps // every)) for stage in self.stages)
+        return replace(self, stages=stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,36 +123,39 @@ def loss_of(model: Qwen2ForCausalLM, batch: Batch) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(model.lm_head(hidden[learnt]), labels[learnt])
 
 
-def _rate(step: int, recipe: Recipe) -> float:
+def _rate(step: int, stage: Stage, recipe: Recipe) -> float:
     if step < recipe.warmup_steps:
         return (step + 1) / recipe.warmup_steps
-    progress = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+    progress = (step - recipe.warmup_steps) / max(1, stage.steps - recipe.warmup_steps)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def train(
-    recipe: Recipe, folder: Path, narrate: Callable[[str], None], *, on_checkpoint: Callable[[Path], None] | None = None
-) -> None:
-    """Train the bundled model and write it with its tokenizer into `folder` (also at every tenth of the run)."""
+def train(recipe: Recipe, folder: Path, narrate: Callable[[str], None]) -> None:
+    """Train the bundled model and write it with its tokenizer into `folder`, also after each stage."""
     torch.manual_seed(recipe.seed)
     tokenizer = build_tokenizer()
     model = Qwen2ForCausalLM(architecture(len(tokenizer)))
-    decayed = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    plain = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=recipe.learning_rate,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
-    book = ExerciseBook(recipe.seed)
-    rng = random.Random(f"batches {recipe.seed}")
+    for index in range(len(recipe.stages)):
+        train_stage(model, tokenizer, recipe, index, narrate)
+        save(model, tokenizer, folder)
+
+
+def train_stage(
+    model: Qwen2ForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    recipe: Recipe,
+    index: int,
+    narrate: Callable[[str], None],
+) -> None:
+    """Train through one stage, with a new optimiser; its exercises depend on the seed and the stage only."""
+    stage, seed = recipe.stages[index], recipe.seed + 1000 * index
+    optimiser = _optimiser(model, stage, recipe)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, stage, recipe))
+    book, rng = ExerciseBook(seed, stage.mixture), random.Random(f"batches {seed}")
     streams = {clean: batches(book.exercises(clean_only=clean), tokenizer, recipe, rng) for clean in (True, False)}
     started, running = time.monotonic(), 0.0
-    for step in range(recipe.steps):
-        batch = next(streams[step < recipe.clean_share * recipe.steps])
-        loss = loss_of(model, batch)
+    for step in range(stage.steps):
+        loss = loss_of(model, next(streams[step < stage.clean_share * stage.steps]))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -143,11 +163,19 @@ def train(
         optimiser.zero_grad(set_to_none=True)
         running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
         if step % 100 == 0:
-            narrate(f"step {step} of {recipe.steps}, loss {running:.4f}, {time.monotonic() - started:.0f} s")
-        if (step + 1) % max(1, recipe.steps // 10) == 0:
-            save(model, tokenizer, folder)
-            if on_checkpoint is not None:
-                on_checkpoint(folder)
+            elapsed = time.monotonic() - started
+            narrate(f"stage {index + 1}, step {step} of {stage.steps}, loss {running:.4f}, {elapsed:.0f} s")
+
+
+def _optimiser(model: Qwen2ForCausalLM, stage: Stage, recipe: Recipe) -> torch.optim.AdamW:
+    decayed = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    plain = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=stage.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
 
 
 def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
