@@ -74,15 +74,13 @@ class Layout:
         """Split [all groups, …] into the parts."""
         if len(self.parts) == 1:
             return (stacked,)
-        split: tuple[torch.Tensor, ...] = stacked.split([part.grouping.groups for part in self.parts])
-        return split
+        return stacked.split_with_sizes([part.grouping.groups for part in self.parts])
 
     def by_tokens(self, packed: torch.Tensor) -> Sequence[torch.Tensor]:
         """Split [tokens, …] into the parts."""
         if len(self.parts) == 1:
             return (packed,)
-        split: tuple[torch.Tensor, ...] = packed.split([part.grouping.tokens for part in self.parts])
-        return split
+        return packed.split_with_sizes([part.grouping.tokens for part in self.parts])
 
     def gather(self, packed: torch.Tensor) -> list[torch.Tensor]:
         """[tokens, …] → [groups, longest, …] for each part."""
@@ -98,21 +96,16 @@ class Layout:
         """Multiply each group by its own matrix: [groups, …, k] for each part, [all groups, k, n]."""
         return [torch.bmm(left, right) for left, right in zip(lefts, self.by_groups(rights), strict=True)]
 
-    def put_products(
-        self, to: torch.Tensor, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float, *, keep: bool
+    def add_products(
+        self, to: torch.Tensor, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float
     ) -> None:
-        """Scatter products times a factor to [tokens, n] of any precision: added to what is there, or in its place."""
+        """Add the products, times a factor, to [tokens, n] of any precision in place."""
         for part, rows, left, right in zip(self.parts, self.by_tokens(to), lefts, self.by_groups(rights), strict=True):
             grouping = part.grouping
             if grouping.back is None and to.dtype == left.dtype:
-                place = rows.view(grouping.groups, grouping.longest, -1)
-                place.baddbmm_(left, right, beta=float(keep), alpha=factor)
-                continue
-            product = grouping.scatter(torch.bmm(left, right))
-            if keep:
-                rows.add_(product, alpha=factor)
+                rows.view(grouping.groups, grouping.longest, -1).baddbmm_(left, right, alpha=factor)
             else:
-                torch.mul(product, factor, out=rows)
+                rows.add_(grouping.scatter(torch.bmm(left, right)), alpha=factor)
 
 
 def group_tokens(lengths: Sequence[int], device: torch.device) -> Grouping:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SlotMatrices:
-    """Views into the stack for one layer: A [slots, rank, inputs], B [slots, outputs, rank], and their gradients."""
+    """Views into the stack for one layer: A [slots, rank, inputs], B [slots, outputs, rank], and their gradients.
+
+    The gradients lack the factor alpha / r, which is the same for both.
+    """
 
     a: torch.Tensor
     b: torch.Tensor
@@ -75,21 +79,24 @@ def install_switch(model: nn.Module) -> Switch:
 
 
 def _hook_for(name: str, switch: Switch) -> Any:
-    def add_update(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
+    def add_update(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
         matrices = switch.matrices.get(name)
         if matrices is None:
             return None
-        x = inputs[0]
-        changed: torch.Tensor = LowRankUpdates.apply(  # type: ignore[no-untyped-call]
-            output, x, switch.anchor, switch.grouped(x), matrices, switch.layout, switch.scaling
+        x, weight = inputs[0], module.weight.t() if isinstance(module, Conv1D) else module.weight
+        changed: torch.Tensor = AdaptedLinear.apply(  # type: ignore[no-untyped-call]
+            output.detach(), x, switch.anchor, weight, switch.grouped(x), matrices, switch.layout, switch.scaling
         )
         return changed
 
     return add_update
 
 
-class LowRankUpdates(torch.autograd.Function):
-    """Adds (alpha / r) · B A x to a layer's output in place, for each group of tokens under its own matrices."""
+class AdaptedLinear(torch.autograd.Function):
+    """A frozen linear layer with (alpha / r) · B A x added to its output, for each group of tokens under its own A, B.
+
+    Backward stands for the whole layer, so that both parts of the input's gradient are summed in one place.
+    """
 
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd functions take positions
@@ -97,17 +104,17 @@ class LowRankUpdates(torch.autograd.Function):
         output: torch.Tensor,
         x: torch.Tensor,
         anchor: torch.Tensor | None,  # noqa: ARG004 - makes autograd call backward where x needs no gradient
+        weight: torch.Tensor,
         grouped: list[torch.Tensor],
         matrices: SlotMatrices,
         layout: Layout,
         scaling: float,
     ) -> torch.Tensor:
-        """Change the output [rows, tokens, outputs] and return it; x is [rows, tokens, inputs]."""
+        """Change the output [rows, tokens, outputs] in place; x is [rows, tokens, inputs], weight [outputs, inputs]."""
         inner = layout.products(grouped, matrices.a.transpose(1, 2))
-        rows = output.view(-1, output.shape[-1])
-        layout.put_products(rows, inner, matrices.b.transpose(1, 2), scaling, keep=True)
+        layout.add_products(output.view(-1, output.shape[-1]), inner, matrices.b.transpose(1, 2), scaling)
         ctx.mark_dirty(output)
-        ctx.save_for_backward(*grouped, *inner)
+        ctx.save_for_backward(weight, *grouped, *inner)
         ctx.matrices, ctx.layout, ctx.scaling, ctx.shape = matrices, layout, scaling, x.shape
         return output
 
@@ -116,26 +123,26 @@ class LowRankUpdates(torch.autograd.Function):
         """Write the matrices' gradients into the stack; return that of x where something below needs it."""
         layout: Layout = ctx.layout
         matrices: SlotMatrices = ctx.matrices
-        grouped, inner = ctx.saved_tensors[: len(layout.parts)], ctx.saved_tensors[len(layout.parts) :]
-        above = layout.gather_zeroed(grad.reshape(-1, grad.shape[-1]).float())
+        weight, *saved = ctx.saved_tensors
+        grouped, inner = saved[: len(layout.parts)], saved[len(layout.parts) :]
+        flat = grad.reshape(-1, grad.shape[-1])
+        above = layout.gather_zeroed(flat.float())
         middle = layout.products(above, matrices.b)
         if matrices.b_grad is not None and matrices.a_grad is not None:
-            _put_gradients(layout.by_groups(matrices.b_grad), above, inner, ctx.scaling)
-            _put_gradients(layout.by_groups(matrices.a_grad), middle, grouped, ctx.scaling)
+            _put_gradients(layout.by_groups(matrices.b_grad), above, inner)
+            _put_gradients(layout.by_groups(matrices.a_grad), middle, grouped)
         below = None
         if ctx.needs_input_grad[1]:
-            rows = middle[0].new_empty(layout.tokens, matrices.a.shape[2])
-            layout.put_products(rows, middle, matrices.a, ctx.scaling, keep=False)
-            below = rows.view(ctx.shape).to(grad.dtype)
-        return grad, below, None, None, None, None, None
+            rows = torch.mm(flat, weight)
+            layout.add_products(rows, middle, matrices.a, ctx.scaling)
+            below = rows.view(ctx.shape)
+        return None, below, None, None, None, None, None, None
 
 
-def _put_gradients(
-    to: Sequence[torch.Tensor], above: Sequence[torch.Tensor], x: Sequence[torch.Tensor], scaling: float
-) -> None:
-    """The gradient of each group's matrix: scaling · aboveᵀ x, part by part.
+def _put_gradients(to: Sequence[torch.Tensor], above: Sequence[torch.Tensor], x: Sequence[torch.Tensor]) -> None:
+    """The gradient of each group's matrix, aboveᵀ x, part by part.
 
     The product is made apart, because products into rows of the stack, which are not contiguous, go one by one.
     """
     for place, left, right in zip(to, above, x, strict=True):
-        torch.mul(torch.bmm(left.transpose(1, 2), right), scaling, out=place)
+        place.copy_(torch.bmm(left.transpose(1, 2), right))

@@ -126,7 +126,7 @@ class InnerUpdateBank:
         times.append(self._clock())
         losses.sum().backward()
         times.append(self._clock())
-        for row, (one, divisor) in enumerate(zip(running, self._clipping_divisors(running).unbind(), strict=True)):
+        for row, (one, divisor) in enumerate(zip(running, self._divisors(running).unbind(), strict=True)):
             self._step(row, one, divisor)
         times.append(self._clock())
         for one, loss, taken in zip(running, losses.detach().unbind(), sequences, strict=True):
@@ -163,13 +163,16 @@ class InnerUpdateBank:
         every: torch.Tensor = self._base.model(**call).logits[0]
         return every[tick.learnt]
 
-    def _clipping_divisors(self, running: list[_Running]) -> torch.Tensor:
-        """What each slot's gradient is divided by, so that its norm is at most what its recipe allows; [busy slots]."""
+    def _divisors(self, running: list[_Running]) -> torch.Tensor:
+        """What each slot's stored gradient is divided by, [busy slots].
+
+        It brings in the factor that the stored gradients lack, and the norm down to what the recipe allows.
+        """
         gradients = self._at_work.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
         most = to_device(torch.tensor([one.job.recipe.max_grad_norm for one in running]), self._base.device)
-        norms = torch.linalg.vector_norm(gradients[: len(running)], dim=1)
-        divisors: torch.Tensor = ((norms + 1e-6) / most).clamp_(min=1.0)
+        norms = torch.linalg.vector_norm(gradients[: len(running)], dim=1) * self._spec.scaling
+        divisors: torch.Tensor = ((norms + 1e-6) / most).clamp_(min=1.0) / self._spec.scaling
         return divisors
 
     def _step(self, row: int, one: _Running, divisor: torch.Tensor) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from store.records import Candidate, Round, Task, Version
 
 ACTOR = "demo"
-PAGES, NOTES, UNTOUCHED = 44, 4, 40
+PAGES, NOTES, UNTOUCHED = 64, 4, 40
 
 SETTINGS = """\
 # The demonstration's settings; every key that is not here has its default (`seal-console init` writes them all).

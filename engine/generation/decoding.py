@@ -6,9 +6,9 @@ Without sampling the text is that of greedy decoding with each adapter alone, up
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import DynamicCache
@@ -16,9 +16,13 @@ from transformers import DynamicCache
 from engine.bank.layout import lay_out
 from engine.bank.stack import AdapterStack, stack_of
 from engine.generation.sampling import GREEDY, Sampling, choose_tokens, uniform_numbers
-from engine.lora.adapter import Adapter
-from engine.model.base import BaseModel
 from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
 
 _STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 8}
 
@@ -44,7 +48,7 @@ class Limits:
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows still generating: `places` says which request each is; the mask covers the cached tokens, [rows, seen]."""
+    """The rows still generating: `places` says which request each is, `seen` which cached tokens are no padding."""
 
     places: list[int]
     cache: DynamicCache
@@ -189,7 +193,8 @@ def _advance(base: BaseModel, slots: _Slots, rows: _Rows, tokens: torch.Tensor) 
             past_key_values=rows.cache,
             use_cache=True,
         )
-    return out.logits[:, -1]
+    logits: torch.Tensor = out.logits
+    return logits[:, -1]
 
 
 def _check(base: BaseModel, requests: Sequence[Request], limits: Limits) -> None:

@@ -66,7 +66,8 @@ def adaptable_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 def sizes_of(module: nn.Module) -> tuple[int, int]:
     """Inputs and outputs of a linear layer; GPT-2's Conv1D keeps its weight transposed."""
-    rows, columns = module.weight.shape
+    weight: torch.Tensor = module.get_parameter("weight")
+    rows, columns = weight.shape
     return (rows, columns) if isinstance(module, Conv1D) else (columns, rows)
 
 
@@ -112,14 +113,14 @@ def fitted_to(adapter: Adapter, spec: LoraSpec, seed: int) -> tuple[Adapter, flo
     lost = sorted(set(adapter.weights) - {target.module for target in spec.targets})
     if lost:
         raise WrongUseError(
-            f"the live adapter changes {lost[0]} and {len(lost) - 1} other layers that inner_update.target_modules lacks",
+            f"the live adapter changes {len(lost)} layers that inner_update.target_modules lacks, such as {lost[0]}",
             next_step="name at least the live version's target modules in seal.yaml",
         )
     if adapter.spec == spec:
         return adapter, 0.0
     weights, worst = fresh_adapter(spec, seed).weights, 0.0
-    for module, (a, b) in adapter.weights.items():
-        a, b, error = _at_rank(a, b * (adapter.spec.scaling / spec.scaling), spec.rank)
+    for module, (wide_a, wide_b) in adapter.weights.items():
+        a, b, error = _at_rank(wide_a, wide_b * (adapter.spec.scaling / spec.scaling), spec.rank)
         fresh_a, fresh_b = weights[module]
         fresh_a[: a.shape[0]], fresh_b[:, : b.shape[1]] = a, b
         worst = max(worst, error)

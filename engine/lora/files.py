@@ -7,7 +7,7 @@ its structure but lets NaN and foreign shapes through.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
@@ -15,6 +15,9 @@ import torch
 from engine.lora.adapter import Adapter, LoraSpec, module_pattern
 from store.adapter_files import CONFIG_NAME, WEIGHTS_NAME
 from store.errors import CorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PREFIX = "base_model.model."
 

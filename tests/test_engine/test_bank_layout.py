@@ -71,10 +71,9 @@ def test_products_are_those_of_each_group_with_its_own_matrix(lengths: list[int]
     layout = lay_out(lengths, CPU, in_parts=in_parts)
     grouped = layout.gather(packed)
     for dtype in (torch.float64, torch.bfloat16):
-        for before, keep in ((8.0, True), (torch.nan, False)):
-            to = torch.full((sum(lengths), 2), before, dtype=dtype)
-            layout.put_products(to, grouped, matrices, 0.5, keep=keep)
-            torch.testing.assert_close(to, (8.0 * keep + 0.5 * expected).to(dtype))
+        to = torch.full((sum(lengths), 2), 8.0, dtype=dtype)
+        layout.add_products(to, grouped, matrices, 0.5)
+        torch.testing.assert_close(to, (8.0 + 0.5 * expected).to(dtype))
     products = layout.products(grouped, matrices)
     scattered = [part.grouping.scatter(rows) for part, rows in zip(layout.parts, products, strict=True)]
     torch.testing.assert_close(torch.cat(scattered), expected)
