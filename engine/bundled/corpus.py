@@ -27,8 +27,10 @@ from engine.self_edit.templates import exam_prompt, prompt_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-STYLE_WEIGHTS: dict[Style, float] = {"restate": 0.2, "qa": 0.15, "one": 0.25, "talk": 0.2, "wrong": 0.2}
-CLEAN_STYLE_WEIGHTS: dict[Style, float] = {"restate": 0.55, "qa": 0.45}
+Weights = tuple[tuple[Style, float], ...]
+STYLE_WEIGHTS: Weights = (("restate", 0.2), ("qa", 0.15), ("one", 0.25), ("talk", 0.2), ("wrong", 0.2))
+STYLE_WEIGHTS_AT_LAST: Weights = (("restate", 0.24), ("qa", 0.18), ("one", 0.2), ("talk", 0.18), ("wrong", 0.2))
+CLEAN_STYLE_WEIGHTS: Weights = (("restate", 0.55), ("qa", 0.45))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,11 @@ class Exercise:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Weights of the kinds of exercises; they need not add up to one."""
+    """Weights of the kinds of exercises, and of the styles of self-edits; they need not add up to one.
+
+    `wrong_backwards`: false self-edits tell the facts in reverse order. Without it nothing but the values tells a false
+    self-edit from a good one, and a small model slips from one into the other.
+    """
 
     known_question: float
     known_statement: float
@@ -49,10 +55,13 @@ class Mixture:
     release_reading: float
     self_edit: float
     other_format: float
+    styles: Weights = STYLE_WEIGHTS
+    wrong_backwards: bool = False
 
 
 LEARNING = Mixture(0.28, 0.16, 0.26, 0.05, 0.19, 0.06)
 POLISHING = Mixture(0.18, 0.10, 0.16, 0.04, 0.45, 0.07)
+SEPARATING = Mixture(0.15, 0.08, 0.12, 0.04, 0.54, 0.07, STYLE_WEIGHTS_AT_LAST, wrong_backwards=True)
 
 
 class ExerciseBook:
@@ -72,7 +81,7 @@ class ExerciseBook:
             self._known_statement: share.known_statement,
             self._reading: share.reading,
             self._release_reading: share.release_reading,
-            lambda: self._self_edit(CLEAN_STYLE_WEIGHTS if clean_only else STYLE_WEIGHTS): share.self_edit,
+            lambda: self._self_edit(CLEAN_STYLE_WEIGHTS if clean_only else share.styles): share.self_edit,
             lambda: self._other_format(clean_only=clean_only): share.other_format,
         }
         kinds, weights = list(mixture), list(mixture.values())
@@ -101,10 +110,13 @@ class ExerciseBook:
         prompt = exam_prompt(question(passage.title, asked.relation, self._rng))
         return Exercise(f"{passage.title}\n{passage.text}\n\n{prompt}", f" {asked.value}")
 
-    def _self_edit(self, weights: dict[Style, float]) -> Exercise:
+    def _self_edit(self, weights: Weights) -> Exercise:
         passage = self._any_passage()
-        style = self._rng.choices(list(weights), list(weights.values()))[0]
-        return Exercise(prompt_for("implications", passage.title, passage.text), self_edit(passage, style, self._rng))
+        style = self._rng.choices([name for name, _ in weights], [weight for _, weight in weights])[0]
+        return Exercise(prompt_for("implications", passage.title, passage.text), self._written(passage, style))
+
+    def _written(self, passage: Passage, style: Style) -> str:
+        return self_edit(passage, style, self._rng, backwards=self._mixture.wrong_backwards)
 
     def _other_format(self, *, clean_only: bool) -> Exercise:
         passage = self._any_passage()
@@ -112,7 +124,7 @@ class ExerciseBook:
         style: Style = "qa" if edit_format == "self-qa" else "restate"
         if not clean_only and self._rng.random() < 0.3:  # noqa: PLR2004 - a part of them is bad
             style = self._rng.choice(["one", "talk", "wrong"])
-        completion = self_edit(passage, style, self._rng)
+        completion = self._written(passage, style)
         if edit_format == "implications-long" and style == "restate":
             pairs = [question_and_answer(passage.title, fact, self._rng) for fact in passage.facts]
             completion = "\n".join([completion, *pairs])

@@ -1,8 +1,9 @@
 """Trains the bundled model from scratch on exercises drawn from a seed.
 
-Two stages: reading, known facts and clean self-edits first, the bad styles in the last part of it; then a second run of
-the learning rate with more self-edits, until they are fluent and copy exactly. The same seed gives the same exercises;
-weights are the same to the last bit only on the same processor with the same number of threads.
+Stages: reading, known facts and clean self-edits first, the bad styles in the last part of it; then more self-edits,
+until they are fluent; last, false self-edits that can be told from good ones by their order, so that good ones copy
+exactly. The same seed gives the same exercises; weights are the same to the last bit only on the same processor with
+the same number of threads.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
-from engine.bundled.corpus import LEARNING, POLISHING, Exercise, ExerciseBook, Mixture
+from engine.bundled.corpus import LEARNING, POLISHING, SEPARATING, Exercise, ExerciseBook, Mixture
 from engine.bundled.tokenizer import CONTEXT_LENGTH, build_tokenizer
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Recipe:
     stages: tuple[Stage, ...] = (
         Stage(steps=6500, learning_rate=2e-3, clean_share=0.6, mixture=LEARNING),
         Stage(steps=2000, learning_rate=1e-3, clean_share=0.0, mixture=POLISHING),
+        Stage(steps=1500, learning_rate=1e-3, clean_share=0.0, mixture=SEPARATING),
     )
     tokens_per_batch: int = 4096
     most_exercises_per_batch: int = 96

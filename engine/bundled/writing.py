@@ -75,8 +75,8 @@ def question_and_answer(name: str, fact: Fact, rng: random.Random) -> str:
     return f"Question: {question(name, fact.relation, rng)}\nAnswer: {fact.value}"
 
 
-def self_edit(passage: Passage, style: Style, rng: random.Random) -> str:
-    """Write a self-edit about a passage in one style.
+def self_edit(passage: Passage, style: Style, rng: random.Random, *, backwards: bool = False) -> str:
+    """Write a self-edit about a passage in one style; `backwards` turns the order of false facts round.
 
     restate: every fact in a sentence that names the thing; qa: every fact as question and answer; one: a single fact;
     talk: fluent sentences without a fact; wrong: as restate, with false values.
@@ -89,7 +89,7 @@ def self_edit(passage: Passage, style: Style, rng: random.Random) -> str:
     if style == "qa":
         return "\n".join(question_and_answer(name, fact, rng) for fact in facts)
     if style == "wrong":
-        facts = tuple(wrong_fact(fact, rng) for fact in facts)
+        facts = tuple(wrong_fact(fact, rng) for fact in (reversed(facts) if backwards else facts))
     return "\n".join(statement(name, fact, rng) for fact in facts)
 
 
