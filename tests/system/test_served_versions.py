@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.filterwarnings("default")
 def test_the_live_folder_answers_in_peft_as_in_the_engine(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", held_out=0, pages=3, train=3, epochs=10)
     with open_session(workspace, "test") as session:
