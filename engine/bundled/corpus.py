@@ -45,7 +45,7 @@ class Exercise:
 class Mixture:
     """Weights of the kinds of exercises, and of the styles of self-edits; they need not add up to one.
 
-    `wrong_backwards`: false self-edits tell the facts in reverse order. Without it nothing but the values tells a false
+    `wrong_apart`: false self-edits have a wording of their own. Without it nothing but the values tells a false
     self-edit from a good one, and a small model slips from one into the other.
     """
 
@@ -56,12 +56,12 @@ class Mixture:
     self_edit: float
     other_format: float
     styles: Weights = STYLE_WEIGHTS
-    wrong_backwards: bool = False
+    wrong_apart: bool = False
 
 
 LEARNING = Mixture(0.28, 0.16, 0.26, 0.05, 0.19, 0.06)
 POLISHING = Mixture(0.18, 0.10, 0.16, 0.04, 0.45, 0.07)
-SEPARATING = Mixture(0.15, 0.08, 0.12, 0.04, 0.54, 0.07, STYLE_WEIGHTS_AT_LAST, wrong_backwards=True)
+SEPARATING = Mixture(0.15, 0.08, 0.12, 0.04, 0.54, 0.07, STYLE_WEIGHTS_AT_LAST, wrong_apart=True)
 
 
 class ExerciseBook:
@@ -116,7 +116,7 @@ class ExerciseBook:
         return Exercise(prompt_for("implications", passage.title, passage.text), self._written(passage, style))
 
     def _written(self, passage: Passage, style: Style) -> str:
-        return self_edit(passage, style, self._rng, backwards=self._mixture.wrong_backwards)
+        return self_edit(passage, style, self._rng, apart=self._mixture.wrong_apart)
 
     def _other_format(self, *, clean_only: bool) -> Exercise:
         passage = self._any_passage()

@@ -1,7 +1,7 @@
 """Trains the bundled model from scratch on exercises drawn from a seed.
 
 Stages: reading, known facts and clean self-edits first, the bad styles in the last part of it; then more self-edits,
-until they are fluent; last, false self-edits that can be told from good ones by their order, so that good ones copy
+until they are fluent; last, false self-edits that can be told from good ones by their wording, so that good ones copy
 exactly. The same seed gives the same exercises; weights are the same to the last bit only on the same processor with
 the same number of threads.
 """

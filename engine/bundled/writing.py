@@ -60,9 +60,9 @@ def other_value(relation: Relation, taken: set[str], rng: random.Random) -> str:
     return rng.choice([value for value in VALUES[relation.value_type] if value not in taken])
 
 
-def statement(name: str, fact: Fact, rng: random.Random) -> str:
-    """Say a fact in a sentence that names the thing."""
-    return rng.choice(fact.relation.statements).format(n=name, v=fact.value)
+def statement(name: str, fact: Fact, rng: random.Random, wordings: slice = slice(None)) -> str:
+    """Say a fact in a sentence that names the thing, in one of the relation's wordings."""
+    return rng.choice(fact.relation.statements[wordings]).format(n=name, v=fact.value)
 
 
 def question(name: str, relation: Relation, rng: random.Random) -> str:
@@ -75,8 +75,8 @@ def question_and_answer(name: str, fact: Fact, rng: random.Random) -> str:
     return f"Question: {question(name, fact.relation, rng)}\nAnswer: {fact.value}"
 
 
-def self_edit(passage: Passage, style: Style, rng: random.Random, *, backwards: bool = False) -> str:
-    """Write a self-edit about a passage in one style; `backwards` turns the order of false facts round.
+def self_edit(passage: Passage, style: Style, rng: random.Random, *, apart: bool = False) -> str:
+    """Write a self-edit about a passage in one style; `apart` keeps the last wording of each relation for false facts.
 
     restate: every fact in a sentence that names the thing; qa: every fact as question and answer; one: a single fact;
     talk: fluent sentences without a fact; wrong: as restate, with false values.
@@ -84,13 +84,15 @@ def self_edit(passage: Passage, style: Style, rng: random.Random, *, backwards: 
     name, facts = passage.title, passage.facts
     if style == "talk":
         return "\n".join(line.format(n=name) for line in rng.sample(EMPTY_TALK, 3))
+    wordings = slice(None, -1) if apart else slice(None)
     if style == "one":
-        return statement(name, rng.choice(facts), rng)
+        return statement(name, rng.choice(facts), rng, wordings)
     if style == "qa":
         return "\n".join(question_and_answer(name, fact, rng) for fact in facts)
     if style == "wrong":
-        facts = tuple(wrong_fact(fact, rng) for fact in (reversed(facts) if backwards else facts))
-    return "\n".join(statement(name, fact, rng) for fact in facts)
+        facts = tuple(wrong_fact(fact, rng) for fact in facts)
+        wordings = slice(-1, None) if apart else slice(None)
+    return "\n".join(statement(name, fact, rng, wordings) for fact in facts)
 
 
 def wrong_fact(fact: Fact, rng: random.Random) -> Fact:

@@ -1,0 +1,10 @@
+"""Settings for all tests."""
+
+from __future__ import annotations
+
+import os
+
+# Tests run side by side, one on each core: a process that spins on every core would slow its neighbour many times over.
+# This comes before anything imports torch, and child processes inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
