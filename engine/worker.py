@@ -31,6 +31,7 @@ Operation = Callable[[Parameters, Callable[[Progress], None]], dict[str, Any]]
 
 def main(arguments: list[str]) -> int:
     """Run one operation; returns the exit status."""
+    signal.signal(signal.SIGINT, _interrupt_once)
     channel = _take_stdout()
     # Notices of one library about another are of no use to who runs a command.
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -75,6 +76,12 @@ def main(arguments: list[str]) -> int:
         return ExitCode.FAILED
     send({"result": result})
     return ExitCode.DONE
+
+
+def _interrupt_once(*_: object) -> None:
+    """Interrupt, and let nothing interrupt the tidying up: Ctrl+C and a closed stdin often come together."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _operation(arguments: list[str]) -> Operation:

@@ -80,8 +80,8 @@ def test_an_interrupted_run_says_so_and_goes_on(tmp_path: Path, how: str) -> Non
         assert worker.stdin is not None
         worker.stdin.close()
         worker.stdin = None
-    worker.communicate(timeout=60)
-    assert worker.returncode == 130
+    said, errors = worker.communicate(timeout=60)
+    assert worker.returncode == 130, said[-2000:] + errors[-2000:]
     db = open_database(workspace.database_file)
     assert [one.state for one in list_rounds(db)] == ["interrupted"]
     db.close()

@@ -31,7 +31,6 @@ CHANGED: dict[str, Any] = {
     "self_edit.temperature": 0.5,
     "self_edit.top_p": 0.3,
     "self_edit.max_new_tokens": 8,
-    "self_edit.splitting": "paper",
     "inner_update.rank": 4,
     "inner_update.alpha": 8,
     "inner_update.target_modules": ["q_proj", "v_proj"],
@@ -47,7 +46,6 @@ CHANGED: dict[str, Any] = {
     "round.held_out_tasks": 0,
     "round.held_out_edits": 2,
     "round.best_k": 2,
-    "exam.max_new_tokens": 1,
     "gates.min_reward": 0.99,
     "gates.min_audit_gain": 0.99,
     "policy_training.rank": 4,
@@ -69,6 +67,8 @@ SHOWN_ELSEWHERE = {
     "tasks.audit_share": "test_tasks_split.py: it acts when tasks are added",
     "inner_update.dropout": "test_settings.py: only 0 is allowed",
     "inner_update.slots": "test_bank_scheduling.py: changes no result",
+    "exam.max_new_tokens": "test_exam.py: the bundled model's answers are one token",
+    "self_edit.splitting": "below, on questions and answers",
     "exam.batch_size": "test_generation.py: changes no result",
     "round.selection": "test_selection.py",
     "round.threshold": "test_selection.py",
@@ -108,6 +108,12 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Any]:
 @pytest.mark.parametrize("name", CHANGED)
 def test_a_changed_setting_changes_the_round(tmp_path: Path, usual: Sequence[Any], name: str) -> None:
     assert _outcome(tmp_path / "w", _with(name, CHANGED[name])) != usual
+
+
+def test_splitting_changes_what_questions_and_answers_are_trained_as(tmp_path: Path) -> None:
+    first, second = (_with("self_edit.format", "self-qa") for _ in range(2))
+    second["self_edit"]["splitting"] = "paper"
+    assert _outcome(tmp_path / "a", first) != _outcome(tmp_path / "b", second)
 
 
 def test_no_setting_is_left_out() -> None:
