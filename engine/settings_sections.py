@@ -139,8 +139,8 @@ class PolicyTrainingSettings(Section):
     target_modules: TargetModules = Field(
         default="all-linear", description="all-linear (all but the output head), or a list of module names"
     )
-    epochs: PositiveInt = Field(default=2, description="passes over the kept self-edits")
-    learning_rate: float = Field(default=1e-3, gt=0, description="of AdamW, at the start of the schedule")
+    epochs: PositiveInt = Field(default=8, description="passes over the kept self-edits")
+    learning_rate: float = Field(default=2e-3, gt=0, description="of AdamW, at the start of the schedule")
     schedule: Schedule = Field(default="linear", description="of the learning rate: linear, cosine or constant")
     batch_size: PositiveInt = Field(default=4, description="self-edits for each optimiser step")
     weight_decay: float = Field(default=0.0, ge=0, description="of AdamW")
