@@ -152,8 +152,11 @@ def test_leaving_early_ends_the_engine(tmp_path: Path) -> None:
 
 
 def in_own_session(words: list[str], worker: list[str], **more: Any) -> subprocess.Popen[str]:
-    """Start the command line as a terminal would, leading a process group of its own."""
-    code = f"import sys; from seal_console.cli.main import main; sys.exit(main({words!r}, worker_command={worker!r}))"
+    """Start the command line as a terminal would, leading a process group of its own, with SIGINT not ignored."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from seal_console.cli.main import main; sys.exit(main({words!r}, worker_command={worker!r}))"
+    )
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True, encoding="utf-8", **streams)
 
