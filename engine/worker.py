@@ -141,9 +141,10 @@ def _demo(parameters: Parameters, report: Callable[[Progress], None]) -> dict[st
 
 
 def _bench_inner(parameters: Parameters, report: Callable[[Progress], None]) -> dict[str, Any]:
-    from engine.bench.inner import bench_inner  # noqa: PLC0415
+    from engine.bench.inner import Effort, bench_inner  # noqa: PLC0415
 
     out = parameters.get("out")
+    effort = {name: int(parameters[name]) for name in ("rounds", "epochs", "seal_steps") if parameters.get(name)}
     return bench_inner(
         parameters["model"],
         seed=int(parameters["seed"]),
@@ -153,6 +154,7 @@ def _bench_inner(parameters: Parameters, report: Callable[[Progress], None]) -> 
         precision=parameters["precision"],
         out=None if out is None else Path(out),
         narrate=lambda sentence: report(Progress("inner updates", 0, 0, note=sentence)),
+        effort=Effort(**effort),
     )
 
 

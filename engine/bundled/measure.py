@@ -6,6 +6,7 @@ Everything is asked about things drawn from a seed. New things have names that n
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -133,15 +134,17 @@ def measure_writing(base: BaseModel, passages: Sequence[Passage], seed: int, eac
     tokens = generate(base, [None], requests, Limits(192, base.stop_tokens), Sampling(1.0, 1.0))
     texts = [base.tokenizer.decode(one) for one in tokens]
     styles: Counter[str] = Counter()
-    copied, said = 0, 0
+    copied, said, fluent = 0, 0, 0
     for place, text in enumerate(texts):
         passage = passages[place // each]
         style, right, values = read_style(text, passage)
         styles[style] += 1
+        fluent += style != "other" or is_fluent(text, passage)
         if style in ("restate", "qa"):
             copied, said = copied + right, said + values
     return {
         "styles": {style: styles[style] / len(texts) for style in (*STYLES, "other")},
+        "fluent": fluent / len(texts),
         "copied_right_in_good_styles": copied / max(1, said),
     }
 
@@ -166,6 +169,18 @@ def read_style(text: str, passage: Passage) -> tuple[Style | str, int, int]:
     if 2 * right < len(values):
         return "wrong", right, len(values)
     return style, right + named, 2 * len(values)
+
+
+def is_fluent(text: str, passage: Passage) -> bool:
+    """Whether every line is one that the language has: of a known form, about any name and with any known value."""
+    relations = _relations(passage)
+    questions = [form for relation in relations for form in relation.questions]
+    forms = [form for relation in relations for form in relation.statements]
+    forms += [f"Question: {form}" for form in questions] + ["Answer: {v}", *EMPTY_TALK]
+    value = "|".join(re.escape(one) for values in VALUES.values() for one in values)
+    patterns = [re.escape(form).replace(r"\{n\}", "[A-Z][a-z]+").replace(r"\{v\}", f"(?:{value})") for form in forms]
+    known = re.compile("|".join(patterns))
+    return all(known.fullmatch(line) for line in text.split("\n"))
 
 
 def _read_facts(lines: list[str], passage: Passage) -> tuple[str, int, list[tuple[str, str]]] | None:

@@ -31,13 +31,20 @@ def bench() -> None:
 
 @bench.command(
     "inner",
-    examples=("seal-console bench inner", "seal-console bench inner --model random-100m --updates 6 --out inner.json"),
+    examples=("seal-console bench inner", "seal-console bench inner --model random-100m --epochs 1 --seal-steps 2"),
 )
 @click.option(
     "--model", default="bundled", show_default=True, metavar="bundled|random-100m|PATH", help="On which base model."
 )
 @click.option(
-    "--updates", type=click.IntRange(min=1), default=24, show_default=True, help="Inner updates for each way."
+    "--updates", type=click.IntRange(min=1), default=64, show_default=True, help="Inner updates for each way."
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often the ways take turns."
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True, help="Of each inner update.")
+@click.option(
+    "--seal-steps", type=click.IntRange(min=1), help="Stop SEAL's way after so many steps a round; else one update."
 )
 @click.option("--slots", type=click.IntRange(min=1), help="Adapters that the bank trains at once; else as many as fit.")
 @click.option(
