@@ -7,10 +7,11 @@ measured again.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import InnerJob, InnerResult, TrainingSequence
+from engine.bank.job import InnerJob, InnerResult, RunningUpdate, TrainingSequence
 from engine.bank.training import InnerUpdateBank
 from engine.candidate_cache import keep_adapter
 from engine.exam import Sitting, hold_exam
@@ -28,12 +29,13 @@ from store.database import transaction
 from store.records import Answer, Candidate, InnerUpdate, Question, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
 
 _EXAMINED_TOGETHER = 16
+_RUNNING_TOLD_EVERY_S = 1.0
 
 
 def examine(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> None:
@@ -53,7 +55,7 @@ def examine(session: Session, candidates: Sequence[Candidate], tasks: Sequence[T
     ]
     bank = InnerUpdateBank(session.base, session.inner_spec, min(session.slots, len(jobs)))
     desk = _Desk(session, {candidate.id: candidate for candidate in todo}, questions, before, total=len(jobs))
-    for result in bank.train(jobs):
+    for result in bank.train(jobs, on_tick=_told_seldom(lambda: desk.tell_running(bank.running()))):
         desk.take(result)
     desk.examine_finished()
 
@@ -103,6 +105,10 @@ class _Desk:
         self._session.report(Progress("inner updates", self._done, self._total, "inner updates"))
         if len(self._finished()) * self._repeats >= _EXAMINED_TOGETHER:
             self.examine_finished()
+
+    def tell_running(self, updates: Sequence[RunningUpdate]) -> None:
+        details = {"running": [_running_row(update) for update in updates]}
+        self._session.report(Progress("inner updates", self._done, self._total, "inner updates", details=details))
 
     def examine_finished(self) -> None:
         finished = self._finished()
@@ -175,6 +181,31 @@ class _Desk:
             adapter_hash=hashed,
             finished_at=utc_now(),
         )
+
+
+def _told_seldom(tell: Callable[[], None]) -> Callable[[int], None]:
+    """Return what a bank calls at every tick: it tells now and then, because reading losses waits for the device."""
+    told_at = float("-inf")
+
+    def on_tick(_: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= _RUNNING_TOLD_EVERY_S:
+            told_at = time.monotonic()
+            tell()
+
+    return on_tick
+
+
+def _running_row(update: RunningUpdate) -> dict[str, Any]:
+    candidate_id, repeat = update.key.rsplit("/", 1)
+    return {
+        "candidate_id": candidate_id,
+        "repeat": int(repeat),
+        "slot": update.slot,
+        "step": update.step,
+        "steps": update.steps,
+        "losses": update.losses,
+    }
 
 
 def _cut(base: BaseModel, text: str) -> list[int]:

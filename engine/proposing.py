@@ -51,7 +51,8 @@ class Occasion:
 def propose(session: Session, occasion: Occasion, tasks: Sequence[Task], per_task: int) -> list[Candidate]:
     """Let the policy write `per_task` self-edits for each task; what a crash left is kept and not written again."""
     current = occasion.round
-    there = {candidate.id: candidate for candidate in list_candidates(session.db, round_number=current.number)}
+    written = list_candidates(session.db, round_number=current.number, derived=False)
+    there = {candidate.id: candidate for candidate in written}
     wanted = [(task, position) for task in tasks for position in range(per_task)]
     ids = [_candidate_id(occasion, task, position) for task, position in wanted]
     missing = [pair for pair, candidate_id in zip(wanted, ids, strict=True) if candidate_id not in there]

@@ -16,14 +16,14 @@ from engine.policy_training import train_policy
 from engine.progress import Progress
 from engine.proposing import Occasion, Policy, propose
 from engine.reward import reward_of_answers
+from engine.round_conditions import require_base, settings_of
 from engine.selection import Selection, scored, select
-from engine.settings import Settings
 from engine.task_choice import TaskChoice, choose_tasks
 from store.adapter_files import hash_adapter
 from store.base_answers import base_answers
 from store.candidates import answers_of, get_candidate
 from store.durable import remove, write_folder
-from store.errors import NothingToDoError, WrongUseError
+from store.errors import NothingToDoError
 from store.hashing import hash_json
 from store.policy_versions import add_policy_version
 from store.rounds import finish_round, interrupt_round, list_rounds, open_round, resume_round, start_round
@@ -56,7 +56,7 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None) -> Round:
     if tasks is None:
         tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
     current = _begin(session, tasks)
-    session = session.under(_settings_of(current))
+    session = session.under(settings_of(current))
     try:
         return _run(session, current, _tasks_of(session, current))
     except BaseException:
@@ -103,11 +103,7 @@ def _begin(session: Session, tasks: Sequence[Task]) -> Round:
         raise NothingToDoError("There are no tasks in this workspace.", next_step="seal-console tasks add FILE…")
     unfinished = open_round(session.db)
     if unfinished is not None:
-        if unfinished.settings["base"] != session.base.described():
-            raise WrongUseError(
-                f"round {unfinished.number} began on another base: {unfinished.settings['base']['name']}",
-                next_step="set model.path and model.precision in seal.yaml back to finish it",
-            )
+        require_base(unfinished, session.base)
         _say(session, f"Going on with round {unfinished.number}, under the settings that it began with.")
         return resume_round(session.db, unfinished.number)
     newest = latest_policy_version(session.db)
@@ -137,10 +133,6 @@ def _choose(session: Session, tasks: Sequence[Task]) -> TaskChoice:
         tasks_per_round=settings.tasks_per_round,
         held_out_tasks=settings.held_out_tasks,
     )
-
-
-def _settings_of(current: Round) -> Settings:
-    return Settings.model_validate({name: current.settings[name] for name in Settings.model_fields})
 
 
 def _tasks_of(session: Session, current: Round) -> TaskChoice:

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 from engine.bank.auto import auto_slots
 from engine.bank.job import Recipe
+from engine.holding import hold_workspace
 from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
 from engine.lora.files import read_adapter
 from engine.model.base import BaseModel, load_base
 from engine.progress import Report, say_nothing
 from engine.settings import InnerUpdateSettings, PolicyTrainingSettings, Settings, load_settings
-from store.database import open_database
-from store.lock import hold_lock
-from store.recovery import recover
-from store.versions import policy_adapter_files, sync_checkout, version_adapter_files
+from store.versions import policy_adapter_files, version_adapter_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,19 +98,13 @@ def recipe_of(settings: InnerUpdateSettings | PolicyTrainingSettings) -> Recipe:
 
 @contextmanager
 def open_session(workspace: Workspace, command: str, report: Report = say_nothing) -> Iterator[Session]:
-    """Hold the engine lock, finish what a crash left, notice a checkout by hand, and load the base.
+    """Hold the workspace (`holding.hold_workspace`) and load the base.
 
     Raises LockedError where another engine works in the workspace.
     """
     settings = load_settings(workspace.settings_file)
-    with hold_lock(workspace.lock_file, command):
-        db = open_database(workspace.database_file)
-        try:
-            recover(workspace, db, engine_lock_held=True)
-            sync_checkout(workspace, db)
-            yield Session(workspace, db, settings, load_base_of(settings), report)
-        finally:
-            db.close()
+    with hold_workspace(workspace, command, report) as held:
+        yield Session(workspace, held.db, settings, load_base_of(settings), held.report)
 
 
 def load_base_of(settings: Settings) -> BaseModel:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from engine.located_yaml import YamlProblemError, parse_located_yaml
 from engine.settings_sections import (
+    ConsoleSettings,
     ExamSettings,
     GateSettings,
     InnerUpdateSettings,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "ConsoleSettings",
     "ExamSettings",
     "GateSettings",
     "InnerUpdateSettings",

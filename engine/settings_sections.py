@@ -170,6 +170,20 @@ class GateSettings(Section):
     )
 
 
+class ConsoleSettings(Section):
+    """The operator console: how it looks, and its keys."""
+
+    theme: str = Field(
+        default="seal-dark",
+        min_length=1,
+        description="seal-dark, seal-light, seal-contrast, or any theme of Textual",
+    )
+    keys: dict[str, str] = Field(
+        default={},
+        description='other keys for actions, such as {"review.accept": "ctrl+a"}; docs/console.md names all actions',
+    )
+
+
 class Settings(Section):
     """All of `seal.yaml`."""
 
@@ -181,3 +195,4 @@ class Settings(Section):
     policy_training: PolicyTrainingSettings = PolicyTrainingSettings()
     exam: ExamSettings = ExamSettings()
     gates: GateSettings = GateSettings()
+    console: ConsoleSettings = ConsoleSettings()

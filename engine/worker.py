@@ -1,8 +1,10 @@
-"""The engine as a process of its own: `python -m engine.worker OPERATION`.
+"""The engine as a process of its own: `python -m engine.worker OPERATION [PARAMETERS]`.
 
-Parameters come as one JSON object on the first line of stdin; answers go to stdout as one JSON object a line: any
-number of {"progress": …}, then one {"result": …} or {"error": …}. The exit status is that of `store.errors.ExitCode`.
-When stdin closes, whoever asked is gone: the worker stops as on Ctrl+C, and what was measured stays.
+Parameters are one JSON object: the second argument, or the first line of stdin. Answers go to stdout as one JSON object
+a line: any number of {"progress": …}, then one {"result": …} or {"error": …}. The exit status is that of
+`store.errors.ExitCode`. When stdin closes, whoever asked is gone: the worker stops as on Ctrl+C, and what was measured
+stays. `serve` is detached: it looks neither at stdin nor at whether somebody reads, and of its progress it writes
+only the sentences.
 """
 
 from __future__ import annotations
@@ -11,71 +13,74 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
-import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
-from engine.progress import Progress
-from store.clock import utc_now
+from engine.failure_report import write_report
+from engine.operations import OPERATIONS
 from store.errors import ExitCode, SealError, WrongUseError
-from store.workspace import Workspace
 
-Parameters = dict[str, Any]
-Operation = Callable[[Parameters, Callable[[Progress], None]], dict[str, Any]]
+if TYPE_CHECKING:
+    from engine.operations import Operation, Parameters
+    from engine.progress import Progress
+
+DETACHED = frozenset({"serve"})
+_MOST_ARGUMENTS = 2
 
 
 def main(arguments: list[str]) -> int:
     """Run one operation; returns the exit status."""
     signal.signal(signal.SIGINT, _interrupt_once)
-    channel = _take_stdout()
+    detached = bool(arguments) and arguments[0] in DETACHED
+    channel = _Channel(_take_stdout(), detached=detached)
     # Notices of one library about another are of no use to who runs a command.
     warnings.filterwarnings("ignore", category=FutureWarning)
-
-    def send(message: dict[str, Any]) -> None:
-        channel.write(json.dumps(message, ensure_ascii=False) + "\n")
-        channel.flush()
-
     parameters: Parameters = {}
     try:
         operation = _operation(arguments)
-        parameters = json.loads(sys.stdin.readline() or "{}")
-        threading.Thread(target=_stop_when_alone, daemon=True).start()
-        result = operation(parameters, lambda progress: send({"progress": asdict(progress)}))
+        parameters = _parameters(arguments)
+        if not detached:
+            threading.Thread(target=_stop_when_alone, daemon=True).start()
+        result = operation(parameters, channel.progress)
     except SealError as error:
-        send(
-            {
-                "error": {
-                    "kind": type(error).__name__,
-                    "message": error.message,
-                    "next_step": error.next_step,
-                    "problems": error.problems,
-                }
-            }
-        )
+        channel.error(type(error).__name__, error.message, error.next_step, error.problems)
         return error.exit_code
     except (KeyboardInterrupt, BrokenPipeError):
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: whoever waits gets a last word and a report
-        report = _write_report(parameters)
+        known = parameters.get("workspace") or parameters.get("folder")
+        report = write_report(Path(known) if known else None)
         message = f"the engine failed unexpectedly: {type(error).__name__}: {error}"
-        send(
-            {
-                "error": {
-                    "kind": "SealError",
-                    "message": message,
-                    "next_step": f"the report is in {report}",
-                    "problems": [],
-                }
-            }
-        )
+        channel.error("SealError", message, f"the report is in {report}", [])
         return ExitCode.FAILED
-    send({"result": result})
+    channel.send({"result": result})
     return ExitCode.DONE
+
+
+class _Channel:
+    """Messages to whoever waits, one JSON object a line; a detached engine goes on where nobody reads them."""
+
+    def __init__(self, stream: IO[str], *, detached: bool) -> None:
+        self._stream, self._detached = stream, detached
+
+    def send(self, message: dict[str, Any]) -> None:
+        try:
+            self._stream.write(json.dumps(message, ensure_ascii=False) + "\n")
+            self._stream.flush()
+        except OSError:
+            if not self._detached:
+                raise
+            _forget(self._stream)
+
+    def progress(self, progress: Progress) -> None:
+        if not self._detached or progress.note:
+            self.send({"progress": {key: value for key, value in asdict(progress).items() if key != "details"}})
+
+    def error(self, kind: str, message: str, next_step: str, problems: list[str]) -> None:
+        self.send({"error": {"kind": kind, "message": message, "next_step": next_step, "problems": problems}})
 
 
 def _interrupt_once(*_: object) -> None:
@@ -85,26 +90,29 @@ def _interrupt_once(*_: object) -> None:
 
 
 def _operation(arguments: list[str]) -> Operation:
-    if len(arguments) != 1 or arguments[0] not in OPERATIONS:
+    if not 1 <= len(arguments) <= _MOST_ARGUMENTS or arguments[0] not in OPERATIONS:
         raise WrongUseError(f"the worker's operations are {', '.join(OPERATIONS)}")
     return OPERATIONS[arguments[0]]
 
 
-def _write_report(parameters: Parameters) -> Path:
-    """Write the traceback into the workspace's cache, or into the system's folder for temporary files."""
-    known = parameters.get("workspace") or parameters.get("folder")
-    folder = Path(known) / "cache" / "reports" if known else Path(tempfile.gettempdir())
-    folder.mkdir(parents=True, exist_ok=True)
-    report = folder / f"engine-{utc_now().replace(':', '-')}-{os.getpid()}.txt"
-    report.write_text(traceback.format_exc(), encoding="utf-8")
-    return report
+def _parameters(arguments: list[str]) -> Parameters:
+    text = arguments[1] if len(arguments) == _MOST_ARGUMENTS else sys.stdin.readline()
+    parameters: Parameters = json.loads(text or "{}")
+    return parameters
 
 
-def _take_stdout() -> Any:
+def _take_stdout() -> IO[str]:
     """Keep stdout for messages: whatever a library prints goes to stderr."""
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return channel
+
+
+def _forget(stream: IO[str]) -> None:
+    """Let nothing more be written to a reader that has gone, also not when Python ends."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
 
 
 def _stop_when_alone() -> None:
@@ -112,79 +120,6 @@ def _stop_when_alone() -> None:
         pass
     os.kill(os.getpid(), signal.SIGINT)
 
-
-def _run(parameters: Parameters, report: Callable[[Progress], None]) -> dict[str, Any]:
-    from engine.round import run_rounds  # noqa: PLC0415 - torch is loaded only for what needs it
-    from engine.session import open_session  # noqa: PLC0415
-
-    with open_session(Workspace(Path(parameters["workspace"])), "run", report) as session:
-        finished = run_rounds(session, int(parameters.get("rounds", 1)))
-    summaries = [
-        {"number": one.number, "new_policy_version": one.new_policy_version, **(one.summary or {})} for one in finished
-    ]
-    all_refused = bool(summaries) and all(one["candidates"] == one["refused"] for one in summaries)
-    return {"rounds": summaries, "all_refused": all_refused}
-
-
-def _evaluate(parameters: Parameters, report: Callable[[Progress], None]) -> dict[str, Any]:
-    from engine.evaluation import evaluate  # noqa: PLC0415
-    from engine.session import open_session  # noqa: PLC0415
-
-    with open_session(Workspace(Path(parameters["workspace"])), "evaluate", report) as session:
-        return evaluate(session, parameters["tasks"], parameters["ways"], int(parameters["edits"]))
-
-
-def _demo(parameters: Parameters, report: Callable[[Progress], None]) -> dict[str, Any]:
-    from engine.demo.story import run_demo  # noqa: PLC0415
-
-    return run_demo(Path(parameters["folder"]), int(parameters["rounds"]), int(parameters["seed"]), report)
-
-
-def _bench_inner(parameters: Parameters, report: Callable[[Progress], None]) -> dict[str, Any]:
-    from engine.bench.inner import Effort, bench_inner  # noqa: PLC0415
-
-    out = parameters.get("out")
-    effort = {name: int(parameters[name]) for name in ("rounds", "epochs", "seal_steps") if parameters.get(name)}
-    return bench_inner(
-        parameters["model"],
-        seed=int(parameters["seed"]),
-        ways=parameters["ways"],
-        updates=int(parameters["updates"]),
-        slots=parameters.get("slots"),
-        precision=parameters["precision"],
-        out=None if out is None else Path(out),
-        narrate=lambda sentence: report(Progress("inner updates", 0, 0, note=sentence)),
-        effort=Effort(**effort),
-    )
-
-
-def _model_build(parameters: Parameters, report: Callable[[Progress], None]) -> dict[str, Any]:
-    from engine.bundled.build import build_model  # noqa: PLC0415
-
-    return build_model(
-        Path(parameters["folder"]),
-        seed=int(parameters["seed"]),
-        steps=parameters.get("steps"),
-        narrate=lambda sentence: report(Progress("round", 0, 0, note=sentence)),
-    )
-
-
-def _model_measure(parameters: Parameters, report: Callable[[Progress], None]) -> dict[str, Any]:
-    from engine.bundled.measure import measure  # noqa: PLC0415
-    from engine.model.base import load_base  # noqa: PLC0415
-
-    base = load_base(parameters["model"])
-    return measure(base, int(parameters["seed"]), lambda sentence: report(Progress("exam", 0, 0, note=sentence)))
-
-
-OPERATIONS: dict[str, Operation] = {
-    "run": _run,
-    "evaluate": _evaluate,
-    "demo": _demo,
-    "bench.inner": _bench_inner,
-    "model.build": _model_build,
-    "model.measure": _model_measure,
-}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from safetensors import SafetensorError, deserialize
-
 from store.hashing import hash_bytes, hash_json
 
 if TYPE_CHECKING:
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
 ADAPTER_NAMES = (CONFIG_NAME, WEIGHTS_NAME)
-
-_deserialize: Any = deserialize
 
 # A float whose exponent bits are all ones is NaN or infinite; float8 E4M3 has no infinity, and one NaN of each sign.
 _EXPONENT_BITS: dict[str, tuple[str, int]] = {
@@ -53,9 +48,12 @@ def adapter_problems(adapter_files: Mapping[str, bytes]) -> list[str]:
 
 def weights_problems(content: bytes) -> list[str]:
     """Return what is wrong with the bytes of a safetensors file: structure, no tensors, values that are not finite."""
+    import safetensors  # noqa: PLC0415 - with NumPy, only where weights are read: a console that shows needs neither
+
+    deserialize: Any = safetensors.deserialize
     try:
-        tensors = _deserialize(content)
-    except SafetensorError as error:
+        tensors = deserialize(content)
+    except safetensors.SafetensorError as error:
         return [f"{WEIGHTS_NAME} is not a safetensors file: {error}"]
     if not tensors:
         return [f"{WEIGHTS_NAME} holds no tensors"]
@@ -80,6 +78,8 @@ def _config_problems(content: bytes) -> list[str]:
 
 
 def _is_finite(kind: str, data: bytes) -> bool:
+    import numpy as np  # noqa: PLC0415
+
     width, exponent_bits = _EXPONENT_BITS[kind]
     bits = np.frombuffer(data, dtype=width)
     return not bool(np.any((bits & np.array(exponent_bits, dtype=width)) == exponent_bits))

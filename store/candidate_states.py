@@ -1,4 +1,4 @@
-"""The states of a candidate and the moves between them: a pure table, and the sentence that refuses a wrong move."""
+"""The states of a candidate and the moves between them: pure tables, and the sentence that refuses a wrong move."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from store.errors import WrongUseError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from store.records import Candidate, CandidateState, Decision
+    from store.records import Candidate, CandidateState, Decision, DecisionAction
 
 ALLOWED_MOVES: dict[CandidateState, frozenset[CandidateState]] = {
     "proposed": frozenset({"examined", "refused"}),
@@ -19,6 +19,28 @@ ALLOWED_MOVES: dict[CandidateState, frozenset[CandidateState]] = {
     "rejected": frozenset(),
     "refused": frozenset(),
 }
+STATE_OF_ACTION: dict[DecisionAction, CandidateState] = {
+    "accept": "accepted",
+    "reject": "rejected",
+    "defer": "deferred",
+}
+
+
+def standing(decisions: Sequence[Decision]) -> list[Decision]:
+    """Return the decisions about one candidate that were not taken back; both oldest first."""
+    kept: list[Decision] = []
+    for decision in decisions:
+        if decision.action != "undo":
+            kept.append(decision)
+        elif kept:
+            kept.pop()
+    return kept
+
+
+def decided_state(decisions: Sequence[Decision], undecided: CandidateState) -> CandidateState:
+    """Return the state that the decisions about a candidate give it; `undecided` where none of them stands."""
+    kept = standing(decisions)
+    return STATE_OF_ACTION[kept[-1].action] if kept else undecided
 
 
 def require_move(candidate: Candidate, target: CandidateState, decisions: Sequence[Decision]) -> None:
@@ -27,12 +49,13 @@ def require_move(candidate: Candidate, target: CandidateState, decisions: Sequen
         return
     message = f"Candidate {candidate.id} cannot become {target}: it is {candidate.state}"
     if candidate.state == "proposed":
-        raise WrongUseError(f"{message}, not examined yet.", next_step="seal-console run examines it.")
+        who_examines = "seal-console run examines it." if candidate.derived_from is None else "Ask for it again."
+        raise WrongUseError(f"{message}, not examined yet.", next_step=who_examines)
     if candidate.state == "refused":
         raise WrongUseError(
             f"{message} by a gate.", next_step=f"seal-console review show {candidate.id} shows the gates' evidence."
         )
-    if decisions:
-        last = decisions[-1]
+    if kept := standing(decisions):
+        last = kept[-1]
         message += f" since {last.decided_at}, by {last.actor} ({last.reason})"
     raise WrongUseError(f"{message}.", next_step="seal-console review list --state examined shows what is open.")

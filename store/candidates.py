@@ -43,9 +43,13 @@ def list_candidates(
     task_id: str | None = None,
     role: Role | None = None,
     imported: bool | None = None,
+    derived: bool | None = None,
     limit: int | None = None,
 ) -> list[Candidate]:
-    """Return the candidates that fit all given conditions, by round, role, task and position."""
+    """Return the candidates that fit all given conditions, by round, role, task and position.
+
+    `derived` chooses those that somebody edited (True) or those that the policy wrote (False).
+    """
     wanted = {
         "round_number": round_number,
         "state": state,
@@ -54,7 +58,9 @@ def list_candidates(
         "imported": None if imported is None else int(imported),
     }
     conditions = {column: value for column, value in wanted.items() if value is not None}
-    where = " AND ".join(f"candidates.{column} = ?" for column in conditions) or "1"
+    parts = [f"candidates.{column} = ?" for column in conditions]
+    parts += [] if derived is None else [f"candidates.derived_from IS {'NOT ' if derived else ''}NULL"]
+    where = " AND ".join(parts) or "1"
     return select(
         db,
         Candidate,
@@ -108,7 +114,7 @@ def record_examined(
 
 
 def reject(db: Database, candidate_id: str, actor: str, reason: str) -> Candidate:
-    """Reject an examined or deferred candidate for good."""
+    """Reject an examined or deferred candidate."""
     return _decide(db, candidate_id, Decision(candidate_id, "reject", actor, reason, utc_now()), "rejected")
 
 
@@ -154,8 +160,12 @@ def require_words(actor: str, reason: str) -> None:
 
 
 def hash_proposal(candidate: Candidate) -> str:
-    """Return the hash of what was fixed when a candidate was proposed."""
-    return hash_json(to_row(candidate, without=EXAMINED_FIELDS))
+    """Return the hash of what was fixed when a candidate was proposed.
+
+    What the policy wrote has no `derived_from` in it: events that are older than this field still hold.
+    """
+    unhashed = EXAMINED_FIELDS if candidate.derived_from is not None else EXAMINED_FIELDS | {"derived_from"}
+    return hash_json(to_row(candidate, without=unhashed))
 
 
 def hash_exam(db: Database, candidate: Candidate) -> str:

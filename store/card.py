@@ -26,6 +26,7 @@ def version_card(manifest: Mapping[str, Any]) -> str:
             "Accepted",
             f"At {decision['decided_at']}, by and because:\n\n" + _block(f"{decision['actor']}\n{decision['reason']}"),
         ),
+        *_edited(candidate),
         _section("Self-edit", _block(candidate["completion"])),
         _section("Trained on", "\n\n---\n\n".join(_block(sequence) for sequence in candidate["sequences"])),
         _section("Asked for with", _block(candidate["prompt"])),
@@ -67,6 +68,14 @@ def _visible_character(character: str) -> str:
     if code == _DELETE:
         return _DELETE_SYMBOL
     return _UNKNOWN_SYMBOL if _DELETE < code < _C1_END else character
+
+
+def _edited(candidate: Mapping[str, Any]) -> list[str]:
+    """Return the section that says who edited what the policy wrote; none where nobody did."""
+    if candidate["derived_from"] is None:
+        return []
+    who = f"by             {candidate['sampling'].get('edited_by', 'not recorded')}"
+    return [_section("Edited", _block(f"{who}\nfrom candidate {candidate['derived_from']}"))]
 
 
 def _title(tag: str, what: str, parent: str) -> str:

@@ -10,14 +10,14 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils import Database
-
 from store.errors import CorruptError, LockedError
 from store.migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from sqlite_utils import Database
 
 BUSY_TIMEOUT_MS = 30_000
 _SYNCHRONOUS_FULL = 2
@@ -41,7 +41,7 @@ def open_database(path: Path) -> Database:
     except BaseException:
         connection.close()
         raise
-    return Database(connection)
+    return _wrapped(connection)
 
 
 @contextmanager
@@ -59,6 +59,27 @@ def transaction(db: Database) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _wrapped(connection: sqlite3.Connection) -> Database:
+    """Import sqlite-utils late: it brings NumPy, and a console draws its first screen before it reads anything."""
+    from sqlite_utils import Database  # noqa: PLC0415
+
+    return Database(connection)
+
+
+@contextmanager
+def snapshot(db: Database) -> Iterator[None]:
+    """Let all queries of a block see one state of the database, whatever others write meanwhile."""
+    connection: sqlite3.Connection = db.conn
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN DEFERRED")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _begin(connection: sqlite3.Connection) -> None:
@@ -104,3 +125,14 @@ def _configure(connection: sqlite3.Connection) -> None:
             f"synchronous={synchronous}, foreign_keys={foreign_keys}.",
             next_step="Put the workspace on a local file system: SQLite's WAL does not work on network folders.",
         )
+
+
+def open_to_read(path: Path) -> Database:
+    """Open an existing, migrated SQLite file to read only. Raises CorruptError where it cannot."""
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise CorruptError(f"{path} cannot be read: {error}.", next_step="seal-console verify") from error
+    return _wrapped(connection)

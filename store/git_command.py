@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from store.errors import SealError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from git.cmd import Git
+
+_LISTENERS: list[Callable[[str, tuple[str, ...]], None]] = []
+
+
+@contextmanager
+def heard_commands(listener: Callable[[str, tuple[str, ...]], None]) -> Iterator[None]:
+    """Tell `listener` folder and arguments of each git command that any thread runs while the block does."""
+    _LISTENERS.append(listener)
+    try:
+        yield
+    finally:
+        _LISTENERS.remove(listener)
 
 
 class GitCommand:
@@ -63,6 +76,8 @@ class GitCommand:
     def _execute(
         self, arguments: tuple[str, ...], stdin: bytes, env: Mapping[str, str] | None
     ) -> tuple[int, bytes, str]:
+        for listener in tuple(_LISTENERS):
+            listener(str(self._folder), arguments)
         with tempfile.TemporaryFile() as stream:
             stream.write(stdin)
             stream.seek(0)

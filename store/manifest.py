@@ -54,6 +54,7 @@ def version_files(
             "sampling": candidate.sampling,
             "seed": candidate.seed,
             "policy_version": candidate.policy_version,
+            "derived_from": candidate.derived_from,
             "created_at": candidate.created_at,
         },
         "task": {"id": task.id, "title": task.title, "source": task.source},

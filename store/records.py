@@ -15,6 +15,9 @@ Phase = Literal["before", "after"]
 CandidateState = Literal["proposed", "examined", "accepted", "rejected", "deferred", "refused"]
 RoundState = Literal["running", "interrupted", "done", "failed"]
 Role = Literal["train", "held_out"]
+DecisionAction = Literal["accept", "reject", "defer", "undo"]
+RequestKind = Literal["run", "reexamine", "cancel"]
+RequestState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ class Candidate:
 
     `reward_mean` and `reward_std` are over repeats, on the reward split, as a gain against the untouched model
     (−1 … 1); `audit_gain` is the same on the audit split. `adapter_hash` is that of the first repeat's adapter, the one
-    that an acceptance makes live.
+    that an acceptance makes live. `derived_from` is the candidate that somebody edited to make this one; None is what
+    the policy wrote.
     """
 
     id: str
@@ -102,6 +106,7 @@ class Candidate:
     audit_gain: float | None = None
     adapter_hash: str | None = None
     imported: bool = False
+    derived_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +155,10 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who decided what about a candidate, and why."""
+    """Who decided what about a candidate, and why; "undo" takes back the newest decision that still stands."""
 
     candidate_id: str
-    action: Literal["accept", "reject", "defer"]
+    action: DecisionAction
     actor: str
     reason: str
     decided_at: str
@@ -212,3 +217,50 @@ class Event:
     payload: dict[str, Any]
     previous_hash: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something that the engine is asked to do, by a console or another process.
+
+    `result` holds, while the request is waiting or running, what a later engine needs to go on with it; afterwards what
+    came of it: for a failed one "error" and "next_step".
+    """
+
+    id: int
+    kind: RequestKind
+    payload: dict[str, Any]
+    state: RequestState
+    actor: str
+    requested_at: str
+    finished_at: str | None = None
+    result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveProgress:
+    """How far a stage of the engine's work is: `done` of `total` units, `rate` of them a second over the last seconds.
+
+    `rate` is None where it is not known yet. `details` depend on the stage (`engine/progress.py`).
+    """
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+    note: str
+    rate: float | None
+    started_at: str
+    updated_at: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFilter:
+    """A filter line of a screen that somebody gave a name."""
+
+    name: str
+    screen: str
+    text: str
+    saved_by: str
+    saved_at: str

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from store.candidate_states import decided_state
 from store.candidates import hash_exam, hash_proposal, list_candidates
-from store.database import fetch
+from store.database import fetch, snapshot
 from store.events import events_after, verify_chain
 from store.hashing import hash_json
-from store.records import Answer, Decision, Event, Version
+from store.records import Answer, CandidateState, Decision, Event, Version
+from store.requests import REQUEST_CHANGES, hash_request, list_requests
 from store.rounds import hash_start, list_rounds, outcome_of
-from store.rows import select, to_row
+from store.rows import from_row, select, to_row
 from store.tasks import get_task, hash_task, list_documents
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-_DECIDED_KINDS = ("candidate.accepted", "candidate.rejected", "candidate.deferred")
+_DECIDED_KINDS = ("candidate.accepted", "candidate.rejected", "candidate.deferred", "candidate.undone")
+_REQUEST_KINDS = tuple(f"request.{change}" for change in REQUEST_CHANGES)
 
 
 def check_database(db: Database) -> tuple[int, list[str]]:
@@ -44,15 +47,23 @@ def check_events(db: Database) -> tuple[int, list[str]]:
 
 
 def check_recorded_rows(db: Database) -> tuple[int, list[str]]:
-    """Compare the rows of tasks, candidates, decisions, versions and moves with the events that recorded them."""
-    recorded = _Recorded(db)
+    """Compare rows (tasks, rounds, candidates, decisions, versions, moves, requests) with the events about them."""
     counts = 0
     problems: list[str] = []
-    for check in _CHECKS:
-        count, found = check(db, recorded)
-        counts += count
-        problems += found
+    with snapshot(db):
+        recorded = _Recorded(db)
+        for check in _CHECKS:
+            count, found = check(db, recorded)
+            counts += count
+            problems += found
     return counts, problems
+
+
+class _Exam(NamedTuple):
+    """What an exam made of a candidate, and the hash of all that was measured."""
+
+    state: CandidateState
+    hash: str
 
 
 class _Recorded:
@@ -65,10 +76,11 @@ class _Recorded:
         self.round_outcomes: dict[int, dict[str, Any]] = {}
         self.base_answers: dict[tuple[str, str], str] = {}
         self.proposals: dict[str, str] = {}
-        self.exams: dict[str, tuple[str, str]] = {}
+        self.exams: dict[str, _Exam] = {}
         self.decisions: list[dict[str, Any]] = []
         self.versions: list[dict[str, Any]] = []
         self.moves: dict[int, dict[str, Any]] = {}
+        self.requests: dict[int, str] = {}
         readers: dict[str, Callable[[dict[str, Any]], None]] = {
             "documents.added": lambda payload: self.documents.update(payload["hashes"]),
             "round.started": lambda payload: self.round_starts.update({payload["number"]: payload["hash"]}),
@@ -84,6 +96,8 @@ class _Recorded:
                 self.decisions.append(event.payload["decision"])
             if event.kind == "candidate.accepted":
                 self.versions.append(event.payload["version"])
+            if event.kind in _REQUEST_KINDS:
+                self.requests[event.payload["id"]] = event.payload["hash"]
             if event.kind in readers:
                 readers[event.kind](event.payload)
 
@@ -91,7 +105,7 @@ class _Recorded:
         self.base_answers.update({(payload["model_state"], q): found for q, found in payload["hashes"].items()})
 
     def _read_exam(self, payload: dict[str, Any]) -> None:
-        self.exams[payload["id"]] = (payload["state"], payload["hash"])
+        self.exams[payload["id"]] = _Exam(payload["state"], payload["hash"])
 
 
 def _all_events(db: Database) -> Iterator[Event]:
@@ -130,16 +144,17 @@ def _check_tasks(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
 
 def _check_candidates(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
     candidates = list_candidates(db)
-    decided = {decision["candidate_id"]: decision["action"] for decision in recorded.decisions}
-    states = {"accept": "accepted", "reject": "rejected", "defer": "deferred"}
+    decided: dict[str, list[Decision]] = defaultdict(list)
+    for row in recorded.decisions:
+        decided[row["candidate_id"]].append(from_row(Decision, row))
     proposals = {candidate.id: hash_proposal(candidate) for candidate in candidates}
     problems = _compare_hashes("candidate", proposals, recorded.proposals)
     for candidate in candidates:
         name = f"candidate {candidate.id}"
-        state, exam = recorded.exams.get(candidate.id, ("proposed", None))
-        if exam is not None and hash_exam(db, candidate) != exam:
+        exam = recorded.exams.get(candidate.id)
+        if exam is not None and hash_exam(db, candidate) != exam.hash:
             problems.append(f"{name}: its figures, answers or gates are not those that were recorded")
-        expected = states[decided[candidate.id]] if candidate.id in decided else state
+        expected = decided_state(decided[candidate.id], exam.state if exam else "proposed")
         if candidate.state != expected:
             problems.append(f"{name}: it is {candidate.state}, the event log says {expected}")
     return len(candidates), problems
@@ -163,6 +178,11 @@ def _check_moves(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
         if stored.get(number) != recorded.moves.get(number)
     ]
     return len(stored), problems
+
+
+def _check_requests(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    stored = {request.id: hash_request(request) for request in list_requests(db)}
+    return len(stored), _compare_hashes("request", stored, recorded.requests)
 
 
 def _compare_hashes(what: str, stored: Mapping[Any, str], recorded: Mapping[Any, str]) -> list[str]:
@@ -194,4 +214,5 @@ _CHECKS = (
     _check_decisions,
     _check_versions,
     _check_moves,
+    _check_requests,
 )

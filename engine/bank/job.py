@@ -62,6 +62,27 @@ class InnerResult:
     elapsed_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class RunningUpdate:
+    """An inner update that is not finished: `step` of `steps` done, and losses from its first step to its newest.
+
+    The losses are in nats per token, a few at equal distances; those that are not finite are left out.
+    """
+
+    key: str
+    slot: int
+    step: int
+    steps: int
+    losses: list[float]
+
+
+def spread_points(count: int, most: int) -> list[int]:
+    """Return at most `most` of the indices 0 … count − 1 at equal distances, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [round(index * (count - 1) / (most - 1)) for index in range(most)]
+
+
 def training_order(job: InnerJob) -> list[list[int]]:
     """Indices of the sequences of each step: every epoch a new permutation from the job's seed, cut into batches."""
     generator = torch.Generator().manual_seed(job.seed)

@@ -13,13 +13,22 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
 from torch.optim.adamw import adamw
 
 from engine.bank.attention import packed_sequences
-from engine.bank.job import InnerJob, InnerResult, TrainingSequence, rate_at, training_order
+from engine.bank.job import (
+    InnerJob,
+    InnerResult,
+    RunningUpdate,
+    TrainingSequence,
+    rate_at,
+    spread_points,
+    training_order,
+)
 from engine.bank.layout import to_device
 from engine.bank.packing import PackedTick, pack
 from engine.bank.stack import AdapterStack, adapter_from, flat_weights
@@ -82,6 +91,7 @@ class InnerUpdateBank:
         )
         self._steps = torch.zeros(slots, device=base.device)  # AdamW counts them up itself
         self._keeps_positions = "logits_to_keep" in inspect.signature(base.model.forward).parameters
+        self._at_it: list[_Running] = []
         self.statistics = BankStatistics()
 
     def train(self, jobs: Iterable[InnerJob], on_tick: Callable[[int], None] | None = None) -> Iterator[InnerResult]:
@@ -92,6 +102,7 @@ class InnerUpdateBank:
         """
         queue = iter(sorted(jobs, key=lambda job: -job.steps) if isinstance(jobs, Sequence) else jobs)
         running, free = list[_Running](), list(reversed(range(self._slots)))
+        self._at_it = running
         self._fill(queue, running, free)
         while running:
             self._tick(running)
@@ -103,6 +114,20 @@ class InnerUpdateBank:
                 free.append(one.slot)
                 self._fill(queue, running, free)
                 yield result
+
+    def running(self, points: int = 40) -> list[RunningUpdate]:
+        """Return what trains at this moment, by slot, with up to `points` losses of each.
+
+        Losses are read from the device, which waits for all that it still has to do: not for every tick.
+        """
+        at_it = sorted(self._at_it, key=lambda one: one.slot)
+        shown = [[one.losses[at] for at in spread_points(len(one.losses), points)] for one in at_it]
+        read = iter(torch.stack([loss for losses in shown for loss in losses]).tolist() if any(shown) else [])
+        updates = []
+        for one, losses in zip(at_it, shown, strict=True):
+            values = [value for value in islice(read, len(losses)) if math.isfinite(value)]
+            updates.append(RunningUpdate(one.job.key, one.slot, one.step, len(one.order), values))
+        return updates
 
     def _fill(self, queue: Iterator[InnerJob], running: list[_Running], free: list[int]) -> None:
         while free:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.accepting import accept_candidate
 from engine.bundled.writing import question
-from engine.demo.documents import DemoDocuments, write_documents
+from engine.demo.workspace import make_demo_workspace, take_in
 from engine.evaluation import after_updates, held_out_tasks
 from engine.exam import answer_texts
 from engine.examining import examine_untouched
@@ -20,41 +20,26 @@ from engine.progress import Progress, Report
 from engine.round import run_round
 from engine.self_edit.templates import exam_prompt
 from engine.session import Session, open_session
-from engine.tasks.reading import read_tasks
 from store.candidates import list_candidates
-from store.database import open_database
-from store.tasks import add_documents, add_tasks
 from store.verify import verify
 from store.versions import list_versions, live_version, rollback
-from store.workspace import Workspace, create_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from engine.bundled.world import Thing
+    from engine.demo.documents import DemoDocuments
     from store.records import Candidate, Round, Task, Version
 
 ACTOR = "demo"
-PAGES, NOTES, UNTOUCHED = 64, 4, 40
-
-SETTINGS = """\
-# The demonstration's settings; every key that is not here has its default (`seal-console init` writes them all).
-model:
-  path: bundled
-round:
-  seed: {seed}
-  tasks_per_round: 24
-  held_out_tasks: 20
-"""
 
 
 def run_demo(folder: Path, rounds: int, seed: int, report: Report) -> dict[str, Any]:
     """Make a workspace in `folder` and tell the whole story in it; returns the figures of the closing table."""
     started = time.monotonic()
-    workspace = create_workspace(folder, SETTINGS.format(seed=seed))
-    documents = write_documents(workspace.tasks_folder, pages=PAGES, notes=NOTES, untouched=UNTOUCHED, seed=seed)
-    pages = _add(workspace, documents.pages)
+    workspace, documents = make_demo_workspace(folder, seed)
+    pages = take_in(workspace, documents.pages)
     _say(report, f"Workspace {workspace.root}: {len(pages)} documents about things that the model has never read of.")
     with open_session(workspace, "demo", report) as session:
         figures = _before_training(session, pages, report)
@@ -95,7 +80,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
     _accept_best(session, finished[-1], report)
     figures["known_facts"]["v0001"] = _known_facts(session, documents.untouched)
 
-    notes = _add(workspace, documents.notes)
+    notes = take_in(workspace, documents.notes)
     _say(report, f"Now {len(notes)} release notes, on top of v0001.")
     # Four documents are too few to train a policy on, so none of them is held out.
     without_policy = session.settings.round.model_copy(update={"held_out_tasks": 0})
@@ -119,7 +104,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
 
 
 def _accept_best(session: Session, current: Round, report: Report) -> Version | None:
-    best = _best(list_candidates(session.db, round_number=current.number, state="examined"))
+    best = _best(list_candidates(session.db, round_number=current.number, state="examined", derived=False))
     if best is None:
         _say(report, f"No candidate of round {current.number} passed its gates, so none is accepted.")
         return None
@@ -142,17 +127,6 @@ def _known_facts(session: Session, things: Sequence[Thing]) -> float:
     live = session.live_adapter(live_version(session.db))
     texts = answer_texts(session.base, [live], requests, session.settings.exam)
     return sum(text == gold for text, (_, gold) in zip(texts, pairs, strict=True)) / len(pairs)
-
-
-def _add(workspace: Workspace, folder: Path) -> list[Task]:
-    found = read_tasks([folder], audit_share=0.25, root=workspace.root)
-    db = open_database(workspace.database_file)
-    try:
-        add_documents(db, found.documents)
-        add_tasks(db, found.tasks)
-    finally:
-        db.close()
-    return found.tasks
 
 
 def _say(report: Report, sentence: str) -> None:

@@ -1,0 +1,46 @@
+"""The demonstration's workspace: settings, and documents written and taken in as tasks. Loads no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.demo.documents import DemoDocuments, write_documents
+from engine.tasks.reading import read_tasks
+from store.database import open_database
+from store.tasks import add_documents, add_tasks
+from store.workspace import Workspace, create_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from store.records import Task
+
+PAGES, NOTES, UNTOUCHED = 64, 4, 40
+
+SETTINGS = """\
+# The demonstration's settings; every key that is not here has its default (`seal-console init` writes them all).
+model:
+  path: bundled
+round:
+  seed: {seed}
+  tasks_per_round: 24
+  held_out_tasks: 20
+"""
+
+
+def make_demo_workspace(folder: Path, seed: int) -> tuple[Workspace, DemoDocuments]:
+    """Make a workspace in `folder` with its documents; none of them is a task yet."""
+    workspace = create_workspace(folder, SETTINGS.format(seed=seed))
+    return workspace, write_documents(workspace.tasks_folder, pages=PAGES, notes=NOTES, untouched=UNTOUCHED, seed=seed)
+
+
+def take_in(workspace: Workspace, folder: Path) -> list[Task]:
+    """Make tasks of the documents in a folder; returns them."""
+    found = read_tasks([folder], audit_share=0.25, root=workspace.root)
+    db = open_database(workspace.database_file)
+    try:
+        add_documents(db, found.documents)
+        add_tasks(db, found.tasks)
+    finally:
+        db.close()
+    return found.tasks

@@ -1,0 +1,99 @@
+"""The operations of the engine's process, by name: from parameters as JSON to a result as JSON.
+
+torch is loaded only by an operation that needs it, so imports stand inside.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.progress import Progress, Report
+from store.workspace import Workspace
+
+Parameters = dict[str, Any]
+Operation = Callable[[Parameters, Report], dict[str, Any]]
+
+_POLITENESS = 15
+
+
+def _run(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.round import run_rounds  # noqa: PLC0415
+    from engine.run_result import run_result  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "run", report) as session:
+        return run_result(run_rounds(session, int(parameters.get("rounds", 1))))
+
+
+def _serve(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.serving import IDLE_S, serve  # noqa: PLC0415
+
+    os.nice(_POLITENESS)  # whoever types in a console on this machine comes first
+    return serve(Workspace(Path(parameters["workspace"])), report, float(parameters.get("idle_s", IDLE_S)))
+
+
+def _evaluate(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.evaluation import evaluate  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "evaluate", report) as session:
+        return evaluate(session, parameters["tasks"], parameters["ways"], int(parameters["edits"]))
+
+
+def _demo(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.demo.story import run_demo  # noqa: PLC0415
+
+    return run_demo(Path(parameters["folder"]), int(parameters["rounds"]), int(parameters["seed"]), report)
+
+
+def _bench_inner(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.bench.inner import Effort, bench_inner  # noqa: PLC0415
+
+    out = parameters.get("out")
+    effort: dict[str, Any] = {
+        name: int(parameters[name]) for name in ("rounds", "epochs", "seal_steps") if parameters.get(name)
+    }
+    return bench_inner(
+        parameters["model"],
+        seed=int(parameters["seed"]),
+        ways=parameters["ways"],
+        updates=int(parameters["updates"]),
+        slots=parameters.get("slots"),
+        precision=parameters["precision"],
+        out=None if out is None else Path(out),
+        narrate=lambda sentence: report(Progress("inner updates", 0, 0, note=sentence)),
+        effort=Effort(**effort),
+    )
+
+
+def _model_build(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.bundled.build import build_model  # noqa: PLC0415
+
+    return build_model(
+        Path(parameters["folder"]),
+        seed=int(parameters["seed"]),
+        steps=parameters.get("steps"),
+        narrate=lambda sentence: report(Progress("round", 0, 0, note=sentence)),
+    )
+
+
+def _model_measure(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.bundled.measure import measure  # noqa: PLC0415
+    from engine.model.base import load_base  # noqa: PLC0415
+
+    base = load_base(parameters["model"])
+    return measure(base, int(parameters["seed"]), lambda sentence: report(Progress("exam", 0, 0, note=sentence)))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "run": _run,
+    "evaluate": _evaluate,
+    "demo": _demo,
+    "serve": _serve,
+    "bench.inner": _bench_inner,
+    "model.build": _model_build,
+    "model.measure": _model_measure,
+}

@@ -1,0 +1,38 @@
+"""How far the engine is at this moment, one row for each stage: written by the engine, read by whoever watches.
+
+Not history, and no event speaks of it. An engine that was killed leaves its rows until the next one begins: who reads
+them asks the engine lock whether an engine works at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from store.database import execute, transaction
+from store.records import LiveProgress
+from store.rows import select, to_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlite_utils import Database
+
+
+def put_progress(db: Database, stages: Iterable[LiveProgress]) -> None:
+    """Write the rows of some stages, in place of their earlier ones. Raises ValueError for what JSON cannot say."""
+    with transaction(db):
+        for stage in stages:
+            row = to_row(stage)
+            columns, marks = ", ".join(row), ", ".join("?" for _ in row)
+            execute(db, f"INSERT OR REPLACE INTO live_progress ({columns}) VALUES ({marks})", list(row.values()))  # noqa: S608
+
+
+def clear_progress(db: Database) -> None:
+    """Forget all stages."""
+    with transaction(db):
+        execute(db, "DELETE FROM live_progress")
+
+
+def read_progress(db: Database) -> list[LiveProgress]:
+    """Return all stages in the order in which they began."""
+    return select(db, LiveProgress, "SELECT * FROM live_progress ORDER BY started_at, stage")

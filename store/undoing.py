@@ -1,0 +1,98 @@
+"""Taking back one's own last decision: a rejection or a deferral. An acceptance is a commit and is not taken back here.
+
+The decision stays in the record; a second one, "undo", stands beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from store.candidate_states import decided_state, standing
+from store.candidates import decisions_of, get_candidate, set_state
+from store.clock import utc_now
+from store.database import fetch, transaction
+from store.errors import NothingToDoError, WrongUseError
+from store.events import append_event
+from store.records import Decision
+from store.rows import select, to_row
+from store.version_names import version_tag
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from store.records import Candidate, CandidateState
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """A decision that can be taken back, and the state that its candidate then has."""
+
+    candidate: Candidate
+    decision: Decision
+    state_before: CandidateState
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What was taken back: the candidate as it is now, the decision, and the one that takes it back."""
+
+    candidate: Candidate
+    taken_back: Decision
+    decision: Decision
+
+
+def last_undoable(db: Database, actor: str) -> Undoable:
+    """Return what `undo_last` would take back; raises what it would raise."""
+    decision, about_it = _newest_standing(db, actor)
+    if about_it[-1] != decision:
+        later = about_it[-1]
+        raise WrongUseError(
+            f"The last decision of {actor} ({decision.action} of candidate {decision.candidate_id}) cannot be taken "
+            f"back: {later.actor} decided since ({later.action} at {later.decided_at}: {later.reason}).",
+            next_step=f"seal-console review show {decision.candidate_id}",
+        )
+    if decision.action == "accept":
+        raise _commit_stays(db, decision)
+    candidate = get_candidate(db, decision.candidate_id)
+    return Undoable(candidate, decision, decided_state(about_it[:-1], "examined"))
+
+
+def undo_last(db: Database, actor: str, reason: str = "") -> Undone:
+    """Take back the newest decision of `actor` that still stands; the candidate is again what it was before it.
+
+    Raises NothingToDoError where there is none, WrongUseError where it is an acceptance, or where somebody decided
+    about the candidate since.
+    """
+    with transaction(db):
+        found = last_undoable(db, actor)
+        taken_back = found.decision
+        words = f"takes back {taken_back.action} of {taken_back.decided_at}"
+        words += f": {reason.strip()}" if reason.strip() else ""
+        undo = Decision(found.candidate.id, "undo", actor, words, utc_now())
+        set_state(db, undo.candidate_id, found.state_before, undo)
+        append_event(db, "candidate.undone", {"decision": to_row(undo), "state": found.state_before})
+    return Undone(replace(found.candidate, state=found.state_before), taken_back, undo)
+
+
+def _newest_standing(db: Database, actor: str) -> tuple[Decision, list[Decision]]:
+    """Return the newest decision of `actor` that was not taken back, and all that stand about its candidate."""
+    sql = "SELECT * FROM decisions WHERE actor = ? AND action <> 'undo' ORDER BY id DESC"
+    for decision in select(db, Decision, sql, (actor,)):
+        about_it = standing(decisions_of(db, decision.candidate_id))
+        if decision in about_it:
+            return decision, about_it
+    raise NothingToDoError(
+        f"{actor} has made no decision that could be taken back.", next_step="seal-console review list"
+    )
+
+
+def _commit_stays(db: Database, decision: Decision) -> WrongUseError:
+    sql = "SELECT tag, parent_number FROM versions WHERE candidate_id = ?"
+    (version,) = fetch(db, sql, (decision.candidate_id,))
+    parent = version_tag(version["parent_number"] or 0)
+    return WrongUseError(
+        f"The last decision of {decision.actor} accepted {version['tag']}. "
+        "An acceptance is a commit: it cannot be undone.",
+        next_step=f'seal-console versions rollback {parent} --reason "…" makes the version before it live again.',
+    )

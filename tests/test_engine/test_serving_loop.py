@@ -1,0 +1,168 @@
+"""The loop that answers requests, with answers that are made up: what becomes of each, and when it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine import serving
+from engine.progress import say_nothing
+from engine.serving import serve
+from store.database import open_database
+from store.errors import LockedError, NothingToDoError
+from store.live_progress import read_progress
+from store.lock import hold_lock, lock_owner
+from store.requests import add_request, cancel_waiting, get_request, list_requests, next_waiting, start_request
+from store.workspace import Workspace, create_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlite_utils import Database
+
+    from engine.holding import Held
+    from store.records import Request
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Answers:
+    """Does as the payload says."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def answer(self, held: Held, request: Request) -> dict[str, Any]:
+        self.asked.append(request.id)
+        match request.payload.get("do"):
+            case "fail":
+                raise NothingToDoError("There is nothing.", next_step="tasks add")
+            case "break":
+                raise ZeroDivisionError("oh")
+            case "stop":
+                raise KeyboardInterrupt
+            case "ask":
+                add_request(held.db, "run", {}, "Bob")
+        return {"answered": request.id}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return create_workspace(tmp_path / "w", "model: {path: bundled}\n")
+
+
+@pytest.fixture
+def db(workspace: Workspace) -> Iterator[Database]:
+    with closing(open_database(workspace.database_file)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    answers = Answers()
+    monkeypatch.setattr("engine.serving._Served._loaded", lambda *_: answers)
+    monkeypatch.setattr(serving, "_LOOKED_EVERY_S", 0.01)
+    return answers
+
+
+def states(db: Database) -> Sequence[str]:
+    return [request.state for request in list_requests(db)][::-1]
+
+
+def test_each_request_gets_its_own_end(workspace: Workspace, db: Database, answers: Answers) -> None:
+    for do in ("", "fail", "break", "ask"):
+        add_request(db, "run", {"do": do}, "Ada")
+    assert serve(workspace, say_nothing, idle_s=0) == {"answered": {"done": 3, "failed": 2}, "stopped": False}
+    assert states(db) == ["done", "failed", "failed", "done", "done"]
+    assert answers.asked == [1, 2, 3, 4, 5]
+    assert get_request(db, 1).result == {"answered": 1}
+    assert get_request(db, 2).result == {"error": "There is nothing.", "next_step": "tasks add", "problems": []}
+    broken = get_request(db, 3).result or {}
+    assert "ZeroDivisionError: oh" in broken["error"]
+    [report] = (workspace.cache_folder / "reports").iterdir()
+    assert str(report) in broken["next_step"]
+    assert "ZeroDivisionError" in report.read_text(encoding="utf-8")
+
+
+def test_a_stop_ends_the_request_in_hand_and_the_engine(workspace: Workspace, db: Database, answers: Answers) -> None:
+    for do in ("stop", ""):
+        add_request(db, "run", {"do": do}, "Ada")
+    assert serve(workspace, say_nothing, idle_s=0) == {"answered": {"cancelled": 1}, "stopped": True}
+    assert states(db) == ["cancelled", "waiting"]
+    assert answers.asked == [1]
+    assert lock_owner(workspace.lock_file) is None
+    assert read_progress(db) == []
+
+
+def test_what_a_dead_engine_was_at_comes_first(workspace: Workspace, db: Database, answers: Answers) -> None:
+    for _ in range(2):
+        add_request(db, "run", {}, "Ada")
+    start_request(db, 1)
+    serve(workspace, say_nothing, idle_s=0)
+    assert answers.asked == [1, 2]
+    assert states(db) == ["done", "done"]
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_request_that_is_withdrawn_at_the_last_moment_is_passed_over(
+    workspace: Workspace, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        add_request(db, "run", {}, "Ada")
+
+    def withdraw_the_first(theirs: Database) -> Request | None:
+        found = next_waiting(theirs)
+        if found is not None and found.id == 1:
+            cancel_waiting(theirs, 1, "Ada")
+        return found
+
+    monkeypatch.setattr(serving, "next_waiting", withdraw_the_first)
+    assert serve(workspace, say_nothing, idle_s=0)["answered"] == {"withdrawn": 1, "done": 1}
+    assert states(db) == ["cancelled", "done"]
+
+
+@pytest.mark.usefixtures("answers")
+def test_who_asks_just_before_the_lock_is_free_is_answered_too(
+    workspace: Workspace, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def too_late(theirs: Database) -> Request | None:
+        looked.append(lock_owner(workspace.lock_file))
+        if len(looked) == 1:
+            found = next_waiting(theirs)
+            add_request(theirs, "run", {}, "Ada")
+            return found
+        return next_waiting(theirs)
+
+    monkeypatch.setattr(serving, "next_waiting", too_late)
+    assert serve(workspace, say_nothing, idle_s=0)["answered"] == {"done": 1}
+    assert states(db) == ["done"]
+    assert [owner is None for owner in looked[:2]] == [False, True]
+
+
+def test_it_waits_a_while_for_more(workspace: Workspace, answers: Answers) -> None:
+    began = time.monotonic()
+    assert serve(workspace, say_nothing, idle_s=0.3) == {"answered": {}, "stopped": False}
+    assert time.monotonic() - began >= 0.3
+    assert answers.asked == []
+
+
+def test_a_workspace_that_is_held_already(workspace: Workspace, db: Database, answers: Answers) -> None:
+    add_request(db, "run", {}, "Ada")
+    with hold_lock(workspace.lock_file, "run"), pytest.raises(LockedError, match="run"):
+        serve(workspace, say_nothing, idle_s=0)
+    assert (states(db), answers.asked) == (["waiting"], [])
+
+
+def test_it_holds_the_lock_before_it_loads_torch() -> None:
+    code = "import sys, engine.worker, engine.serving, engine.self_edit.edited; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
