@@ -72,7 +72,7 @@ def run_operation(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=_environment(),
+        env=engine_environment(),
         encoding="utf-8",
         errors="replace",
     )
@@ -131,7 +131,7 @@ class _Interrupts:
             self._child.kill()
 
 
-def _environment() -> dict[str, str]:
+def engine_environment() -> dict[str, str]:
     """Return this process's environment, with this engine first: a folder `engine` elsewhere is not taken for it."""
     added = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
     root = Path(engine.__file__).resolve().parents[1]

@@ -38,7 +38,7 @@ def export_round(
     NothingToDoError where the round has no examined candidates to choose from.
     """
     current = latest_round(db, imported=None) if round_number is None else get_round(db, round_number)
-    candidates = list_candidates(db, round_number=current.number, role="train")
+    candidates = list_candidates(db, round_number=current.number, role="train", derived=False)
     questions = {task_id: _reward_questions(db, task_id) for task_id in {one.task_id for one in candidates}}
     eligible = [one for one in candidates if one.reward_mean is not None and not (_refused(one) and mode == "best-k")]
     scores = [_scored(db, candidate, questions[candidate.task_id]) for candidate in eligible]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seal_console.cli.bench_page import show_bench
+from seal_console.cli.bench_page import show_bench, show_console_bench
 from seal_console.cli.choices import several_of
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
+from store.errors import SealError
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
@@ -27,6 +28,43 @@ WAYS = ("bank", "peft", "seal")
 )
 def bench() -> None:
     """Measure the engine on this machine; needs no workspace."""
+
+
+@bench.command(
+    "console",
+    examples=("seal-console bench console", "seal-console bench console --keep /tmp/large --out console.json"),
+)
+@click.option("--candidates", type=click.IntRange(min=100), default=100_000, show_default=True, help="In the store.")
+@click.option("--events", type=click.IntRange(min=0), default=1_000_000, show_default=True, help="In the store.")
+@click.option("--keys", type=click.IntRange(min=1), default=100, show_default=True, help="Keys pressed on each screen.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is in the store.")
+@click.option("--no-engine", is_flag=True, help="Leave out the part in which a round runs.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep the store there, or use the one that is there."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures there as JSON.")
+@pass_invocation
+def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_engine: bool, **effort: int) -> None:
+    """Time the console in a real terminal over a large store: first paint, and each key until the screen shows it.
+
+    Keys are timed with no engine and while a round runs on the same workspace. Needs pyte, which the test extra brings.
+    """
+    try:
+        from seal_console.console_bench.measure import Effort, bench_console  # noqa: PLC0415
+    except ImportError as error:
+        raise SealError(
+            f"bench console needs {error.name}, which is not installed.", next_step="pip install 'seal-console[test]'"
+        ) from error
+    result = bench_console(
+        Effort(**effort, with_engine=not no_engine),
+        keep=None if keep is None else keep.resolve(),
+        out=out,
+        narrate=invocation.output.narrate,
+    )
+    if invocation.output.as_json:
+        invocation.output.data(result)
+    else:
+        show_console_bench(invocation.output, result)
 
 
 @bench.command(

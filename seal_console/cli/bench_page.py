@@ -27,6 +27,29 @@ def show_bench(output: Output, result: Mapping[str, Any]) -> None:
     output.show(table(_HEADERS, rows, right=_HEADERS[1:]), "", facts(_facts(result)))
 
 
+def show_console_bench(output: Output, result: Mapping[str, Any]) -> None:
+    """Show the figures of `bench console`."""
+    effort, paint = result["effort"], result["first_paint"]
+    headers = ("key", "engine", "p50 ms", "p95 ms", "worst ms", "keys")
+    rows = [
+        (name.replace("_", " "), engine.replace("_", " "),
+         *(f"{one[f'{kind}_ms']:.1f}" for kind in ("p50", "p95", "worst")), str(len(one["ms"])))
+        for engine, figures in result["keys"].items()
+        for name, one in figures.items()
+        if isinstance(one, dict)
+    ]  # fmt: skip
+    output.show(
+        facts(
+            [
+                ("store", f"{effort['candidates']:,} candidates, {effort['events']:,} events"),
+                ("first paint", f"{paint['paint_after_import_s']:.2f} s after Textual is imported"),
+            ]
+        ),
+        "",
+        table(headers, rows, right=headers[2:]),
+    )
+
+
 def _row(name: str, way: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> tuple[str, ...]:
     memory = way.get("peak_memory_bytes")
     return (

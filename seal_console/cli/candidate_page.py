@@ -96,6 +96,8 @@ def _provenance(whole: Dossier) -> Iterator[tuple[str, Cell]]:
 
 def _writer(candidate: Candidate) -> str:
     """Return who wrote the self-edit; a policy that was only tried has an adapter but no version."""
+    if candidate.derived_from is not None:
+        return f"{candidate.sampling.get('edited_by', 'somebody')}, from candidate {candidate.derived_from}"
     if candidate.policy_version is not None:
         return policy_tag(candidate.policy_version)
     tried = candidate.sampling.get("policy_adapter")

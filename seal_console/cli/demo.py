@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.demo.workspace import make_demo_workspace, take_in
 from seal_console.cli.command import SealCommand
+from seal_console.cli.console import on_a_terminal, open_console
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.shown import bar, percent, table
+from store.database import open_database
 from store.errors import ExitCode, WrongUseError
+from store.lock import current_user
+from store.requests import add_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,17 +34,21 @@ DEFAULT_FOLDER = "seal-demo"
     exits=(ExitCode.LOCKED,),
 )
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--headless", is_flag=True, help="Tell it in lines of text; until the console is there it always does.")
+@click.option("--headless", is_flag=True, help="Tell it in lines of text, as where there is no terminal.")
 @click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True, help="How many rounds to run.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of documents and rounds.")
 @pass_invocation
 def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: int, seed: int) -> None:
     """Show the whole loop on the bundled model: documents, rounds, versions, a rollback. No download, no GPU.
 
-    It makes a workspace in DIR; without DIR, in ./seal-demo, or ./seal-demo-2 and so on where that is taken.
+    On a terminal it opens the console on a fresh workspace, with the rounds already running; else, and with --headless,
+    it tells the whole story in words. The workspace is DIR; without DIR, ./seal-demo, or ./seal-demo-2 and so on where
+    that is taken.
     """
-    del headless
     chosen = fresh_folder(Path(DEFAULT_FOLDER)) if folder is None else _untaken(folder)
+    if not headless and not invocation.as_json and on_a_terminal():
+        _live(invocation, chosen, rounds, seed)
+        return
     invocation.output.say(f"The demonstration's workspace is {chosen.resolve()}.")
     result = call_engine(
         invocation,
@@ -52,6 +61,22 @@ def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: in
         invocation.output.data(result)
     else:
         _show(invocation, result, chosen)
+
+
+def _live(invocation: Invocation, folder: Path, rounds: int, seed: int) -> None:
+    """Open the console on a fresh workspace whose first round runs already; the workspace stays."""
+    workspace, documents = make_demo_workspace(folder.resolve(), seed)
+    take_in(workspace, documents.pages)
+    db = open_database(workspace.database_file)
+    try:
+        add_request(db, "run", {"rounds": rounds}, current_user())  # the console starts the engine for it
+    finally:
+        db.conn.close()
+    open_console(workspace, read_only=False, actor=None)
+    invocation.output.show(
+        f"The demonstration stays in {folder}. To go on: seal-console -w {folder}",
+        f"Release notes that change known facts wait in it: seal-console -w {folder} tasks add {documents.notes}",
+    )
 
 
 def fresh_folder(wanted: Path) -> Path:

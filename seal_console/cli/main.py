@@ -1,27 +1,66 @@
-"""The command `seal-console`: its groups are in the modules beside this one, its failures in `diagnostics`."""
+"""The command `seal-console`: its groups are in the modules beside this one, its failures in `diagnostics`.
+
+A module is loaded when its command is called: opening the console must not wait for all the others.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
-from seal_console.cli import bench, demo, evaluate, exporting, importing, info, init, model, review, run, tasks, verify
-from seal_console.cli import versions as versions_group
 from seal_console.cli.command import SealGroup
+from seal_console.cli.console import on_a_terminal, open_console
 from seal_console.cli.diagnostics import run_guarded
 from seal_console.cli.invocation import Invocation, pass_invocation
 from seal_console.engine_process import WORKER_COMMAND
-from seal_console.installation import program_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_COMMANDS = {
+    "demo": "demo:demo",
+    "init": "init:init",
+    "tasks": "tasks:tasks",
+    "run": "run:run",
+    "stop": "stop:stop",
+    "review": "review:review",
+    "versions": "versions:versions",
+    "evaluate": "evaluate:evaluate",
+    "web": "web:web",
+    "import": "importing:import_group",
+    "export": "exporting:export_group",
+    "bench": "bench:bench",
+    "verify": "verify:verify_command",
+    "info": "info:info",
+    "model": "model:model",
+}
+
+
+class Program(SealGroup):
+    """The outermost group, whose commands are loaded by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of their use."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command; None where there is none of this name."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(f"seal_console.cli.{module}"), attribute)
+        return command
+
+
 @click.group(
     "seal-console",
-    cls=SealGroup,
+    cls=Program,
     invoke_without_command=True,
     examples=(
         "seal-console demo",
@@ -30,34 +69,26 @@ if TYPE_CHECKING:
         "seal-console review list",
     ),
 )
-@click.version_option(program_version(), prog_name="seal-console", message="%(prog)s %(version)s")
+@click.option("--read-only", is_flag=True, help="Open the console to look only: for a wall, or a guest.")
+@click.option("--as", "actor", metavar="NAME", help="Who decides in the console; without it, the user of this process.")
+@click.version_option(package_name="seal-console", prog_name="seal-console", message="%(prog)s %(version)s")
 @pass_invocation
 @click.pass_context
-def cli(context: click.Context, invocation: Invocation) -> None:
+def cli(context: click.Context, invocation: Invocation, read_only: bool, actor: str | None) -> None:
     """Operate a self-adapting language model: run rounds, review its self-edits, accept versions, take them back.
 
-    Without a command it shows the workspace that it finds.
+    Without a command it opens the console on the workspace that it finds; where there is no terminal, or no workspace,
+    it shows what there is.
     """
-    if context.invoked_subcommand is None:
-        info.show_start(invocation)
+    if context.invoked_subcommand is not None:
+        return
+    workspace = invocation.workspace_if_any()
+    if workspace is None or invocation.as_json or not on_a_terminal():
+        from seal_console.cli.info import show_start  # noqa: PLC0415
 
-
-for _command in (
-    demo.demo,
-    init.init,
-    tasks.tasks,
-    run.run,
-    review.review,
-    versions_group.versions,
-    evaluate.evaluate,
-    importing.import_group,
-    exporting.export_group,
-    bench.bench,
-    verify.verify_command,
-    info.info,
-    model.model,
-):
-    cli.add_command(_command)
+        show_start(invocation)
+    else:
+        open_console(workspace, read_only=read_only, actor=actor)
 
 
 def main(arguments: Sequence[str] | None = None, *, worker_command: Sequence[str] = WORKER_COMMAND) -> int:

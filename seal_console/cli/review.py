@@ -1,4 +1,4 @@
-"""`review`: list, show, accept, reject, defer."""
+"""`review`: list, show, accept, reject, defer, undo."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from seal_console.cli.candidate_page import show_candidate
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.opened import opened_to_read, opened_to_write
+from seal_console.cli.review_edit import edit
+from seal_console.harmless import harmless_line
 from seal_console.review_queue import WAITING, Queued, review_queue
 from seal_console.shown import gain, short_id, shown_line, table
 from store.candidates import defer, get_candidate, reject
 from store.errors import ExitCode
 from store.lock import current_user
 from store.records import CandidateState
+from store.undoing import undo_last
 from store.versions import live_version
 
 if TYPE_CHECKING:
@@ -130,7 +133,7 @@ def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | 
 @_ACTOR
 @pass_invocation
 def reject_command(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
-    """Reject a candidate for good."""
+    """Reject a candidate; review undo takes it back."""
     _decide(invocation, candidate_id, reject, _actor(actor), reason)
 
 
@@ -146,6 +149,34 @@ def reject_command(invocation: Invocation, candidate_id: str, reason: str, actor
 def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
     """Put a candidate aside; it can still be accepted or rejected."""
     _decide(invocation, candidate_id, defer, _actor(actor), reason)
+
+
+@review.command(
+    "undo",
+    examples=("seal-console review undo", 'seal-console review undo --as ada --reason "wrong candidate"'),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
+)
+@click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the decision for good.")
+@click.option("--as", "actor", metavar="ACTOR", help="Whose decision; without it, the user of this process.")
+@pass_invocation
+def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None:
+    """Take back your last decision, where it put a candidate aside or rejected it; both stay in the record.
+
+    An acceptance is a commit: seal-console versions rollback takes it back.
+    """
+    with opened_to_write(invocation) as found:
+        undone = undo_last(found.db, _actor(actor), reason)
+    candidate, taken_back = undone.candidate, undone.taken_back
+    if invocation.output.as_json:
+        invocation.output.data({"id": candidate.id, "state": candidate.state, "taken_back": asdict(taken_back)})
+        return
+    invocation.output.show(
+        f"Taken back: {taken_back.action} of candidate {short_id(candidate.id)}, by {taken_back.actor} "
+        f"({harmless_line(taken_back.reason)}). It is {candidate.state} again."
+    )
+
+
+review.add_command(edit)
 
 
 def _decide(

@@ -24,7 +24,10 @@ DOCS = ROOT / "docs" / "cli.md"
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, name
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
@@ -37,8 +40,8 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info
     tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
-    versions-list versions-show versions-rollback import-seal export-sft bench-inner
-    model-card model-build model-measure"""
+    review-undo versions-list versions-show versions-rollback import-seal export-sft bench-inner
+    bench-console web stop review-edit model-card model-build model-measure"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 
 

@@ -1,0 +1,45 @@
+"""`stop`: ends what the engine does, whoever started it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from seal_console.cli.command import SealCommand
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_write
+from seal_console.console.engine_control import stop_engine
+from store.errors import ExitCode, NothingToDoError
+from store.lock import current_user, lock_owner
+
+if TYPE_CHECKING:
+    from seal_console.cli.invocation import Invocation
+
+
+@click.command(
+    "stop",
+    cls=SealCommand,
+    short_help="Stop the engine that works in the workspace.",
+    examples=("seal-console stop",),
+    exits=(ExitCode.NOTHING_TO_DO,),
+)
+@pass_invocation
+def stop(invocation: Invocation) -> None:
+    """Ask the engine that works in the workspace to stop, and cancel the requests that wait.
+
+    What was measured stays; the round becomes interrupted, and the next run goes on with it.
+    """
+    with opened_to_write(invocation) as found:
+        owner = lock_owner(found.workspace.lock_file)
+        cancelled = stop_engine(found.workspace, found.db, current_user())
+    if owner is None and not cancelled:
+        raise NothingToDoError("No engine works in this workspace, and nothing waits for one.")
+    stopped = {"asked_to_stop": None if owner is None else owner.pid, "cancelled_requests": cancelled}
+    if invocation.output.as_json:
+        invocation.output.data(stopped)
+        return
+    if owner is not None:
+        invocation.output.show(f"Asked process {owner.pid} ({owner.command}) to stop. What was measured stays.")
+    if cancelled:
+        invocation.output.show(f"Cancelled {cancelled} requests that waited.")

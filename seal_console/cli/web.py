@@ -1,0 +1,39 @@
+"""`web`: the console in a browser."""
+
+from __future__ import annotations
+
+import click
+
+from engine.settings import load_settings
+from seal_console.cli.command import SealCommand
+from seal_console.cli.invocation import Invocation, pass_invocation
+
+
+@click.command(
+    "web",
+    cls=SealCommand,
+    short_help="Serve the console in a browser.",
+    examples=("seal-console web", "seal-console -w shop web --port 8090 --read-only"),
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to listen on.")
+@click.option("--read-only", is_flag=True, help="Visitors can look, and change nothing.")
+@click.option("--as", "actor", metavar="NAME", help="Who decides; without it, the user of this process.")
+@pass_invocation
+def web(invocation: Invocation, host: str, port: int, read_only: bool, actor: str | None) -> None:
+    """Serve the same console in a browser, on this machine only unless told otherwise.
+
+    There are no passwords: whoever reaches the address can do what you can. Beyond this machine, put it behind
+    something that asks who is there, or use --read-only.
+    """
+    from seal_console.web_server import LOOPBACK, address, console_command, make_server  # noqa: PLC0415
+
+    workspace = invocation.workspace()
+    load_settings(workspace.settings_file)
+    server = make_server(console_command(workspace.root, read_only=read_only, actor=actor), host, port)
+    if host not in LOOPBACK and not read_only:
+        invocation.output.narrate(
+            f"Warning: whoever reaches {host}:{port} can decide as you; there is no password.", "yellow"
+        )
+    invocation.output.say(f"The console is at {address(host, port)} until ctrl+c.")
+    server.serve()

@@ -1,0 +1,126 @@
+"""What the console changes, each an operation that the command line has under the same name.
+
+Actions run one after another in a thread of their own, with their own connection; a failure that can be expected comes
+back as SealError. What each one ran, git and SQL, is kept in `history` and in cache/commands.jsonl.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from seal_console.console.command_trace import Trace, traced
+from store.clock import utc_now
+from store.database import open_database
+from store.errors import SealError, WrongUseError
+from store.recovery import recover
+from store.version_names import live_name
+from store.versions import sync_checkout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sqlite_utils import Database
+
+    from store.workspace import Workspace
+
+T = TypeVar("T")
+HISTORY_NAME = "commands.jsonl"
+_KEPT = 500
+
+
+class Actions:
+    """The one writer of a console."""
+
+    def __init__(self, workspace: Workspace, actor: str, *, read_only: bool) -> None:
+        self.workspace = workspace
+        self.actor = actor
+        self.read_only = read_only
+        self.history: list[Trace] = []
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._db: Database | None = None
+        self._closed = False
+
+    async def prepare(self) -> None:
+        """Open the database and bring its schema up to date; also where nothing else may be changed."""
+        await asyncio.wrap_future(self._executor.submit(self._opened))
+
+    async def run(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
+        """Run an action in the writer's thread and return what it returns. Raises what it raises."""
+        if self.read_only:
+            raise WrongUseError(
+                "This console is read-only.", next_step="Start seal-console without --read-only to decide."
+            )
+        return await self._submit(title, action)
+
+    async def tidy(self) -> list[str]:
+        """Finish what a crash left, follow a checkout by hand; returns what is worth saying."""
+        return [] if self.read_only else await self._submit("open the workspace", _tidy)
+
+    def close(self) -> None:
+        """Wait for the action that runs, if any, and close the connection."""
+        if self._closed:
+            return
+        self._closed = True
+        self._executor.submit(self._close)
+        self._executor.shutdown(wait=True)
+
+    async def _submit(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
+        if self._closed:
+            raise asyncio.CancelledError
+        return await asyncio.wrap_future(self._executor.submit(self._run, title, action))
+
+    def _run(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
+        db = self._opened()
+        trace = Trace(utc_now(), title, self.actor)
+        try:
+            with traced(db, trace.commands):
+                return action(self.workspace, db)
+        except SealError as error:
+            trace = replace(trace, failed=error.message)
+            raise
+        finally:
+            if trace.commands or trace.failed:
+                self._keep(trace)
+
+    def _opened(self) -> Database:
+        if self._db is None:
+            self._db = open_database(self.workspace.database_file)
+        return self._db
+
+    def _keep(self, trace: Trace) -> None:
+        self.history = [*self.history[-_KEPT:], trace]
+        path = self.workspace.cache_folder / HISTORY_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(trace), ensure_ascii=False) + "\n")
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.conn.close()
+            self._db = None
+
+
+def kept_traces(path: Path, most: int = _KEPT) -> list[Trace]:
+    """Return the newest traces of a file, oldest first; lines that are not traces are left out."""
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-most:]:
+        try:
+            found.append(Trace(**json.loads(line)))
+        except (TypeError, ValueError):
+            continue
+    return found
+
+
+def _tidy(workspace: Workspace, db: Database) -> list[str]:
+    said = [f"Repaired: {sentence}" for sentence in recover(workspace, db)]
+    move = sync_checkout(workspace, db)
+    if move is not None:
+        said.append(f"Noticed: {live_name(move.to_version)} was checked out with git; it is live now.")
+    return said

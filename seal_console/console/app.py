@@ -1,0 +1,291 @@
+"""The console: which screens there are, what they share, and what is told to them. The work is in other modules."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.worker import WorkerState
+
+from seal_console.console.actions import Actions
+from seal_console.console.crash import write_report
+from seal_console.console.dialogs.confirm import ConfirmDialog, Question
+from seal_console.console.dialogs.text import TextDialog
+from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
+from seal_console.console.help import help_for
+from seal_console.console.palette import ConsoleCommands
+from seal_console.console.safe_content import safe
+from seal_console.console.screens.catalogue import MODES, load_screens
+from seal_console.console.store_reader import StoreReader
+from seal_console.console.themes import THEMES, next_theme
+from seal_console.console.watch import INTERVAL_S, Pulse, pulse
+from seal_console.console.work import begin
+from seal_console.harmless import harmless
+from seal_console.reading.facts import Facts, top_facts
+from store.errors import SealError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from sqlite_utils import Database
+    from textual.app import SystemCommand
+    from textual.screen import Screen
+    from textual.worker import Worker
+
+    from engine.settings import Settings
+    from seal_console.console.messages import ShowCandidate, ShowVersion
+    from store.workspace import Workspace
+
+from seal_console.console.screens.base import SealScreen
+
+T = TypeVar("T")
+
+
+class ConsoleApp(App[None]):
+    """The operator console on one workspace."""
+
+    TITLE = "seal-console"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type]] = {ConsoleCommands}  # type: ignore[assignment]
+    MODES = MODES
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"go('{name}')", name.capitalize(), show=False, id=f"go.{name}")
+            for number, name in enumerate(("now", "review", "versions", "rounds", "tasks", "log"), 1)
+        ),
+        Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
+        Binding("ctrl+p", "command_palette", "Commands", id="palette"),
+        Binding("ctrl+r", "run_round", "Run a round", id="run"),
+        Binding("ctrl+x", "stop_engine", "Stop", show=False, id="stop"),
+        Binding("ctrl+t", "next_theme", "Theme", show=False, id="theme"),
+        Binding("f2", "info", "Paths", show=False, id="info"),
+        Binding("f3", "settings", "Settings", show=False, id="settings"),
+        Binding("ctrl+q", "quit", "Quit", id="quit"),
+    ]
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        *,
+        actor: str,
+        read_only: bool,
+        start_engine: Callable[[Path], int],
+        first_screen: str = "now",
+    ) -> None:
+        super().__init__()
+        self.workspace, self.settings, self.read_only = workspace, settings, read_only
+        self.actor = actor
+        self.reader = StoreReader(workspace.database_file)
+        self.actions = Actions(workspace, actor, read_only=read_only)
+        self.facts = Facts()
+        self.failure: SealError | None = None
+        self.reasons: list[str] = []
+        self.start_engine = start_engine
+        self._first_screen = first_screen
+        self._pulse: Pulse | None = None
+        self._looking = False
+
+    def on_mount(self) -> None:
+        """Take the settings up, show the first screen, and begin to watch the workspace."""
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self.settings.console.theme
+        self.set_keymap(dict(self.settings.console.keys))
+        self.switch_mode(self._first_screen)
+        self.set_interval(INTERVAL_S, self._look)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """Once the first screen is painted: open the workspace, and load the other screens."""
+        begin(self, self._open, group="open")
+        self.run_worker(load_screens, group="load screens", thread=True)
+
+    async def _open(self) -> None:
+        try:
+            await self.actions.prepare()
+        except SealError as error:
+            self.failure = error
+            self.exit()
+            return
+        self.reader.ready.set()
+        try:
+            said = await self.actions.tidy()
+        except SealError as error:
+            self.show_error(error)
+        else:
+            for sentence in said:
+                self.say(sentence, "warning")
+            await self._serve_waiting()
+        await self._look()
+
+    async def _look(self) -> None:
+        """Compare the workspace with how it was at the last look."""
+        if self._looking or not self.reader.ready.is_set():
+            return
+        self._looking = True
+        try:
+            await self._compare(await self.reader.read(lambda db: pulse(self.workspace, db)))
+        except SealError as error:
+            self.show_error(error)
+        finally:
+            self._looking = False
+
+    async def _compare(self, seen: Pulse) -> None:
+        before, self._pulse = self._pulse, seen
+        if before == seen:
+            return
+        if before is not None and before.head != seen.head and not self.read_only:
+            for sentence in await self.actions.tidy():
+                self.say(sentence, "warning")
+        if before is not None and before.engine is not None and seen.engine is None:
+            await self._serve_waiting()
+        self.facts = await self.reader.read(lambda db: top_facts(db, seen.engine))
+        for screen in self.seal_screens():
+            screen.show_top()
+            screen.note_change(happened=before is None or before.events != seen.events)
+
+    async def _serve_waiting(self) -> None:
+        if not self.read_only:
+            await self.act("serve what waits", lambda workspace, db: serve_waiting(workspace, db, self.start_engine))
+
+    def seal_screens(self) -> list[SealScreen]:
+        """The console's screens that have been seen, whichever mode they are of."""
+        stacks = self._screen_stacks.values()
+        return [stack[0] for stack in stacks if stack and isinstance(stack[0], SealScreen) and stack[0].is_mounted]
+
+    async def act(self, title: str, action: Callable[[Workspace, Database], T]) -> T | None:
+        """Run an action; a failure that can be expected is shown, and None comes back."""
+        try:
+            done = await self.actions.run(title, action)
+        except SealError as error:
+            self.show_error(error)
+            return None
+        await self._look()
+        return done
+
+    async def ask(self, question: Question) -> str | None:
+        """Ask; returns the reason given ("" where none was asked for), None where nothing shall happen."""
+        if self.read_only:
+            self.say("This console is read-only; start it without --read-only to decide.", "warning")
+            return None
+        answer = await self.push_screen_wait(ConfirmDialog(question))
+        if answer and answer not in self.reasons:
+            self.reasons.insert(0, answer)
+        return answer
+
+    def say(self, sentence: str, severity: str = "information") -> None:
+        """Tell the operator something that needs no answer."""
+        self.notify(harmless(sentence), severity=severity, markup=False)  # type: ignore[arg-type]
+
+    def show_error(self, error: SealError) -> None:
+        """Show a failure that can be expected: what happened, each problem, and what to do next."""
+        words = "\n".join([error.message, *error.problems, *([f"Next: {error.next_step}"] if error.next_step else [])])
+        self.notify(harmless(words), title="That did not work", severity="error", timeout=12, markup=False)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Show an unexpected failure with its report; the console goes on."""
+        if not self.is_running or self._exit or not self.screen_stack:
+            super()._handle_exception(error)
+            return
+        report = write_report(self.workspace, error)
+        body = f"{type(error).__name__}: {error}\n\nThe report is in {report}\nThe console goes on; nothing is lost."
+        self.push_screen(TextDialog("Something unexpected happened", safe(body)))
+
+    async def on_show_candidate(self, message: ShowCandidate) -> None:
+        """Show a candidate in the review."""
+        await self.action_go("review")
+        if isinstance(self.screen, SealScreen):
+            self.screen.show_candidate(message.candidate_id)
+
+    async def on_show_version(self, message: ShowVersion) -> None:
+        """Show a version among the versions."""
+        del message
+        await self.action_go("versions")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A worker that failed is shown as any other failure."""
+        if event.state is WorkerState.ERROR and isinstance(event.worker.error, Exception):
+            self._handle_exception(event.worker.error)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Textual's own commands are left out: the palette lists the console's actions."""
+        del screen
+        return []
+
+    async def action_go(self, name: str) -> None:
+        """Go to a screen."""
+        if len(self.screen_stack) == 1 and self.current_mode != name:
+            await self.switch_mode(name)
+
+    def action_help(self) -> None:
+        """Explain the screen and every key that works here."""
+        screen = self.screen
+        title = f"Help: {screen.NAME}" if isinstance(screen, SealScreen) else "Help"
+        self.push_screen(TextDialog(title, help_for(screen)))
+
+    def action_next_theme(self) -> None:
+        """Change between dark, light and high contrast; seal.yaml keeps the choice for good."""
+        self.theme = next_theme(self.theme)
+        self.say(f"Theme {self.theme}. To keep it: console.theme in seal.yaml")
+
+    async def action_info(self) -> None:
+        """Show every path."""
+        from seal_console.console.info import info_text  # noqa: PLC0415 - not before the first screen is painted
+
+        body = await self.reader.read(lambda db: info_text(self.workspace, db))
+        self.push_screen(TextDialog("Paths and versions", body))
+
+    def action_settings(self) -> None:
+        """Show every setting with its source."""
+        from seal_console.console.info import settings_text  # noqa: PLC0415
+
+        self.push_screen(TextDialog("Settings", settings_text(self.workspace)))
+
+    def action_run_round(self) -> None:
+        """Ask whether a round shall run, and ask the engine for it."""
+        begin(self, self._run_round, group="ask")
+
+    async def _run_round(self) -> None:
+        of, each = self.settings.round.tasks_per_round, self.settings.self_edit.per_task
+        happens = (
+            f"The engine writes {each} self-edits for each of up to {of} tasks, trains and examines each one,",
+            "and trains the policy on the best. An interrupted round is gone on with. Nothing goes live by itself.",
+            f"The same: seal-console -w {self.workspace.root} run --rounds 1",
+        )
+        if await self.ask(Question("Run a round?", happens, "Run it", cancel="Not now")) is not None:
+            done = await self.act(
+                "run a round", lambda workspace, db: ask_for_rounds(workspace, db, 1, self.actor, self.start_engine)
+            )
+            if done is not None:
+                self.say("Asked for a round; the engine starts.")
+
+    def action_stop_engine(self) -> None:
+        """Ask whether the engine shall stop."""
+        begin(self, self._stop_engine, group="ask")
+
+    async def _stop_engine(self) -> None:
+        if not self.facts.running:
+            self.say("No engine runs.")
+            return
+        happens = (
+            "The engine stops within a moment. What was measured stays.",
+            "The round becomes interrupted, and the next run goes on with it. Requests that wait are cancelled.",
+            f"The same: seal-console -w {self.workspace.root} stop",
+        )
+        if await self.ask(Question("Stop the engine?", happens, "Stop it", cancel="Let it run")) is not None:
+            await self.act("stop the engine", lambda workspace, db: stop_engine(workspace, db, self.actor))
+
+    async def action_quit(self) -> None:
+        """Leave; an action that runs is finished first, an engine that runs goes on."""
+        await asyncio.to_thread(self.actions.close)
+        self.exit()
+
+    async def on_unmount(self) -> None:
+        """Close what reads and writes."""
+        await asyncio.to_thread(self.actions.close)
+        await self.reader.close()

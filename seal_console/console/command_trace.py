@@ -1,0 +1,55 @@
+"""What an action of the console ran: each git command, and each statement that changed the database."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from store.git_command import heard_commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlite_utils import Database
+
+_CHANGES = ("insert", "update", "delete", "begin", "commit", "rollback", "replace")
+_LONGEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One action: when it began, what it was, and its commands in order; `failed` says why where it did not work."""
+
+    at: str
+    title: str
+    actor: str
+    commands: list[str] = field(default_factory=list)
+    failed: str = ""
+
+
+@contextmanager
+def traced(db: Database, commands: list[str]) -> Iterator[None]:
+    """Write down what the block runs on this connection, and the git commands that this thread runs."""
+    thread = threading.get_ident()
+
+    def heard(folder: str, arguments: tuple[str, ...]) -> None:
+        if threading.get_ident() == thread:
+            commands.append(_short(f"git -C {shlex.quote(folder)} {shlex.join(arguments)}"))
+
+    def ran(statement: str) -> None:
+        if statement.lstrip().lower().startswith(_CHANGES):
+            commands.append(_short(" ".join(statement.split())))
+
+    db.conn.set_trace_callback(ran)
+    try:
+        with heard_commands(heard):
+            yield
+    finally:
+        db.conn.set_trace_callback(None)
+
+
+def _short(command: str) -> str:
+    return command if len(command) <= _LONGEST else command[:_LONGEST] + " …"

@@ -1,0 +1,1 @@
+"""Screens that lie over another one: they ask, or show, and go."""

@@ -1,0 +1,82 @@
+"""Chooses one of some names; what is set now can be saved under a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from seal_console.console.safe_content import joined, safe, safe_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+
+Choice = tuple[Literal["use", "save", "delete"], str]
+
+
+class ChooseDialog(ModalScreen[Choice | None]):
+    """Gives what shall be done with which name."""
+
+    DEFAULT_CSS = """
+    ChooseDialog { align: center middle; }
+    ChooseDialog #box {
+        width: 80; max-width: 96%; height: auto; max-height: 90%; padding: 0 1; border: round $primary;
+        background: $surface;
+    }
+    ChooseDialog OptionList { height: auto; max-height: 16; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Close", id="choose.cancel"),
+        Binding("delete", "delete", "Delete the name", id="choose.delete"),
+    ]
+
+    def __init__(self, title: str, choices: Sequence[tuple[str, str]], *, new: str) -> None:
+        super().__init__()
+        self._title, self._choices, self._new = title, choices, new
+
+    def compose(self) -> ComposeResult:
+        """The names, and a field for a new one."""
+        with Vertical(id="box"):
+            yield Static(safe_line(self._title, "bold"))
+            yield OptionList(
+                *(
+                    Option(joined(safe_line(name, "bold"), (f"   {text}", "$text-muted")))
+                    for name, text in self._choices
+                )
+            )
+            if self._new:
+                yield Static(safe(f"Save the filter that is set, {self._new!r}, as:"))
+                yield Input(placeholder="a name, then enter", id="name")
+            yield Static(safe("enter uses one · delete forgets it · esc closes", "$text-muted"))
+
+    def on_mount(self) -> None:
+        """Begin in the list, or in the field where there is nothing to choose from."""
+        (self.query_one(OptionList) if self._choices or not self._new else self.query_one(Input)).focus()
+
+    @on(OptionList.OptionSelected)
+    def chosen(self, event: OptionList.OptionSelected) -> None:
+        """Use this one."""
+        self.dismiss(("use", self._choices[event.option_index][0]))
+
+    @on(Input.Submitted)
+    def named(self, event: Input.Submitted) -> None:
+        """Save under this name."""
+        if event.value.strip():
+            self.dismiss(("save", event.value.strip()))
+
+    def action_delete(self) -> None:
+        """Forget the name under the cursor."""
+        place = self.query_one(OptionList).highlighted
+        if place is not None:
+            self.dismiss(("delete", self._choices[place][0]))
+
+    def action_cancel(self) -> None:
+        """Do nothing."""
+        self.dismiss(None)

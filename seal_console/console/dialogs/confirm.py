@@ -1,0 +1,128 @@
+"""Asks before something changes: says what will happen, takes a reason where one is due.
+
+The safe choice comes first and has the focus, or the field for the reason has it; Escape is the safe choice. The key
+that confirms, ctrl+s, is never the key that opened the dialog. The gravest actions want a word typed out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from seal_console.console.safe_content import lines, safe, safe_line
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked. `reason` is the hint in the reason's field, None for no field; `typed` must be typed to go on."""
+
+    title: str
+    will_happen: tuple[str, ...]
+    confirm: str
+    cancel: str = "Leave it as it is"
+    reason: str | None = None
+    reasons: tuple[str, ...] = ()
+    typed: str | None = None
+    grave: bool = False
+
+
+class ConfirmDialog(ModalScreen[str | None]):
+    """Gives the reason ("" where none was asked for) when confirmed, None when not."""
+
+    DEFAULT_CSS = """
+    ConfirmDialog { align: center middle; }
+    ConfirmDialog #box {
+        width: 76; max-width: 96%; height: auto; max-height: 96%; padding: 0 2 1 2; border: round $primary;
+        background: $surface;
+    }
+    ConfirmDialog.-grave #box { border: heavy $error; }
+    ConfirmDialog #title { text-style: bold; margin-bottom: 1; }
+    ConfirmDialog #what { height: auto; max-height: 12; }
+    ConfirmDialog #problem { color: $text-error; height: auto; }
+    ConfirmDialog Input { margin-top: 1; }
+    ConfirmDialog Horizontal { height: auto; margin-top: 1; align-horizontal: right; }
+    ConfirmDialog Button { margin-left: 2; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Leave it", id="dialog.cancel"),
+        Binding("ctrl+s", "confirm", "Do it", id="dialog.confirm", priority=True),
+        Binding("up", "earlier(1)", "Earlier reason", show=False),
+        Binding("down", "earlier(-1)", "Later reason", show=False),
+    ]
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
+        self._question = question
+        self._place = -1
+        self.set_class(question.grave, "-grave")
+
+    def compose(self) -> ComposeResult:
+        """The words, the fields, and the safe button first."""
+        asked = self._question
+        with Vertical(id="box"):
+            yield Static(safe_line(asked.title), id="title")
+            with VerticalScroll(id="what", can_focus=False):
+                yield Static(lines(*(safe(line) for line in asked.will_happen)))
+            if asked.typed is not None:
+                yield Input(placeholder=f"type {asked.typed} to go on", id="typed")
+            if asked.reason is not None:
+                yield Input(placeholder=asked.reason, id="reason")
+            yield Static("", id="problem")
+            with Horizontal():
+                yield Button(f"{asked.cancel}  esc", id="cancel", variant="primary")
+                yield Button(f"{asked.confirm}  ctrl+s", id="confirm", variant="error" if asked.grave else "default")
+
+    def on_mount(self) -> None:
+        """Put the focus on what must be filled in, else on the safe button."""
+        fields = list(self.query(Input))
+        (fields[0] if fields else self.query_one("#cancel")).focus()
+
+    @on(Button.Pressed, "#cancel")
+    def action_cancel(self) -> None:
+        """Change nothing."""
+        self.dismiss(None)
+
+    @on(Button.Pressed, "#confirm")
+    def action_confirm(self) -> None:
+        """Go ahead where nothing is missing; else say what is."""
+        asked = self._question
+        if asked.typed is not None and self.query_one("#typed", Input).value.strip() != asked.typed:
+            self._missing("#typed", f"Type {asked.typed} to go on.")
+            return
+        reason = ""
+        if asked.reason is not None:
+            reason = self.query_one("#reason", Input).value.strip()
+            if not reason:
+                self._missing("#reason", "A reason is needed; it is kept with the decision for good.")
+                return
+        self.dismiss(reason)
+
+    @on(Input.Submitted)
+    def next_field(self) -> None:
+        """Enter in a field goes on to the next one, at last to the safe button; it confirms nothing."""
+        self.focus_next()
+
+    def action_earlier(self, by: int) -> None:
+        """Take an earlier reason into the field."""
+        field = self.query("#reason")
+        reasons = self._question.reasons
+        if not field or not reasons:
+            return
+        self._place = max(-1, min(self._place + by, len(reasons) - 1))
+        value = "" if self._place < 0 else reasons[self._place]
+        box = field.only_one(Input)
+        box.value = value
+        box.cursor_position = len(value)
+
+    def _missing(self, field: str, problem: str) -> None:
+        self.query_one("#problem", Static).update(safe(problem))
+        self.query_one(field).focus()

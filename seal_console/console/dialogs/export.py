@@ -1,0 +1,63 @@
+"""Asks where to write what a table shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from seal_console.console.safe_content import joined, lines, safe_line
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+class ExportDialog(ModalScreen[Path | None]):
+    """Gives the path, or None where nothing shall be written. A relative path is in the current folder."""
+
+    DEFAULT_CSS = """
+    ExportDialog { align: center middle; }
+    ExportDialog #box {
+        width: 90; max-width: 96%; height: auto; padding: 0 2; border: round $primary; background: $surface;
+    }
+    ExportDialog #title { text-style: bold; margin-bottom: 1; }
+    ExportDialog #hint { margin: 1 0; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Write nothing", id="export.cancel")]
+
+    def __init__(self, what: str, suggested: Path) -> None:
+        super().__init__()
+        self._what, self._suggested = what, suggested
+
+    def compose(self) -> ComposeResult:
+        """What is written, the path, and what the keys do."""
+        with Vertical(id="box"):
+            yield Static(safe_line(f"Export {self._what}"), id="title")
+            yield Input(str(self._suggested), id="path", select_on_focus=False)
+            yield Static(
+                lines(
+                    joined(("the ending decides: ", "$text-muted"), ".csv", (" or ", "$text-muted"), ".json"),
+                    joined(("a relative path is in ", "$text-muted"), safe_line(str(Path.cwd()))),
+                    joined(("enter", "$text-accent"), " writes it   ", ("esc", "$text-accent"), " writes nothing"),
+                ),
+                id="hint",
+            )
+
+    def on_mount(self) -> None:
+        """Let the path be typed."""
+        self.query_one("#path", Input).focus()
+
+    @on(Input.Submitted)
+    def write(self, event: Input.Submitted) -> None:
+        """Take the path."""
+        typed = event.value.strip()
+        self.dismiss(Path(typed).expanduser().absolute() if typed else None)
+
+    def action_cancel(self) -> None:
+        """Write nothing."""
+        self.dismiss(None)

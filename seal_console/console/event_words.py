@@ -1,0 +1,58 @@
+"""Events in words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from seal_console.console.safe_content import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.content import Content
+
+    from store.records import Event
+
+_SHORT = 10
+_LONGEST = 80
+
+
+def event_line(event: Event) -> Content:
+    """One event on one line: time, kind, what it is about."""
+    return joined(
+        (f"{event.at[11:19]} ", "$text-muted"),
+        (event.kind, "$text-accent"),
+        f" {event_words(event.kind, event.payload)}",
+    )
+
+
+def event_words(kind: str, payload: dict[str, Any]) -> str:
+    """Say what an event is about, on one line."""
+    decision, move = payload.get("decision"), payload.get("move")
+    if isinstance(decision, dict):
+        return f"{_short(decision.get('candidate_id'))} by {decision.get('actor')}: {decision.get('reason')}"
+    if isinstance(move, dict):
+        return f"{_version(move.get('from_version'))} → {_version(move.get('to_version'))} by {move.get('actor')}"
+    by_kind = _BY_KIND.get(kind.split(".", maxsplit=1)[0] if kind != "candidate.examined" else kind)
+    if by_kind is not None:
+        return by_kind(payload)
+    if "hashes" in payload:
+        return f"{len(payload['hashes']):,} {kind.split('.', maxsplit=1)[0]}"
+    return json.dumps(payload, ensure_ascii=False)[:_LONGEST]
+
+
+def _short(identity: Any) -> str:
+    return str(identity).removeprefix("sha256:")[:_SHORT]
+
+
+def _version(number: Any) -> str:
+    return "v0000" if number is None else f"v{number:04d}"
+
+
+_BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
+    "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
+    "candidates": lambda payload: f"{len(payload.get('hashes', {})):,} self-edits",
+    "round": lambda payload: f"round {payload.get('number', (payload.get('round') or {}).get('number', ''))}",
+    "request": lambda payload: f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}",
+}

@@ -1,0 +1,117 @@
+"""Writes what a table shows to a file: CSV for spreadsheets, JSON for programs.
+
+In CSV a text that a spreadsheet would take for a formula gets an apostrophe in front, and control characters become
+visible signs; JSON carries every value exactly. The file appears whole or not at all, and none is overwritten.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from seal_console.harmless import harmless, json_line
+from store.clock import utc_now
+from store.database import open_to_read
+from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from sqlite_utils import Database
+
+    from store.workspace import Workspace
+
+Value = str | int | float | bool | None
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+EXPORTS_NAME = "exports"
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TableExport:
+    """What is written: a name for the file, the headings, and a function that reads the rows in their order."""
+
+    name: str
+    headers: tuple[str, ...]
+    rows: Callable[[Database], Iterable[Sequence[Value]]]
+
+
+def suggested_path(workspace: Workspace, name: str) -> Path:
+    """Return a path in the workspace's folder for exports, with the time in it."""
+    moment = utc_now()[:19].replace(":", "").replace("-", "").replace("T", "-")
+    return workspace.root / EXPORTS_NAME / f"{name}-{moment}.csv"
+
+
+def export_table(workspace: Workspace, table: TableExport, path: Path) -> int:
+    """Read the rows on a connection of their own and write them; return how many."""
+    db = open_to_read(workspace.database_file)
+    try:
+        return write_table(path, table.headers, table.rows(db))
+    finally:
+        db.conn.close()
+
+
+def write_table(path: Path, headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
+    """Write rows as the path's ending says, .csv or .json; return how many.
+
+    Raises WrongUseError for another ending, a file that is there already, or a folder that cannot be written to.
+    """
+    write = {".csv": _write_csv, ".json": _write_json}.get(path.suffix.lower())
+    if write is None:
+        raise WrongUseError(f"{path} ends neither in .csv nor in .json.", next_step="Name a file that does.")
+    if path.exists():
+        raise WrongUseError(f"{path} is there already; it is not overwritten.", next_step="Name another file.")
+    unfinished = path.with_name(f".{path.name}.part-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("x", encoding="utf-8", newline="") as file:
+            count = write(file, headers, rows)
+        unfinished.rename(path)
+    except OSError as error:
+        raise WrongUseError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+    return count
+
+
+def in_batches(keys: Sequence[int], size: int = _BATCH) -> Iterator[Sequence[int]]:
+    """Cut keys into parts that one query takes."""
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
+
+
+def _write_csv(file: IO[str], headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([_cell(header) for header in headers])
+    count = 0
+    for row in rows:
+        writer.writerow([_cell(value) for value in row])
+        count += 1
+    return count
+
+
+def _write_json(file: IO[str], headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
+    count = 0
+    file.write("[")
+    for row in rows:
+        file.write(",\n" if count else "\n")
+        file.write(json_line(dict(zip(headers, row, strict=True))))
+        count += 1
+    file.write("\n]\n" if count else "]\n")
+    return count
+
+
+def _cell(value: Value) -> str | int | float:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if not isinstance(value, str):
+        return value
+    return f"'{harmless(value)}" if value.startswith(FORMULA_SIGNS) else harmless(value)

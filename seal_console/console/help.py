@@ -1,0 +1,71 @@
+"""The help for what is on the screen: its purpose, and every key that works there, made from the bindings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from textual.binding import Binding
+
+from seal_console.console.safe_content import joined, lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from textual.content import Content
+    from textual.screen import Screen
+
+_KEYS = {
+    "question_mark": "?", "slash": "/", "pagedown": "page down", "pageup": "page up", "left_square_bracket": "[",
+    "right_square_bracket": "]", "underscore": "_", "asterisk": "*", "escape": "esc",
+}  # fmt: skip
+
+
+def help_for(screen: Screen[Any]) -> Content:
+    """Return the help for a screen and what has the focus on it."""
+    purpose = getattr(screen, "HELP", "")
+    rows: list[Content | str] = [purpose, ""] if purpose else []
+    for title, bindings in _groups(screen):
+        rows.append(joined((title, "bold")))
+        rows += [joined((f"  {shown_keys(one):<22}", "$text-accent"), _meaning(one)) for one in bindings]
+        rows.append("")
+    return lines(*rows)
+
+
+def shown_keys(binding: Binding) -> str:
+    """The keys of a binding as a person reads them."""
+    if binding.key_display:
+        return binding.key_display
+    return ", ".join(_KEYS.get(key, key) for key in binding.key.split(","))
+
+
+def _groups(screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
+    seen: set[tuple[str, str]] = set()
+    nodes: list[Any] = [screen.focused] if screen.focused is not None else []
+    nodes += list(screen.focused.ancestors if screen.focused else [screen])
+    if screen not in nodes:
+        nodes.append(screen)
+    for node in nodes:
+        bindings = []
+        for keys in node._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list of them
+            for binding in keys:
+                mark = (binding.action, binding.key)
+                if binding.description and mark not in seen:
+                    seen.add(mark)
+                    bindings.append(binding)
+        if bindings:
+            yield type(node).__name__.removesuffix("Screen"), _merged(bindings)
+
+
+def _merged(bindings: list[Binding]) -> list[Binding]:
+    by_action: dict[str, list[Binding]] = {}
+    for one in bindings:
+        by_action.setdefault(one.action, []).append(one)
+    return [
+        Binding(",".join(dict.fromkeys(one.key for one in same)), action, same[0].description, key_display=None,
+                tooltip=same[0].tooltip)
+        for action, same in by_action.items()
+    ]  # fmt: skip
+
+
+def _meaning(binding: Binding) -> str:
+    return f"{binding.description}: {binding.tooltip}" if binding.tooltip else binding.description

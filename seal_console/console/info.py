@@ -1,0 +1,50 @@
+"""Every path of the workspace, the versions of everything, and every setting with where it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.located_yaml import parse_located_yaml
+from engine.settings import load_settings, section_models
+from seal_console.console.safe_content import joined, lines, safe_line
+from seal_console.installation import installation, workspace_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlite_utils import Database
+    from textual.content import Content
+
+    from store.workspace import Workspace
+
+
+def info_text(workspace: Workspace, db: Database) -> Content:
+    """Return what `seal-console info` shows."""
+    rows: list[Content] = []
+    for title, values in {**workspace_facts(workspace, db), **installation()}.items():
+        rows += _group(title, values)
+    return lines(*rows)
+
+
+def settings_text(workspace: Workspace) -> Content:
+    """Return every setting with its value and its source: the file, or the default."""
+    settings = load_settings(workspace.settings_file)
+    given: Any = parse_located_yaml(workspace.settings_file.read_text(encoding="utf-8")).data or {}
+    rows = [joined(("source: ", "$text-muted"), str(workspace.settings_file)), joined("")]
+    for section, model in section_models().items():
+        rows.append(joined((section, "bold")))
+        for key in model.model_fields:
+            value = getattr(getattr(settings, section), key)
+            set_here = key in (given.get(section) or {})
+            source = ("seal.yaml", "$text-accent") if set_here else ("default", "$text-muted")
+            rows.append(joined(f"  {key:<24} ", (f"{value!s:<28} ", "bold" if set_here else ""), source))
+    return lines(*rows)
+
+
+def _group(title: str, values: Any) -> list[Content]:
+    if not isinstance(values, dict):
+        return [joined((f"{title.replace('_', ' '):<20}", "$text-muted"), safe_line(str(values)))]
+    found: Mapping[str, Any] = values
+    rows = [joined((title.replace("_", " "), "bold"))]
+    rows += [joined((f"  {name:<20}", "$text-muted"), safe_line(str(value))) for name, value in found.items()]
+    return [*rows, joined("")]

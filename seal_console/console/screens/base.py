@@ -1,0 +1,114 @@
+"""What all screens share: the line at the top, the keys at the bottom, and being told that the store has changed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from seal_console.console.widgets.top_bar import TopBar
+from seal_console.console.work import begin
+from store.errors import SealError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlite_utils import Database
+    from textual.app import ComposeResult
+
+    from seal_console.console.app import ConsoleApp
+
+
+class SealScreen(Screen[None]):
+    """A screen of the console. Subclasses give `body` and `load`."""
+
+    NAME: ClassVar[str]
+    HELP: ClassVar[str] = ""
+    SHOWS_PROGRESS: ClassVar[bool] = False
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as Textual declares it
+        (0, "-narrow"),
+        (100, "-medium"),
+        (160, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-short"),
+        (34, "-tall"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stale = True
+
+    @property
+    def console(self) -> ConsoleApp:
+        """The application, by its own class."""
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The line at the top, what the screen is about, the keys."""
+        yield TopBar(self.NAME)
+        with Container(id="body"):
+            yield from self.body()
+        yield Footer(show_command_palette=False)
+
+    def body(self) -> ComposeResult:
+        """What the screen is about."""
+        raise NotImplementedError
+
+    async def load(self) -> None:
+        """Read what is shown, and show it."""
+        raise NotImplementedError
+
+    async def store_changed(self) -> None:
+        """Take in what has changed, without moving anything under the cursor; by default all is read anew."""
+        await self.load()
+
+    def on_mount(self) -> None:
+        """Show the facts of the top line at once."""
+        self.show_top()
+
+    async def on_screen_resume(self) -> None:
+        """Read on the first look, and what changed since the last one."""
+        self.show_top()
+        if self._stale:
+            self._stale = False
+            begin(self, partial(self.loaded, self.load), group="load")
+
+    def note_change(self, *, happened: bool) -> None:
+        """Take the change in now where the screen is seen, later where it is not.
+
+        Progress alone, where nothing `happened`, concerns only screens that show it.
+        """
+        if not happened and not self.SHOWS_PROGRESS:
+            return
+        if self.is_current or self.app.screen_stack[0] is self:
+            begin(self, partial(self.loaded, self.store_changed), group="load", exclusive=False)
+        else:
+            self._stale = True
+
+    def show_top(self) -> None:
+        """Say what is live and what runs."""
+        facts = self.console.facts
+        self.query_one(TopBar).show(
+            waiting=facts.waiting, live=facts.live, engine=facts.engine, read_only=self.console.read_only,
+            name=self.console.workspace.root.name,
+        )  # fmt: skip
+
+    def show_candidate(self, candidate_id: str) -> None:
+        """Show a candidate, on the screen that can."""
+
+    async def loaded(self, load: Callable[[], object]) -> None:
+        """Run a loading step; a failure that can be expected is shown, and the screen stays."""
+        try:
+            result = load()
+            if hasattr(result, "__await__"):
+                await result
+        except SealError as error:
+            self.console.show_error(error)
+
+    async def read(self, query: Callable[[Database], object]) -> object:
+        """Run a query in the reader's thread."""
+        return await self.console.reader.read(query)

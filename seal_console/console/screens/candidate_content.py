@@ -1,0 +1,231 @@
+"""One candidate whole, as content: self-edit, answers before and after, measures, gates, provenance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seal_console.answer_comparison import Compared, Dossier, dossier, state_before
+from seal_console.console.safe_content import joined, lines, safe, safe_line
+from seal_console.console.sparkline import sparkline
+from seal_console.reading.queue import QueueRow, siblings
+from seal_console.shown import gain, short_id
+from store.candidates import get_candidate
+from store.version_names import policy_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils import Database
+    from textual.content import Content
+
+    from store.records import Answer, Candidate, InnerUpdate
+
+RIGHT, WRONG = ("✓ right", "$text-success"), ("✗ wrong", "$text-error")
+_RANGE = 17
+_BEST, _BESIDE = 5, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A candidate's dossier, the other candidates of its task, and the text that it was edited from."""
+
+    whole: Dossier
+    others: list[QueueRow]
+    original: Candidate | None
+
+
+def read_candidate(db: Database, candidate_id: str) -> Shown:
+    """Read all that is shown of one candidate."""
+    candidate = get_candidate(db, candidate_id)
+    original = None if candidate.derived_from is None else get_candidate(db, candidate.derived_from)
+    return Shown(dossier(db, candidate), siblings(db, candidate.id), original)
+
+
+def sections(shown: Shown, width: int) -> list[tuple[str, Content]]:
+    """Return titles with content, in the order in which a reviewer asks."""
+    whole = shown.whole
+    candidate = whole.candidate
+    found = [("", _head(shown))]
+    found.append(("Self-edit", safe(candidate.completion) if candidate.completion else safe("(empty)", "$text-muted")))
+    if shown.original is not None:
+        found.append(("Edited from", _difference(shown.original, candidate)))
+    found += [
+        ("Answers before → after", _answers(whole.compared)),
+        ("Against the other self-edits of this task", _others(shown)),
+        ("Gates", _gates(whole)),
+        (f"Trained on {len(candidate.sequences)} sequences", _sequences(candidate)),
+        ("Loss of the inner updates", lines(*(_loss(update, width) for update in whole.updates)) or safe("none")),
+        ("Provenance", _provenance(whole)),
+    ]
+    if whole.decisions:
+        found.append(("Decisions", lines(*(_decision(whole, place) for place in range(len(whole.decisions))))))
+    return found
+
+
+def _head(shown: Shown) -> Content:
+    candidate, whole = shown.whole.candidate, shown.whole
+    repeats = f" over {len(whole.updates)} repeats" if len(whole.updates) > 1 else ""
+    right_before = sum(one.correct for compared in whole.compared for one in compared.before[:1])
+    right_after = sum(one.correct for compared in whole.compared for one in compared.after[:1])
+    return lines(
+        joined((whole.task.title, "bold $text-accent"), f"   {short_id(candidate.id)}   ", (candidate.state, "bold")),
+        joined(
+            ("reward ", "$text-muted"), (gain(candidate.reward_mean, candidate.reward_std) + repeats, "bold"),
+            ("   audit ", "$text-muted"), gain(candidate.audit_gain),
+            ("   right ", "$text-muted"), f"{right_before} → {right_after} of {len(whole.compared)}",
+        ),
+    )  # fmt: skip
+
+
+def _answers(compared: Sequence[Compared]) -> Content:
+    rows: list[Content] = []
+    for one in compared:
+        split = ("audit ", "$text-warning") if one.question.split == "audit" else ("", "")
+        rows.append(
+            joined(
+                split,
+                safe_line(one.question.text, "bold"),
+                (f"  wanted {' / '.join(one.question.answers)}", "$text-muted"),
+            )
+        )
+        rows.append(joined("    ", *_said(one.before), ("  →  ", "$text-muted"), *_said(one.after)))
+    return lines(*rows) if rows else safe("not examined yet", "$text-muted")
+
+
+def _said(answers: Sequence[Answer]) -> list[Content]:
+    """The answers, those that several repeats share only once, with how many repeats gave them."""
+    if not answers:
+        return [safe("not asked", "$text-muted")]
+    counts: dict[tuple[str, bool], int] = {}
+    for answer in answers:
+        counts[answer.text, answer.correct] = counts.get((answer.text, answer.correct), 0) + 1
+    pieces: list[Content] = []
+    for (text, correct), times in counts.items():
+        share = f" ×{times}" if len(counts) > 1 else ""
+        pieces += [
+            joined(RIGHT if correct else WRONG, " "),
+            safe_line(text or "(no answer)", limit=60),
+            joined(f"{share}  "),
+        ]
+    return pieces
+
+
+def _others(shown: Shown) -> Content:
+    if not shown.others:
+        return safe("nothing measured", "$text-muted")
+    rows = []
+    for place, other in _around(shown):
+        mine = other.id == shown.whole.candidate.id
+        mean, spread = other.reward_mean or 0.0, other.reward_std or 0.0
+        rows.append(
+            joined(("› " if mine else "  ", "bold"), (f"{place:>2}. ", "$text-muted"),
+                   (_whiskers(mean, spread), "$text-accent"),
+                   (f" {gain(other.reward_mean, other.reward_std):<16} ", "bold" if mine else ""),
+                   (f"{other.state:<9}", "$text-muted"), safe_line(other.beginning, limit=40))
+        )  # fmt: skip
+    return lines(*rows)
+
+
+def _around(shown: Shown) -> list[tuple[int, QueueRow]]:
+    """The best of the others and those next to this one, with their places."""
+    places = list(enumerate(shown.others, 1))
+    mine = next((place for place, other in places if other.id == shown.whole.candidate.id), 1)
+    return [(place, other) for place, other in places if place <= _BEST or abs(place - mine) <= _BESIDE]
+
+
+def _whiskers(mean: float, spread: float) -> str:
+    """Draw a reward (−1 … 1) with its spread on a scale of 17 places; the middle is no gain."""
+
+    def place(value: float) -> int:
+        return round((_RANGE - 1) * (min(max(value, -1.0), 1.0) + 1.0) / 2.0)
+
+    scale = ["·"] * _RANGE
+    scale[_RANGE // 2] = "│"
+    for at in range(place(mean - spread), place(mean + spread) + 1):
+        scale[at] = "─"
+    scale[place(mean)] = "●"
+    return "".join(scale)
+
+
+def _gates(whole: Dossier) -> Content:
+    if not whole.gates:
+        return safe("none decided yet", "$text-muted")
+    return lines(
+        *(
+            joined(("✓ passed ", "$text-success") if gate.passed else ("✗ refused ", "$text-error"),
+                   (gate.gate, "bold"), (f"  {_json(gate.evidence)}", "$text-muted"))
+            for gate in whole.gates
+        )
+    )  # fmt: skip
+
+
+def _sequences(candidate: Candidate) -> Content:
+    off = set(candidate.sampling.get("off") or [])
+    rows = [
+        joined((f"{number:>2} ", "$text-muted"), safe_line(sequence, limit=200))
+        for number, sequence in enumerate(candidate.sequences, 1)
+    ]
+    if off:
+        rows.append(safe(f"{len(off)} of the original's sequences are switched off", "$text-warning"))
+    return lines(*rows)
+
+
+def _loss(update: InnerUpdate, width: int) -> Content:
+    if not update.losses:
+        return joined(f"repeat {update.repeat}: not recorded")
+    return joined(
+        (f"repeat {update.repeat} ", "$text-muted"),
+        (sparkline(update.losses, max(10, min(60, width - 44))), "$text-accent"),
+        f" {update.losses[0]:.3f} → {update.losses[-1]:.3f}, {update.steps} steps, {update.elapsed_s:.1f} s",
+    )  # fmt: skip
+
+
+def _provenance(whole: Dossier) -> Content:
+    candidate = whole.candidate
+    facts = {
+        "document": whole.task.source,
+        "round": f"{candidate.round_number}, position {candidate.position}, {candidate.role}"
+        + (" (imported)" if candidate.imported else ""),
+        "written by": _writer(candidate),
+        "trained on": state_before(candidate),
+        "sampling": f"{_json(candidate.sampling)}, seed {candidate.seed}",
+        "inner update": _json(whole.updates[0].hyperparameters) if whole.updates else "none",
+        "inner seeds": ", ".join(str(update.seed) for update in whole.updates) or "none",
+        "adapter": candidate.adapter_hash or "none",
+        "created": candidate.created_at,
+        "id": candidate.id,
+        "passage": whole.task.context,
+        "prompt": candidate.prompt,
+    }
+    return lines(*(joined((f"{name:<13}", "$text-muted"), safe(value)) for name, value in facts.items()))
+
+
+def _writer(candidate: Candidate) -> str:
+    edited = candidate.sampling.get("edited_by")
+    if edited:
+        return f"{edited}, from {short_id(candidate.derived_from or '')}"
+    if candidate.policy_version is not None:
+        return policy_tag(candidate.policy_version)
+    return "the model of the published run" if candidate.imported else "the base model, or a policy on trial"
+
+
+def _difference(original: Candidate, candidate: Candidate) -> Content:
+    from difflib import ndiff  # noqa: PLC0415 - rarely needed
+
+    rows = []
+    for line in ndiff(original.completion.splitlines(), candidate.completion.splitlines()):
+        style = {"+": "$text-success", "-": "$text-error"}.get(line[:1], "$text-muted")
+        if not line.startswith("?"):
+            rows.append(safe_line(line, style))
+    return lines(joined((f"{short_id(original.id)}; + added, - taken away", "$text-muted")), *rows)
+
+
+def _decision(whole: Dossier, place: int) -> Content:
+    one = whole.decisions[place]
+    return joined((one.action, "bold"), f" by {one.actor} at {one.decided_at[:19].replace('T', ' ')}: {one.reason}")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

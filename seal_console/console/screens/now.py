@@ -1,0 +1,197 @@
+"""The first screen: what is live, what runs, what waits, what happened last, and what needs a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Static
+
+from seal_console.console.event_words import event_line
+from seal_console.console.safe_content import joined, lines, safe
+from seal_console.console.screens.base import SealScreen
+from seal_console.console.sparkline import seconds_in_words, share_bar, sparkline
+from seal_console.console.widgets.rounds_plot import RoundsPlot
+from seal_console.reading.now import Overview, overview
+from store.live_progress import read_progress
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.content import Content
+
+    from store.records import LiveProgress
+
+_MOST_UPDATES = 8
+_STAGES = ("propose", "inner updates", "exam", "policy")
+
+
+class NowScreen(SealScreen):
+    """Where an operator begins."""
+
+    NAME = "now"
+    SHOWS_PROGRESS = True
+    HELP = "What is live and what happens right now. The panel 'What needs me?' says what to do next."
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "next_step", "Do what is next", id="now.next"),
+    ]
+    DEFAULT_CSS = """
+    NowScreen #left { width: 3fr; }
+    NowScreen #right { width: 2fr; }
+    NowScreen .panel { height: auto; }
+    NowScreen #plot { height: 1fr; min-height: 8; }
+    NowScreen #events { height: 1fr; min-height: 4; }
+    NowScreen #engine { height: auto; max-height: 60%; }
+    NowScreen.-narrow #columns { layout: vertical; overflow-y: auto; }
+    NowScreen.-narrow #left, NowScreen.-narrow #right { width: 1fr; height: auto; }
+    NowScreen.-narrow #plot { height: 10; }
+    NowScreen.-narrow #events { height: 12; }
+    """
+
+    def body(self) -> ComposeResult:
+        """Two columns: what runs and how it went; what needs a person and what happened."""
+        with Horizontal(id="columns"):
+            with Vertical(id="left"):
+                yield _panel("needs", "What needs me?")
+                yield _panel("engine", "Engine")
+                yield RoundsPlot(id="plot", classes="panel")
+            with Vertical(id="right"):
+                yield _panel("live", "Live")
+                yield _panel("queue", "Queue")
+                yield _panel("guards", "Retention and shadow")
+                with VerticalScroll(id="events", classes="panel") as events:
+                    events.border_title = "Last events"
+                    yield Static(id="event_lines")
+
+    async def load(self) -> None:
+        """Read and show everything."""
+        state, stages = await self.console.reader.read(lambda db: (overview(db), read_progress(db)))
+        self._state = state
+        self._put("needs", lines(*needs(state, running=self.console.facts.running)))
+        self._put("engine", engine_lines(state, stages, engine=self.console.facts.engine))
+        self._put("live", live_lines(state))
+        self._put("queue", queue_lines(state))
+        self._put("guards", safe("No retention suite and no shadow version is set up.", "$text-muted"))
+        self._put("event_lines", lines(*(event_line(event) for event in state.events)))
+        self.query_one(RoundsPlot).show(state.rounds)
+
+    async def action_next_step(self) -> None:
+        """Go where something waits, else ask for a round."""
+        if self.console.facts.waiting:
+            await self.app.run_action("go('review')")
+        elif not self.console.facts.running:
+            await self.app.run_action("run_round")
+
+    def _put(self, name: str, content: Content) -> None:
+        self.query_one(f"#{name}", Static).update(content)
+
+
+def needs(state: Overview, *, running: bool) -> list[Content]:
+    """What a person should do next, the most urgent first."""
+    found: list[Content] = []
+    waiting = state.counts.get("examined", 0)
+    deferred = state.counts.get("deferred", 0)
+    if state.open_round is not None and state.open_round[1] == "interrupted" and not running:
+        found.append(
+            joined(("! ", "$text-warning bold"), f"Round {state.open_round[0]} is interrupted. ",
+                   ("ctrl+r", "$text-accent"), " goes on with it.")
+        )  # fmt: skip
+    abandoned = [one for one in state.requests if one["state"] == "running"]
+    if abandoned and not running:
+        died = f"The engine died over “{abandoned[0]['kind']}”; cache/engine.log says more. "
+        found.append(joined(("! ", "$text-error bold"), died, ("ctrl+r", "$text-accent"), " goes on with it."))
+    if waiting:
+        found.append(
+            joined(("→ ", "$text-accent bold"), f"{waiting:,} self-edits wait for a decision. ",
+                   ("2", "$text-accent"), " or ", ("enter", "$text-accent"), " opens the review.")
+        )  # fmt: skip
+    if deferred:
+        found.append(
+            joined(("· ", "$text-muted"), f"{deferred:,} were put aside: filter state:deferred in the review.")
+        )
+    if not state.tasks:
+        found.append(
+            joined(("! ", "$text-warning bold"), "There are no tasks yet: ",
+                   ("seal-console tasks add", "$text-accent"), " brings documents in.")
+        )  # fmt: skip
+    elif not waiting and not running and state.open_round is None:
+        found.append(
+            joined(("→ ", "$text-accent bold"), "Nothing waits. ", ("ctrl+r", "$text-accent"), " runs a round.")
+        )
+    return found or [joined(("✓ ", "$text-success"), "Nothing. The engine works; results arrive by themselves.")]
+
+
+def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) -> Content:
+    """The round in progress, stage by stage, with the running inner updates."""
+    rows: list[Content] = []
+    if state.open_round is not None:
+        number, condition = state.open_round
+        rows.append(joined(f"Round {number} ", (condition, "bold")))
+    if engine == "idle":
+        rows.append(safe("No engine runs.", "$text-muted"))
+        stages = []  # what an engine that died left behind
+    rows += [_stage(stage) for stage in sorted(stages, key=_place) if stage.total]
+    for update in _updates(stages):
+        curve = [float(value) for value in update.get("losses", [])]
+        last = f"{curve[-1]:.3f}" if curve else "…"
+        rows.append(
+            joined((f"  {str(update.get('candidate_id', ''))[7:17]} ", "$text-muted"),
+                   f"step {update.get('step', 0):>3}/{update.get('steps', 0):<3} loss {last:>7} ",
+                   (sparkline(curve, 24), "$text-accent"))
+        )  # fmt: skip
+    rows += [
+        joined((f"waiting: {request['kind']} asked by ", "$text-muted"), request["actor"])
+        for request in state.requests
+        if request["state"] == "waiting"
+    ]
+    return lines(*rows)
+
+
+def _place(stage: LiveProgress) -> int:
+    return _STAGES.index(stage.stage) if stage.stage in _STAGES else len(_STAGES)
+
+
+def _stage(stage: LiveProgress) -> Content:
+    share = stage.done / stage.total if stage.total else 0.0
+    rate = f"{stage.rate:,.1f}/s" if stage.rate else ""
+    left = f"{seconds_in_words((stage.total - stage.done) / stage.rate)} left" if stage.rate and share < 1 else ""
+    return joined(
+        f"{stage.stage:<14}", (share_bar(share, 20), "$text-success" if share >= 1 else "$text-accent"),
+        f" {stage.done:,}/{stage.total:,} {stage.unit} ", (f"{rate} {left}", "$text-muted"),
+    )  # fmt: skip
+
+
+def _updates(stages: list[LiveProgress]) -> list[dict[str, Any]]:
+    for stage in stages:
+        if stage.stage == "inner updates" and stage.done < stage.total:
+            found: list[dict[str, Any]] = stage.details.get("running", [])
+            return found[:_MOST_UPDATES]
+    return []
+
+
+def live_lines(state: Overview) -> Content:
+    """What is live, since when, and who made it so."""
+    rows = [joined((state.live, "bold $text-success"))]
+    move = state.live_move
+    if move is not None:
+        rows += [
+            joined(
+                ("since ", "$text-muted"), move.moved_at.replace("T", " ")[:19], (" UTC by ", "$text-muted"), move.actor
+            ),
+            joined(("because ", "$text-muted"), move.reason),
+        ]
+    rows.append(joined(("policy ", "$text-muted"), state.policy))
+    return lines(*rows)
+
+
+def queue_lines(state: Overview) -> Content:
+    """How many candidates are in which state."""
+    order = ("examined", "deferred", "proposed", "accepted", "rejected", "refused")
+    words = {"examined": "wait", "deferred": "put aside", "proposed": "not yet examined", "refused": "refused by gates"}
+    return lines(*(joined(f"{state.counts.get(one, 0):>7,} ", (words.get(one, one), "$text-muted")) for one in order))
+
+
+def _panel(name: str, title: str) -> Static:
+    panel = Static(id=name, classes="panel")
+    panel.border_title = title
+    return panel

@@ -1,0 +1,294 @@
+"""The review: the queue beside one candidate whole, and a decision with one dialog."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+
+from seal_console.console.screens.base import SealScreen
+from seal_console.console.screens.candidate_content import Shown, read_candidate
+from seal_console.console.screens.candidate_pane import CandidatePane
+from seal_console.console.screens.review_decisions import DecisionFlows
+from seal_console.console.screens.review_table import COLUMNS, fetch_rows
+from seal_console.console.widgets.filter_bar import FilterBar
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.work import begin
+from seal_console.reading.queue import SORTS, QueueQuery, arrived_since, queue_keys, queue_rows
+from store.errors import SealError, WrongUseError
+from store.events import chain_head
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
+_REST_S = 0.1
+
+
+class ReviewScreen(SealScreen):
+    """Decide about self-edits."""
+
+    NAME = "review"
+    HELP = (
+        "The self-edits that were measured and wait for a decision, best first; beside them the one under the cursor.\n"
+        "Filter: words, and field:word or field>number, all of which must hold; - before a term means not.\n"
+        "Fields: id task text state role format source round reward spread audit imported.\n"
+        "A row never moves by itself: what arrives is counted, and R shows it."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("A", "accept", "Accept", id="review.accept", tooltip="make it the live version, after asking"),
+        Binding("x", "reject", "Reject", id="review.reject", tooltip="the marked ones, else the one under the cursor"),
+        Binding("d", "defer", "Defer", id="review.defer", tooltip="put aside; it can still be decided about"),
+        Binding("u", "undo", "Undo", id="review.undo", tooltip="take your last reject or defer back"),
+        Binding("e", "edit", "Edit", id="review.edit", tooltip="change its text; examined as a new candidate"),
+        Binding("E", "edit_outside", "In $EDITOR", show=False, id="review.edit_outside"),
+        Binding("t", "sequences", "Sequences", id="review.sequences", tooltip="switch training sequences off"),
+        Binding("slash", "filter", "Filter", key_display="/", id="review.filter"),
+        Binding("F", "saved_filters", "Saved filters", show=False, id="review.saved_filters"),
+        Binding("s", "sort(1)", "Sort", show=False, id="review.sort"),
+        Binding("S", "sort_backwards", "Reverse the order", show=False, id="review.sort_backwards"),
+        Binding("v", "everything", "All / waiting", show=False, id="review.everything",
+                tooltip="show decided, refused and imported ones too"),
+        Binding("R", "show_new", "Show new", id="review.show_new", tooltip="read the queue anew"),
+        Binding("tab", "other_pane", "Other pane", show=False, id="review.other_pane"),
+        Binding("left_square_bracket", "section(-1)", "Last section", show=False, id="review.section_up"),
+        Binding("right_square_bracket", "section(1)", "Next section", show=False, id="review.section_down"),
+        Binding("escape", "unmark", "Unmark all", show=False, id="review.unmark"),
+        Binding("w", "export", "Export", show=False, id="review.export", tooltip="what the table shows, as CSV"),
+    ]  # fmt: skip
+    DEFAULT_CSS = """
+    ReviewScreen #queue { width: 5fr; }
+    ReviewScreen #candidate { width: 7fr; }
+    ReviewScreen PagedTable { height: 1fr; }
+    ReviewScreen.-narrow #panes { layout: vertical; }
+    ReviewScreen.-narrow #queue { width: 1fr; height: 2fr; }
+    ReviewScreen.-narrow #candidate { width: 1fr; height: 3fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query_now = QueueQuery()
+        self._newest = 0
+        self._new = 0
+        self._resting: Timer | None = None
+        self.flows = DecisionFlows(self)
+
+    def body(self) -> ComposeResult:
+        """The queue with its filter, and the candidate."""
+        with Horizontal(id="panes"):
+            with Vertical(id="queue"):
+                yield FilterBar("words reward>0.5 task:name")
+                yield PagedTable(
+                    COLUMNS,
+                    lambda keys: fetch_rows(self.console.reader, keys),
+                    id="table",
+                    empty="No candidate waits here. ctrl+r runs a round, v shows decided ones too.",
+                )
+            yield CandidatePane()
+
+    @property
+    def table(self) -> PagedTable:
+        """The queue."""
+        return self.query_one("#table", PagedTable)
+
+    @property
+    def pane(self) -> CandidatePane:
+        """The candidate."""
+        return self.query_one(CandidatePane)
+
+    def on_mount(self) -> None:
+        """Begin in the queue."""
+        super().on_mount()
+        self.table.focus()
+
+    async def load(self) -> None:
+        """Read the queue anew; the cursor stays on its candidate where that is still there."""
+        query = self.query_now
+        try:
+            keys, self._newest = await self.console.reader.read(lambda db: (queue_keys(db, query), chain_head(db)[0]))
+        except WrongUseError as error:
+            self.query_one(FilterBar).say(error.message, wrong=True)
+            return
+        self.table.sorted_by = (query.sort, query.backwards)
+        self.table.show(keys)
+        self._say(0)
+
+    async def store_changed(self) -> None:
+        """Count what is new; show decisions of others in their rows, which stay where they are."""
+        query, newest = self.query_now, self._newest
+        new = await self.console.reader.read(lambda db: arrived_since(db, query, newest))
+        if not self.table.keys and new:
+            await self.load()
+            return
+        self.table.refetch()
+        self._say(new)
+        self._show_candidate()
+
+    def _say(self, new: int) -> None:
+        table, query = self.table, self.query_now
+        words = [f"{len(table.keys):,} {'in all' if query.everything else 'wait'}"]
+        words += [f"{len(table.marked):,} marked"] if table.marked else []
+        words += [f"{new:,} new · R shows them"] if new else []
+        self.query_one(FilterBar).say(" · ".join(words))
+        self._new = new
+
+    @on(PagedTable.Highlighted, "#table")
+    def highlighted(self) -> None:
+        """Show the candidate under the cursor, once the cursor rests."""
+        self._say(self._new)
+        self._show_candidate()
+
+    def _show_candidate(self) -> None:
+        """Read the candidate once the cursor rests: while it runs down the queue, keys come first."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(_REST_S, self._show_resting)
+
+    def _show_resting(self) -> None:
+        begin(self, partial(self._read_candidate, self.table.key), group="candidate")
+
+    async def _read_candidate(self, key: int | None) -> None:
+        if key is None:
+            self.pane.show(None)
+            return
+        shown = await self.console.reader.read(lambda db: _candidate_at(db, key))
+        if shown is not None and self.table.key == key and shown != self.pane.shown:
+            self.pane.show(shown)
+
+    @on(PagedTable.Opened, "#table")
+    def opened(self) -> None:
+        """Go into the candidate."""
+        self.pane.focus()
+
+    @on(PagedTable.SortAsked, "#table")
+    async def sort_asked(self, event: PagedTable.SortAsked) -> None:
+        """Sort by the heading that was clicked; a second click turns the order round."""
+        same = event.sort == self.query_now.sort
+        await self._ask_for(
+            replace(self.query_now, sort=event.sort, backwards=not self.query_now.backwards if same else False)
+        )
+
+    @on(FilterBar.Changed)
+    async def filtered(self, event: FilterBar.Changed) -> None:
+        """Show what fits."""
+        await self._ask_for(replace(self.query_now, text=event.text))
+
+    @on(FilterBar.Left)
+    def filter_left(self) -> None:
+        """Back to the queue."""
+        self.table.focus()
+
+    def show_candidate(self, candidate_id: str) -> None:
+        """Put the cursor on a candidate, whether it waits or not."""
+        self.query_now = replace(self.query_now, everything=True)
+        self.put_filter(f"id:{candidate_id}")
+
+    def put_filter(self, text: str) -> None:
+        """Filter as if the text had been typed."""
+        self.query_one(FilterBar).put(text)
+
+    async def _ask_for(self, query: QueueQuery) -> None:
+        self.query_now = query
+        await self.load()
+
+    async def action_sort(self, by: int) -> None:
+        """Sort by the next column."""
+        names = list(SORTS)
+        sort = names[(names.index(self.query_now.sort) + by) % len(names)]
+        await self._ask_for(replace(self.query_now, sort=sort, backwards=False))
+
+    async def action_sort_backwards(self) -> None:
+        """Turn the order round."""
+        await self._ask_for(replace(self.query_now, backwards=not self.query_now.backwards))
+
+    async def action_everything(self) -> None:
+        """Show all candidates, or only those that wait."""
+        await self._ask_for(replace(self.query_now, everything=not self.query_now.everything))
+
+    async def action_show_new(self) -> None:
+        """Read the queue anew."""
+        await self.load()
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.query_one(FilterBar).begin()
+
+    def action_other_pane(self) -> None:
+        """Go to the other pane."""
+        (self.pane if self.table.has_focus else self.table).focus()
+
+    def action_section(self, by: int) -> None:
+        """Scroll the candidate by sections."""
+        self.pane.go_to_section(by)
+
+    def action_unmark(self) -> None:
+        """Take all marks back; from the candidate, go back to the queue."""
+        if self.table.has_focus:
+            self.table.unmark()
+            self._say(self._new)
+        else:
+            self.table.focus()
+
+    def action_accept(self) -> None:
+        """Ask about accepting."""
+        begin(self, self.flows.accept, group="ask")
+
+    def action_reject(self) -> None:
+        """Ask about rejecting."""
+        begin(self, self.flows.reject, group="ask")
+
+    def action_defer(self) -> None:
+        """Ask about putting aside."""
+        begin(self, self.flows.defer, group="ask")
+
+    def action_undo(self) -> None:
+        """Ask about taking the last decision back."""
+        begin(self, self.flows.undo, group="ask")
+
+    def action_edit(self) -> None:
+        """Edit the self-edit here."""
+        begin(self, self.flows.edit, group="ask")
+
+    def action_edit_outside(self) -> None:
+        """Edit the self-edit in $EDITOR."""
+        begin(self, self.flows.edit_outside, group="ask")
+
+    def action_sequences(self) -> None:
+        """Switch training sequences off."""
+        begin(self, self.flows.sequences, group="ask")
+
+    def action_saved_filters(self) -> None:
+        """Choose a saved filter, or save this one."""
+        begin(self, self.flows.saved_filters, group="ask")
+
+    def action_export(self) -> None:
+        """Write what the table shows to a file."""
+        begin(self, self.flows.export, group="ask")
+
+    def go_on(self) -> None:
+        """After a decision the next one that waits comes up by itself."""
+        table = self.table
+        table.unmark()
+        table.refetch()
+        after = list(table.keys[table.cursor + 1 : table.cursor + 200])
+        rows = self.console.reader.read_now(lambda db: queue_rows(db, after)) if after else {}
+        waiting = [
+            place for place, key in enumerate(after) if key in rows and rows[key].state in {"examined", "deferred"}
+        ]
+        if waiting:
+            table.move_to(table.cursor + 1 + waiting[0])
+        else:
+            self._show_candidate()
+
+
+def _candidate_at(db: Database, key: int) -> Shown | None:
+    row = queue_rows(db, [key]).get(key)
+    try:
+        return None if row is None else read_candidate(db, row.id)
+    except SealError:
+        return None

@@ -1,0 +1,279 @@
+"""What a reviewer does: each flow asks, says what will happen, acts, and tells what was done."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.accepting import accept_candidate
+from seal_console.console.dialogs.choose import ChooseDialog
+from seal_console.console.dialogs.confirm import Question
+from seal_console.console.dialogs.edit_text import EditDialog
+from seal_console.console.dialogs.sequences import SequencesDialog
+from seal_console.console.engine_control import ask_to_reexamine
+from seal_console.console.exporting import write_table
+from seal_console.console.screens.review_table import HEADERS, export_row
+from seal_console.reading.queue import QueueRow, queue_rows
+from seal_console.shown import gain, short_id
+from store.candidates import defer, reject
+from store.errors import SealError
+from store.saved_filters import delete_filter, list_filters, save_filter
+from store.undoing import last_undoable, undo_last
+from store.version_names import live_name, version_tag
+from store.version_rows import list_versions, live_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlite_utils import Database
+
+    from seal_console.console.screens.review import ReviewScreen
+    from store.records import Candidate, Version
+
+_NAMED = 8
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a decision about several candidates: how many were decided, and why others were not."""
+
+    done: int
+    refused: tuple[str, ...]
+
+
+class DecisionFlows:
+    """The flows of the review screen."""
+
+    def __init__(self, screen: ReviewScreen) -> None:
+        self._screen = screen
+
+    async def accept(self) -> None:
+        """Make the candidate under the cursor the live version."""
+        console, rows = self._screen.console, self._chosen()
+        if len(rows) > 1:
+            console.say("One at a time: each acceptance changes what the next would have to be trained on.", "warning")
+            return
+        if not rows:
+            return
+        row = rows[0]
+        live, tag = await console.reader.read(_live_and_next)
+        happens = (
+            f"{row.title}: {row.beginning[:140]}",
+            f"reward {gain(row.reward_mean, row.reward_std)}, audit {gain(row.audit_gain)}",
+            "",
+            f"{tag} will be live in place of {live}: one commit and one tag in {console.workspace.adapters_folder}.",
+            f"To take it back: roll back to {live}. An acceptance itself is not undone.",
+            f'The same: seal-console review accept {short_id(row.id)} --reason "…"',
+        )
+        reason = await self._ask(f"Accept this self-edit as {tag}?", happens, "Accept")
+        if reason is None:
+            return
+        version: Version | None = await console.act(
+            f"accept {short_id(row.id)}",
+            lambda workspace, db: accept_candidate(workspace, db, row.id, actor=console.actor, reason=reason),
+        )
+        if version is not None:
+            console.say(f"{version.tag} is live: commit {version.commit[:12]}. 3 shows the versions.")
+            self._screen.go_on()
+
+    async def reject(self) -> None:
+        """Reject the marked candidates, else the one under the cursor."""
+        await self._decide("reject", "Reject", "rejected", reject)
+
+    async def defer(self) -> None:
+        """Put the marked candidates aside, else the one under the cursor."""
+        await self._decide("defer", "Put aside", "put aside", defer)
+
+    async def undo(self) -> None:
+        """Take the operator's last decision back where that is possible; say plainly where it is not."""
+        console = self._screen.console
+        try:
+            found = await console.reader.read(lambda db: last_undoable(db, console.actor))
+        except SealError as error:
+            console.show_error(error)
+            return
+        happens = (
+            (
+                f"Your {found.decision.action} of {short_id(found.candidate.id)} at {found.decision.decided_at[:19]}: "
+                f"{found.decision.reason}"
+            ),
+            f"The candidate will be {found.state_before} again. Both decisions stay in the record.",
+            "The same: seal-console review undo",
+        )
+        question = Question("Take your last decision back?", happens, "Take it back")
+        if await console.ask(question) is None:
+            return
+        undone = await console.act("undo", lambda _, db: undo_last(db, console.actor))
+        if undone is not None:
+            console.say(f"Taken back: {short_id(undone.candidate.id)} is {undone.candidate.state} again.")
+            self._screen.table.refetch()
+
+    async def edit(self) -> None:
+        """Change the text here."""
+        candidate = self._candidate()
+        if candidate is None:
+            return
+        text = await self._screen.app.push_screen_wait(
+            EditDialog(f"Edit {short_id(candidate.id)}", candidate.completion)
+        )
+        await self._reexamine(candidate, {"completion": text}, wanted=text is not None)
+
+    async def edit_outside(self) -> None:
+        """Change the text in $EDITOR; the console waits for it."""
+        candidate = self._candidate()
+        if candidate is None:
+            return
+        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+        if not editor:
+            self._screen.console.say("Neither VISUAL nor EDITOR is set; e edits here.", "warning")
+            return
+        try:
+            with self._screen.app.suspend():
+                text = edited_in(shlex.split(editor), candidate.completion)
+        except OSError as error:
+            self._screen.console.say(f"{editor} cannot be started: {error.strerror}", "error")
+            return
+        changed = text is not None and text != candidate.completion
+        if not changed:
+            self._screen.console.say("Nothing was changed.")
+        await self._reexamine(candidate, {"completion": text}, wanted=changed)
+
+    async def sequences(self) -> None:
+        """Switch training sequences off."""
+        candidate = self._candidate()
+        if candidate is None:
+            return
+        title = f"Training sequences of {short_id(candidate.id)}"
+        off = await self._screen.app.push_screen_wait(SequencesDialog(title, candidate.sequences))
+        await self._reexamine(candidate, {"off": off}, wanted=bool(off))
+
+    async def saved_filters(self) -> None:
+        """Choose a saved filter; save the one that is set, or delete one."""
+        console, screen = self._screen.console, self._screen
+        saved = await console.reader.read(lambda db: list_filters(db, "review"))
+        chosen = await screen.app.push_screen_wait(
+            ChooseDialog("Saved filters", [(one.name, one.text) for one in saved], new=screen.query_now.text)
+        )
+        if chosen is None:
+            return
+        action, name = chosen
+        if action == "use":
+            text = next(one.text for one in saved if one.name == name)
+            screen.put_filter(text)
+        elif action == "save":
+            text = screen.query_now.text
+            await console.act("save a filter", lambda _, db: save_filter(db, name, "review", text, console.actor))
+        else:
+            await console.act("delete a filter", lambda _, db: delete_filter(db, name))
+
+    async def export(self) -> None:
+        """Write what the table shows to a file, in its order."""
+        console, keys = self._screen.console, list(self._screen.table.keys)
+        rows = await console.reader.read(lambda db: _all_rows(db, keys))
+        path = console.workspace.root / "exports" / "review.csv"
+        write_table(path, HEADERS, [export_row(row) for row in rows])
+        console.say(f"{len(rows):,} rows written to {path}")
+
+    async def _decide(
+        self, name: str, words: str, past: str, decide: Callable[[Database, str, str, str], Candidate]
+    ) -> None:
+        console, rows = self._screen.console, self._chosen()
+        if not rows:
+            return
+        many = f"{len(rows):,} self-edits" if len(rows) > 1 else "this self-edit"
+        happens = [f"{short_id(row.id)}  {row.title}: {row.beginning[:60]}" for row in rows[:_NAMED]]
+        happens += [f"… and {len(rows) - _NAMED:,} more"] if len(rows) > _NAMED else []
+        happens += ["", "u takes it back.", f'The same: seal-console review {name} {short_id(rows[0].id)} --reason "…"']
+        reason = await self._ask(f"{words} {many}?", tuple(happens), words)
+        if reason is None:
+            return
+        ids = [row.id for row in rows]
+        outcome = await console.act(
+            f"{name} {len(ids):,}", lambda _, db: _each(ids, lambda one: decide(db, one, console.actor, reason))
+        )
+        if outcome is None:
+            return
+        if outcome.refused:
+            console.say("\n".join(outcome.refused[:_NAMED]), "warning")
+        if outcome.done:
+            console.say(f"{outcome.done:,} {past}. u takes {'the last one' if outcome.done > 1 else 'it'} back.")
+        self._screen.go_on()
+
+    async def _ask(self, title: str, happens: tuple[str, ...], confirm: str) -> str | None:
+        console = self._screen.console
+        return await console.ask(
+            Question(title, happens, confirm, reason="reason (kept with the decision; ↑ earlier ones)",
+                     reasons=tuple(console.reasons))
+        )  # fmt: skip
+
+    async def _reexamine(self, candidate: Candidate, payload: dict[str, Any], *, wanted: bool) -> None:
+        if not wanted:
+            return
+        console = self._screen.console
+        asked = await console.act(
+            f"re-examine {short_id(candidate.id)}",
+            lambda workspace, db: ask_to_reexamine(
+                workspace, db, {"candidate": candidate.id, **payload}, console.actor, console.start_engine
+            ),
+        )
+        if asked is not None:
+            console.say("Asked for; the engine trains and examines it. It comes as a new candidate, marked ✎.")
+
+    def _candidate(self) -> Candidate | None:
+        if self._screen.console.read_only:
+            self._screen.console.say("This console is read-only.", "warning")
+            return None
+        shown = self._screen.pane.shown
+        if shown is None:
+            return None
+        if shown.whole.candidate.imported:
+            self._screen.console.say("It is imported: it is there to read.", "warning")
+            return None
+        return shown.whole.candidate
+
+    def _chosen(self) -> list[QueueRow]:
+        keys = self._screen.table.chosen()
+        rows = self._screen.console.reader.read_now(lambda db: _in_order(db, keys[:_PAGE]))
+        if len(keys) > _PAGE:
+            self._screen.console.say(f"Only the first {_PAGE} of the marked ones are decided at once.", "warning")
+        return rows
+
+
+def edited_in(command: Sequence[str], text: str) -> str | None:
+    """Let a program edit a text; None where it failed. Raises OSError where it cannot be started."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "self-edit.txt"
+        path.write_text(text, encoding="utf-8")
+        finished = subprocess.run([*command, str(path)], check=False)
+        return path.read_text(encoding="utf-8", errors="replace").rstrip("\n") if finished.returncode == 0 else None
+
+
+def _each(ids: Sequence[str], decide: Callable[[str], Candidate]) -> _Outcome:
+    done, refused = 0, []
+    for one in ids:
+        try:
+            decide(one)
+            done += 1
+        except SealError as error:
+            refused.append(f"{short_id(one)}: {error.message}")
+    return _Outcome(done, tuple(refused))
+
+
+def _live_and_next(db: Database) -> tuple[str, str]:
+    newest = max((version.number for version in list_versions(db)), default=0)
+    return live_name(live_version(db)), version_tag(newest + 1)
+
+
+def _in_order(db: Database, keys: Sequence[int]) -> list[QueueRow]:
+    found = queue_rows(db, keys) if keys else {}
+    return [found[key] for key in keys if key in found]
+
+
+def _all_rows(db: Database, keys: Sequence[int]) -> list[QueueRow]:
+    return [row for first in range(0, len(keys), _PAGE) for row in _in_order(db, keys[first : first + _PAGE])]

@@ -1,0 +1,149 @@
+"""The text about one round: what was proposed, what was refused, what was kept, and whether the policy got better."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from seal_console.console.fact_lines import fact, heading, moment, muted
+from seal_console.console.safe_content import joined, lines, safe
+from seal_console.console.sparkline import seconds_in_words, sparkline
+from seal_console.shown import gain, percent
+from store.version_names import live_name, policy_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.content import Content
+
+    from seal_console.reading.rounds import RoundFacts, RoundLine
+    from store.records import PolicyVersion
+
+_BAR_CELLS = 20
+_CURVE_CELLS = 40
+
+
+def round_report(facts: RoundFacts, rounds: Sequence[RoundLine], policies: Sequence[PolicyVersion]) -> Content:
+    """Write the report of a round; `rounds` are all of them, oldest first, for the curve over rounds."""
+    return lines(*_head(facts), *_e_step(facts), *_m_step(facts), *_trajectory(rounds), *_policies(policies))
+
+
+def outcome(line: RoundLine) -> str:
+    """Say in a few words what became of the policy."""
+    if line.imported:
+        return "imported"
+    if line.state in {"running", "interrupted"}:
+        return "not yet"
+    if line.new_policy_version is not None:
+        return f"✓ {policy_tag(line.new_policy_version)}"
+    if line.policy_dropped:
+        return "✗ dropped"
+    return "no task held out" if not line.held_out_tasks else "nothing kept"
+
+
+def policy_name(number: int | None) -> str:
+    """What wrote the self-edits: a policy's tag, or the base."""
+    return "the base model" if number is None else policy_tag(number)
+
+
+def duration(line: RoundLine) -> str:
+    """How long a round took; "–" where that is not known."""
+    return "–" if line.duration_s is None else seconds_in_words(line.duration_s)
+
+
+def _head(facts: RoundFacts) -> list[Content]:
+    line = facts.line
+    title = joined(
+        (f"Round {line.number}", "bold"),
+        f"  {line.state}",
+        ("  imported", "$text-accent bold") if line.imported else "",
+    )
+    if line.imported:
+        source = str(facts.round.settings.get("source") or facts.round.settings.get("path") or "a published run")
+        return [title, fact("from", source), fact("brought in", moment(line.started_at)), safe("")]
+    return [
+        title,
+        fact("started", moment(line.started_at)),
+        fact("finished", f"{moment(line.finished_at)}, after {duration(line)}" if line.finished_at else "not yet"),
+        fact("seed", str(line.seed)),
+        fact("student", live_name(line.live_version)),
+        fact("written by", policy_name(line.policy_version)),
+        fact("tasks", f"{line.tasks:,} to train on, {line.held_out_tasks:,} held out"),
+        safe(""),
+    ]
+
+
+def _e_step(facts: RoundFacts) -> list[Content]:
+    line = facts.line
+    formats = ", ".join(f"{count:,} as {name}" for name, count in facts.by_format.items())
+    rows = [
+        heading("E-step: self-edits written and examined"),
+        fact("candidates", formats or "none yet"),
+        fact("reward", f"mean {gain(line.mean_reward)}, best {gain(line.best_reward)}"),
+        fact("kept", "not known" if line.kept is None else f"{line.kept:,}"),
+        fact("refused", _refused(facts)),
+    ]
+    if facts.updates:
+        rows.append(fact("inner updates", f"{facts.updates:,} on {facts.trained_tokens:,} tokens"))
+    if facts.first_loss is not None and facts.last_loss is not None:
+        rows.append(fact("loss", f"{facts.first_loss:.3f} → {facts.last_loss:.3f}, first to last step"))
+    most = max((one.count for one in facts.rewards), default=0)
+    if most:
+        rows.append(muted("Rewards, and how many candidates have them"))
+    for one in facts.rewards if most else []:
+        bar = "█" * math.ceil(_BAR_CELLS * one.count / most)
+        rows.append(joined(f"{one.low:+.2f} … {one.high:+.2f} ", (bar, "$text-accent"), f" {one.count:,}"))
+    return [*rows, safe("")]
+
+
+def _refused(facts: RoundFacts) -> str:
+    gates = ", ".join(f"{count:,} by {gate}" for gate, count in facts.refused_by_gate.items())
+    return f"{facts.line.refused:,}" + (f": {gates}" if gates else "")
+
+
+def _m_step(facts: RoundFacts) -> list[Content]:
+    line = facts.line
+    rows = [heading("M-step: the policy is trained on what was kept")]
+    if line.imported:
+        return [*rows, muted("Not published with the run."), safe("")]
+    if not line.held_out_tasks:
+        return [*rows, muted("No task is held out, so no policy was trained."), safe("")]
+    edits = f", {facts.held_out_edits} self-edits each" if facts.held_out_edits else ""
+    rows.append(fact("held out", f"{line.held_out_tasks:,} tasks, {facts.held_out_questions:,} questions{edits}"))
+    before, after = line.held_out_before, line.held_out_after
+    change = "" if before is None or after is None else f"  ({gain(after - before)})"
+    rows.append(fact("exam", f"{percent(before)} before → {percent(after)} after{change}"))
+    if facts.policy is not None:
+        rows.append(safe(f"✓ the new policy was kept as {facts.policy.tag}", "$text-success"))
+    elif line.policy_dropped:
+        rows.append(safe("✗ the new policy was dropped: it did no better on tasks held out", "$text-error"))
+    elif line.finished_at is not None:
+        rows.append(muted("Nothing was kept, so the policy stays as it was."))
+    rows.append(muted("Losses of the policy's training are not recorded."))
+    return [*rows, safe("")]
+
+
+def _trajectory(rounds: Sequence[RoundLine]) -> list[Content]:
+    measured = [one for one in rounds if one.mean_reward is not None and not one.imported]
+    if not measured:
+        return []
+    curve = [one.mean_reward or 0.0 for one in measured]
+    held_out = [one.held_out_after for one in measured if one.held_out_after is not None]
+    rows = [
+        heading("Mean reward over the rounds"),
+        joined((sparkline(curve, _CURVE_CELLS), "$text-accent"), f"  {curve[0]:+.3f} → {curve[-1]:+.3f}"),
+    ]
+    if held_out:
+        shown = (sparkline(held_out, _CURVE_CELLS), "$text-accent")
+        rows.append(joined(shown, f"  held out {percent(held_out[0])} → {percent(held_out[-1])}"))
+    return [*rows, safe("")]
+
+
+def _policies(policies: Sequence[PolicyVersion]) -> list[Content]:
+    if not policies:
+        return []
+    rows = [heading("Policies")]
+    for one in policies:
+        before, after = one.metrics.get("held_out_before"), one.metrics.get("held_out_after")
+        rows.append(joined((one.tag, "bold"), f" of round {one.round_number}: {percent(before)} → {percent(after)}"))
+    return rows

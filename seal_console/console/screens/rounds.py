@@ -1,0 +1,224 @@
+"""The rounds: their figures, what became of the policy, and the candidates of one round, the best first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
+
+from seal_console.console.exporting import TableExport
+from seal_console.console.messages import ShowCandidate
+from seal_console.console.safe_content import safe_line
+from seal_console.console.screens.round_report import round_report
+from seal_console.console.screens.round_rows import (
+    RANKED_COLUMNS,
+    RANKED_HEADERS,
+    ROUND_COLUMNS,
+    ROUND_HEADERS,
+    exported_candidates,
+    exported_rounds,
+    ranked_row,
+    round_row,
+)
+from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
+from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable, Row
+from seal_console.console.widgets.rounds_plot import RoundsPlot
+from seal_console.reading.now import RoundPoint
+from seal_console.reading.rounds import (
+    RankedCandidate,
+    RoundFacts,
+    RoundLine,
+    kept_ids,
+    ranked_rows,
+    ranking,
+    round_facts,
+    round_lines,
+)
+from store.version_rows import list_policy_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils import Database
+    from textual.app import ComposeResult
+
+    from store.records import PolicyVersion
+
+
+class RoundsScreen(TableScreen):
+    """Two tables: the rounds by number, and the candidates of the one under the cursor by their row."""
+
+    NAME = "rounds"
+    HELP = (
+        "Every round, the newest first. Enter goes to its candidates, which stand in the order in which the round "
+        "ranks them; enter there opens one in the review. ✓ and ✗ say whether the new policy was kept; ✓ behind a "
+        "reward says that the policy was trained on this self-edit."
+    )
+    AUTO_FOCUS = "#rounds"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "to_rounds", "Back to the rounds", show=False, id="rounds.back"),
+        *TABLE_KEYS,
+    ]
+    DEFAULT_CSS = """
+    RoundsScreen #rounds { height: 3fr; }
+    RoundsScreen #lower { height: 7fr; }
+    RoundsScreen #report { width: 1fr; height: 1fr; }
+    RoundsScreen #right { width: 1fr; }
+    RoundsScreen #candidates { height: 1fr; }
+    RoundsScreen #plot { height: 14; display: none; }
+    RoundsScreen.-tall #plot { display: block; }
+    RoundsScreen.-narrow #plot { display: none; }
+    RoundsScreen.-narrow #lower { layout: vertical; height: 3fr; }
+    RoundsScreen.-narrow #rounds { height: 1fr; }
+    RoundsScreen.-narrow #report { height: 3fr; }
+    RoundsScreen.-narrow #right { width: 1fr; height: 2fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: dict[int, RoundLine] = {}
+        self._policies: list[PolicyVersion] = []
+        self._shown: int | None = None
+        self._places: dict[int, int] = {}
+        self._ranked_anew = 0
+        self._kept: frozenset[str] = frozenset()
+
+    def body(self) -> ComposeResult:
+        """The rounds above; below, the report on one of them and its candidates."""
+        yield PagedTable(
+            ROUND_COLUMNS, self._round_rows, id="rounds", empty="No round has run here yet: ctrl+r runs one."
+        )
+        yield Static(id="status", classes="status")
+        with Horizontal(id="lower"):
+            yield DetailPane("Round", id="report")
+            with Vertical(id="right"):
+                yield PagedTable(RANKED_COLUMNS, self._candidate_rows, id="candidates", empty="No candidates yet.")
+                yield RoundsPlot(id="plot", classes="panel")
+
+    @property
+    def rounds(self) -> PagedTable:
+        """The upper table."""
+        return self.query_one("#rounds", PagedTable)
+
+    @property
+    def candidates(self) -> PagedTable:
+        """The lower table."""
+        return self.query_one("#candidates", PagedTable)
+
+    async def load(self) -> None:
+        """Read all rounds, and rank the candidates of the one under the cursor anew."""
+        self._lines, self._shown = {}, None
+        await self._read()
+        self.new_rows = 0
+        self.rounds.show(list(self._lines))
+        self._show_status()
+
+    async def store_changed(self) -> None:
+        """Read the rounds that can have changed; new ones are counted, the candidates' order stays."""
+        await self._read()
+        self.new_rows = len(self._lines.keys() - set(self.rounds.keys))
+        self.rounds.refetch()
+        await self._show_report()
+        self._show_status()
+
+    async def show_detail(self, key: int | None) -> None:
+        """Show the report of a round and its candidates."""
+        if key is None:
+            return
+        if key != self._shown:
+            self._shown, self._ranked_anew = key, 0
+            self._places = await self.console.reader.read(lambda db: ranking(db, key))
+            self.candidates.show(list(self._places), keep=False)
+        await self._show_report()
+        self._show_status()
+
+    @on(PagedTable.Highlighted, "#candidates")
+    def stay(self, event: PagedTable.Highlighted) -> None:
+        """The report is about the round; moving among its candidates changes nothing in it."""
+        event.prevent_default()
+
+    @on(PagedTable.Opened, "#rounds")
+    def go_to_candidates(self) -> None:
+        """Let the keys move among the round's candidates."""
+        self.candidates.focus()
+
+    @on(PagedTable.Opened, "#candidates")
+    def open_candidate(self, event: PagedTable.Opened) -> None:
+        """Show the candidate in the review."""
+        row = self._ranked([event.key]).get(event.key)
+        if row is not None:
+            self.post_message(ShowCandidate(row.id))
+
+    def action_to_rounds(self) -> None:
+        """Go back to the rounds."""
+        self.rounds.focus()
+
+    def table_export(self) -> TableExport | None:
+        """The rounds, or the candidates of one where the keys move among these."""
+        if self.candidates.has_focus and self._places:
+            keys, places, kept = list(self._places), self._places, self._kept
+            name = f"candidates-of-round-{self._shown}"
+            return TableExport(name, RANKED_HEADERS, lambda db: exported_candidates(db, keys, places, kept))
+        rows = exported_rounds([self._lines[number] for number in self.rounds.keys])
+        return TableExport("rounds", ROUND_HEADERS, lambda _: rows) if rows else None
+
+    async def _read(self) -> None:
+        settled = [one.number for one in self._lines.values() if one.finished_at is not None]
+        unsettled = [one.number for one in self._lines.values() if one.finished_at is None]
+        first = min(unsettled, default=max(settled, default=0))
+
+        def read(db: Database) -> tuple[list[RoundLine], list[PolicyVersion]]:
+            return round_lines(db, first), list_policy_versions(db)
+
+        lines, self._policies = await self.console.reader.read(read)
+        self._lines = dict(sorted({**self._lines, **{one.number: one for one in lines}}.items(), reverse=True))
+
+    async def _show_report(self) -> None:
+        line = self._lines.get(self._shown or 0)
+        if line is None:
+            return
+
+        def read(db: Database) -> tuple[RoundFacts, dict[int, int]]:
+            return round_facts(db, line), ranking(db, line.number)
+
+        facts, now = await self.console.reader.read(read)
+        if line.number != self._shown:
+            return
+        self._ranked_anew = sum(self._places.get(key) != place for key, place in now.items())
+        self._kept = kept_ids(facts.round)
+        self.candidates.refetch()
+        report = round_report(facts, list(self._lines.values())[::-1], self._policies)
+        self.query_one("#report", DetailPane).show(report, line.number)
+
+    def _show_status(self) -> None:
+        own = [one for one in self._lines.values() if not one.imported]
+        imported = len(self._lines) - len(own)
+        words = self.with_news(
+            f"{self._ranked_anew:,} ranked anew · R shows them" if self._ranked_anew else "",
+            f"{len(own):,} {'round' if len(own) == 1 else 'rounds'}",
+            f"{imported:,} imported" if imported else "",
+            "" if self._shown is None else f"round {self._shown}: {len(self._places):,} candidates, the best first",
+        )
+        self.query_one("#status", Static).update(safe_line(words))
+        self.query_one(RoundsPlot).show([_point(one) for one in reversed(own)])
+
+    def _round_rows(self, keys: Sequence[int]) -> dict[int, Row]:
+        return {key: round_row(self._lines[key]) for key in keys if key in self._lines}
+
+    def _candidate_rows(self, keys: Sequence[int]) -> dict[int, Row]:
+        found = self._ranked(keys)
+        return {key: ranked_row(one, self._places[key], kept=one.id in self._kept) for key, one in found.items()}
+
+    def _ranked(self, keys: Sequence[int]) -> dict[int, RankedCandidate]:
+        return self.console.reader.read_now(lambda db: ranked_rows(db, keys))
+
+
+def _point(line: RoundLine) -> RoundPoint:
+    return RoundPoint(
+        line.number, line.state, line.candidates, line.mean_reward, line.best_reward, line.held_out_before,
+        line.held_out_after,
+    )  # fmt: skip

@@ -1,0 +1,132 @@
+"""What the screens with a table and a text beside it share: the text about the row, what is new, filter, export."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.binding import Binding
+
+from seal_console.console.dialogs.export import ExportDialog
+from seal_console.console.exporting import TableExport, export_table, suggested_path
+from seal_console.console.safe_content import joined
+from seal_console.console.screens.base import SealScreen
+from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.filter_bar import FilterBar, FilterInput
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.work import begin
+from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from textual.content import Content
+
+
+# Subclasses put these behind their own keys, so that the footer begins with what is special to the screen.
+TABLE_KEYS: tuple[Binding, ...] = (
+    Binding("e,w", "export", "Export", key_display="e", id="list.export", tooltip="what the table shows, to a file"),
+    Binding("R", "show_new", "Show new", show=False, id="list.show_new", tooltip="read everything anew"),
+)
+FILTER_KEYS: tuple[Binding, ...] = (
+    Binding("slash", "filter", "Filter", key_display="/", id="list.filter"),
+    Binding("escape", "clear_filter", "Clear the filter", show=False, id="list.clear_filter"),
+)
+
+
+class TableScreen(SealScreen):
+    """Subclasses give `detail`, `table_export`, and count what is new in `new_rows`."""
+
+    AUTO_FOCUS = "PagedTable"
+    DEFAULT_CSS = """
+    TableScreen .status { height: 1; padding: 0 1; background: $panel; color: $text-muted; text-wrap: nowrap; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new_rows = 0
+
+    async def detail(self, key: int) -> Content:
+        """Read and return the text about a row."""
+        raise NotImplementedError
+
+    def table_export(self) -> TableExport | None:
+        """What `e` writes: the rows that the table shows now, in their order."""
+        raise NotImplementedError
+
+    def with_news(self, *words: str) -> str:
+        """Say these words, and before them how many rows are new and not shown."""
+        news = [f"{self.new_rows:,} new · R shows them"] if self.new_rows else []
+        return " · ".join([*news, *(word for word in words if word)])
+
+    @on(PagedTable.Highlighted)
+    def look_at_row(self, event: PagedTable.Highlighted) -> None:
+        """Show the text about the row under the cursor."""
+        begin(self, partial(self.loaded, partial(self.show_detail, event.key)), group="detail")
+
+    async def show_detail(self, key: int | None) -> None:
+        """Show the text about a row; nothing where there is none."""
+        self.query_one(DetailPane).show(joined("") if key is None else await self.detail(key), key)
+
+    async def action_show_new(self) -> None:
+        """Show everything as it is now; the cursor stays on its row."""
+        await self.loaded(self.load)
+
+    def action_export(self) -> None:
+        """Ask where to, and write what the table shows."""
+        begin(self, partial(self.loaded, self._export), group="ask")
+
+    async def _export(self) -> None:
+        table = self.table_export()
+        if table is None:
+            self.console.say("The table is empty; there is nothing to export.", "warning")
+            return
+        workspace = self.console.workspace
+        path = await self.app.push_screen_wait(ExportDialog(table.name, suggested_path(workspace, table.name)))
+        if path is not None:
+            count = await asyncio.to_thread(export_table, workspace, table, path)
+            self.console.say(f"{count:,} {'row' if count == 1 else 'rows'} written to {path}")
+
+
+class FilteredScreen(TableScreen):
+    """A table screen with a filter; `filter_text` is the one that applies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter_text = ""
+        self._refused = False
+
+    async def show_filtered(self) -> None:
+        """Show the table anew after the filter has changed. Raises WrongUseError for one that cannot be read."""
+        raise NotImplementedError
+
+    def show_status(self) -> None:
+        """Say what is shown."""
+        raise NotImplementedError
+
+    def action_filter(self) -> None:
+        """Let a filter be typed."""
+        self.query_one(FilterBar).begin()
+
+    def action_clear_filter(self) -> None:
+        """Show everything again."""
+        if self.filter_text or self._refused:
+            self.query_one(FilterBar).put("")
+
+    @on(FilterBar.Changed)
+    async def apply_filter(self, event: FilterBar.Changed) -> None:
+        """Show what fits; a filter that cannot be read is explained and stays to be corrected, the rows stay too."""
+        before, self.filter_text, self._refused = self.filter_text, event.text.strip(), False
+        try:
+            await self.show_filtered()
+        except WrongUseError as error:
+            self.filter_text, self._refused = before, True
+            self.query_one(FilterBar).say(f"✗ {error.message}", wrong=True)
+
+    @on(FilterBar.Left)
+    def leave_filter(self) -> None:
+        """Go back to the table; what was typed and not applied is taken back."""
+        if not self._refused:
+            self.query_one(FilterInput).value = self.filter_text
+            self.show_status()
+        self.query_one(self.AUTO_FOCUS or "PagedTable").focus()

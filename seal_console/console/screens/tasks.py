@@ -1,0 +1,202 @@
+"""The tasks: where the model is weak today, what it was asked, and what was answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+
+from seal_console.console.exporting import TableExport, in_batches
+from seal_console.console.messages import ShowCandidate
+from seal_console.console.safe_content import joined
+from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, FilteredScreen
+from seal_console.console.screens.task_card import task_card
+from seal_console.console.sparkline import share_bar
+from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.filter_bar import FilterBar
+from seal_console.console.widgets.paged_table import Cell, Column, PagedTable, Row
+from seal_console.reading.tasks import (
+    SORTS,
+    TaskRow,
+    TasksQuery,
+    newest_task_key,
+    task_facts,
+    task_keys,
+    task_rows,
+    tasks_since,
+)
+from seal_console.shown import gain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlite_utils import Database
+    from textual.app import ComposeResult
+    from textual.content import Content
+
+    from seal_console.console.exporting import Value
+
+_COLUMNS = (
+    Column("Title", sort="title"),
+    Column("Wrong today", 15, sort="weakness"),
+    Column("Best", 7, right=True, sort="best reward"),
+    Column("Reward", 6, right=True, optional=True),
+    Column("Audit", 5, right=True, optional=True),
+    Column("Source", 24, sort="source", optional=True),
+)
+_HEADERS = (
+    "id", "title", "source", "document", "reward_questions", "audit_questions", "best_reward", "weakness", "asked",
+    "imported", "added_at",
+)  # fmt: skip
+_BAR_CELLS = 5
+
+
+class TasksScreen(FilteredScreen):
+    """Keys of the table are the tasks' rows."""
+
+    NAME = "tasks"
+    HELP = (
+        "Every task, the weakest first. 'Wrong today' is the share of its questions that the live model is recorded to "
+        "answer wrong; nobody is asked for it. Filter: words, or title: text: source: document: question: id: "
+        "weakness>0.5 best<0 asked=0 reward>3 audit=0 imported:1 added>=2026-11; a minus in front turns a term round. "
+        "Enter opens the best self-edit so far."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort", "Sort", id="tasks.sort"),
+        Binding("S", "turn_round", "Reverse", id="tasks.turn_round", tooltip="turn the order round"),
+        *FILTER_KEYS,
+        *TABLE_KEYS,
+    ]
+    DEFAULT_CSS = """
+    TasksScreen #left { width: 11fr; }
+    TasksScreen #card { width: 9fr; height: 1fr; }
+    TasksScreen #table { height: 1fr; }
+    TasksScreen.-narrow #columns { layout: vertical; }
+    TasksScreen.-narrow #left { width: 1fr; height: 1fr; }
+    TasksScreen.-narrow #card { width: 1fr; height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sort = "weakness"
+        self._backwards = False
+        self._newest = 0
+
+    def body(self) -> ComposeResult:
+        """The table, and the task beside it."""
+        with Horizontal(id="columns"):
+            with Vertical(id="left"):
+                yield FilterBar("words weakness>0.5")
+                yield PagedTable(_COLUMNS, self._rows, id="table", empty="No task fits, or there are none yet.")
+            yield DetailPane("Task", id="card")
+
+    @property
+    def table(self) -> PagedTable:
+        """The tasks."""
+        return self.query_one("#table", PagedTable)
+
+    async def load(self) -> None:
+        """Read and show the tasks that fit, in their order; the cursor stays on its task."""
+        await self._show(keep=True)
+
+    async def show_filtered(self) -> None:
+        """Show the tasks that fit, from the first on."""
+        await self._show(keep=False)
+
+    async def store_changed(self) -> None:
+        """Show the figures of now; tasks that came are counted, and the order stays."""
+        text, newest = self.filter_text, self._newest
+        self.new_rows = await self.console.reader.read(lambda db: tasks_since(db, text, newest))
+        self.table.refetch()
+        self.show_status()
+        await self.show_detail(self.table.key)
+
+    async def detail(self, key: int) -> Content:
+        """Read the card of a task."""
+        facts = await self.console.reader.read(lambda db: task_facts(db, key))
+        return joined("This task is no longer there.") if facts is None else task_card(facts)
+
+    @on(PagedTable.Opened)
+    async def open_best(self, event: PagedTable.Opened) -> None:
+        """Show the task's best self-edit in the review."""
+        facts = await self.console.reader.read(lambda db: task_facts(db, event.key))
+        if facts is None or facts.best_candidate is None:
+            self.console.say("No self-edit for this task has been measured yet.")
+        else:
+            self.post_message(ShowCandidate(facts.best_candidate))
+
+    @on(PagedTable.SortAsked)
+    async def sort_by_heading(self, event: PagedTable.SortAsked) -> None:
+        """Sort by the heading that was clicked; a second click turns the order round."""
+        self._backwards = event.sort == self._sort and not self._backwards
+        self._sort = event.sort
+        await self.loaded(self.show_filtered)
+
+    async def action_sort(self) -> None:
+        """Sort by the next thing."""
+        names = list(SORTS)
+        self._sort, self._backwards = names[(names.index(self._sort) + 1) % len(names)], False
+        await self.loaded(self.show_filtered)
+
+    async def action_turn_round(self) -> None:
+        """Turn the order round."""
+        self._backwards = not self._backwards
+        await self.loaded(self.show_filtered)
+
+    def table_export(self) -> TableExport | None:
+        """The tasks that fit, in their order."""
+        keys = self.table.keys
+        return TableExport("tasks", _HEADERS, lambda db: _exported(db, keys)) if keys else None
+
+    def show_status(self) -> None:
+        """Say how many fit, and in which order."""
+        count = len(self.table.keys)
+        words = (
+            f"{count:,} {'task' if count == 1 else 'tasks'} by {self._sort}{', reversed' if self._backwards else ''}"
+        )
+        self.query_one(FilterBar).say(self.with_news(words))
+
+    async def _show(self, *, keep: bool) -> None:
+        query = TasksQuery(self.filter_text, self._sort, self._backwards)
+
+        def read(db: Database) -> tuple[int, list[int]]:
+            return newest_task_key(db), task_keys(db, query)
+
+        self._newest, keys = await self.console.reader.read(read)
+        self.new_rows = 0
+        self.table.sorted_by = (self._sort, self._backwards)
+        self.table.show(keys, keep=keep)
+        self.show_status()
+
+    def _rows(self, keys: Sequence[int]) -> dict[int, Row]:
+        found = self.console.reader.read_now(lambda db: task_rows(db, keys))
+        return {key: _row(one) for key, one in found.items()}
+
+
+def _row(task: TaskRow) -> Row:
+    best = "" if task.best_reward is None else gain(task.best_reward)
+    title = f"{task.title} (imported)" if task.imported else task.title
+    return (
+        title, _wrong_today(task), best, str(task.reward_questions), str(task.audit_questions),
+        Cell(task.document or task.source, "dim"),
+    )  # fmt: skip
+
+
+def _wrong_today(task: TaskRow) -> Cell:
+    if task.weakness is None:
+        return Cell("not asked yet", "dim")
+    wrong = round(task.weakness * task.asked)
+    bar = share_bar(task.weakness, _BAR_CELLS)
+    return Cell(f"{bar} {wrong} of {task.asked}", "bad" if wrong else "good")
+
+
+def _exported(db: Database, keys: Sequence[int]) -> Iterator[tuple[Value, ...]]:
+    for part in in_batches(keys):
+        rows = task_rows(db, part)
+        for one in (rows[key] for key in part if key in rows):
+            yield (
+                one.id, one.title, one.source, one.document, one.reward_questions, one.audit_questions,
+                one.best_reward, one.weakness, one.asked, bool(one.imported), one.added_at,
+            )  # fmt: skip

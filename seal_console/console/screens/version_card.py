@@ -1,0 +1,156 @@
+"""The text about one version, about one policy, and about the state before the first version."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from seal_console.console.fact_lines import fact, heading, moment, muted
+from seal_console.console.safe_content import joined, lines, safe, safe_line
+from seal_console.shown import gain, percent, short_id
+from store.version_names import live_name, policy_tag, version_tag
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from textual.content import Content
+
+    from seal_console.reading.versions import PolicyFacts, Stored, VersionFacts
+    from store.records import Move
+
+LIVE_SIGN, SHADOW_SIGN = "◆", "◇"
+_SIGNS = {"live": LIVE_SIGN, "shadow": SHADOW_SIGN}
+_MOVES = 12
+
+
+def pointed(pointers: tuple[str, ...]) -> str:
+    """Say what points at a version, by sign and word: "◆ live"."""
+    return " ".join(f"{_SIGNS[name]} {name}" for name in pointers)
+
+
+def checkout_command(adapters_folder: Path, tag: str) -> str:
+    """Return the git command that makes a version live, as a rollback does."""
+    return f"git -C {shlex.quote(str(adapters_folder))} checkout {tag}"
+
+
+def card_command(adapters_folder: Path, tag: str) -> str:
+    """Return the git command that shows a version's or a policy's own card."""
+    return f"git -C {shlex.quote(str(adapters_folder))} show {tag}:README.md"
+
+
+def version_card(facts: VersionFacts, adapters_folder: Path) -> Content:
+    """Write the card of a version."""
+    points = (pointed(facts.pointers), "bold $text-success") if facts.pointers else ("not live", "$text-muted")
+    rows = [joined((facts.tag, "bold"), "  ", points)]
+    if facts.version is None:
+        rows.append(muted("The base model alone, before the first acceptance. There is no adapter."))
+    else:
+        rows += _accepted(facts)
+        rows += _measured(facts)
+        rows += _manifest(facts.stored)
+        if facts.candidate is not None:
+            rows += [safe(""), heading("Self-edit"), safe(facts.candidate.completion)]
+    rows += _moves(facts.moves, facts.number)
+    rows += [safe(""), heading("The same with git"), safe(checkout_command(adapters_folder, facts.tag))]
+    return lines(*rows)
+
+
+def policy_card(facts: PolicyFacts, adapters_folder: Path) -> Content:
+    """Write the card of a policy."""
+    policy = facts.policy
+    before, after = policy.metrics.get("held_out_before"), policy.metrics.get("held_out_after")
+    change = "" if before is None or after is None else f" ({gain(after - before)})"
+    return lines(
+        joined((policy.tag, "bold"), "  ", ("◆ policy in use" if facts.newest else "policy", "bold $text-success")),
+        muted("Writes self-edits; it never goes live itself."),
+        fact("parent", policy_tag(policy.parent_number) if policy.parent_number else "the base model"),
+        fact("from round", str(policy.round_number)),
+        fact("held out", f"{percent(before)} → {percent(after)}{change}"),
+        fact("kept at", moment(policy.created_at)),
+        joined(("commit ", "$text-muted"), policy.commit),
+        fact("adapter", short_id(policy.adapter_hash)),
+        *_manifest(facts.stored),
+        safe(""),
+        heading("Its card with git"),
+        safe(card_command(adapters_folder, policy.tag)),
+    )
+
+
+def _accepted(facts: VersionFacts) -> list[Content]:
+    version, candidate, task = facts.version, facts.candidate, facts.task
+    if version is None or candidate is None or task is None:
+        return []
+    parent = version_tag(version.parent_number or 0) + ("" if version.parent_number else " (the base model alone)")
+    rows = [
+        fact("because", joined(version.reason)),
+        fact("accepted by", version.accepted_by),
+        fact("at", moment(version.created_at)),
+        fact("parent", parent),
+        fact("task", task.title),
+        fact("candidate", f"{short_id(candidate.id)} of round {candidate.round_number}"),
+    ]
+    if candidate.derived_from is not None:
+        rows.append(fact("edited from", short_id(candidate.derived_from)))
+    return [*rows, joined(("commit ", "$text-muted"), version.commit), fact("adapter", short_id(version.adapter_hash))]
+
+
+def _measured(facts: VersionFacts) -> list[Content]:
+    candidate = facts.candidate
+    if candidate is None:
+        return []
+    gates = ", ".join(f"{gate.gate} {'✓ passed' if gate.passed else '✗ failed'}" for gate in facts.gates)
+    return [
+        safe(""),
+        heading("Measured before it was accepted"),
+        fact("reward", gain(candidate.reward_mean, candidate.reward_std)),
+        fact("audit gain", gain(candidate.audit_gain)),
+        fact("gates", gates or "none"),
+    ]
+
+
+def _manifest(stored: Stored) -> list[Content]:
+    rows = [safe(""), heading("Manifest, read from git")]
+    if stored.problem:
+        return [*rows, safe(f"✗ {stored.problem}", "$text-error")]
+    manifest = stored.manifest
+    rows.append(
+        safe("✓ is the one that was recorded", "$text-success")
+        if stored.is_the_recorded_one
+        else safe("✗ is not the one that was recorded: seal-console verify says more", "bold $text-error")
+    )
+    rows.append(fact("base", ", ".join(_short(value) for value in (manifest.get("base") or {}).values())))
+    for update in (manifest.get("inner_updates") or [])[:1]:
+        recipe = update.get("hyperparameters") or {}
+        rows.append(fact("recipe", safe(", ".join(f"{name} {value}" for name, value in recipe.items()))))
+        rows.append(fact("trained", f"{update.get('steps', 0):,} steps on {update.get('trained_tokens', 0):,} tokens"))
+    head = manifest.get("chain_head") or {}
+    rows.append(fact("log up to", f"event {head.get('sequence', '–')}, {_short(head.get('hash', '–'))}"))
+    files = (manifest.get("files") or {}).items()
+    return rows + [joined((f"{name} ", "$text-muted"), _short(value)) for name, value in files]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return short_id(text) if text.startswith("sha256:") else text
+
+
+def _moves(moves: list[Move], number: int) -> list[Content]:
+    rows = [safe(""), heading("Moves to and from it")]
+    if not moves:
+        return [*rows, muted("It was never live." if number else "It has always been live: nothing was accepted yet.")]
+    for move in moves[::-1][:_MOVES]:
+        there = (move.to_version or 0) == number
+        rows.append(
+            joined(
+                (f"{moment(move.moved_at)[:16]} ", "$text-muted"),
+                f"{move.name} {'→ here from' if there else 'away to'} ",
+                live_name(move.from_version if there else move.to_version),
+                (f" · {move.cause} by ", "$text-muted"),
+                safe_line(move.actor),
+                (" · ", "$text-muted"),
+                safe_line(move.reason),
+            )
+        )
+    if len(moves) > _MOVES:
+        rows.append(muted(f"and {len(moves) - _MOVES} earlier"))
+    return rows

@@ -1,0 +1,119 @@
+"""Two versions side by side, as a text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from seal_console.console.fact_lines import beside, heading, moment, muted, right_or_wrong
+from seal_console.console.safe_content import joined, lines, safe, safe_line
+from seal_console.console.screens.version_card import pointed
+from seal_console.shown import gain, short_id
+from store.version_names import version_tag
+
+if TYPE_CHECKING:
+    from textual.content import Content
+
+    from seal_console.reading.version_comparison import AnswersCompared, VersionComparison
+    from seal_console.reading.versions import VersionFacts
+    from store.records import Answer
+
+_RECIPE = ("rank", "alpha", "learning_rate", "epochs", "batch_size", "target_modules")
+
+
+def comparison_text(compared: VersionComparison, cells: int) -> Content:
+    """Write the comparison for a width in cells: answers, weights, figures and provenance."""
+    first, second = compared.first, compared.second
+    rows: list[Content] = [heading("Answers, as they are recorded"), *_answers(compared), safe("")]
+    rows += [heading("Weights"), *_weights(compared), safe("")]
+    rows += [heading("Figures and provenance"), muted("≠ stands where they differ")]
+    one, other = dict(_provenance(first)), dict(_provenance(second))
+    names = [*one, *(name for name in other if name not in one)]
+    rows += beside([("", first.tag, second.tag)], cells)
+    rows += beside([(name, one.get(name, "–"), other.get(name, "–")) for name in names], cells)
+    for facts in (first, second):
+        if facts.candidate is not None:
+            rows += [safe(""), heading(f"Self-edit of {facts.tag}"), safe(facts.candidate.completion)]
+    return lines(*rows)
+
+
+def _answers(compared: VersionComparison) -> list[Content]:
+    first, second = compared.first.tag, compared.second.tag
+    if not compared.answers:
+        return [muted("Neither has a task: there is nothing that both could have been asked.")]
+    counts = Counter(_outcome(one) for one in compared.answers)
+    words = {
+        (True, True): "both right",
+        (True, False): f"only {first} right",
+        (False, True): f"only {second} right",
+        (False, False): "both wrong",
+    }
+    said = [f"{counts[key]} {meaning}" for key, meaning in words.items() if counts[key]]
+    unasked = sum(count for key, count in counts.items() if None in key)
+    said += [f"{unasked} not asked of both"] if unasked else []
+    rows = [safe(f"{len(compared.answers)} questions: " + ", ".join(said))]
+    title = ""
+    for one in compared.answers:
+        if one.task_title != title:
+            title = one.task_title
+            rows.append(joined((title, "bold")))
+        rows += [
+            joined((f"{one.question.split:<7}", "$text-muted"), safe_line(one.question.text)),
+            joined(("       should be ", "$text-muted"), safe_line(" / ".join(one.question.answers))),
+            _said(first, one.first),
+            _said(second, one.second),
+        ]
+    return rows
+
+
+def _outcome(one: AnswersCompared) -> tuple[bool | None, bool | None]:
+    return (one.first.correct if one.first else None, one.second.correct if one.second else None)
+
+
+def _said(tag: str, answer: Answer | None) -> Content:
+    if answer is None:
+        return joined(f"       {tag} ", ("· not asked", "$text-muted"))
+    return joined(f"       {tag} ", right_or_wrong(answer.correct), "  ", safe_line(answer.text, limit=300))
+
+
+def _weights(compared: VersionComparison) -> list[Content]:
+    distance = compared.distance
+    if distance is None:
+        return [muted(f"No distance: {compared.no_distance}.")]
+    relative = "" if distance.relative is None else f", {distance.relative:.1%} of the size of {compared.first.tag}"
+    return [
+        safe(f"Euclidean distance {distance.norm:,.4g}{relative}, over {distance.tensors} matrices"),
+        muted("Of the matrices A and B as they are stored, not of their products."),
+    ]
+
+
+def _provenance(facts: VersionFacts) -> list[tuple[str, str]]:
+    rows = [("pointed at by", pointed(facts.pointers) or "–")]
+    version, candidate, task = facts.version, facts.candidate, facts.task
+    if version is None or candidate is None or task is None:
+        return [*rows, ("commit", "the base model alone")]
+    rows += [
+        ("reward", gain(candidate.reward_mean, candidate.reward_std)),
+        ("audit gain", gain(candidate.audit_gain)),
+        ("parent", version_tag(version.parent_number or 0)),
+        ("task", task.title),
+        ("round", str(candidate.round_number)),
+        ("candidate", short_id(candidate.id)),
+        ("accepted by", version.accepted_by),
+        ("because", version.reason),
+        ("at", moment(version.created_at)),
+        ("commit", version.commit),
+        ("adapter", short_id(version.adapter_hash)),
+        ("self-edit", f"{len(candidate.completion):,} characters, {len(candidate.sequences)} sequences"),
+    ]
+    return rows + _from_manifest(facts.stored.manifest)
+
+
+def _from_manifest(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    base = [str(value) for value in (manifest.get("base") or {}).values()]
+    rows = [("base", ", ".join(short_id(one) if one.startswith("sha256:") else one for one in base))]
+    for update in (manifest.get("inner_updates") or [])[:1]:
+        recipe = update.get("hyperparameters") or {}
+        rows += [(name.replace("_", " "), str(recipe[name])) for name in _RECIPE if name in recipe]
+        rows += [("steps", str(update.get("steps", "–"))), ("tokens", str(update.get("trained_tokens", "–")))]
+    return rows

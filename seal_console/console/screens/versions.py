@@ -1,0 +1,295 @@
+"""The versions: which came from which, the card of one, two of them compared, and the way back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
+
+from seal_console.console.dialogs.confirm import Question
+from seal_console.console.dialogs.text import TextDialog
+from seal_console.console.exporting import TableExport
+from seal_console.console.messages import ShowCandidate
+from seal_console.console.safe_content import safe_line
+from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
+from seal_console.console.screens.version_card import (
+    card_command,
+    checkout_command,
+    pointed,
+    policy_card,
+    version_card,
+)
+from seal_console.console.screens.version_comparison_text import comparison_text
+from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.paged_table import Cell, Column, PagedTable, Row
+from seal_console.console.work import begin
+from seal_console.reading.version_comparison import compare_versions
+from seal_console.reading.version_graph import draw_graph
+from seal_console.reading.versions import ROOT, History, VersionLine, history, policy_facts, version_facts
+from seal_console.shown import gain, percent
+from store.version_names import live_name, version_tag
+from store.versions import rollback
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+    from textual.content import Content
+
+    from store.records import PolicyVersion
+
+_GRAPH_CELLS = 15
+_HEADERS = ("version", "parent", "pointers", "reward", "audit_gain", "accepted_by", "reason", "created_at", "candidate")
+_TEXT_DIALOG = 100
+
+
+class VersionsScreen(TableScreen):
+    """Keys of the table: a version's own number, and a policy's number below zero."""
+
+    NAME = "versions"
+    HELP = (
+        "Every accepted version with its parents, the newest first, then the policies. Mark one with m and press m on "
+        "another to compare them. ctrl+b makes the version under the cursor live; nothing is ever deleted."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "mark", "Mark", id="versions.mark", tooltip="to compare it with the one that is marked next"),
+        Binding(
+            "c", "compare", "Compare", id="versions.compare", tooltip="the marked one and the one under the cursor"
+        ),
+        Binding(
+            "ctrl+b", "rollback", "Roll back", id="versions.rollback", tooltip="make this version live, after asking"
+        ),
+        Binding("y", "copy", "Copy git", id="versions.copy", tooltip="the git command that makes this version live"),
+        *TABLE_KEYS,
+    ]
+    DEFAULT_CSS = """
+    VersionsScreen #left { width: 11fr; }
+    VersionsScreen #card { width: 9fr; height: 1fr; }
+    VersionsScreen #table { height: 1fr; }
+    VersionsScreen.-narrow #columns { layout: vertical; }
+    VersionsScreen.-narrow #left { width: 1fr; height: 2fr; }
+    VersionsScreen.-narrow #card { width: 1fr; height: 3fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._versions: dict[int, VersionLine] = {}
+        self._policies: dict[int, PolicyVersion] = {}
+        self._graph: dict[int, str] = {}
+        self._looked_for: int | None = None
+
+    def body(self) -> ComposeResult:
+        """The list, and the card beside it."""
+        with Horizontal(id="columns"):
+            with Vertical(id="left"):
+                yield Static(id="status", classes="status")
+                yield PagedTable(_columns(1), self._rows, id="table")
+            yield DetailPane("Card", id="card")
+
+    @property
+    def table(self) -> PagedTable:
+        """The list."""
+        return self.query_one("#table", PagedTable)
+
+    async def load(self) -> None:
+        """Read and show all versions and policies."""
+        found = await self._read()
+        self._graph = draw_graph({line.number: line.parent for line in found.versions})
+        of_policies = draw_graph({policy.number: policy.parent_number for policy in found.policies})
+        self._graph.update({-number: signs for number, signs in of_policies.items()})
+        self.table.set_columns(_columns(max(map(len, self._graph.values()), default=1)))
+        self.table.show([*self._versions, *self._policies])
+        self.new_rows = 0
+        if self._looked_for is not None:
+            number, self._looked_for = self._looked_for, None
+            self.show_version(number)
+        self._show_status()
+
+    async def store_changed(self) -> None:
+        """Show what points where now; versions that came are counted."""
+        await self._read()
+        shown = set(self.table.keys)
+        self.new_rows = len((self._versions.keys() | self._policies.keys()) - shown)
+        self.table.refetch()
+        self._show_status()
+        await self.show_detail(self.table.key)
+
+    def show_version(self, number: int) -> None:
+        """Put the cursor on a version, now or as soon as it is read."""
+        keys = list(self.table.keys) if self.is_mounted else []
+        if number in keys:
+            self.table.move_to(keys.index(number))
+        else:
+            self._looked_for = number
+
+    async def detail(self, key: int) -> Content:
+        """Read the card of a version or of a policy."""
+        workspace = self.console.workspace
+        if key < ROOT:
+            policy = await self.console.reader.read(lambda db: policy_facts(workspace, db, -key))
+            return policy_card(policy, workspace.adapters_folder)
+        facts = await self.console.reader.read(lambda db: version_facts(workspace, db, key))
+        return version_card(facts, workspace.adapters_folder)
+
+    def table_export(self) -> TableExport | None:
+        """Every version in the list; the policies are left out, having other columns."""
+        lines = [self._versions[key] for key in self.table.keys if key in self._versions]
+        rows = [
+            (one.tag, "" if one.parent is None else version_tag(one.parent), " ".join(one.pointers), one.reward_mean,
+             one.audit_gain, one.accepted_by, one.reason, one.created_at, one.candidate_id)
+            for one in lines
+        ]  # fmt: skip
+        return TableExport("versions", _HEADERS, lambda _: rows) if rows else None
+
+    @on(PagedTable.Opened)
+    def open_candidate(self, event: PagedTable.Opened) -> None:
+        """Show the candidate that became the version."""
+        line = self._versions.get(event.key)
+        if line is not None and line.candidate_id is not None:
+            self.post_message(ShowCandidate(line.candidate_id))
+        else:
+            self.console.say("There is no candidate behind this line: the base and policies have none.")
+
+    def action_mark(self) -> None:
+        """Mark a version, or compare it with the marked one; on the marked one, take the mark back."""
+        table = self.table
+        if table.key is None or table.key < ROOT:
+            self.console.say("Two versions can be compared; this is a policy.", "warning")
+        elif not table.marked:
+            table.marked = {table.key}
+        elif table.key in table.marked:
+            table.unmark()
+        else:
+            self.action_compare()
+        table.refresh()
+        self._show_status()
+
+    def action_compare(self) -> None:
+        """Compare the marked version with the one under the cursor, or the two that are marked."""
+        begin(self, partial(self.loaded, self._compare), group="compare")
+
+    async def _compare(self) -> None:
+        chosen = [key for key in self.table.chosen() if key >= ROOT]
+        key = self.table.key
+        if len(chosen) == 1 and key is not None and key >= ROOT and key not in chosen:
+            chosen.append(key)
+        if len(chosen) != 2:  # noqa: PLR2004 - two are compared
+            self.console.say("Mark one version with m, go to another, and press m there.", "warning")
+            return
+        first, second = sorted(chosen)
+        workspace = self.console.workspace
+        compared = await self.console.reader.read(lambda db: compare_versions(workspace, db, first, second))
+        cells = min(_TEXT_DIALOG, self.app.size.width * 96 // 100) - 9
+        title = f"{version_tag(first)} and {version_tag(second)} compared"
+        await self.app.push_screen(TextDialog(title, comparison_text(compared, cells)))
+
+    def action_rollback(self) -> None:
+        """Ask, and make the version under the cursor live."""
+        begin(self, partial(self.loaded, self._rollback), group="ask")
+
+    async def _rollback(self) -> None:
+        number = self.table.key
+        if number is None or number < ROOT:
+            self.console.say("A policy writes self-edits; what goes live is a version.", "warning")
+            return
+        live = next((one.number for one in self._versions.values() if "live" in one.pointers), ROOT)
+        tag = version_tag(number)
+        if number == live:
+            self.console.say(f"{tag} is live already.")
+            return
+        actor = self.console.actor
+        reason = await self.console.ask(self._question(live, number))
+        if reason is None:
+            return
+        moved = await self.console.act(
+            f"roll back to {tag}", lambda workspace, db: rollback(workspace, db, number, actor, reason)
+        )
+        if moved is not None:
+            self.console.say(f"{tag} is live now, in place of {live_name(moved.from_version)}.")
+            await self.store_changed()
+
+    def _question(self, live: int, number: int) -> Question:
+        workspace, tag = self.console.workspace, version_tag(number)
+        stays = (
+            f"Nothing is deleted: {version_tag(live)} stays as it is and can be made live again the same way. "
+            "Candidates that were trained on it cannot be accepted while another version is live."
+        )
+        return Question(
+            f"Roll live back to {tag}?" if number < live else f"Make {tag} live again?",
+            (
+                f"live moves from {live_name(live)} to {live_name(number)}, at once.",
+                stays,
+                f"The same: {checkout_command(workspace.adapters_folder, tag)}",
+                f"The same: seal-console -w {workspace.root} versions rollback {tag} --reason …",
+            ),
+            f"Make {tag} live",
+            reason="why; it is kept with the move for good",
+            reasons=tuple(self.console.reasons),
+            typed=tag,
+            grave=True,
+        )
+
+    def action_copy(self) -> None:
+        """Copy the git command that makes the version live, or that shows the policy."""
+        key = self.table.key
+        if key is None:
+            return
+        folder = self.console.workspace.adapters_folder
+        command = checkout_command(folder, version_tag(key)) if key >= ROOT else card_command(folder, f"p{-key:04d}")
+        self.app.copy_to_clipboard(command)
+        self.console.say(f"Copied: {command}")
+
+    async def _read(self) -> History:
+        found = await self.console.reader.read(history)
+        self._versions = {line.number: line for line in found.versions}
+        self._policies = {-policy.number: policy for policy in found.policies}
+        return found
+
+    def _show_status(self) -> None:
+        marked = sorted(key for key in self.table.marked if key >= ROOT)
+        accepted = sum(key > ROOT for key in self.table.keys)
+        mark = f"● {version_tag(marked[0])} marked, m on another compares" if marked else ""
+        self.query_one("#status", Static).update(safe_line(self.with_news(f"{accepted:,} accepted", mark)))
+
+    def _rows(self, keys: Sequence[int]) -> dict[int, Row]:
+        rows: dict[int, Row] = {}
+        for key in keys:
+            if key in self._versions:
+                rows[key] = _version_row(self._versions[key], self._graph.get(key, ""))
+            elif key in self._policies:
+                newest = key == min(self._policies)
+                rows[key] = _policy_row(self._policies[key], self._graph.get(key, ""), newest=newest)
+        return rows
+
+
+def _columns(graph_cells: int) -> tuple[Column, ...]:
+    return (
+        Column("", min(graph_cells, _GRAPH_CELLS)),
+        Column("Version", 14),
+        Column("Because"),
+        Column("Reward", 7, right=True, optional=True),
+        Column("By", 10, optional=True),
+        Column("At (UTC)", 16, optional=True),
+    )
+
+
+def _version_row(line: VersionLine, graph: str) -> Row:
+    what = f"{line.tag} {pointed(line.pointers)}"
+    reward = "" if line.candidate_id is None else "–" if line.reward_mean is None else gain(line.reward_mean)
+    return (
+        Cell(graph, "accent"), Cell(what, "good" if "live" in line.pointers else ""), line.reason, reward,
+        line.accepted_by, line.created_at[:16].replace("T", " "),
+    )  # fmt: skip
+
+
+def _policy_row(policy: PolicyVersion, graph: str, *, newest: bool) -> Row:
+    before, after = policy.metrics.get("held_out_before"), policy.metrics.get("held_out_after")
+    words = f"policy of round {policy.round_number}: held out {percent(before)} → {percent(after)}"
+    return (
+        Cell(graph, "dim"), Cell(policy.tag + (" in use" if newest else ""), "accent" if newest else ""), words, "",
+        "", policy.created_at[:16].replace("T", " "),
+    )  # fmt: skip

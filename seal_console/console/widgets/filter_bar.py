@@ -1,0 +1,101 @@
+"""The line above a table: what it is filtered by, how many rows fit, how many have arrived since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from seal_console.console.safe_content import safe_line
+from seal_console.harmless import harmless_line
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+class FilterInput(Input):
+    """The field; Escape leaves it and gives the table the focus back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back to the table", id="filter.leave")]
+
+    def action_leave(self) -> None:
+        """Put the focus back on the table."""
+        self.post_message(FilterBar.Left())
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """What is pasted may hold control characters: they are shown as signs, as everywhere."""
+        clean = harmless_line(event.value)
+        if clean != event.value:
+            self.value = clean
+
+
+class FilterBar(Vertical):
+    """A field for the filter, and what there is to say of the table."""
+
+    DEFAULT_CSS = """
+    FilterBar { height: auto; background: $panel; }
+    FilterBar Horizontal { height: 1; }
+    FilterBar #problem { display: none; height: auto; padding: 0 1; color: $text-error; }
+    FilterBar.-wrong #problem { display: block; }
+    FilterBar FilterInput {
+        width: 1fr; height: 1; border: none; padding: 0 1; background: $panel;
+    }
+    FilterBar FilterInput:focus { border: none; background: $surface; }
+    FilterBar #status { width: auto; max-width: 60%; padding: 0 1; color: $text-muted; text-wrap: nowrap; }
+    """
+
+    @dataclass
+    class Changed(Message):
+        """The operator typed another filter and pressed Enter, or cleared it."""
+
+        text: str
+
+    @dataclass
+    class Left(Message):
+        """The operator wants to go back to the table."""
+
+    def __init__(self, hint: str) -> None:
+        super().__init__()
+        self._hint = hint
+        self._said = ("", False)
+
+    def compose(self) -> ComposeResult:
+        """The field and the words."""
+        with Horizontal():
+            yield FilterInput(placeholder=f"/ filter: {self._hint}", id="filter", select_on_focus=False)
+            yield Static("", id="status")
+        yield Static("", id="problem")
+
+    @property
+    def text(self) -> str:
+        """The filter as it stands."""
+        return self.query_one(FilterInput).value
+
+    def put(self, text: str) -> None:
+        """Set the filter, as if it was typed."""
+        self.query_one(FilterInput).value = text
+        self.post_message(self.Changed(text))
+
+    def say(self, words: str, *, wrong: bool = False) -> None:
+        """Say how many rows there are, or what is wrong with the filter."""
+        if (words, wrong) == self._said:
+            return  # laying the screen out anew for the same words would slow every key down
+        self._said = (words, wrong)
+        self.set_class(wrong, "-wrong")
+        self.query_one("#problem" if wrong else "#status", Static).update(safe_line(words))
+
+    def begin(self) -> None:
+        """Put the focus into the field."""
+        self.query_one(FilterInput).focus()
+
+    @on(Input.Submitted)
+    def submitted(self, event: Input.Submitted) -> None:
+        """Filter, and give the table the focus."""
+        event.stop()
+        self.post_message(self.Changed(event.value))
+        self.post_message(self.Left())

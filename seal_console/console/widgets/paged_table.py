@@ -1,0 +1,360 @@
+"""A table of any length whose rows are fetched when they come into view.
+
+It is given keys in their order, and a function that fetches rows by key. A row never moves under the cursor: new keys
+come only with `show`, which keeps the cursor on the row that it was on. Textual's own table holds and measures every
+cell, which takes seconds for 100,000 rows; here only what is in view is fetched, measured and drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from seal_console.harmless import harmless_line
+
+if TYPE_CHECKING:
+    from textual import events
+
+Tone = Literal["", "good", "bad", "warn", "dim", "accent"]
+_PAGE = 64
+_GUTTER = 2
+_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: `width` in cells, 0 for a share of what is left; one that is `optional` goes where there is no room."""
+
+    name: str
+    width: int = 0
+    right: bool = False
+    sort: str | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text of any origin, and its tone; the tone is never the only sign of what it says."""
+
+    text: str
+    tone: Tone = ""
+
+
+Row = Sequence[Cell | str]
+FetchRows = Callable[[Sequence[int]], dict[int, Row]]
+
+
+class PagedTable(ScrollView, can_focus=True):
+    """Rows in view of a long list, with a cursor and marks."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "table--header", "table--cursor", "table--marked", "table--good", "table--bad", "table--warn", "table--dim",
+        "table--accent",
+    }  # fmt: skip
+    DEFAULT_CSS = """
+    PagedTable { background: $surface; color: $foreground; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    PagedTable .table--header { color: $text-muted; text-style: bold; background: $panel; }
+    PagedTable .table--cursor { background: $block-cursor-blurred-background; text-style: bold; }
+    PagedTable:focus .table--cursor {
+        background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold;
+    }
+    PagedTable .table--marked { text-style: bold; }
+    PagedTable .table--good { color: $text-success; }
+    PagedTable .table--bad { color: $text-error; }
+    PagedTable .table--warn { color: $text-warning; }
+    PagedTable .table--dim { color: $text-muted; }
+    PagedTable .table--accent { color: $text-accent; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "Down", show=False, id="table.down"),
+        Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),
+        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False, id="table.page_down"),
+        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False, id="table.page_up"),
+        Binding("home,g", "first", "First", show=False, id="table.first"),
+        Binding("end,G", "last", "Last", show=False, id="table.last"),
+        Binding("enter", "open", "Open", show=False, id="table.open"),
+        Binding("space", "mark", "Mark", show=False, id="table.mark"),
+    ]
+    cursor: reactive[int] = reactive(0, repaint=False)
+
+    @dataclass
+    class Highlighted(Message):
+        """The cursor is on another row, or on the same one with other content; `key` is None in an empty table."""
+
+        table: PagedTable
+        key: int | None
+
+        @property
+        def control(self) -> PagedTable:
+            """The table, so that handlers can be chosen by its id."""
+            return self.table
+
+    @dataclass
+    class Opened(Message):
+        """Enter, or a click on the row under the cursor."""
+
+        table: PagedTable
+        key: int
+
+        @property
+        def control(self) -> PagedTable:
+            """The table."""
+            return self.table
+
+    @dataclass
+    class SortAsked(Message):
+        """A heading that can be sorted by was clicked."""
+
+        table: PagedTable
+        sort: str
+
+        @property
+        def control(self) -> PagedTable:
+            """The table."""
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        fetch: FetchRows,
+        *,
+        id: str | None = None,  # noqa: A002 - as in Textual
+        empty: str = "Nothing here.",
+    ) -> None:
+        super().__init__(id=id)
+        self.columns = list(columns)
+        self.keys: Sequence[int] = ()
+        self.marked: set[int] = set()
+        self.sorted_by: tuple[str, bool] = ("", False)
+        self._fetch = fetch
+        self._empty = empty
+        self._rows: LRUCache[int, Row | None] = LRUCache(1024)
+        self._widths: list[int] = []
+
+    @property
+    def key(self) -> int | None:
+        """The key under the cursor."""
+        return self.keys[self.cursor] if 0 <= self.cursor < len(self.keys) else None
+
+    def show(self, keys: Sequence[int], *, keep: bool = True) -> None:
+        """Show other keys; the cursor stays on its row where that is still there, else on its place."""
+        on = self.key
+        self.keys = keys
+        self.marked &= set(keys) if self.marked else set()
+        self._rows.clear()
+        self.virtual_size = Size(self.size.width, len(keys) + 1)
+        place = self._place_of(on) if keep else 0
+        self.set_reactive(PagedTable.cursor, max(0, min(place, len(keys) - 1)))
+        self._keep_in_view()
+        self.refresh()
+        self.post_message(self.Highlighted(self, self.key))
+
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Have other columns, for which `fetch` gives as many cells."""
+        self.columns = list(columns)
+        self._widths = share_width(self.columns, self.size.width)
+        self.refetch()
+
+    def refetch(self) -> None:
+        """Read the rows in view anew; their order stays."""
+        self._rows.clear()
+        self.refresh()
+
+    def chosen(self) -> list[int]:
+        """The marked keys in the order of the table, or the one under the cursor."""
+        if self.marked:
+            return [key for key in self.keys if key in self.marked]
+        return [] if self.key is None else [self.key]
+
+    def move_to(self, place: int) -> None:
+        """Put the cursor on a row by its place."""
+        self.cursor = max(0, min(place, len(self.keys) - 1))
+
+    def watch_cursor(self, before: int, after: int) -> None:
+        """Redraw the two rows and tell the screen."""
+        self._keep_in_view()
+        for place in (before, after):
+            self.refresh(Region(0, place + 1 - self.scroll_offset.y, self.size.width, 1))
+        self.post_message(self.Highlighted(self, self.key))
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by rows."""
+        self.move_to(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by pages."""
+        self.move_to(self.cursor + by * max(1, self.size.height - 2))
+
+    def action_first(self) -> None:
+        """Go to the first row."""
+        self.move_to(0)
+
+    def action_last(self) -> None:
+        """Go to the last row."""
+        self.move_to(len(self.keys) - 1)
+
+    def action_open(self) -> None:
+        """Open the row under the cursor."""
+        if self.key is not None:
+            self.post_message(self.Opened(self, self.key))
+
+    def action_mark(self) -> None:
+        """Mark the row, or take the mark back, and go on to the next."""
+        if self.key is None:
+            return
+        self.marked ^= {self.key}
+        self.refresh()
+        if self.cursor + 1 < len(self.keys):
+            self.move_to(self.cursor + 1)
+        else:
+            self.post_message(self.Highlighted(self, self.key))
+
+    def unmark(self) -> None:
+        """Take all marks back."""
+        self.marked.clear()
+        self.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Share the width out again."""
+        self._widths = share_width(self.columns, event.size.width)
+        self.virtual_size = Size(event.size.width, len(self.keys) + 1)
+        self._keep_in_view()
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor there; a second click opens; a click on a heading sorts."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        if offset.y == 0:
+            self._click_heading(offset.x)
+            return
+        place = offset.y - 1 + self.scroll_offset.y
+        if place >= len(self.keys):
+            return
+        if offset.x < _GUTTER:
+            self.move_to(place)
+            self.action_mark()
+        elif place == self.cursor and event.chain > 1:
+            self.action_open()
+        else:
+            self.move_to(place)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the view: the heading stays at the top."""
+        width = self.size.width
+        base = self.rich_style
+        if not self._widths:  # drawn before it was ever laid out: it was hidden until now
+            self._widths = share_width(self.columns, width)
+        if y == 0:
+            return self._heading(width)
+        place = y - 1 + self.scroll_offset.y
+        if not self.keys and y == 1:
+            return Strip([Segment(f"  {self._empty}", base)]).adjust_cell_length(width, base)
+        if place >= len(self.keys):
+            return Strip.blank(width, base)
+        return self._row(place, width, base)
+
+    def _row(self, place: int, width: int, base: Style) -> Strip:
+        key = self.keys[place]
+        row = self._row_of(place, key)
+        here, marked = place == self.cursor, key in self.marked
+        over = self._style("cursor") if here else self._style("marked") if marked else Style.null()
+        segments = [Segment(("●" if marked else " ") + ("›" if here else " "), base + over)]
+        if row is None:
+            segments.append(Segment("(no longer there)", base + over))
+        else:
+            for cell, column, cells in zip(row, self.columns, self._widths, strict=True):
+                if cells <= 0:
+                    continue
+                text, tone = (cell, "") if isinstance(cell, str) else (cell.text, cell.tone)
+                style = base + (self._style(tone) if tone and not (here and self.has_focus) else Style.null()) + over
+                segments += [*_fitted(text, cells, style, right=column.right), Segment(" " * _GAP, base + over)]
+        return Strip(segments).adjust_cell_length(width, base + over)
+
+    def _heading(self, width: int) -> Strip:
+        style = self.rich_style + self._style("header")
+        segments = [Segment(" " * _GUTTER, style)]
+        for column, cells in zip(self.columns, self._widths, strict=False):
+            if cells > 0:
+                sign = ("▲" if self.sorted_by[1] else "▼") if column.sort and column.sort == self.sorted_by[0] else ""
+                segments += [*_fitted(column.name + sign, cells, style, right=column.right), Segment(" " * _GAP, style)]
+        return Strip(segments).adjust_cell_length(width, style)
+
+    def _row_of(self, place: int, key: int) -> Row | None:
+        if key not in self._rows:
+            first = place - place % _PAGE
+            page = list(self.keys[first : first + _PAGE])
+            found = self._fetch(page)
+            for one in page:
+                self._rows[one] = found.get(one)
+        return self._rows.get(key)
+
+    def _place_of(self, key: int | None) -> int:
+        if key is None:
+            return self.cursor
+        try:
+            return self.keys.index(key)
+        except ValueError:
+            return self.cursor
+
+    def _keep_in_view(self) -> None:
+        height = max(1, self.size.height - 1)
+        top = self.scroll_offset.y
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
+        elif self.cursor >= top + height:
+            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)
+
+    def _click_heading(self, x: int) -> None:
+        at = _GUTTER
+        for column, cells in zip(self.columns, self._widths, strict=False):
+            if cells <= 0:
+                continue
+            if at <= x < at + cells + _GAP and column.sort:
+                self.post_message(self.SortAsked(self, column.sort))
+                return
+            at += cells + _GAP
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"table--{name}", partial=True)
+
+
+def share_width(columns: Sequence[Column], width: int) -> list[int]:
+    """Widths of the columns in cells; 0 for one that is left out. Optional columns go first, from the right."""
+    least = 12
+    kept = list(range(len(columns)))
+
+    def needed() -> int:
+        return _GUTTER + sum((columns[one].width or least) + _GAP for one in kept)
+
+    for one in reversed(range(len(columns))):
+        if needed() > width and columns[one].optional:
+            kept.remove(one)
+    flexible = [one for one in kept if columns[one].width == 0]
+    spare = max(0, width - needed())
+    widths = [0] * len(columns)
+    for one in kept:
+        widths[one] = columns[one].width or least
+    for place, one in enumerate(flexible):
+        widths[one] += spare // len(flexible) + (1 if place < spare % len(flexible) else 0)
+    return widths
+
+
+def _fitted(text: str, cells: int, style: Style, *, right: bool) -> list[Segment]:
+    strip = Strip([Segment(harmless_line(text, 4 * cells + 8), style)])
+    if strip.cell_length > cells:
+        strip = Strip([*strip.crop(0, cells - 1), Segment("…", style)])
+    padding = Segment(" " * (cells - strip.cell_length), style)
+    return [padding, *strip] if right else [*strip, padding]

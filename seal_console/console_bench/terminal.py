@@ -1,0 +1,135 @@
+"""A program in a real pseudo-terminal, and the times at which its screen shows something.
+
+What the program writes is timed when it arrives; only then is it drawn into a screen in memory, so drawing here costs
+the program nothing. The screen is pyte's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+import pyte
+
+from store.errors import SealError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+_CHUNK = 65536
+_PAUSE_S = 0.005
+_END_WITHIN_S = 5.0
+
+
+class Terminal:
+    """Runs a program on a screen of `columns` × `rows`; a context manager that ends it."""
+
+    def __init__(
+        self, command: Sequence[str], *, columns: int, rows: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self.raw = bytearray()
+        self._arrived: deque[tuple[float, bytes]] = deque()
+        self.started = time.perf_counter()
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:  # pragma: no cover - the child becomes another program
+            try:
+                os.execvpe(command[0], list(command), {**os.environ, "TERM": "xterm-256color", **(environment or {})})  # noqa: S606
+            finally:
+                os._exit(127)
+        self.resize(columns, rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        until = time.monotonic() + _END_WITHIN_S
+        while time.monotonic() < until:
+            if self._gone():
+                break
+            self.read(0.05)
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+        os.close(self._fd)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the screen another size."""
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def press(self, keys: bytes) -> float:
+        """Send keys as the terminal would; returns when."""
+        at = time.perf_counter()
+        os.write(self._fd, keys)
+        return at
+
+    def read(self, wait_s: float) -> float | None:
+        """Draw the next piece of what the program wrote; returns when it arrived, None where nothing came in time."""
+        if not self._arrived:
+            self._gather(wait_s)
+        if not self._arrived:
+            return None
+        at, data = self._arrived.popleft()
+        self.raw += data
+        self._stream.feed(data)
+        return at
+
+    def _gather(self, wait_s: float) -> None:
+        """Take in everything that arrives until there is a pause, so that drawing does not hold up the clock."""
+        while select.select([self._fd], [], [], wait_s)[0]:
+            try:
+                data = os.read(self._fd, _CHUNK)
+            except OSError:  # the program is gone
+                return
+            if not data:
+                return
+            self._arrived.append((time.perf_counter(), data))
+            wait_s = _PAUSE_S
+
+    def wait_for(self, holds: Callable[[list[str]], bool], within_s: float) -> float:
+        """Read until the screen's lines are as wanted; returns when that arrived. Raises SealError after `within_s`."""
+        until = time.perf_counter() + within_s
+        at = time.perf_counter()
+        while not holds(self.lines()):
+            left = until - time.perf_counter()
+            if left <= 0:
+                raise SealError("The console did not show what was waited for.\n" + "\n".join(self.lines()))
+            at = self.read(min(left, 0.5)) or at
+        return at
+
+    def settle(self, quiet_s: float = 0.2) -> None:
+        """Read until nothing arrives for a while."""
+        while self.read(quiet_s) is not None:
+            pass
+
+    def lines(self) -> list[str]:
+        """The screen as text."""
+        return list(self.screen.display)
+
+    def text(self) -> str:
+        """The whole screen."""
+        return "\n".join(self.lines())
+
+    def _gone(self) -> bool:
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:
+            return True

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.widgets import Input, TextArea
+
+from seal_console.console.dialogs.confirm import ConfirmDialog
+from store.candidates import decisions_of, defer, get_candidate, reject
+from store.database import open_database
+from store.requests import list_requests
+from store.versions import list_versions, live_version
+from tests.test_console.console_scenario import Driven, driven, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from store.workspace import Workspace
+    from tests.test_console.cli_scenario import Desk
+
+
+def state_of(desk: Desk, candidate_id: str) -> str:
+    return get_candidate(desk.db, candidate_id).state
+
+
+async def decide(console: Driven, key: str, reason: str) -> None:
+    await console.press(key)
+    await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+    await console.type(reason)
+    await console.press("ctrl+s")
+    await console.until(lambda: not isinstance(console.app.screen, ConfirmDialog))
+
+
+def test_accepting_makes_a_version_and_the_next_candidate_comes_up(desk: Desk, workspace: Workspace) -> None:
+    best, second = desk.examined(0.9), desk.examined(0.5)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            shown = console.review.pane.shown
+            assert shown is not None
+            assert shown.whole.candidate.id == best.id
+            await decide(console, "A", "says the new period")
+            await console.until(lambda: "v0001 is live" in console.said)
+            await console.until(
+                lambda: (now := console.review.pane.shown) is not None and now.whole.candidate.id == second.id
+            )
+            await console.until(lambda: "live v0001" in console.shown())
+            assert any("git -C" in command for command in console.app.actions.history[-1].commands)
+            assert any(command.startswith("INSERT") for command in console.app.actions.history[-1].commands)
+
+    run(flow())
+    (version,) = list_versions(desk.db)
+    assert (version.accepted_by, version.reason, live_version(desk.db)) == ("ada", "says the new period", 1)
+
+
+def test_nothing_happens_without_the_confirming_key(desk: Desk, workspace: Workspace) -> None:
+    candidate = desk.examined(0.9)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            for key in ("A", "x", "d"):
+                await console.press(key)
+                await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+                await console.press(key, "enter", "enter")  # the reason's field, then the safe button
+                await console.until(lambda: not isinstance(console.app.screen, ConfirmDialog))
+                assert state_of(desk, candidate.id) == "examined"
+            await console.press("x")
+            await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+            await console.press("ctrl+s")  # no reason given: it stays and says what is missing
+            await console.until(lambda: "A reason is needed" in console.shown())
+            await console.press("escape")
+
+    run(flow())
+    assert state_of(desk, candidate.id) == "examined"
+
+
+def test_marked_candidates_are_rejected_together_and_the_last_is_taken_back(desk: Desk, workspace: Workspace) -> None:
+    made = [desk.examined(reward) for reward in (0.9, 0.8, 0.7)]
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            await console.press("space", "space")
+            await decide(console, "x", "both wrong")
+            await console.until(lambda: "2 rejected" in console.said)
+            await console.press("u")
+            await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+            await console.press("ctrl+s")
+            await console.until(lambda: "Taken back" in console.said)
+
+    run(flow())
+    assert [state_of(desk, one.id) for one in made] == ["rejected", "examined", "examined"]
+    assert [one.action for one in decisions_of(desk.db, made[1].id)] == ["reject", "undo"]
+
+
+def test_an_acceptance_is_not_undone_and_it_says_what_does_take_it_back(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.9)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            await decide(console, "A", "good")
+            await console.until(lambda: "is live" in console.said)
+            await console.press("u")
+            await console.until(lambda: "versions rollback" in console.said)
+
+    run(flow())
+    assert live_version(desk.db) == 1
+
+
+def test_the_second_of_two_people_is_told_who_was_first(desk: Desk, workspace: Workspace) -> None:
+    candidate = desk.examined(0.9)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            await console.press("x")
+            await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+            other = open_database(workspace.database_file)
+            reject(other, candidate.id, "bob", "I was first")
+            other.conn.close()
+            await console.type("too late")
+            await console.press("ctrl+s")
+            await console.until(lambda: "bob" in console.said)
+
+    run(flow())
+    assert [one.actor for one in decisions_of(desk.db, candidate.id)] == ["bob"]
+
+
+def test_rows_never_move_and_what_arrives_is_counted(desk: Desk, workspace: Workspace) -> None:
+    first = desk.examined(0.5)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            keys = list(console.review.table.keys)
+            better = desk.examined(0.9)
+            await console.until(lambda: "1 new" in console.shown())
+            assert list(console.review.table.keys) == keys
+            defer(desk.db, first.id, "bob", "ask first")
+            await console.until(lambda: "deferred" in console.shown())
+            await console.press("R")
+            await console.until(lambda: len(console.review.table.keys) == 2)
+            assert console.review.table.cursor == 1, "the cursor stays on its candidate, now second"
+            await console.press("k")
+            await console.until(
+                lambda: (now := console.review.pane.shown) is not None and now.whole.candidate.id == better.id
+            )
+
+    run(flow())
+
+
+def test_filter_sort_and_everything(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.9, completion="Oslo is far.")
+    desk.examined(0.2, completion="Rome is near.")
+    desk.examined(-0.4, passed=False, completion="Rome is wrong.")
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            table = console.review.table
+            assert len(table.keys) == 2
+            await console.press("slash")
+            await console.type("rome")
+            await console.press("enter")
+            await console.until(lambda: len(table.keys) == 1)
+            await console.press("v")
+            await console.until(lambda: len(table.keys) == 2)
+            console.review.put_filter("reward>0 rome")
+            await console.until(lambda: len(table.keys) == 1)
+            console.review.put_filter("rewrd>0")
+            await console.until(lambda: "There is no field 'rewrd'" in console.shown())
+            console.review.put_filter("")
+            await console.until(lambda: len(table.keys) == 3)
+            before = list(table.keys)
+            await console.press("S")
+            await console.until(lambda: list(table.keys) == before[::-1])
+
+    run(flow())
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "payload"),
+    [
+        ("e", lambda area: area.load_text("Returns take 30 days now."), {"completion": "Returns take 30 days now."}),
+        ("t", None, {"off": [0]}),
+    ],
+)
+def test_a_changed_self_edit_is_asked_to_be_examined_anew(
+    desk: Desk, workspace: Workspace, key: str, change: Callable[[TextArea], None] | None, payload: dict[str, object]
+) -> None:
+    candidate = desk.examined(0.5, sequences=["Returns\nReturns take 30 days.", "Returns\nNow 30 days."])
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            await console.press(key)
+            await console.until(lambda: len(console.app.screen_stack) == 2)
+            if change is not None:
+                change(console.app.screen.query_one(TextArea))
+            else:
+                await console.press("space")
+            await console.press("ctrl+s")
+            await console.until(lambda: "Asked for" in console.said)
+            assert console.started == [workspace.root]
+
+    run(flow())
+    (request,) = list_requests(desk.db)
+    assert (request.kind, request.actor) == ("reexamine", "ada")
+    assert request.payload == {"candidate": candidate.id, **payload}
+
+
+def test_the_text_is_edited_in_the_editor_of_the_operator(
+    desk: Desk, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seal_console.console.screens.review_decisions import edited_in  # noqa: PLC0415
+
+    assert edited_in(["sed", "-i", "s/14/30/"], "It takes 14 days.\n") == "It takes 30 days."
+    assert edited_in(["false"], "unchanged") is None
+    desk.examined(0.5)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.delenv("EDITOR", raising=False)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            await console.press("E")
+            await console.until(lambda: "Neither VISUAL nor EDITOR" in console.said)
+
+    run(flow())
+
+
+def test_read_only_shows_everything_and_changes_nothing(desk: Desk, workspace: Workspace) -> None:
+    candidate = desk.examined(0.9)
+    events = desk.db.execute("SELECT count(*) FROM events").fetchone()
+
+    async def flow() -> None:
+        async with driven(workspace, read_only=True) as console:
+            await console.in_review()
+            assert "READ-ONLY" in console.shown()
+            for key in ("A", "x", "d", "u", "e", "t", "ctrl+r"):
+                await console.press(key)
+                await console.pilot.pause()
+                if len(console.app.screen_stack) > 1:
+                    await console.press("ctrl+s", "escape")
+            await console.until(lambda: "read-only" in console.said)
+
+    run(flow())
+    assert state_of(desk, candidate.id) == "examined"
+    assert desk.db.execute("SELECT count(*) FROM events").fetchone() == events
+
+
+def test_filters_are_saved_used_and_forgotten(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.9)
+    desk.examined(0.1)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            console.review.put_filter("reward>0.5")
+            await console.until(lambda: len(console.review.table.keys) == 1)
+            await console.press("F")
+            await console.until(lambda: bool(console.app.screen.query("#name")))
+            console.app.screen.query_one("#name", Input).value = "good ones"
+            await console.press("enter")
+            await console.until(lambda: len(console.app.screen_stack) == 1)
+            console.review.put_filter("")
+            await console.until(lambda: len(console.review.table.keys) == 2)
+            await console.press("F")
+            await console.until(lambda: "good ones" in console.shown())
+            await console.press("down", "enter")
+            await console.until(lambda: len(console.review.table.keys) == 1)
+            await console.press("F")
+            await console.until(lambda: "good ones" in console.shown())
+            await console.press("down", "delete")
+            await console.until(lambda: desk.db.execute("SELECT count(*) FROM saved_filters").fetchone() == (0,))
+
+    run(flow())
+
+
+def test_the_table_is_exported_as_it_is_filtered(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.9, completion="=1+1")
+    desk.examined(0.1)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.in_review()
+            console.review.put_filter("reward>0.5")
+            await console.until(lambda: len(console.review.table.keys) == 1)
+            await console.press("w")
+            await console.until(lambda: "1 rows written" in console.said)
+
+    run(flow())
+    with (workspace.root / "exports" / "review.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["reward_mean"]) == 0.9
+    assert row["self_edit_begins"] == "'=1+1", "no spreadsheet may take it for a formula"
+
+
+def test_what_is_shown_of_a_candidate(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.9, completion="Returns take 30 days.\n[@click=app.quit]stop[/]")
+
+    async def flow() -> None:
+        async with driven(workspace, size=(200, 60)) as console:
+            await console.in_review()
+            await console.until(lambda: "Provenance" in console.shown())
+            text = console.shown()
+            for wanted in (
+                "[@click=app.quit]stop[/]", "✗ wrong", "14 days", "✓ right", "30 days", "audit", "Gates", "✓ passed",
+                "Trained on 1 sequences", "Loss of the inner updates", "returns.md", "List implications.",
+            ):  # fmt: skip
+                assert wanted in text, wanted
+
+    run(flow())

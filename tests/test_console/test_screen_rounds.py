@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seal_console.console.dialogs.export import ExportDialog
+from seal_console.console.screens.review import ReviewScreen
+from seal_console.console.screens.rounds import RoundsScreen
+from seal_console.console.widgets.detail_pane import DetailPane
+from store.rounds import finish_round
+from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.test_reading_rounds import begin, finish
+
+if TYPE_CHECKING:
+    from store.workspace import Workspace
+    from tests.test_console.cli_scenario import Desk
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+async def in_rounds(console: Driven) -> RoundsScreen:
+    await console.press("4")
+    await console.until(lambda: isinstance(console.app.screen, RoundsScreen))
+    screen = console.app.screen
+    assert isinstance(screen, RoundsScreen)
+    await console.until(lambda: not screen.rounds.keys or report(console))
+    return screen
+
+
+def report(console: Driven) -> str:
+    text = console.app.screen_stack[0].query_one(DetailPane).text
+    return "" if text is None else text.plain
+
+
+def two_rounds(desk: Desk) -> tuple[str, str]:
+    first = begin(desk, held_out=True)
+    best, worst = desk.examined(0.5), desk.examined(-0.5, passed=False)
+    finish(desk, first, [best.id], 0.5, 0.25)
+    begin(desk)
+    desk.examined(0.75)
+    return best.id, worst.id
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_rounds_report_and_candidates_at_every_size(desk: Desk, workspace: Workspace, size: tuple[int, int]) -> None:
+    two_rounds(desk)
+
+    async def flow() -> None:
+        async with driven(workspace, size=size) as console:
+            screen = await in_rounds(console)
+            await console.until(lambda: "interrupted" in console.shown())  # no engine holds the lock
+            await console.press("j")
+            await console.until(lambda: report(console).startswith("Round 1"))
+            shown = console.shown()
+            assert "50.0 % → 25.0 %" in shown
+            assert "✗ dropped" in shown
+            assert "+0.500 ± 0.00 ✓" in shown
+            assert "✗ the new policy was dropped" in report(console)
+            assert "1: 1 by reward" in report(console)
+            assert "1 tasks, 2 questions, 2 self-edits each" in report(console)
+            assert len(screen.candidates.keys) == 2
+
+    run(flow())
+
+
+def test_enter_goes_to_the_candidates_and_then_into_the_review(desk: Desk, workspace: Workspace) -> None:
+    best, _ = two_rounds(desk)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            screen = await in_rounds(console)
+            await console.press("j")
+            await console.until(lambda: report(console).startswith("Round 1"))
+            await console.press("enter")
+            await console.until(lambda: screen.candidates.has_focus)
+            await console.press("escape")
+            await console.until(lambda: screen.rounds.has_focus)
+            await console.press("enter", "enter")
+            await console.until(lambda: isinstance(console.app.screen, ReviewScreen))
+            await console.until(
+                lambda: (now := console.review.pane.shown) is not None and now.whole.candidate.id == best
+            )
+
+    run(flow())
+
+
+def test_what_comes_moves_no_row(desk: Desk, workspace: Workspace) -> None:
+    number = begin(desk)
+    desk.examined(0.25)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            screen = await in_rounds(console)
+            before = list(screen.candidates.keys)
+            desk.examined(0.75)  # ranks before the one that is shown
+            await console.until(lambda: "2 ranked anew" in console.shown())
+            assert list(screen.candidates.keys) == before
+            finish_round(desk.db, number, "done", {"kept": []})
+            begin(desk)
+            await console.until(lambda: "1 new" in console.shown())
+            assert list(screen.rounds.keys) == [number]
+            assert "done" in console.shown()
+            await console.press("R")
+            await console.until(lambda: list(screen.rounds.keys) == [number + 1, number])
+            await console.until(lambda: len(screen.candidates.keys) == 2)
+            assert screen.rounds.key == number
+
+    run(flow())
+
+
+def test_the_table_with_the_focus_is_exported(desk: Desk, workspace: Workspace) -> None:
+    two_rounds(desk)
+
+    async def export(console: Driven, name: str) -> None:
+        await console.press("e")
+        await console.until(lambda: isinstance(console.app.screen, ExportDialog))
+        await console.press("ctrl+u")
+        await console.type(name)
+        await console.press("enter")
+        await console.until(lambda: name in console.said)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await in_rounds(console)
+            await export(console, "rounds.csv")
+            await console.press("enter")
+            await export(console, "candidates.csv")
+
+    run(flow())
+    rows = list(csv.DictReader((workspace.root / "rounds.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["number"], row["state"], row["refused"]) for row in rows] == [
+        ("2", "interrupted", "0"),
+        ("1", "done", "1"),
+    ]
+    rows = list(csv.DictReader((workspace.root / "candidates.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["place"], row["reward_mean"], row["kept"]) for row in rows] == [("1", "0.75", "false")]
+
+
+def test_an_imported_round_is_marked(desk: Desk, workspace: Workspace) -> None:
+    number = begin(desk, imported=True)
+    finish_round(desk.db, number, "done", {"mean_gain": 0.1})
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await in_rounds(console)
+            assert "1 imported" in console.shown()
+            assert "imported" in report(console)
+            assert "Not published with the run" in report(console)
+
+    run(flow())
+
+
+def test_without_a_round_it_says_how_to_run_one(desk: Desk, workspace: Workspace) -> None:
+    assert desk.made == 0
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await in_rounds(console)
+            await console.until(lambda: "ctrl+r runs one" in console.shown())
+            await console.press("e")
+            await console.until(lambda: "nothing to export" in console.said)
+
+    run(flow())
