@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _START = """\
 seal-console: a console for language models that write their own training data.
-The console itself, a review queue for the keyboard, will open here; until then every step is a command."""
+On a terminal and in a workspace the console opens here; every step of it is a command too."""
 _NO_WORKSPACE = """\
 There is no workspace here. To start:
   seal-console demo         shows the whole loop on the bundled model, in about three minutes

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.worker import WorkerState
 
 from seal_console.console.actions import Actions
 from seal_console.console.crash import write_report
 from seal_console.console.dialogs.confirm import ConfirmDialog, Question
-from seal_console.console.dialogs.text import TextDialog
+from seal_console.console.dialogs.text import FailureDialog, TextDialog
 from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
+from seal_console.console.goes_on import GoesOn
 from seal_console.console.help import help_for
 from seal_console.console.palette import ConsoleCommands
 from seal_console.console.safe_content import safe
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
     from textual.app import SystemCommand
     from textual.screen import Screen
-    from textual.worker import Worker
 
     from engine.settings import Settings
     from seal_console.console.messages import ShowCandidate, ShowVersion
@@ -44,7 +43,7 @@ from seal_console.console.screens.base import SealScreen
 T = TypeVar("T")
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(GoesOn, App[None]):
     """The operator console on one workspace."""
 
     TITLE = "seal-console"
@@ -187,14 +186,20 @@ class ConsoleApp(App[None]):
         words = "\n".join([error.message, *error.problems, *([f"Next: {error.next_step}"] if error.next_step else [])])
         self.notify(harmless(words), title="That did not work", severity="error", timeout=12, markup=False)
 
+    def unexpected(self, error: Exception) -> None:
+        """Show an unexpected failure and where its report is; the console goes on."""
+        report = write_report(self.workspace, error)
+        if isinstance(self.screen, FailureDialog):
+            return  # one at a time: the reports are all there
+        body = f"{type(error).__name__}: {error}\n\nThe report is in {report}\nThe console goes on; nothing is lost."
+        self.push_screen(FailureDialog("Something unexpected happened", safe(body)))
+
     def _handle_exception(self, error: Exception) -> None:
-        """Show an unexpected failure with its report; the console goes on."""
+        """Take over from Textual, which would end; but not before the first screen is there, nor at the end."""
         if not self.is_running or self._exit or not self.screen_stack:
             super()._handle_exception(error)
-            return
-        report = write_report(self.workspace, error)
-        body = f"{type(error).__name__}: {error}\n\nThe report is in {report}\nThe console goes on; nothing is lost."
-        self.push_screen(TextDialog("Something unexpected happened", safe(body)))
+        else:
+            self.unexpected(error)
 
     async def on_show_candidate(self, message: ShowCandidate) -> None:
         """Show a candidate in the review."""
@@ -206,11 +211,6 @@ class ConsoleApp(App[None]):
         """Show a version among the versions."""
         del message
         await self.action_go("versions")
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A worker that failed is shown as any other failure."""
-        if event.state is WorkerState.ERROR and isinstance(event.worker.error, Exception):
-            self._handle_exception(event.worker.error)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Textual's own commands are left out: the palette lists the console's actions."""

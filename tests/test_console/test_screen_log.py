@@ -84,6 +84,29 @@ def test_the_tail_follows_unless_the_cursor_is_elsewhere_or_it_is_frozen(desk: D
     run(flow())
 
 
+def test_a_frozen_list_is_still_frozen_after_a_look_elsewhere(desk: Desk, workspace: Workspace) -> None:
+    accepted(desk)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            screen = await in_log(console)
+            await console.press("f")
+            await console.until(lambda: "frozen · 0 new" in console.shown())
+            shown = list(screen.events.keys)
+            await console.press("5")
+            await console.until(lambda: console.app.screen is not screen)
+            head = chain_head(desk.db)[0]
+            append_event(desk.db, "test.one", {})
+            await console.until(lambda: screen._stale)
+            await console.press("6")
+            await console.until(lambda: "frozen · 1 new" in console.shown())
+            assert list(screen.events.keys) == shown
+            await console.press("R")
+            await console.until(lambda: list(screen.events.keys) == list(range(1, head + 2)))
+
+    run(flow())
+
+
 def test_filtered_events_and_what_comes_to_them(desk: Desk, workspace: Workspace) -> None:
     rejected, other = desk.examined(0.5), desk.examined(0.4)
     reject(desk.db, rejected.id, "zoe", "mixed up")

@@ -110,6 +110,26 @@ def test_what_comes_moves_no_row(desk: Desk, workspace: Workspace) -> None:
     run(flow())
 
 
+def test_after_hurrying_through_the_rounds_the_candidates_are_those_of_the_last(
+    desk: Desk, workspace: Workspace
+) -> None:
+    for _ in range(4):
+        number = begin(desk)
+        for _ in range(number):
+            desk.examined(0.5)
+        finish_round(desk.db, number, "done", {"kept": []})
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            screen = await in_rounds(console)
+            await console.press("j", "j", "k", "j", "j", "k")
+            await console.until(lambda: report(console).startswith("Round 2"))
+            await console.until(lambda: len(screen.candidates.keys) == 2)
+            assert screen.rounds.key == 2
+
+    run(flow())
+
+
 def test_the_table_with_the_focus_is_exported(desk: Desk, workspace: Workspace) -> None:
     two_rounds(desk)
 

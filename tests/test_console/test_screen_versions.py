@@ -80,6 +80,20 @@ def test_two_versions_are_compared(desk: Desk, workspace: Workspace) -> None:
     run(flow())
 
 
+def test_two_that_are_marked_with_the_tables_own_key_are_compared(desk: Desk, workspace: Workspace) -> None:
+    branched(desk)
+
+    async def flow() -> None:
+        async with driven(workspace, size=(80, 24)) as console:
+            await in_versions(console)
+            await console.press("space", "space")
+            await console.until(lambda: "marked" in console.shown())
+            await console.press("c")
+            await console.until(lambda: "v0003 and v0004 compared" in console.shown())
+
+    run(flow())
+
+
 def test_compare_without_a_second_says_how(desk: Desk, workspace: Workspace) -> None:
     accepted(desk)
 

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import joined, safe, safe_line
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Choice = tuple[Literal["use", "save", "delete"], str]
 
 
-class ChooseDialog(ModalScreen[Choice | None]):
+class ChooseDialog(GoesOn, ModalScreen[Choice | None]):
     """Gives what shall be done with which name."""
 
     DEFAULT_CSS = """

@@ -15,6 +15,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import lines, safe, safe_line
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Question:
     grave: bool = False
 
 
-class ConfirmDialog(ModalScreen[str | None]):
+class ConfirmDialog(GoesOn, ModalScreen[str | None]):
     """Gives the reason ("" where none was asked for) when confirmed, None when not."""
 
     DEFAULT_CSS = """

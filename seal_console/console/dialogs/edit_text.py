@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static, TextArea
 
+from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import safe, safe_line
 from seal_console.harmless import harmless
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class EditDialog(ModalScreen[str | None]):
+class EditDialog(GoesOn, ModalScreen[str | None]):
     """Gives the changed text, None where nothing shall happen or nothing was changed."""
 
     DEFAULT_CSS = """

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
+from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import safe, safe_line
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class SequencesDialog(ModalScreen[list[int] | None]):
+class SequencesDialog(GoesOn, ModalScreen[list[int] | None]):
     """Gives the places of the sequences that were switched off; None where nothing shall happen."""
 
     DEFAULT_CSS = """

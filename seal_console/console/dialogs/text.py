@@ -54,3 +54,7 @@ class TextDialog(ModalScreen[None]):
     def action_scroll(self, by: int) -> None:
         """Scroll by lines."""
         self.query_one("#body").scroll_relative(y=by, animate=False)
+
+
+class FailureDialog(TextDialog):
+    """Says that something unexpected happened."""

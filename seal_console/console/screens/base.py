@@ -9,6 +9,7 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from seal_console.console.goes_on import GoesOn
 from seal_console.console.widgets.top_bar import TopBar
 from seal_console.console.work import begin
 from store.errors import SealError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from seal_console.console.app import ConsoleApp
 
 
-class SealScreen(Screen[None]):
+class SealScreen(GoesOn, Screen[None]):
     """A screen of the console. Subclasses give `body` and `load`."""
 
     NAME: ClassVar[str]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from textual.screen import Screen
 
-_CLASSES = {
+CLASSES = {
     "now": "NowScreen",
     "review": "ReviewScreen",
     "versions": "VersionsScreen",
@@ -22,14 +22,14 @@ _CLASSES = {
 
 
 def _make(name: str) -> Screen[Any]:
-    screen: Screen[Any] = getattr(import_module(f"seal_console.console.screens.{name}"), _CLASSES[name])()
+    screen: Screen[Any] = getattr(import_module(f"seal_console.console.screens.{name}"), CLASSES[name])()
     return screen
 
 
 def load_screens() -> None:
     """Load all screens, so that none has to be waited for."""
-    for name in _CLASSES:
+    for name in CLASSES:
         import_module(f"seal_console.console.screens.{name}")
 
 
-MODES: dict[str, str | Callable[[], Screen[Any]]] = {name: partial(_make, name) for name in _CLASSES}
+MODES: dict[str, str | Callable[[], Screen[Any]]] = {name: partial(_make, name) for name in CLASSES}

@@ -31,9 +31,9 @@ _EVENTS = (Column("Event", 9, right=True), Column("At (UTC)", 14), Column("Kind"
 _ACTIONS = (
     Column("At (UTC)", 14),
     Column("Action"),
-    Column("By", 12, optional=True),
+    Column("By", 10, optional=True),
     Column("Ran", 4, right=True),
-    Column("Outcome", 20),
+    Column("Outcome", 12),
 )
 _EVENT_HEADERS = ("sequence", "at", "kind", "payload", "previous_hash", "hash")
 _ACTION_HEADERS = ("at", "title", "actor", "commands", "failed")
@@ -94,6 +94,9 @@ class LogScreen(FilteredScreen):
 
     async def load(self) -> None:
         """Read what fits; the cursor stays on its event, or goes to the newest at first and where it followed."""
+        if self._frozen:
+            await self.store_changed()
+            return
         follow = self._follows
         await self._show()
         if follow:
@@ -113,7 +116,8 @@ class LogScreen(FilteredScreen):
             self.new_rows = len(came)
         elif came:
             self._append(came)
-        await self._read_actions()
+        if self.shows_actions:
+            await self._read_actions()
         self.show_status()
 
     @property

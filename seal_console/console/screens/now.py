@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import HorizontalScroll, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from seal_console.console.event_words import event_line
@@ -42,6 +42,7 @@ class NowScreen(SealScreen):
     NowScreen #plot { height: 1fr; min-height: 8; }
     NowScreen #events { height: 1fr; min-height: 4; }
     NowScreen #engine { height: auto; max-height: 60%; }
+    NowScreen #columns { overflow: hidden; }
     NowScreen.-narrow #columns { layout: vertical; overflow-y: auto; }
     NowScreen.-narrow #left, NowScreen.-narrow #right { width: 1fr; height: auto; }
     NowScreen.-narrow #plot { height: 10; }
@@ -50,7 +51,7 @@ class NowScreen(SealScreen):
 
     def body(self) -> ComposeResult:
         """Two columns: what runs and how it went; what needs a person and what happened."""
-        with Horizontal(id="columns"):
+        with HorizontalScroll(id="columns"):  # can have the focus: where it is narrow, keys scroll it
             with Vertical(id="left"):
                 yield _panel("needs", "What needs me?")
                 yield _panel("engine", "Engine")

@@ -130,8 +130,8 @@ class RoundsScreen(TableScreen):
         if key is None:
             return
         if key != self._shown:
-            self._shown, self._ranked_anew = key, 0
-            self._places = await self.console.reader.read(lambda db: ranking(db, key))
+            places = await self.console.reader.read(lambda db: ranking(db, key))
+            self._shown, self._places, self._ranked_anew = key, places, 0
             self.candidates.show(list(self._places), keep=False)
         await self._show_report()
         self._show_status()

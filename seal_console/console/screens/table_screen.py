@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Subclasses put these behind their own keys, so that the footer begins with what is special to the screen.
 TABLE_KEYS: tuple[Binding, ...] = (
-    Binding("e,w", "export", "Export", key_display="e", id="list.export", tooltip="what the table shows, to a file"),
+    Binding("w", "export", "Export", id="list.export", tooltip="what the table shows, to a file"),
     Binding("R", "show_new", "Show new", show=False, id="list.show_new", tooltip="read everything anew"),
 )
 FILTER_KEYS: tuple[Binding, ...] = (

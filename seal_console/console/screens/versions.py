@@ -111,9 +111,11 @@ class VersionsScreen(TableScreen):
 
     async def store_changed(self) -> None:
         """Show what points where now; versions that came are counted."""
+        before = self._versions, self._policies
         await self._read()
-        shown = set(self.table.keys)
-        self.new_rows = len((self._versions.keys() | self._policies.keys()) - shown)
+        if before == (self._versions, self._policies):
+            return
+        self.new_rows = len((self._versions.keys() | self._policies.keys()) - set(self.table.keys))
         self.table.refetch()
         self._show_status()
         await self.show_detail(self.table.key)
@@ -144,6 +146,11 @@ class VersionsScreen(TableScreen):
             for one in lines
         ]  # fmt: skip
         return TableExport("versions", _HEADERS, lambda _: rows) if rows else None
+
+    @on(PagedTable.Highlighted)
+    def note_marks(self) -> None:
+        """Say what is marked: the table's own key marks too."""
+        self._show_status()
 
     @on(PagedTable.Opened)
     def open_candidate(self, event: PagedTable.Opened) -> None:
@@ -273,7 +280,7 @@ def _columns(graph_cells: int) -> tuple[Column, ...]:
         Column("Because"),
         Column("Reward", 7, right=True, optional=True),
         Column("By", 10, optional=True),
-        Column("At (UTC)", 16, optional=True),
+        Column("At (UTC)", 11, optional=True),
     )
 
 
@@ -282,7 +289,7 @@ def _version_row(line: VersionLine, graph: str) -> Row:
     reward = "" if line.candidate_id is None else "–" if line.reward_mean is None else gain(line.reward_mean)
     return (
         Cell(graph, "accent"), Cell(what, "good" if "live" in line.pointers else ""), line.reason, reward,
-        line.accepted_by, line.created_at[:16].replace("T", " "),
+        line.accepted_by, line.created_at[5:16].replace("T", " "),
     )  # fmt: skip
 
 
@@ -291,5 +298,5 @@ def _policy_row(policy: PolicyVersion, graph: str, *, newest: bool) -> Row:
     words = f"policy of round {policy.round_number}: held out {percent(before)} → {percent(after)}"
     return (
         Cell(graph, "dim"), Cell(policy.tag + (" in use" if newest else ""), "accent" if newest else ""), words, "",
-        "", policy.created_at[:16].replace("T", " "),
+        "", policy.created_at[5:16].replace("T", " "),
     )  # fmt: skip

@@ -21,6 +21,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from seal_console.console.goes_on import GoesOn
 from seal_console.harmless import harmless_line
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ Row = Sequence[Cell | str]
 FetchRows = Callable[[Sequence[int]], dict[int, Row]]
 
 
-class PagedTable(ScrollView, can_focus=True):
+class PagedTable(GoesOn, ScrollView, can_focus=True):
     """Rows in view of a long list, with a cursor and marks."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
