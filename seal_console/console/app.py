@@ -15,6 +15,7 @@ from seal_console.console.dialogs.text import FailureDialog, TextDialog
 from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.help import help_for
+from seal_console.console.messages import ShowCandidate, ShowVersion
 from seal_console.console.palette import ConsoleCommands
 from seal_console.console.safe_content import safe
 from seal_console.console.screens.catalogue import MODES, load_screens
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from engine.settings import Settings
-    from seal_console.console.messages import ShowCandidate, ShowVersion
+    from seal_console.reading.jump import Target
     from store.workspace import Workspace
 
 from seal_console.console.screens.base import SealScreen
@@ -209,8 +210,20 @@ class ConsoleApp(GoesOn, App[None]):
 
     async def on_show_version(self, message: ShowVersion) -> None:
         """Show a version among the versions."""
-        del message
         await self.action_go("versions")
+        if isinstance(self.screen, SealScreen):
+            self.screen.show_version(message.number)
+
+    async def go_to(self, target: Target) -> None:
+        """Show what was jumped to."""
+        if target.kind == "version":
+            self.post_message(ShowVersion(int(target.identity)))
+        elif target.kind == "candidate":
+            self.post_message(ShowCandidate(target.identity))
+        else:
+            await self.action_go("tasks")
+            if isinstance(self.screen, SealScreen):
+                self.screen.put_filter(f'title:"{target.identity}"')
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Textual's own commands are left out: the palette lists the console's actions."""

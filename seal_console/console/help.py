@@ -19,6 +19,8 @@ _KEYS = {
     "right_square_bracket": "]", "underscore": "_", "asterisk": "*", "escape": "esc",
 }  # fmt: skip
 
+_TITLES = {"PagedTable": "Table", "CandidatePane": "Candidate", "DetailPane": "Text", "ConsoleApp": "Everywhere"}
+
 
 def help_for(screen: Screen[Any]) -> Content:
     """Return the help for a screen and what has the focus on it."""
@@ -49,11 +51,11 @@ def _groups(screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
         for keys in node._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list of them
             for binding in keys:
                 mark = (binding.action, binding.key)
-                if binding.description and mark not in seen:
+                if binding.id and binding.description and mark not in seen:
                     seen.add(mark)
                     bindings.append(binding)
         if bindings:
-            yield type(node).__name__.removesuffix("Screen"), _merged(bindings)
+            yield _TITLES.get(type(node).__name__, type(node).__name__.removesuffix("Screen")), _merged(bindings)
 
 
 def _merged(bindings: list[Binding]) -> list[Binding]:

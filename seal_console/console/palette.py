@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.command import DiscoveryHit, Hit, Provider
 
 from seal_console.console.help import shown_keys
+from seal_console.console.safe_content import safe_line
+from seal_console.harmless import harmless_line
+from seal_console.reading.jump import jump_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from textual.command import Hits
+
+    from seal_console.console.app import ConsoleApp
+
+_LONGEST = 80
+_NAMED = 0.5  # below commands whose name fits well
 
 
 class ConsoleCommands(Provider):
@@ -30,6 +38,11 @@ class ConsoleCommands(Provider):
             score = matcher.match(words)
             if score > 0:
                 yield Hit(score, matcher.highlight(words), run, help=help_text)
+
+        console = cast("ConsoleApp", self.app)
+        for target in await console.reader.read(lambda db: jump_targets(db, query)):
+            words = f"Go to {target.kind} {harmless_line(target.words, _LONGEST)}"
+            yield Hit(_NAMED, safe_line(words), partial(console.go_to, target), text=words)
 
     def _commands(self) -> Iterator[tuple[str, Callable[[], Any], str]]:
         seen: set[str] = set()

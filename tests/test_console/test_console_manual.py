@@ -66,9 +66,9 @@ def test_help_and_palette_name_the_keys_of_the_screen(desk: Desk, workspace: Wor
             assert "take your last reject or defer back" in console.shown()
             await console.press("escape", "ctrl+p")
             await console.until(lambda: "Reject (x)" in console.shown())
-            for letter in "theme":
-                await console.press(letter)
-            await console.until(lambda: "Theme (ctrl+t)" in console.shown())
+            for key in ("t", "h", "e", "m", "e", "space", "left_parenthesis"):
+                await console.press(key)
+            await console.until(lambda: "Theme (ctrl+t)" in console.shown() and "order (S)" not in console.shown())
             before = console.app.theme
             await console.press("enter")
             await console.until(lambda: console.app.theme != before)
@@ -119,3 +119,22 @@ def test_an_unexpected_error_leaves_a_report_and_the_console_goes_on(
     run(flow())
     (report,) = (workspace.cache_folder / "reports").iterdir()
     assert "a defect" in report.read_text(encoding="utf-8")
+
+
+def test_the_palette_jumps_to_versions_tasks_and_candidates_by_name(desk: Desk, workspace: Workspace) -> None:
+    candidate = desk.examined(0.5)
+
+    async def flow() -> None:
+        async with driven(workspace, size=(120, 60)) as console:
+            await console.press("ctrl+p")
+            await console.type("returns")
+            await console.until(lambda: "Go to task Returns" in console.shown())
+            await console.press("down", "enter")
+            await console.until(lambda: "Now 30 days." in console.shown())
+            await console.press("ctrl+p")
+            await console.type(candidate.id.removeprefix("sha256:")[:6])
+            await console.until(lambda: "Go to candidate" in console.shown())
+            await console.press("down", "enter")
+            await console.until(lambda: "Returns take 30 days." in console.shown())
+
+    run(flow())

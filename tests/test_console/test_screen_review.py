@@ -291,7 +291,10 @@ def test_the_table_is_exported_as_it_is_filtered(desk: Desk, workspace: Workspac
             console.review.put_filter("reward>0.5")
             await console.until(lambda: len(console.review.table.keys) == 1)
             await console.press("w")
-            await console.until(lambda: "1 rows written" in console.said)
+            await console.until(lambda: bool(console.app.screen.query("#path")))
+            console.app.screen.query_one("#path", Input).value = str(workspace.root / "exports" / "review.csv")
+            await console.press("enter")
+            await console.until(lambda: "1 row written" in console.said)
 
     run(flow())
     with (workspace.root / "exports" / "review.csv").open(encoding="utf-8", newline="") as file:

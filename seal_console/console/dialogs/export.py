@@ -11,13 +11,14 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import joined, lines, safe_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class ExportDialog(ModalScreen[Path | None]):
+class ExportDialog(GoesOn, ModalScreen[Path | None]):
     """Gives the path, or None where nothing shall be written. A relative path is in the current folder."""
 
     DEFAULT_CSS = """

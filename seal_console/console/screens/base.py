@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -9,6 +10,8 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from seal_console.console.dialogs.export import ExportDialog
+from seal_console.console.exporting import TableExport, export_table, suggested_path
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.widgets.top_bar import TopBar
 from seal_console.console.work import begin
@@ -100,6 +103,23 @@ class SealScreen(GoesOn, Screen[None]):
 
     def show_candidate(self, candidate_id: str) -> None:
         """Show a candidate, on the screen that can."""
+
+    def show_version(self, number: int) -> None:
+        """Show a version, on the screen that can."""
+
+    def put_filter(self, text: str) -> None:
+        """Filter as if the text had been typed, on a screen with a filter."""
+
+    async def export(self, table: TableExport | None) -> None:
+        """Ask where to, and write what a table shows."""
+        if table is None:
+            self.console.say("The table is empty; there is nothing to export.", "warning")
+            return
+        workspace = self.console.workspace
+        path = await self.app.push_screen_wait(ExportDialog(table.name, suggested_path(workspace, table.name)))
+        if path is not None:
+            count = await asyncio.to_thread(export_table, workspace, table, path)
+            self.console.say(f"{count:,} {'row' if count == 1 else 'rows'} written to {path}")
 
     async def loaded(self, load: Callable[[], object]) -> None:
         """Run a loading step; a failure that can be expected is shown, and the screen stays."""

@@ -268,7 +268,7 @@ class ReviewScreen(SealScreen):
 
     def action_export(self) -> None:
         """Write what the table shows to a file."""
-        begin(self, self.flows.export, group="ask")
+        begin(self, partial(self.loaded, self.flows.export), group="ask")
 
     def go_on(self) -> None:
         """After a decision the next one that waits comes up by itself."""

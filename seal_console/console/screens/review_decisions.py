@@ -16,7 +16,7 @@ from seal_console.console.dialogs.confirm import Question
 from seal_console.console.dialogs.edit_text import EditDialog
 from seal_console.console.dialogs.sequences import SequencesDialog
 from seal_console.console.engine_control import ask_to_reexamine
-from seal_console.console.exporting import write_table
+from seal_console.console.exporting import TableExport, in_batches
 from seal_console.console.screens.review_table import HEADERS, export_row
 from seal_console.reading.queue import QueueRow, queue_rows
 from seal_console.shown import gain, short_id
@@ -174,11 +174,9 @@ class DecisionFlows:
 
     async def export(self) -> None:
         """Write what the table shows to a file, in its order."""
-        console, keys = self._screen.console, list(self._screen.table.keys)
-        rows = await console.reader.read(lambda db: _all_rows(db, keys))
-        path = console.workspace.root / "exports" / "review.csv"
-        write_table(path, HEADERS, [export_row(row) for row in rows])
-        console.say(f"{len(rows):,} rows written to {path}")
+        keys = list(self._screen.table.keys)
+        table = TableExport("review", HEADERS, lambda db: map(export_row, _all_rows(db, keys)))
+        await self._screen.export(table if keys else None)
 
     async def _decide(
         self, name: str, words: str, past: str, decide: Callable[[Database, str, str, str], Candidate]
@@ -276,4 +274,4 @@ def _in_order(db: Database, keys: Sequence[int]) -> list[QueueRow]:
 
 
 def _all_rows(db: Database, keys: Sequence[int]) -> list[QueueRow]:
-    return [row for first in range(0, len(keys), _PAGE) for row in _in_order(db, keys[first : first + _PAGE])]
+    return [row for batch in in_batches(keys) for row in _in_order(db, batch)]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.binding import Binding
 
-from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.exporting import TableExport, export_table, suggested_path
 from seal_console.console.safe_content import joined
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.widgets.detail_pane import DetailPane
@@ -21,6 +18,8 @@ from store.errors import WrongUseError
 
 if TYPE_CHECKING:
     from textual.content import Content
+
+    from seal_console.console.exporting import TableExport
 
 
 # Subclasses put these behind their own keys, so that the footer begins with what is special to the screen.
@@ -77,15 +76,7 @@ class TableScreen(SealScreen):
         begin(self, partial(self.loaded, self._export), group="ask")
 
     async def _export(self) -> None:
-        table = self.table_export()
-        if table is None:
-            self.console.say("The table is empty; there is nothing to export.", "warning")
-            return
-        workspace = self.console.workspace
-        path = await self.app.push_screen_wait(ExportDialog(table.name, suggested_path(workspace, table.name)))
-        if path is not None:
-            count = await asyncio.to_thread(export_table, workspace, table, path)
-            self.console.say(f"{count:,} {'row' if count == 1 else 'rows'} written to {path}")
+        await self.export(self.table_export())
 
 
 class FilteredScreen(TableScreen):
@@ -103,6 +94,10 @@ class FilteredScreen(TableScreen):
     def show_status(self) -> None:
         """Say what is shown."""
         raise NotImplementedError
+
+    def put_filter(self, text: str) -> None:
+        """Filter as if the text had been typed."""
+        self.query_one(FilterBar).put(text)
 
     def action_filter(self) -> None:
         """Let a filter be typed."""
