@@ -13,6 +13,7 @@ from seal_console.console.crash import write_report
 from seal_console.console.dialogs.confirm import ConfirmDialog, Question
 from seal_console.console.dialogs.text import FailureDialog, TextDialog
 from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
+from seal_console.console.exporting import suggested_path
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.help import help_for
 from seal_console.console.messages import ShowCandidate, ShowVersion
@@ -62,6 +63,7 @@ class ConsoleApp(GoesOn, App[None]):
         Binding("ctrl+r", "run_round", "Run a round", id="run"),
         Binding("ctrl+x", "stop_engine", "Stop", show=False, id="stop"),
         Binding("ctrl+t", "next_theme", "Theme", show=False, id="theme"),
+        Binding("f4", "screenshot_file", "Picture", show=False, id="picture", tooltip="the screen as an SVG file"),
         Binding("f2", "info", "Paths", show=False, id="info"),
         Binding("f3", "settings", "Settings", show=False, id="settings"),
         Binding("ctrl+q", "quit", "Quit", id="quit"),
@@ -245,6 +247,14 @@ class ConsoleApp(GoesOn, App[None]):
         """Change between dark, light and high contrast; seal.yaml keeps the choice for good."""
         self.theme = next_theme(self.theme)
         self.say(f"Theme {self.theme}. To keep it: console.theme in seal.yaml")
+
+    def action_screenshot_file(self) -> None:
+        """Write the screen as an SVG file into the workspace's folder for exports."""
+        path = suggested_path(self.workspace, "screen").with_suffix(".svg")
+        picture = self.export_screenshot()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(picture, encoding="utf-8")
+        self.say(f"A picture of the screen is in {path}")
 
     async def action_info(self) -> None:
         """Show every path."""

@@ -11,9 +11,10 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, TYPE_CHECKING
 
-from seal_console.harmless import harmless, json_line
+from seal_console.harmless import harmless, harmless_line, json_line
 from store.clock import utc_now
 from store.database import open_to_read
 from store.errors import WrongUseError
@@ -78,6 +79,17 @@ def write_table(path: Path, headers: Sequence[str], rows: Iterable[Sequence[Valu
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
     return count
+
+
+def as_text(workspace: Workspace, table: TableExport, most: int) -> tuple[str, int]:
+    """Read the first rows of a table as lines with tabs between cells, for the clipboard; also how many they are."""
+    db = open_to_read(workspace.database_file)
+    try:
+        rows = list(islice(table.rows(db), most))
+    finally:
+        db.conn.close()
+    cells = [table.headers, *([harmless_line("" if value is None else str(value)) for value in row] for row in rows)]
+    return "\n".join("\t".join(row) for row in cells), len(rows)
 
 
 def in_batches(keys: Sequence[int], size: int = _BATCH) -> Iterator[Sequence[int]]:

@@ -290,6 +290,11 @@ def test_the_table_is_exported_as_it_is_filtered(desk: Desk, workspace: Workspac
             await console.in_review()
             console.review.put_filter("reward>0.5")
             await console.until(lambda: len(console.review.table.keys) == 1)
+            await console.press("Y")
+            await console.until(lambda: "1 row copied" in console.said)
+            assert "=1+1" in console.app.clipboard
+            await console.press("f4")
+            await console.until(lambda: "A picture of the screen" in console.said)
             await console.press("w")
             await console.until(lambda: bool(console.app.screen.query("#path")))
             console.app.screen.query_one("#path", Input).value = str(workspace.root / "exports" / "review.csv")
@@ -297,6 +302,8 @@ def test_the_table_is_exported_as_it_is_filtered(desk: Desk, workspace: Workspac
             await console.until(lambda: "1 row written" in console.said)
 
     run(flow())
+    (picture,) = (workspace.root / "exports").glob("screen-*.svg")
+    assert "Review" in picture.read_text(encoding="utf-8")
     with (workspace.root / "exports" / "review.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["reward_mean"]) == 0.9

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.exporting import TableExport, export_table, suggested_path
+from seal_console.console.exporting import TableExport, as_text, export_table, suggested_path
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.widgets.top_bar import TopBar
 from seal_console.console.work import begin
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from seal_console.console.app import ConsoleApp
+
+
+MOST_COPIED = 1000
 
 
 class SealScreen(GoesOn, Screen[None]):
@@ -109,6 +112,21 @@ class SealScreen(GoesOn, Screen[None]):
 
     def put_filter(self, text: str) -> None:
         """Filter as if the text had been typed, on a screen with a filter."""
+
+    def table_export(self) -> TableExport | None:
+        """What the table shows now, in its order; None where it is empty or there is none."""
+        return None
+
+    async def action_copy_table(self) -> None:
+        """Copy what the table shows to the clipboard, through the terminal."""
+        table = self.table_export()
+        if table is None:
+            self.console.say("There is no table here, or it is empty.", "warning")
+            return
+        text, count = await asyncio.to_thread(as_text, self.console.workspace, table, MOST_COPIED)
+        self.app.copy_to_clipboard(text)
+        more = f"; at most {MOST_COPIED:,} are, w exports all" if count == MOST_COPIED else ""
+        self.console.say(f"{count:,} {'row' if count == 1 else 'rows'} copied{more}.")
 
     async def export(self, table: TableExport | None) -> None:
         """Ask where to, and write what a table shows."""

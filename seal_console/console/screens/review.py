@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.timer import Timer
 
+    from seal_console.console.exporting import TableExport
+
 _REST_S = 0.1
 
 
@@ -59,6 +61,7 @@ class ReviewScreen(SealScreen):
         Binding("left_square_bracket", "section(-1)", "Last section", show=False, id="review.section_up"),
         Binding("right_square_bracket", "section(1)", "Next section", show=False, id="review.section_down"),
         Binding("escape", "unmark", "Unmark all", show=False, id="review.unmark"),
+        Binding("Y", "copy_table", "Copy the table", show=False, id="review.copy"),
         Binding("w", "export", "Export", show=False, id="review.export", tooltip="what the table shows, as CSV"),
     ]  # fmt: skip
     DEFAULT_CSS = """
@@ -268,7 +271,11 @@ class ReviewScreen(SealScreen):
 
     def action_export(self) -> None:
         """Write what the table shows to a file."""
-        begin(self, partial(self.loaded, self.flows.export), group="ask")
+        begin(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
+
+    def table_export(self) -> TableExport | None:
+        """What the queue shows."""
+        return self.flows.table_export()
 
     def go_on(self) -> None:
         """After a decision the next one that waits comes up by itself."""

@@ -172,11 +172,10 @@ class DecisionFlows:
         else:
             await console.act("delete a filter", lambda _, db: delete_filter(db, name))
 
-    async def export(self) -> None:
-        """Write what the table shows to a file, in its order."""
+    def table_export(self) -> TableExport | None:
+        """What the queue shows."""
         keys = list(self._screen.table.keys)
-        table = TableExport("review", HEADERS, lambda db: map(export_row, _all_rows(db, keys)))
-        await self._screen.export(table if keys else None)
+        return TableExport("review", HEADERS, lambda db: map(export_row, _all_rows(db, keys))) if keys else None
 
     async def _decide(
         self, name: str, words: str, past: str, decide: Callable[[Database, str, str, str], Candidate]

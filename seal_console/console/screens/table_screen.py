@@ -19,12 +19,11 @@ from store.errors import WrongUseError
 if TYPE_CHECKING:
     from textual.content import Content
 
-    from seal_console.console.exporting import TableExport
-
 
 # Subclasses put these behind their own keys, so that the footer begins with what is special to the screen.
 TABLE_KEYS: tuple[Binding, ...] = (
     Binding("w", "export", "Export", id="list.export", tooltip="what the table shows, to a file"),
+    Binding("Y", "copy_table", "Copy the table", show=False, id="list.copy", tooltip="its rows, to the clipboard"),
     Binding("R", "show_new", "Show new", show=False, id="list.show_new", tooltip="read everything anew"),
 )
 FILTER_KEYS: tuple[Binding, ...] = (
@@ -47,10 +46,6 @@ class TableScreen(SealScreen):
 
     async def detail(self, key: int) -> Content:
         """Read and return the text about a row."""
-        raise NotImplementedError
-
-    def table_export(self) -> TableExport | None:
-        """What `e` writes: the rows that the table shows now, in their order."""
         raise NotImplementedError
 
     def with_news(self, *words: str) -> str:
