@@ -156,9 +156,10 @@ def _stage(stage: LiveProgress) -> Content:
     share = stage.done / stage.total if stage.total else 0.0
     rate = f"{stage.rate:,.1f}/s" if stage.rate else ""
     left = f"{seconds_in_words((stage.total - stage.done) / stage.rate)} left" if stage.rate and share < 1 else ""
+    unit = "" if stage.unit == stage.stage else f" {stage.unit}"
     return joined(
         f"{stage.stage:<14}", (share_bar(share, 20), "$text-success" if share >= 1 else "$text-accent"),
-        f" {stage.done:,}/{stage.total:,} {stage.unit} ", (f"{rate} {left}", "$text-muted"),
+        f" {stage.done:,}/{stage.total:,}{unit} ", (f"{rate} {left}", "$text-muted"),
     )  # fmt: skip
 
 

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.geometry import Offset
+
+from seal_console.console.dialogs.confirm import ConfirmDialog
+from store.live_progress import put_progress
+from store.lock import hold_lock
+from store.records import LiveProgress
+from store.requests import add_request, list_requests, start_request, take_stop
+from store.rounds import finish_round, open_round
+from tests.test_console.console_scenario import driven, run
+
+if TYPE_CHECKING:
+    from store.workspace import Workspace
+    from tests.test_console.cli_scenario import Desk
+
+RUNNING = {
+    "candidate_id": "sha256:" + "ab" * 32,
+    "repeat": 0,
+    "slot": 0,
+    "step": 7,
+    "steps": 20,
+    "losses": [3.0, 1.5, 0.7],
+}
+
+
+def progress(done: int) -> LiveProgress:
+    at = "2026-11-22T10:00:00.000Z"
+    return LiveProgress("inner updates", done, 40, "inner updates", "", 2.0, at, at, {"running": [RUNNING]})
+
+
+def test_it_says_what_is_live_what_waits_and_what_runs(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.5)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.until(lambda: "1 self-edits wait for a decision" in console.shown())
+            assert "No engine runs." in console.shown()
+            with hold_lock(workspace.lock_file, "run"):
+                put_progress(desk.db, [progress(10)])
+                await console.until(lambda: "10/40 2.0/s" in console.shown())
+                assert "2.0/s 15 s left" in console.shown()
+                assert "step   7/20" in console.shown()
+                put_progress(desk.db, [progress(20)])
+                await console.until(lambda: "20/40 2.0/s" in console.shown())
+            await console.until(lambda: "No engine runs." in console.shown())
+
+    run(flow())
+
+
+def test_a_round_is_asked_for_once_and_a_stop_is_confirmed(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.5)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.press("ctrl+r")
+            await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+            await console.press("ctrl+s")
+            await console.until(lambda: console.started == [workspace.root])
+            assert [one.kind for one in list_requests(desk.db)] == ["run"]
+            with hold_lock(workspace.lock_file, "serve"):
+                start_request(desk.db, 1)
+                await console.until(lambda: console.app.facts.running)
+                await console.press("ctrl+x")
+                await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+                await console.press("escape")
+                assert take_stop(desk.db) is None
+                await console.press("ctrl+x")
+                await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+                await console.press("ctrl+s")
+                await console.until(lambda: take_stop(desk.db) is not None)
+            await console.until(lambda: "The engine died over" in console.shown())
+            await console.press("ctrl+r")
+            await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+            await console.press("ctrl+s")
+            await console.until(lambda: len(console.started) == 2)
+            assert len([one for one in list_requests(desk.db) if one.kind == "run"]) == 1, (
+                "it goes on with the one it has"
+            )
+
+    run(flow())
+
+
+def test_requests_that_wait_are_served_when_the_engine_is_free(desk: Desk, workspace: Workspace) -> None:
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            with hold_lock(workspace.lock_file, "run"):
+                await console.until(lambda: console.app.facts.running)
+                add_request(desk.db, "run", {"rounds": 1}, "bob")
+                await console.until(lambda: "waiting: run asked by bob" in console.shown())
+                assert console.started == []
+            await console.until(lambda: console.started == [workspace.root])
+
+    run(flow())
+
+
+def test_the_plot_has_every_round_and_an_interrupted_one_is_named(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.5)
+    current = open_round(desk.db)
+    assert current is not None
+    finish_round(
+        desk.db, current.number, "done", {"held_out": {"before": {"accuracy": 0.2}, "after": {"accuracy": 0.6}}}, None
+    )
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.until(lambda: "◆ held-out exam after" in console.shown())
+            assert "● mean reward" in console.shown()
+
+    run(flow())
+
+
+def test_names_in_the_first_line_can_be_clicked_and_sizes_changed(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.5)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            place = console.shown().splitlines()[0].index("Versions")
+            await console.pilot.click(offset=Offset(place, 0))
+            await console.until(lambda: console.app.current_mode == "versions")
+            for size in ((200, 60), (80, 24), (40, 10), (120, 40)):
+                await console.pilot.resize_terminal(*size)
+                for key in "123456":
+                    await console.press(key)
+                    await console.pilot.pause()
+            assert "Something unexpected" not in console.shown()
+
+    run(flow())
