@@ -51,7 +51,7 @@ def parse_filter(text: str, fields: Mapping[str, Field], searched: Sequence[str]
     parameters: list[str | float] = []
     for match in _terms(text):
         sql, values = _condition(match, fields, searched)
-        parts.append(f"NOT ({sql})" if match["not"] else sql)
+        parts.append(f"NOT coalesce(({sql}), 0)" if match["not"] else sql)
         parameters += values
     return Condition(" AND ".join(f"({part})" for part in parts) or "1", tuple(parameters))
 

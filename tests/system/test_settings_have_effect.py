@@ -60,6 +60,8 @@ CHANGED: dict[str, Any] = {
 }
 SHOWN_ELSEWHERE = {
     "model.path": "test_base_model.py",
+    "console.theme": "test_console_manual.py: the console alone has it",
+    "console.keys": "test_console_manual.py",
     "model.device": "test_base_model.py",
     "model.max_length": "test_base_model.py",
     "model.prompt_style": "test_base_model.py",

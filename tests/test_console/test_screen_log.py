@@ -193,7 +193,7 @@ def test_events_are_exported_as_they_are_stored(desk: Desk, workspace: Workspace
         async with driven(workspace) as console:
             await in_log(console)
             assert not set("\x1b\u202e") & set(console.shown() + card(console))
-            await console.press("e")
+            await console.press("w")
             await console.until(lambda: isinstance(console.app.screen, ExportDialog))
             await console.press("ctrl+u")
             await console.type("events.json")

@@ -134,7 +134,7 @@ def test_the_table_with_the_focus_is_exported(desk: Desk, workspace: Workspace) 
     two_rounds(desk)
 
     async def export(console: Driven, name: str) -> None:
-        await console.press("e")
+        await console.press("w")
         await console.until(lambda: isinstance(console.app.screen, ExportDialog))
         await console.press("ctrl+u")
         await console.type(name)
@@ -179,7 +179,7 @@ def test_without_a_round_it_says_how_to_run_one(desk: Desk, workspace: Workspace
         async with driven(workspace) as console:
             await in_rounds(console)
             await console.until(lambda: "ctrl+r runs one" in console.shown())
-            await console.press("e")
+            await console.press("w")
             await console.until(lambda: "nothing to export" in console.said)
 
     run(flow())

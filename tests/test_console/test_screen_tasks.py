@@ -147,7 +147,7 @@ def test_what_fits_the_filter_is_exported(desk: Desk, workspace: Workspace) -> N
             screen = await in_tasks(console)
             await filtered(console, "hyper")
             await console.until(lambda: len(screen.table.keys) == 1)
-            await console.press("e")
+            await console.press("w")
             await console.until(lambda: isinstance(console.app.screen, ExportDialog))
             await console.press("enter")
             await console.until(lambda: "1 row written to" in console.said)

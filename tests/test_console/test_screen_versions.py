@@ -160,7 +160,7 @@ def test_nothing_is_rolled_back_read_only_but_the_list_is_exported(desk: Desk, w
             await console.press("j", "ctrl+b")
             await console.until(lambda: "read-only" in console.said)
             assert isinstance(console.app.screen, VersionsScreen)
-            await console.press("e")
+            await console.press("w")
             await console.until(lambda: isinstance(console.app.screen, ExportDialog))
             await console.press("ctrl+u")
             await console.type("versions.json")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import joined, safe, safe_line
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Choice = tuple[Literal["use", "save", "delete"], str]
 
 
-class ChooseDialog(GoesOn, ModalScreen[Choice | None]):
+class ChooseDialog(GoesOn, ClosesOnce[Choice | None]):
     """Gives what shall be done with which name."""
 
     DEFAULT_CSS = """

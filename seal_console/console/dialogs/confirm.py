@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import lines, safe, safe_line
 
@@ -36,7 +36,7 @@ class Question:
     grave: bool = False
 
 
-class ConfirmDialog(GoesOn, ModalScreen[str | None]):
+class ConfirmDialog(GoesOn, ClosesOnce[str | None]):
     """Gives the reason ("" where none was asked for) when confirmed, None when not."""
 
     DEFAULT_CSS = """
@@ -52,7 +52,12 @@ class ConfirmDialog(GoesOn, ModalScreen[str | None]):
     ConfirmDialog Input { margin-top: 1; }
     ConfirmDialog Horizontal { height: auto; margin-top: 1; align-horizontal: right; }
     ConfirmDialog Button { margin-left: 2; }
+    ConfirmDialog.-short #what { max-height: 8; }
+    ConfirmDialog.-short #box { padding: 0 1; }
+    ConfirmDialog.-short Input { border: none; height: 1; }
+    ConfirmDialog.-short Button { border: none; height: 1; }
     """
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Leave it", id="dialog.cancel"),
         Binding("ctrl+s", "confirm", "Do it", id="dialog.confirm", priority=True),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static, TextArea
 
+from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import safe, safe_line
 from seal_console.harmless import harmless
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class EditDialog(GoesOn, ModalScreen[str | None]):
+class EditDialog(GoesOn, ClosesOnce[str | None]):
     """Gives the changed text, None where nothing shall happen or nothing was changed."""
 
     DEFAULT_CSS = """

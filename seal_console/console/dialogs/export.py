@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import joined, lines, safe_line
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class ExportDialog(GoesOn, ModalScreen[Path | None]):
+class ExportDialog(GoesOn, ClosesOnce[Path | None]):
     """Gives the path, or None where nothing shall be written. A relative path is in the current folder."""
 
     DEFAULT_CSS = """

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
+from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import safe, safe_line
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class SequencesDialog(GoesOn, ModalScreen[list[int] | None]):
+class SequencesDialog(GoesOn, ClosesOnce[list[int] | None]):
     """Gives the places of the sequences that were switched off; None where nothing shall happen."""
 
     DEFAULT_CSS = """

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.safe_content import safe_line
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.content import Content
 
 
-class TextDialog(ModalScreen[None]):
+class TextDialog(ClosesOnce[None]):
     """A title and a text that scrolls; Escape, q or Enter closes it."""
 
     DEFAULT_CSS = """

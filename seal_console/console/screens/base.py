@@ -99,10 +99,11 @@ class SealScreen(GoesOn, Screen[None]):
     def show_top(self) -> None:
         """Say what is live and what runs."""
         facts = self.console.facts
-        self.query_one(TopBar).show(
-            waiting=facts.waiting, live=facts.live, engine=facts.engine, read_only=self.console.read_only,
-            name=self.console.workspace.root.name,
-        )  # fmt: skip
+        for bar in self.query(TopBar):  # none where the screen is being taken down
+            bar.show(
+                waiting=facts.waiting, live=facts.live, engine=facts.engine, read_only=self.console.read_only,
+                name=self.console.workspace.root.name,
+            )  # fmt: skip
 
     def show_candidate(self, candidate_id: str) -> None:
         """Show a candidate, on the screen that can."""

@@ -43,7 +43,7 @@ def event_card(facts: EventFacts) -> Content:
         safe(payload[:_MOST_CHARACTERS]),
     ]
     if len(payload) > _MOST_CHARACTERS:
-        rows.append(muted(f"… {len(payload) - _MOST_CHARACTERS:,} characters more; e exports all of it"))
+        rows.append(muted(f"… {len(payload) - _MOST_CHARACTERS:,} characters more; w exports all of it"))
     return lines(*rows)
 
 

@@ -19,18 +19,17 @@ from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
 from seal_console.console.screens.version_card import (
     card_command,
     checkout_command,
-    pointed,
     policy_card,
     version_card,
 )
 from seal_console.console.screens.version_comparison_text import comparison_text
+from seal_console.console.screens.version_rows import policy_row, version_columns, version_row
 from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.paged_table import Cell, Column, PagedTable, Row
+from seal_console.console.widgets.paged_table import PagedTable, Row
 from seal_console.console.work import begin
 from seal_console.reading.version_comparison import compare_versions
 from seal_console.reading.version_graph import draw_graph
 from seal_console.reading.versions import ROOT, History, VersionLine, history, policy_facts, version_facts
-from seal_console.shown import gain, percent
 from store.version_names import live_name, version_tag
 from store.versions import rollback
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
     from store.records import PolicyVersion
 
-_GRAPH_CELLS = 15
 _HEADERS = ("version", "parent", "pointers", "reward", "audit_gain", "accepted_by", "reason", "created_at", "candidate")
 _TEXT_DIALOG = 100
 
@@ -87,7 +85,7 @@ class VersionsScreen(TableScreen):
         with Horizontal(id="columns"):
             with Vertical(id="left"):
                 yield Static(id="status", classes="status")
-                yield PagedTable(_columns(1), self._rows, id="table")
+                yield PagedTable(version_columns(1), self._rows, id="table")
             yield DetailPane("Card", id="card")
 
     @property
@@ -101,7 +99,7 @@ class VersionsScreen(TableScreen):
         self._graph = draw_graph({line.number: line.parent for line in found.versions})
         of_policies = draw_graph({policy.number: policy.parent_number for policy in found.policies})
         self._graph.update({-number: signs for number, signs in of_policies.items()})
-        self.table.set_columns(_columns(max(map(len, self._graph.values()), default=1)))
+        self.table.set_columns(version_columns(max(map(len, self._graph.values()), default=1)))
         self.table.show([*self._versions, *self._policies])
         self.new_rows = 0
         if self._looked_for is not None:
@@ -266,37 +264,8 @@ class VersionsScreen(TableScreen):
         rows: dict[int, Row] = {}
         for key in keys:
             if key in self._versions:
-                rows[key] = _version_row(self._versions[key], self._graph.get(key, ""))
+                rows[key] = version_row(self._versions[key], self._graph.get(key, ""))
             elif key in self._policies:
                 newest = key == min(self._policies)
-                rows[key] = _policy_row(self._policies[key], self._graph.get(key, ""), newest=newest)
+                rows[key] = policy_row(self._policies[key], self._graph.get(key, ""), newest=newest)
         return rows
-
-
-def _columns(graph_cells: int) -> tuple[Column, ...]:
-    return (
-        Column("", min(graph_cells, _GRAPH_CELLS)),
-        Column("Version", 14),
-        Column("Because"),
-        Column("Reward", 7, right=True, optional=True),
-        Column("By", 10, optional=True),
-        Column("At (UTC)", 11, optional=True),
-    )
-
-
-def _version_row(line: VersionLine, graph: str) -> Row:
-    what = f"{line.tag} {pointed(line.pointers)}"
-    reward = "" if line.candidate_id is None else "–" if line.reward_mean is None else gain(line.reward_mean)
-    return (
-        Cell(graph, "accent"), Cell(what, "good" if "live" in line.pointers else ""), line.reason, reward,
-        line.accepted_by, line.created_at[5:16].replace("T", " "),
-    )  # fmt: skip
-
-
-def _policy_row(policy: PolicyVersion, graph: str, *, newest: bool) -> Row:
-    before, after = policy.metrics.get("held_out_before"), policy.metrics.get("held_out_after")
-    words = f"policy of round {policy.round_number}: held out {percent(before)} → {percent(after)}"
-    return (
-        Cell(graph, "dim"), Cell(policy.tag + (" in use" if newest else ""), "accent" if newest else ""), words, "",
-        "", policy.created_at[5:16].replace("T", " "),
-    )  # fmt: skip

@@ -12,6 +12,7 @@ from seal_console.console.safe_content import joined
 if TYPE_CHECKING:
     from textual import events
 
+_ROOMY = 100  # columns
 NAMES = ("now", "review", "versions", "rounds", "tasks", "log")
 
 
@@ -39,9 +40,12 @@ class TopBar(Static):
             self._places.append((at, at + piece.cell_length, screen))
             at += piece.cell_length
             pieces.append(piece)
+        narrow = self.app.size.width < _ROOMY
         state = joined(
-            ("  live ", "$text-muted"), (live, "bold"), ("  engine ", "$text-muted"), (engine, "bold"),
-            ("  READ-ONLY", "$text-warning bold") if read_only else "", (f"  {name}", "$text-muted"),
+            (" ◆ " if narrow else "  live ", "$text-muted"),
+            (live.split(" ", maxsplit=1)[0] if narrow else live, "bold"),
+            (" " if narrow else "  engine ", "$text-muted"), (engine, "bold"),
+            ("  READ-ONLY", "$text-warning bold") if read_only else "", ("" if narrow else f"  {name}", "$text-muted"),
         )  # fmt: skip
         line = Content("").join([*pieces, state])
         if not line.is_same(self._line):
