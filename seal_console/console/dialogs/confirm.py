@@ -55,7 +55,6 @@ class ConfirmDialog(GoesOn, ClosesOnce[str | None]):
     ConfirmDialog.-short #what { max-height: 8; }
     ConfirmDialog.-short #box { padding: 0 1; }
     ConfirmDialog.-short Input { border: none; height: 1; }
-    ConfirmDialog.-short Button { border: none; height: 1; }
     """
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
