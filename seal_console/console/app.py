@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Event, Paste
 
 from seal_console.console.actions import Actions
 from seal_console.console.crash import write_report
@@ -24,7 +25,7 @@ from seal_console.console.store_reader import StoreReader
 from seal_console.console.themes import THEMES, next_theme
 from seal_console.console.watch import INTERVAL_S, Pulse, pulse
 from seal_console.console.work import begin
-from seal_console.harmless import harmless
+from seal_console.harmless import harmless, harmless_line
 from seal_console.reading.facts import Facts, top_facts
 from store.errors import SealError
 
@@ -97,10 +98,16 @@ class ConsoleApp(GoesOn, App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self.settings.console.theme
-        self.set_keymap(dict(self.settings.console.keys))
+        self.set_keymap({action: harmless_line(keys) for action, keys in self.settings.console.keys.items()})
         self.switch_mode(self._first_screen)
         self.set_interval(INTERVAL_S, self._look)
         self.call_after_refresh(self._begin)
+
+    async def on_event(self, event: Event) -> None:
+        """What is pasted may hold control characters: they become signs before any field sees them."""
+        if isinstance(event, Paste):
+            event.text = harmless(event.text.replace("\r\n", "\n").replace("\r", "\n"))
+        await super().on_event(event)
 
     def _begin(self) -> None:
         """Once the first screen is painted: open the workspace, and load the other screens."""

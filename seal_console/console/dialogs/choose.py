@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import joined, safe, safe_line
+from seal_console.console.widgets.safe_input import SafeInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ class ChooseDialog(GoesOn, ClosesOnce[Choice | None]):
             )
             if self._new:
                 yield Static(safe(f"Save the filter that is set, {self._new!r}, as:"))
-                yield Input(placeholder="a name, then enter", id="name")
+                yield SafeInput(placeholder="a name, then enter", id="name")
             yield Static(safe("enter uses one · delete forgets it · esc closes", "$text-muted"))
 
     def on_mount(self) -> None:

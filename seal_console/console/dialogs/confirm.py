@@ -17,6 +17,7 @@ from textual.widgets import Button, Input, Static
 from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import lines, safe, safe_line
+from seal_console.console.widgets.safe_input import SafeInput
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -78,9 +79,9 @@ class ConfirmDialog(GoesOn, ClosesOnce[str | None]):
             with VerticalScroll(id="what", can_focus=False):
                 yield Static(lines(*(safe(line) for line in asked.will_happen)))
             if asked.typed is not None:
-                yield Input(placeholder=f"type {asked.typed} to go on", id="typed")
+                yield SafeInput(placeholder=f"type {asked.typed} to go on", id="typed")
             if asked.reason is not None:
-                yield Input(placeholder=asked.reason, id="reason")
+                yield SafeInput(placeholder=asked.reason, id="reason")
             yield Static("", id="problem")
             with Horizontal():
                 yield Button(f"{asked.cancel}  esc", id="cancel", variant="primary")

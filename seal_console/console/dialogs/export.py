@@ -13,6 +13,8 @@ from textual.widgets import Input, Static
 from seal_console.console.dialogs.closing import ClosesOnce
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.safe_content import joined, lines, safe_line
+from seal_console.console.widgets.safe_input import SafeInput
+from seal_console.harmless import harmless_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -34,12 +36,13 @@ class ExportDialog(GoesOn, ClosesOnce[Path | None]):
     def __init__(self, what: str, suggested: Path) -> None:
         super().__init__()
         self._what, self._suggested = what, suggested
+        self._shown = harmless_line(str(suggested))
 
     def compose(self) -> ComposeResult:
         """What is written, the path, and what the keys do."""
         with Vertical(id="box"):
             yield Static(safe_line(f"Export {self._what}"), id="title")
-            yield Input(str(self._suggested), id="path", select_on_focus=False)
+            yield SafeInput(self._shown, id="path", select_on_focus=False)
             yield Static(
                 lines(
                     joined(("the ending decides: ", "$text-muted"), ".csv", (" or ", "$text-muted"), ".json"),
@@ -57,7 +60,10 @@ class ExportDialog(GoesOn, ClosesOnce[Path | None]):
     def write(self, event: Input.Submitted) -> None:
         """Take the path."""
         typed = event.value.strip()
-        self.dismiss(Path(typed).expanduser().absolute() if typed else None)
+        if typed == self._shown.strip():
+            self.dismiss(self._suggested)
+        else:
+            self.dismiss(Path(typed).expanduser().absolute() if typed else None)
 
     def action_cancel(self) -> None:
         """Write nothing."""

@@ -12,13 +12,13 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from seal_console.console.safe_content import safe_line
-from seal_console.harmless import harmless_line
+from seal_console.console.widgets.safe_input import SafeInput
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class FilterInput(Input):
+class FilterInput(SafeInput):
     """The field; Escape leaves it and gives the table the focus back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back to the table", id="filter.leave")]
@@ -26,12 +26,6 @@ class FilterInput(Input):
     def action_leave(self) -> None:
         """Put the focus back on the table."""
         self.post_message(FilterBar.Left())
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """What is pasted may hold control characters: they are shown as signs, as everywhere."""
-        clean = harmless_line(event.value)
-        if clean != event.value:
-            self.value = clean
 
 
 class FilterBar(Vertical):
