@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import App
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 from seal_console.console.screens.base import SealScreen
 
 T = TypeVar("T")
+_BETWEEN_SCREENS_S = 0.05
 
 
 class ConsoleApp(GoesOn, App[None]):
@@ -112,7 +114,16 @@ class ConsoleApp(GoesOn, App[None]):
     def _begin(self) -> None:
         """Once the first screen is painted: open the workspace, and load the other screens."""
         begin(self, self._open, group="open")
-        self.run_worker(load_screens, group="load screens", thread=True)
+
+    async def _prepare_screens(self) -> None:
+        """Build the other screens before they are asked for, one at a time, so that keys come in between."""
+        await asyncio.to_thread(load_screens)
+        for name in MODES:
+            await asyncio.sleep(_BETWEEN_SCREENS_S)
+            if not self.is_running:
+                return
+            await self._init_mode(name)  # what switch_mode does first; a screen that is there stays as it is
+        gc.freeze()  # all this stays; looking through it again and again would hold keys up by 100 ms each time
 
     async def _open(self) -> None:
         try:
@@ -131,6 +142,7 @@ class ConsoleApp(GoesOn, App[None]):
                 self.say(sentence, "warning")
             await self._serve_waiting()
         await self._look()
+        await self._prepare_screens()
 
     async def _look(self) -> None:
         """Compare the workspace with how it was at the last look."""
@@ -238,6 +250,9 @@ class ConsoleApp(GoesOn, App[None]):
         """Textual's own commands are left out: the palette lists the console's actions."""
         del screen
         return []
+
+    def delay_update(self, delay: float = 0.0) -> None:
+        """Hold nothing back: Textual waits 50 ms at each change of screens, which here are already built."""
 
     async def action_go(self, name: str) -> None:
         """Go to a screen."""

@@ -70,13 +70,14 @@ def round_points(db: Database) -> list[RoundPoint]:
     """Return every round that is not imported, in order, with the figures that a plot over rounds shows."""
     rows = fetch(
         db,
-        "SELECT rounds.number, rounds.state, count(candidates.reward_mean) AS candidates, "
-        "json_extract(rounds.summary, '$.held_out.before.accuracy') AS held_out_before, "
-        "json_extract(rounds.summary, '$.held_out.after.accuracy') AS held_out_after, "
-        "avg(candidates.reward_mean) AS mean_reward, max(candidates.reward_mean) AS best_reward "
-        "FROM rounds LEFT JOIN candidates ON candidates.round_number = rounds.number AND candidates.role = 'train' "
-        "AND candidates.derived_from IS NULL "
-        "WHERE rounds.imported = 0 GROUP BY rounds.number ORDER BY rounds.number",
+        "WITH sampled AS ("
+        "SELECT round_number, count(reward_mean) AS candidates, avg(reward_mean) AS mean_reward, "
+        "max(reward_mean) AS best_reward FROM candidates "
+        "WHERE candidates.role = 'train' AND candidates.derived_from IS NULL GROUP BY round_number) "
+        "SELECT number, state, coalesce(candidates, 0) AS candidates, mean_reward, best_reward, "
+        "json_extract(summary, '$.held_out.before.accuracy') AS held_out_before, "
+        "json_extract(summary, '$.held_out.after.accuracy') AS held_out_after "
+        "FROM rounds LEFT JOIN sampled ON round_number = number WHERE imported = 0 ORDER BY number",
     )
     return [RoundPoint(**row) for row in rows]
 

@@ -37,7 +37,7 @@ def test_it_says_what_is_live_what_waits_and_what_runs(desk: Desk, workspace: Wo
     async def flow() -> None:
         async with driven(workspace) as console:
             await console.until(lambda: "1 self-edits wait for a decision" in console.shown())
-            assert "No engine runs." in console.shown()
+            await console.until(lambda: "No engine runs." in console.shown())
             with hold_lock(workspace.lock_file, "run"):
                 put_progress(desk.db, [progress(10)])
                 await console.until(lambda: "10/40 2.0/s" in console.shown())

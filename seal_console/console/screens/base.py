@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.exporting import TableExport, as_text, export_table, suggested_path
 from seal_console.console.goes_on import GoesOn
+from seal_console.console.widgets.key_bar import KeyBar
 from seal_console.console.widgets.top_bar import TopBar
 from seal_console.console.work import begin
 from store.errors import SealError
@@ -48,6 +48,8 @@ class SealScreen(GoesOn, Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._stale = True
+        # Mounting gives it its styles; Textual takes it for out of date and would parse all styles anew at first sight.
+        self._css_update_count = self.app._css_update_count  # noqa: SLF001
 
     @property
     def console(self) -> ConsoleApp:
@@ -59,7 +61,7 @@ class SealScreen(GoesOn, Screen[None]):
         yield TopBar(self.NAME)
         with Container(id="body"):
             yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def body(self) -> ComposeResult:
         """What the screen is about."""
