@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -12,7 +12,9 @@ from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.opened import opened_to_read
 from seal_console.harmless import json_line
+from seal_console.reading.exports import TABLES, Wanted, table_named
 from seal_console.sft_export import export_round
+from seal_console.table_files import write_csv, write_table
 from store.durable import write_file
 from store.errors import ExitCode, WrongUseError
 
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     "export",
     cls=SealGroup,
     short_help="Write files for other programs.",
-    examples=("seal-console export sft --selection paper --out sft.jsonl",),
+    examples=("seal-console export sft --selection paper --out sft.jsonl", "seal-console export table review"),
 )
 def export_group() -> None:
-    """Write what was kept to files for other programs."""
+    """Write what was kept, or any of the console's tables, to files for other programs."""
 
 
 @export_group.command(
@@ -85,6 +87,50 @@ def sft(
         output.data({**counts, "file": str(Path(out).resolve())})
     else:
         output.show(summary)
+
+
+@export_group.command(
+    "table",
+    examples=(
+        'seal-console export table review --filter "reward>0.5" --sort audit > best.csv',
+        "seal-console export table tasks --sort weakness --json",
+        "seal-console export table candidates --round 3 --out round-3.json",
+    ),
+)
+@click.argument("name", metavar="TABLE", type=click.Choice(TABLES))
+@click.option("--filter", "text", default="", metavar="TEXT", help="As in the console: words, field:word, field>1.")
+@click.option("--sort", metavar="COLUMN", help="Which order; a wrong one says which there are.")
+@click.option("--reverse", "backwards", is_flag=True, help="Turn the order round.")
+@click.option("--all", "everything", is_flag=True, help="review: also what is decided, refused or imported.")
+@click.option(
+    "--round", "round_number", type=click.IntRange(min=1), metavar="N",
+    help="candidates: of which round; else the newest.",
+)  # fmt: skip
+@click.option("--out", default="-", show_default=True, metavar="FILE|-", help="A new .csv or .json file; - is stdout.")
+@pass_invocation
+def table_command(invocation: Invocation, /, name: str, out: str, **of_table: Any) -> None:
+    """Write one of the console's tables: review, versions, rounds, candidates (of a round), tasks or events.
+
+    On stdout as CSV, or with --json one object a line; a FILE's ending says which it becomes.
+    """
+    wanted = Wanted(**of_table)
+    output = invocation.output
+    with opened_to_read(invocation) as found:
+        table = table_named(found.db, name, wanted)
+        if out != "-":
+            count = write_table(Path(out), table.headers, table.rows(found.db))
+        elif output.as_json:
+            for row in table.rows(found.db):
+                output.data(dict(zip(table.headers, row, strict=True)))
+            return
+        else:
+            count = write_csv(output.out.file, table.headers, table.rows(found.db))
+    if out == "-":
+        output.narrate(f"{count:,} rows → stdout")
+    elif output.as_json:
+        output.data({"table": table.name, "rows": count, "file": str(Path(out).resolve())})
+    else:
+        output.show(f"{count:,} rows → {out}")
 
 
 def _refuse_overwriting(out: str, *, force: bool) -> None:

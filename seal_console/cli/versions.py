@@ -1,4 +1,4 @@
-"""`versions`: list, show, rollback."""
+"""`versions`: list, show, compare, rollback."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.group(
     "versions",
     cls=SealGroup,
-    short_help="List, show and take back versions.",
+    short_help="List, show, compare and take back versions.",
     examples=("seal-console versions list", "seal-console versions show v0001"),
 )
 def versions() -> None:
@@ -82,6 +82,25 @@ def show(invocation: Invocation, tag: str) -> None:
 
 
 @versions.command(
+    "compare",
+    examples=("seal-console versions compare v0001 v0002", "seal-console versions compare v0000 v0001 --json"),
+)
+@click.argument("first", metavar="TAG")
+@click.argument("second", metavar="TAG")
+@pass_invocation
+def compare(invocation: Invocation, first: str, second: str) -> None:
+    """Put two versions side by side: recorded answers, the weights' distance, figures and provenance.
+
+    No model is asked: a question that a version was never asked says so. v0000 is the base model alone.
+    """
+    from seal_console.cli.versions_compare import show_comparison  # noqa: PLC0415 - little else needs what it loads
+
+    numbers = _compared_number(first), _compared_number(second)
+    with opened_to_read(invocation) as found:
+        show_comparison(invocation, found, *numbers)
+
+
+@versions.command(
     "rollback",
     examples=('seal-console versions rollback v0001 --reason "v0002 mixed up two products"',),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
@@ -108,6 +127,12 @@ def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str |
 def _version_number(tag: str) -> int:
     if tag.startswith("p"):
         raise WrongUseError(f"{tag} is a policy; what goes live is a version.", next_step="seal-console versions list")
+    return parse_number(tag)
+
+
+def _compared_number(tag: str) -> int:
+    if tag.startswith("p"):
+        raise WrongUseError(f"{tag} is a policy; only versions are compared.", next_step="seal-console versions list")
     return parse_number(tag)
 
 

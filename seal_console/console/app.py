@@ -14,8 +14,8 @@ from seal_console.console.actions import Actions
 from seal_console.console.crash import write_report
 from seal_console.console.dialogs.confirm import ConfirmDialog, Question
 from seal_console.console.dialogs.text import FailureDialog, TextDialog
+from seal_console.console.ending import quit_when_asked
 from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
-from seal_console.console.exporting import suggested_path
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.help import help_for
 from seal_console.console.messages import ShowCandidate, ShowVersion
@@ -28,6 +28,7 @@ from seal_console.console.watch import INTERVAL_S, Pulse, pulse
 from seal_console.console.work import begin
 from seal_console.harmless import harmless, harmless_line
 from seal_console.reading.facts import Facts, top_facts
+from seal_console.table_files import suggested_path
 from store.errors import SealError
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class ConsoleApp(GoesOn, App[None]):
             self.register_theme(theme)
         self.theme = self.settings.console.theme
         self.set_keymap({action: harmless_line(keys) for action, keys in self.settings.console.keys.items()})
+        quit_when_asked(lambda: begin(self, self.action_quit, group="quit"))
         self.switch_mode(self._first_screen)
         self.set_interval(INTERVAL_S, self._look)
         self.call_after_refresh(self._begin)

@@ -40,7 +40,7 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info
     tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
-    review-undo versions-list versions-show versions-rollback import-seal export-sft bench-inner
+    review-undo versions-list versions-show versions-compare versions-rollback import-seal export-sft export-table bench-inner
     bench-console web stop review-edit model-card model-build model-measure"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 
@@ -109,7 +109,7 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
     [
         (("taks",), "Did you mean 'tasks'?"),
         (("review", "shwo"), "Did you mean 'show'?"),
-        (("versions",), "list, show, rollback"),
+        (("versions",), "list, show, compare, rollback"),
         (("run", "--rounds", "0"), "--rounds"),
         (("run", "--round", "1"), "--rounds"),
         (("evaluate", "--ways", "base,polcy"), "Did you mean 'policy'?"),

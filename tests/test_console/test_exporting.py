@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seal_console.console.exporting import FORMULA_SIGNS, in_batches, suggested_path, write_table
+from seal_console.table_files import FORMULA_SIGNS, in_batches, suggested_path, write_table
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from textual.containers import Container
 from textual.screen import Screen
 
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.exporting import TableExport, as_text, export_table, suggested_path
 from seal_console.console.goes_on import GoesOn
 from seal_console.console.widgets.key_bar import KeyBar
 from seal_console.console.widgets.top_bar import TopBar
 from seal_console.console.work import begin
+from seal_console.table_files import TableExport, as_text, export_table, suggested_path
 from store.errors import SealError
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
 from seal_console.console.actions import HISTORY_NAME, kept_traces
-from seal_console.console.exporting import TableExport, in_batches
 from seal_console.console.safe_content import joined
 from seal_console.console.screens.event_card import action_card, action_row, event_card, event_row
 from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, FilteredScreen
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.filter_bar import FilterBar
 from seal_console.console.widgets.paged_table import Column, PagedTable, Row
-from seal_console.reading.log import event_facts, event_keys, event_keys_after, event_rows, exported_events
+from seal_console.reading.exports import events_table
+from seal_console.reading.log import event_facts, event_keys, event_keys_after, event_rows
+from seal_console.table_files import TableExport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,6 @@ _ACTIONS = (
     Column("Ran", 4, right=True),
     Column("Outcome", 12),
 )
-_EVENT_HEADERS = ("sequence", "at", "kind", "payload", "previous_hash", "hash")
 _ACTION_HEADERS = ("at", "title", "actor", "commands", "failed")
 
 
@@ -194,11 +194,7 @@ class LogScreen(FilteredScreen):
             rows = [(one.at, one.title, one.actor, "\n".join(one.commands), one.failed) for one in self._traces]
             return TableExport("actions", _ACTION_HEADERS, lambda _: rows) if rows else None
         keys = self.events.keys
-        if not keys:
-            return None
-        return TableExport(
-            "events", _EVENT_HEADERS, lambda db: (row for part in in_batches(keys) for row in exported_events(db, part))
-        )
+        return events_table(keys) if keys else None
 
     def show_status(self) -> None:
         """Say how many are shown, and whether the list follows what comes."""

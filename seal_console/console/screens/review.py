@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.timer import Timer
 
-    from seal_console.console.exporting import TableExport
+    from seal_console.table_files import TableExport
 
 _REST_S = 0.1
 

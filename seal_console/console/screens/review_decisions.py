@@ -16,10 +16,10 @@ from seal_console.console.dialogs.confirm import Question
 from seal_console.console.dialogs.edit_text import EditDialog
 from seal_console.console.dialogs.sequences import SequencesDialog
 from seal_console.console.engine_control import ask_to_reexamine
-from seal_console.console.exporting import TableExport, in_batches
-from seal_console.console.screens.review_table import HEADERS, export_row
+from seal_console.reading.exports import review_table
 from seal_console.reading.queue import QueueRow, queue_rows
 from seal_console.shown import gain, short_id
+from seal_console.table_files import TableExport, in_batches
 from store.candidates import defer, reject
 from store.errors import SealError
 from store.saved_filters import delete_filter, list_filters, save_filter
@@ -175,7 +175,7 @@ class DecisionFlows:
     def table_export(self) -> TableExport | None:
         """What the queue shows."""
         keys = list(self._screen.table.keys)
-        return TableExport("review", HEADERS, lambda db: map(export_row, _all_rows(db, keys))) if keys else None
+        return review_table(keys) if keys else None
 
     async def _decide(
         self, name: str, words: str, past: str, decide: Callable[[Database, str, str, str], Candidate]

@@ -23,10 +23,6 @@ COLUMNS = (
     Column("self-edit begins", 0, optional=True),
     Column("id", 10, sort="id", optional=True),
 )
-HEADERS = (
-    "id", "round", "task", "state", "role", "reward_mean", "reward_std", "audit_gain", "parent", "derived_from",
-    "self_edit_begins",
-)  # fmt: skip
 _TONES: dict[str, Tone] = {
     "accepted": "good",
     "rejected": "bad",
@@ -41,14 +37,6 @@ def fetch_rows(reader: StoreReader, keys: Sequence[int]) -> dict[int, Row]:
     """Read some rows at once and make their cells."""
     rows = reader.read_now(lambda db: queue_rows(db, keys))
     return {key: _cells(row) for key, row in rows.items()}
-
-
-def export_row(row: QueueRow) -> tuple[str | float | None, ...]:
-    """One row as it is exported, in the order of HEADERS."""
-    return (
-        row.id, row.round_number, row.title, row.state, row.role, row.reward_mean, row.reward_std, row.audit_gain,
-        row.live_version, row.derived_from, row.beginning,
-    )  # fmt: skip
 
 
 def _cells(row: QueueRow) -> Row:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
 from typing import TYPE_CHECKING
 
-from seal_console.console.exporting import in_batches
 from seal_console.console.screens.round_report import duration, outcome
 from seal_console.console.widgets.paged_table import Cell, Column
-from seal_console.reading.rounds import RankedCandidate, RoundLine, ranked_rows
 from seal_console.shown import gain, percent, short_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from sqlite_utils import Database
-
-    from seal_console.console.exporting import Value
     from seal_console.console.widgets.paged_table import Row, Tone
+    from seal_console.reading.rounds import RankedCandidate, RoundLine
 
 ROUND_COLUMNS = (
     Column("Round", 5, right=True),
@@ -42,10 +35,6 @@ RANKED_COLUMNS = (
     Column("For", 8, optional=True),
     Column("Id", 12, optional=True),
 )
-ROUND_HEADERS = tuple(field.name for field in fields(RoundLine))
-RANKED_HEADERS = (
-    "place", "id", "role", "task", "state", "reward_mean", "reward_std", "audit_gain", "derived_from", "kept",
-)  # fmt: skip
 _STATE_TONES: dict[str, Tone] = {"accepted": "good", "refused": "bad", "rejected": "bad", "deferred": "warn"}
 
 
@@ -74,26 +63,6 @@ def ranked_row(row: RankedCandidate, place: int, *, kept: bool) -> Row:
         f"{edited}{row.title}", _gain(row.audit_gain), "held out" if row.role == "held_out" else "training",
         short_id(row.id),
     )  # fmt: skip
-
-
-def exported_rounds(lines: Sequence[RoundLine]) -> list[tuple[Value, ...]]:
-    """Return the lines as they are written to a file."""
-    return [astuple(line) for line in lines]
-
-
-def exported_candidates(
-    db: Database, keys: Sequence[int], places: Mapping[int, int], kept: frozenset[str]
-) -> Iterator[tuple[Value, ...]]:
-    """Return the candidates with these keys as they are written to a file."""
-    for part in in_batches(keys):
-        rows = ranked_rows(db, part)
-        for key in part:
-            if key in rows:
-                one = rows[key]
-                yield (
-                    places.get(key), one.id, one.role, one.title, one.state, one.reward_mean, one.reward_std,
-                    one.audit_gain, one.derived_from, one.id in kept,
-                )  # fmt: skip
 
 
 def _gain(value: float | None) -> str:

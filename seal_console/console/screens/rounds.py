@@ -9,17 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from seal_console.console.exporting import TableExport
 from seal_console.console.messages import ShowCandidate
 from seal_console.console.safe_content import safe_line
 from seal_console.console.screens.round_report import round_report
 from seal_console.console.screens.round_rows import (
     RANKED_COLUMNS,
-    RANKED_HEADERS,
     ROUND_COLUMNS,
-    ROUND_HEADERS,
-    exported_candidates,
-    exported_rounds,
     ranked_row,
     round_row,
 )
@@ -27,6 +22,7 @@ from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.paged_table import PagedTable, Row
 from seal_console.console.widgets.rounds_plot import RoundsPlot
+from seal_console.reading.exports import candidates_table, rounds_table
 from seal_console.reading.now import RoundPoint
 from seal_console.reading.rounds import (
     RankedCandidate,
@@ -46,6 +42,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
     from textual.app import ComposeResult
 
+    from seal_console.table_files import TableExport
     from store.records import PolicyVersion
 
 
@@ -160,11 +157,9 @@ class RoundsScreen(TableScreen):
     def table_export(self) -> TableExport | None:
         """The rounds, or the candidates of one where the keys move among these."""
         if self.candidates.has_focus and self._places:
-            keys, places, kept = list(self._places), self._places, self._kept
-            name = f"candidates-of-round-{self._shown}"
-            return TableExport(name, RANKED_HEADERS, lambda db: exported_candidates(db, keys, places, kept))
-        rows = exported_rounds([self._lines[number] for number in self.rounds.keys])
-        return TableExport("rounds", ROUND_HEADERS, lambda _: rows) if rows else None
+            return candidates_table(self._shown or 0, self._places, self._kept)
+        lines = [self._lines[number] for number in self.rounds.keys]
+        return rounds_table(lines) if lines else None
 
     async def _read(self) -> None:
         settled = [one.number for one in self._lines.values() if one.finished_at is not None]

@@ -8,7 +8,6 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from seal_console.console.exporting import TableExport, in_batches
 from seal_console.console.messages import ShowCandidate
 from seal_console.console.safe_content import joined
 from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, FilteredScreen
@@ -17,6 +16,7 @@ from seal_console.console.sparkline import share_bar
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.filter_bar import FilterBar
 from seal_console.console.widgets.paged_table import Cell, Column, PagedTable, Row
+from seal_console.reading.exports import tasks_table
 from seal_console.reading.tasks import (
     SORTS,
     TaskRow,
@@ -30,13 +30,14 @@ from seal_console.reading.tasks import (
 from seal_console.shown import gain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sqlite_utils import Database
     from textual.app import ComposeResult
     from textual.content import Content
 
-    from seal_console.console.exporting import Value
+    from seal_console.table_files import TableExport
+
 
 _COLUMNS = (
     Column("Title", sort="title"),
@@ -46,10 +47,6 @@ _COLUMNS = (
     Column("Audit", 5, right=True, optional=True),
     Column("Source", 24, sort="source", optional=True),
 )
-_HEADERS = (
-    "id", "title", "source", "document", "reward_questions", "audit_questions", "best_reward", "weakness", "asked",
-    "imported", "added_at",
-)  # fmt: skip
 _BAR_CELLS = 5
 
 
@@ -148,7 +145,7 @@ class TasksScreen(FilteredScreen):
     def table_export(self) -> TableExport | None:
         """The tasks that fit, in their order."""
         keys = self.table.keys
-        return TableExport("tasks", _HEADERS, lambda db: _exported(db, keys)) if keys else None
+        return tasks_table(keys) if keys else None
 
     def show_status(self) -> None:
         """Say how many fit, and in which order."""
@@ -190,13 +187,3 @@ def _wrong_today(task: TaskRow) -> Cell:
     wrong = round(task.weakness * task.asked)
     bar = share_bar(task.weakness, _BAR_CELLS)
     return Cell(f"{bar} {wrong} of {task.asked}", "bad" if wrong else "good")
-
-
-def _exported(db: Database, keys: Sequence[int]) -> Iterator[tuple[Value, ...]]:
-    for part in in_batches(keys):
-        rows = task_rows(db, part)
-        for one in (rows[key] for key in part if key in rows):
-            yield (
-                one.id, one.title, one.source, one.document, one.reward_questions, one.audit_questions,
-                one.best_reward, one.weakness, one.asked, bool(one.imported), one.added_at,
-            )  # fmt: skip

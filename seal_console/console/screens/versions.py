@@ -12,7 +12,6 @@ from textual.widgets import Static
 
 from seal_console.console.dialogs.confirm import Question
 from seal_console.console.dialogs.text import TextDialog
-from seal_console.console.exporting import TableExport
 from seal_console.console.messages import ShowCandidate
 from seal_console.console.safe_content import safe_line
 from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
@@ -27,6 +26,7 @@ from seal_console.console.screens.version_rows import policy_row, version_column
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.paged_table import PagedTable, Row
 from seal_console.console.work import begin
+from seal_console.reading.exports import versions_table
 from seal_console.reading.version_comparison import compare_versions
 from seal_console.reading.version_graph import draw_graph
 from seal_console.reading.versions import ROOT, History, VersionLine, history, policy_facts, version_facts
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.content import Content
 
+    from seal_console.table_files import TableExport
     from store.records import PolicyVersion
 
-_HEADERS = ("version", "parent", "pointers", "reward", "audit_gain", "accepted_by", "reason", "created_at", "candidate")
 _TEXT_DIALOG = 100
 
 
@@ -138,12 +138,7 @@ class VersionsScreen(TableScreen):
     def table_export(self) -> TableExport | None:
         """Every version in the list; the policies are left out, having other columns."""
         lines = [self._versions[key] for key in self.table.keys if key in self._versions]
-        rows = [
-            (one.tag, "" if one.parent is None else version_tag(one.parent), " ".join(one.pointers), one.reward_mean,
-             one.audit_gain, one.accepted_by, one.reason, one.created_at, one.candidate_id)
-            for one in lines
-        ]  # fmt: skip
-        return TableExport("versions", _HEADERS, lambda _: rows) if rows else None
+        return versions_table(lines) if lines else None
 
     @on(PagedTable.Highlighted)
     def note_marks(self) -> None:
@@ -198,7 +193,9 @@ class VersionsScreen(TableScreen):
 
     async def _rollback(self) -> None:
         number = self.table.key
-        if number is None or number < ROOT:
+        if number is None:
+            return  # the versions are not read yet
+        if number < ROOT:
             self.console.say("A policy writes self-edits; what goes live is a version.", "warning")
             return
         live = next((one.number for one in self._versions.values() if "live" in one.pointers), ROOT)

@@ -62,7 +62,7 @@ def write_table(path: Path, headers: Sequence[str], rows: Iterable[Sequence[Valu
 
     Raises WrongUseError for another ending, a file that is there already, or a folder that cannot be written to.
     """
-    write = {".csv": _write_csv, ".json": _write_json}.get(path.suffix.lower())
+    write = {".csv": write_csv, ".json": _write_json}.get(path.suffix.lower())
     if write is None:
         raise WrongUseError(f"{path} ends neither in .csv nor in .json.", next_step="Name a file that does.")
     if path.exists():
@@ -98,7 +98,8 @@ def in_batches(keys: Sequence[int], size: int = _BATCH) -> Iterator[Sequence[int
         yield keys[start : start + size]
 
 
-def _write_csv(file: IO[str], headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
+def write_csv(file: IO[str], headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
+    """Write rows as CSV under their headings; return how many."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([_cell(header) for header in headers])
     count = 0
