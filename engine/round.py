@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from engine.examining import examine
 from engine.lora.files import adapter_files
-from engine.policy_training import train_policy
 from engine.progress import Progress
 from engine.proposing import Occasion, Policy, propose
 from engine.reward import reward_of_answers
 from engine.round_conditions import require_base, settings_of
 from engine.selection import Selection, scored, select
 from engine.task_choice import TaskChoice, choose_tasks
-from store.adapter_files import hash_adapter
+from engine.trial_policy import drop_trial, trial_policy
 from store.base_answers import base_answers
 from store.candidates import answers_of, get_candidate
-from store.durable import remove, write_folder
 from store.errors import NothingToDoError
 from store.hashing import hash_json
 from store.policy_versions import add_policy_version
@@ -85,16 +83,17 @@ def _run(session: Session, current: Round, chosen: TaskChoice) -> Round:
     _say(session, f"{len(kept)} of {len(candidates)} self-edits kept.")
 
     # M-step: the policy is trained on them, and must earn its place.
-    after, new_version = None, None
+    after, new_version, training = None, None, None
     if kept and chosen.held_out:
-        trial = _trial_policy(session, current, policy, kept)
-        after = _examine_policy(session, current, trial, chosen.held_out)
+        trial = trial_policy(session, current, policy, kept)
+        training = trial.training
+        after = _examine_policy(session, current, trial.policy, chosen.held_out)
         if before is not None and after is not None and after.accuracy > before.accuracy:
-            new_version = _keep_policy(session, current, trial, before, after)
+            new_version = _keep_policy(session, current, trial.policy, before, after)
     _say(session, _in_words(before, after, new_version))
-    summary = _summary(candidates, kept, before, after, new_version)
+    summary = {**_summary(candidates, kept, before, after, new_version), "policy_training": training}
     finished = finish_round(session.db, current.number, "done", summary, new_version)
-    _drop_trial(session, current)
+    drop_trial(session, current)
     return finished
 
 
@@ -200,22 +199,6 @@ def _select(session: Session, candidates: Sequence[Candidate], tasks: Sequence[T
         reward = reward_of_answers(before, after, ids)
         rows.append(scored(candidate.id, candidate.task_id, candidate.position, reward))
     return select(rows, mode=settings.selection, best_k=settings.best_k, threshold=settings.threshold)
-
-
-def _trial_policy(session: Session, current: Round, policy: Policy, kept: Sequence[Candidate]) -> Policy:
-    """Train the next policy, or take up the one that an interrupted round has trained already."""
-    folder = session.workspace.cache_folder / f"policy-of-round-{current.number}"
-    if not folder.is_dir():
-        result = train_policy(session, policy.adapter, kept, current.number)
-        write_folder(folder, adapter_files(result.adapter, session.base.name))
-    files = {file.name: file.read_bytes() for file in folder.iterdir()}
-    return Policy(session.read(files, str(folder)), None, hash_adapter(files))
-
-
-def _drop_trial(session: Session, current: Round) -> None:
-    folder = session.workspace.cache_folder / f"policy-of-round-{current.number}"
-    if folder.is_dir():
-        remove(folder)
 
 
 def _keep_policy(session: Session, current: Round, trial: Policy, before: HeldOut, after: HeldOut) -> int:

@@ -33,12 +33,13 @@ class GitCommand:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        whole = folder.absolute()  # git reads relative names from the folder that it is started in
         self._environment = {
-            "GIT_DIR": str(folder / ".git"),
-            "GIT_WORK_TREE": str(folder),
-            "GIT_INDEX_FILE": str(folder / ".git" / "index"),
-            "GIT_OBJECT_DIRECTORY": str(folder / ".git" / "objects"),
-            "GIT_COMMON_DIR": str(folder / ".git"),
+            "GIT_DIR": str(whole / ".git"),
+            "GIT_WORK_TREE": str(whole),
+            "GIT_INDEX_FILE": str(whole / ".git" / "index"),
+            "GIT_OBJECT_DIRECTORY": str(whole / ".git" / "objects"),
+            "GIT_COMMON_DIR": str(whole / ".git"),
             "GIT_NAMESPACE": "",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_SYSTEM": os.devnull,

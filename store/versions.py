@@ -7,12 +7,14 @@ nothing visible; one after is finished from git by `half_done.finish_half_done`.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from store.adapter_files import ADAPTER_NAMES, adapter_problems, hash_adapter
 from store.candidate_states import require_move
 from store.candidates import decisions_of, get_candidate, require_words
 from store.clock import utc_now
+from store.database import transaction
 from store.durable import remove, write_folder
 from store.errors import NothingToDoError, WrongUseError
 from store.manifest import MANIFEST_NAME, version_files, version_from_manifest
@@ -34,7 +36,7 @@ from store.version_rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlite_utils import Database
 
@@ -81,22 +83,20 @@ def accept(
         number = _next_number(repository, db)
         tag = version_tag(number)
         files = version_files(db, number, candidate, adapter_files, base=base, decision=decision)
-        incoming = workspace.cache_folder / f"accepting-{tag}"
-        if incoming.exists():
-            remove(incoming)
-        write_folder(incoming, files)
-        checkpoint("files_written")
-        message = _message(tag, reason)
-        parent = commit_of(repository, candidate.live_version)
-        commit = repository.commit_folder(files, parent, message, actor, decision.decided_at)
-        tag_object = repository.write_tag(tag, commit, message, actor, decision.decided_at)
-        version, _ = version_from_manifest(files[MANIFEST_NAME], commit, tag)
-        move = Move("live", candidate.live_version, number, "accept", actor, reason, decision.decided_at)
-        tag_move = (f"refs/tags/{tag}", None, tag_object)
-        move_number = move_live(repository, db, move, commit, more_refs=[tag_move], checkpoint=checkpoint)
-        record_acceptance(db, version, decision, move_number, move)
-        checkpoint("recorded")
-        remove(incoming)
+        with _incoming(workspace, tag, files):
+            checkpoint("files_written")
+            message = _message(tag, reason)
+            parent = commit_of(repository, candidate.live_version)
+            commit = repository.commit_folder(files, parent, message, actor, decision.decided_at)
+            tag_object = repository.write_tag(tag, commit, message, actor, decision.decided_at)
+            version, _ = version_from_manifest(files[MANIFEST_NAME], commit, tag)
+            move = Move("live", candidate.live_version, number, "accept", actor, reason, decision.decided_at)
+            tag_move = (f"refs/tags/{tag}", None, tag_object)
+            with transaction(db):  # nobody else decides about it between the refs and the rows
+                require_move(get_candidate(db, candidate.id), "accepted", decisions_of(db, candidate.id))
+                move_number = move_live(repository, db, move, commit, more_refs=[tag_move], checkpoint=checkpoint)
+                record_acceptance(db, version, decision, move_number, move)
+            checkpoint("recorded")
     return version
 
 
@@ -155,6 +155,19 @@ def _acceptable(db: Database, candidate_id: str, adapter_files: Mapping[str, byt
     if problems:
         raise WrongUseError(f"The adapter of candidate {candidate.id} cannot go live.", problems=problems)
     return candidate
+
+
+@contextmanager
+def _incoming(workspace: Workspace, tag: str, files: Mapping[str, bytes]) -> Iterator[None]:
+    """Have the files on the disk while git takes them in; what a crash leaves of them is swept by `recover`."""
+    folder = workspace.cache_folder / f"accepting-{tag}"
+    if folder.exists():
+        remove(folder)
+    write_folder(folder, files)
+    try:
+        yield
+    finally:
+        remove(folder)
 
 
 def _message(tag: str, reason: str) -> str:

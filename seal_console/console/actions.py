@@ -59,7 +59,7 @@ class Actions:
 
     async def tidy(self) -> list[str]:
         """Finish what a crash left, follow a checkout by hand; returns what is worth saying."""
-        return [] if self.read_only else await self._submit("open the workspace", _tidy)
+        return [] if self.read_only else await self._submit("open the workspace", _tidy, looks_only=True)
 
     def close(self) -> None:
         """Wait for the action that runs, if any, and close the connection."""
@@ -69,22 +69,26 @@ class Actions:
         self._executor.submit(self._close)
         self._executor.shutdown(wait=True)
 
-    async def _submit(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
+    async def _submit(self, title: str, action: Callable[[Workspace, Database], T], *, looks_only: bool = False) -> T:
         if self._closed:
             raise asyncio.CancelledError
-        return await asyncio.wrap_future(self._executor.submit(self._run, title, action))
+        return await asyncio.wrap_future(self._executor.submit(self._run, title, action, looks_only=looks_only))
 
-    def _run(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
+    def _run(self, title: str, action: Callable[[Workspace, Database], T], *, looks_only: bool) -> T:
+        """Run an action; one that `looks_only` is kept in the history only where it came back with something."""
         db = self._opened()
         trace = Trace(utc_now(), title, self.actor)
+        done: T | None = None
         try:
             with traced(db, trace.commands):
-                return action(self.workspace, db)
+                done = action(self.workspace, db)
         except SealError as error:
             trace = replace(trace, failed=error.message)
             raise
+        else:
+            return done
         finally:
-            if trace.commands or trace.failed:
+            if trace.failed or (trace.commands and (done or not looks_only)):
                 self._keep(trace)
 
     def _opened(self) -> Database:
@@ -110,7 +114,8 @@ def kept_traces(path: Path, most: int = _KEPT) -> list[Trace]:
     if not path.is_file():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-most:]:
+    # Not splitlines: it also splits at separators that JSON leaves as they are, and a reason may hold them.
+    for line in path.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")[-most:]:
         try:
             found.append(Trace(**json.loads(line)))
         except (TypeError, ValueError):

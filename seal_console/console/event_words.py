@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from seal_console.console.safe_content import joined
+from store.version_names import policy_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +51,17 @@ def _version(number: Any) -> str:
     return "v0000" if number is None else f"v{number:04d}"
 
 
+def _policy(payload: dict[str, Any]) -> str:
+    policy = payload.get("policy") or {}
+    number = policy.get("number")
+    tag = policy_tag(number) if isinstance(number, int) else ""
+    return f"{tag} of round {policy.get('round_number', '')}"
+
+
 _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
     "candidates": lambda payload: f"{len(payload.get('hashes', {})):,} self-edits",
     "round": lambda payload: f"round {payload.get('number', (payload.get('round') or {}).get('number', ''))}",
+    "policy": _policy,
     "request": lambda payload: f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}",
 }

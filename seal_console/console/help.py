@@ -51,7 +51,8 @@ def _groups(screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
         for keys in node._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list of them
             for binding in keys:
                 mark = (binding.action, binding.key)
-                if binding.id and binding.description and mark not in seen:
+                own = binding.id or type(node).__module__.startswith("seal_console.")
+                if own and binding.description and mark not in seen:
                     seen.add(mark)
                     bindings.append(binding)
         if bindings:

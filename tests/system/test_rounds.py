@@ -15,6 +15,7 @@ from store.candidates import answers_of, inner_updates_of, list_candidates
 from store.database import open_database
 from store.errors import LockedError, NothingToDoError, WrongUseError
 from store.lock import hold_lock
+from store.rounds import list_rounds
 from store.tasks import list_tasks, questions_of
 from store.verify import verify
 from store.versions import live_version
@@ -41,6 +42,12 @@ def test_a_round_records_all_that_it_measured(tmp_path: Path) -> None:
     train = [candidate for candidate in candidates if candidate.role == "train"]
     assert len(train) == 4 * 2
     db = open_database(workspace.database_file)
+    (finished,) = list_rounds(db)
+    assert finished.summary is not None
+    training = finished.summary["policy_training"]
+    assert len(training["losses"]) == training["steps"] > 1
+    assert training["losses"][-1] < training["losses"][0]
+    assert not list(workspace.cache_folder.glob("policy-of-round-*"))
     for candidate in candidates:
         assert candidate.state == "examined"
         assert candidate.sequences[-1].startswith(candidate.sequences[-1].split("\n")[0] + "\n")

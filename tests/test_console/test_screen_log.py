@@ -12,6 +12,7 @@ from seal_console.console.widgets.detail_pane import DetailPane
 from store.candidates import reject
 from store.events import append_event, chain_head
 from store.hashing import canonical_json
+from store.recovery import recover
 from tests.test_console.console_scenario import Driven, driven, run
 from tests.test_console.version_scenario import accepted
 
@@ -137,6 +138,7 @@ def test_filtered_events_and_what_comes_to_them(desk: Desk, workspace: Workspace
 def test_what_the_actions_ran_is_shown(desk: Desk, workspace: Workspace) -> None:
     accepted(desk)
     accepted(desk)
+    recover(workspace, desk.db)  # nothing is left to be repaired when the console opens
 
     async def flow() -> None:
         async with driven(workspace) as console:
@@ -152,6 +154,7 @@ def test_what_the_actions_ran_is_shown(desk: Desk, workspace: Workspace) -> None
             screen = await in_log(console)
             await console.press("a")
             await console.until(lambda: screen.shows_actions and "roll back to v0001" in console.shown())
+            assert "open the workspace" not in console.shown(), "looking is no action"
             await console.press("end")
             await console.until(lambda: "$ git -C" in card(console))
             assert "› INSERT INTO" in card(console)

@@ -43,6 +43,20 @@ def two_rounds(desk: Desk) -> tuple[str, str]:
     return best.id, worst.id
 
 
+def test_the_losses_of_the_policys_training_are_drawn(desk: Desk, workspace: Workspace) -> None:
+    number = begin(desk, held_out=True)
+    training = {"steps": 4, "trained_tokens": 1234, "elapsed_s": 1.0, "losses": [2.0, None, 1.0, 0.5]}
+    finish_round(desk.db, number, "done", {"kept": [], "held_out": {}, "policy_training": training})
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await in_rounds(console)
+            await console.until(lambda: "4 steps on 1,234 tokens" in report(console))
+            assert "2.000 → 0.500" in report(console)
+
+    run(flow())
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_rounds_report_and_candidates_at_every_size(desk: Desk, workspace: Workspace, size: tuple[int, int]) -> None:
     two_rounds(desk)

@@ -72,6 +72,22 @@ def test_an_accepted_candidate_is_live_tagged_and_checked_out(lab: Lab) -> None:
     assert not list(lab.workspace.cache_folder.iterdir())
 
 
+def test_somebody_elses_decision_made_meanwhile_stops_the_acceptance(lab: Lab) -> None:
+    candidate = lab.examined()
+
+    def meanwhile(step: str) -> None:
+        if step == "files_written":
+            reject(lab.db, candidate.id, "Bo", "was first")
+
+    with pytest.raises(WrongUseError, match=r"rejected since .* by Bo \(was first\)"):
+        lab.accept(candidate, checkpoint=meanwhile)
+    assert get_candidate(lab.db, candidate.id).state == "rejected"
+    assert git(lab.workspace.adapters_folder, "tag") == "v0000"
+    assert (live_version(lab.db), list_versions(lab.db), list_moves(lab.db)) == (None, [], [])
+    assert not list(lab.workspace.cache_folder.iterdir())
+    assert verify(lab.workspace, lab.db).problems == []
+
+
 def test_the_card_keeps_text_of_models_in_code_blocks(lab: Lab) -> None:
     lab.accept()
     card = (lab.workspace.adapters_folder / "README.md").read_text()

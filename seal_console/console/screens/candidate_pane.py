@@ -63,8 +63,12 @@ class CandidatePane(VerticalScroll, can_focus=True):
         body = self.query_one("#candidate_text", Static)
         if self.shown is None:
             body.update(
-                joined(("No candidate waits here. ", "$text-muted"), ("ctrl+r", "$text-accent"), " runs a round.")
-            )
+                joined(
+                    ("No candidate waits here. ", "$text-muted"), ("v", "$text-accent"),
+                    " shows those too that are decided, refused or imported; ", ("ctrl+r", "$text-accent"),
+                    " runs a round.",
+                )
+            )  # fmt: skip
             return
         width = max(20, self.size.width - 4)
         rows: list[Content] = []

@@ -90,7 +90,7 @@ class ReviewScreen(SealScreen):
                     COLUMNS,
                     lambda keys: fetch_rows(self.console.reader, keys),
                     id="table",
-                    empty="No candidate waits here. ctrl+r runs a round, v shows decided ones too.",
+                    empty="Nothing waits. v shows all, ctrl+r runs a round.",
                 )
             yield CandidatePane()
 

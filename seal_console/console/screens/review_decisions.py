@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _NAMED = 8
 _PAGE = 500
+_IMPORTED = "It is imported: it is there to read, not to decide about."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class DecisionFlows:
 
     async def accept(self) -> None:
         """Make the candidate under the cursor the live version."""
-        console, rows = self._screen.console, self._chosen()
+        console, rows = self._screen.console, self._decidable()
         if len(rows) > 1:
             console.say("One at a time: each acceptance changes what the next would have to be trained on.", "warning")
             return
@@ -180,7 +181,7 @@ class DecisionFlows:
     async def _decide(
         self, name: str, words: str, past: str, decide: Callable[[Database, str, str, str], Candidate]
     ) -> None:
-        console, rows = self._screen.console, self._chosen()
+        console, rows = self._screen.console, self._decidable()
         if not rows:
             return
         many = f"{len(rows):,} self-edits" if len(rows) > 1 else "this self-edit"
@@ -230,9 +231,20 @@ class DecisionFlows:
         if shown is None:
             return None
         if shown.whole.candidate.imported:
-            self._screen.console.say("It is imported: it is there to read.", "warning")
+            self._screen.console.say(_IMPORTED, "warning")
             return None
         return shown.whole.candidate
+
+    def _decidable(self) -> list[QueueRow]:
+        """What is chosen, without what is imported; that is said before anything is asked."""
+        rows = self._chosen()
+        own = [row for row in rows if not row.imported]
+        if rows and not own:
+            self._screen.console.say(_IMPORTED, "warning")
+        elif len(own) < len(rows):
+            left_out = f"{len(rows) - len(own):,} of the marked ones are imported, and left out."
+            self._screen.console.say(left_out, "warning")
+        return own
 
     def _chosen(self) -> list[QueueRow]:
         keys = self._screen.table.chosen()

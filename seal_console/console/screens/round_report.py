@@ -119,8 +119,21 @@ def _m_step(facts: RoundFacts) -> list[Content]:
         rows.append(safe("✗ the new policy was dropped: it did no better on tasks held out", "$text-error"))
     elif line.finished_at is not None:
         rows.append(muted("Nothing was kept, so the policy stays as it was."))
-    rows.append(muted("Losses of the policy's training are not recorded."))
-    return [*rows, safe("")]
+    return [*rows, *_policy_training(facts), safe("")]
+
+
+def _policy_training(facts: RoundFacts) -> list[Content]:
+    training = (facts.round.summary or {}).get("policy_training")
+    if not isinstance(training, dict) or not training.get("losses"):
+        return []
+    losses = [float(loss) for loss in training["losses"] if loss is not None]
+    if not losses:
+        return [muted("No loss of the policy's training was a number.")]
+    curve = joined((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
+    return [
+        fact("trained", f"{training['steps']:,} steps on {training['trained_tokens']:,} tokens"),
+        fact("policy loss", curve),
+    ]
 
 
 def _trajectory(rounds: Sequence[RoundLine]) -> list[Content]:

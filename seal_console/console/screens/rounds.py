@@ -108,8 +108,8 @@ class RoundsScreen(TableScreen):
 
     async def load(self) -> None:
         """Read all rounds, and rank the candidates of the one under the cursor anew."""
-        self._lines, self._shown = {}, None
-        await self._read()
+        self._shown = None
+        await self._read(anew=True)
         self.new_rows = 0
         self.rounds.show(list(self._lines))
         self._show_status()
@@ -161,16 +161,17 @@ class RoundsScreen(TableScreen):
         lines = [self._lines[number] for number in self.rounds.keys]
         return rounds_table(lines) if lines else None
 
-    async def _read(self) -> None:
-        settled = [one.number for one in self._lines.values() if one.finished_at is not None]
-        unsettled = [one.number for one in self._lines.values() if one.finished_at is None]
+    async def _read(self, *, anew: bool = False) -> None:
+        known = {} if anew else self._lines
+        settled = [one.number for one in known.values() if one.finished_at is not None]
+        unsettled = [one.number for one in known.values() if one.finished_at is None]
         first = min(unsettled, default=max(settled, default=0))
 
         def read(db: Database) -> tuple[list[RoundLine], list[PolicyVersion]]:
             return round_lines(db, first), list_policy_versions(db)
 
         lines, self._policies = await self.console.reader.read(read)
-        self._lines = dict(sorted({**self._lines, **{one.number: one for one in lines}}.items(), reverse=True))
+        self._lines = dict(sorted({**known, **{one.number: one for one in lines}}.items(), reverse=True))
 
     async def _show_report(self) -> None:
         line = self._lines.get(self._shown or 0)

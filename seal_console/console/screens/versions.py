@@ -51,7 +51,7 @@ class VersionsScreen(TableScreen):
     NAME = "versions"
     HELP = (
         "Every accepted version with its parents, the newest first, then the policies. Mark one with m and press m on "
-        "another to compare them. ctrl+b makes the version under the cursor live; nothing is ever deleted."
+        "another to compare them. ctrl+b or f8 makes the version under the cursor live; nothing is ever deleted."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "mark", "Mark", id="versions.mark", tooltip="to compare it with the one that is marked next"),
@@ -59,7 +59,7 @@ class VersionsScreen(TableScreen):
             "c", "compare", "Compare", id="versions.compare", tooltip="the marked one and the one under the cursor"
         ),
         Binding(
-            "ctrl+b", "rollback", "Roll back", id="versions.rollback", tooltip="make this version live, after asking"
+            "ctrl+b,f8", "rollback", "Roll back", id="versions.rollback", tooltip="make this version live, after asking"
         ),
         Binding("y", "copy", "Copy git", id="versions.copy", tooltip="the git command that makes this version live"),
         *TABLE_KEYS,
