@@ -48,15 +48,22 @@ def _groups(screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
         nodes.append(screen)
     for node in nodes:
         bindings = []
+        own = _own_actions(type(node))
         for keys in node._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list of them
             for binding in keys:
                 mark = (binding.action, binding.key)
-                own = binding.id or type(node).__module__.startswith("seal_console.")
-                if own and binding.description and mark not in seen:
+                if (binding.id or binding.action in own) and binding.description and mark not in seen:
                     seen.add(mark)
                     bindings.append(binding)
         if bindings:
             yield _TITLES.get(type(node).__name__, type(node).__name__.removesuffix("Screen")), _merged(bindings)
+
+
+def _own_actions(node_class: type) -> set[str]:
+    """The actions that the console's own classes bind: what a widget inherits from Textual is left out."""
+    own = [one for one in node_class.__mro__ if one.__module__.startswith("seal_console.")]
+    bound = [binding for one in own for binding in one.__dict__.get("BINDINGS", ())]
+    return {binding.action for binding in bound if isinstance(binding, Binding)}
 
 
 def _merged(bindings: list[Binding]) -> list[Binding]:
