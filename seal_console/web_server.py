@@ -32,6 +32,7 @@ class ConsoleServer(Server):  # type: ignore[misc, unused-ignore]
     async def _make_app(self) -> web.Application:
         app: web.Application = await super()._make_app()
         app.middlewares.append(cast("Any", only_from(self.public_url)))
+        app.on_response_prepare.append(stays_here(self.public_url))
         return app
 
     async def on_startup(self, app: web.Application) -> None:
@@ -72,6 +73,21 @@ def only_from(public_url: str) -> Callable[[web.Request, _Handler], Awaitable[we
         return await handler(request)
 
     return check
+
+
+def stays_here(public_url: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return what lets the page load from this server alone, and be shown in no other page.
+
+    textual-serve's page asks Google for a font: that tells others of the console, and where there is no network the
+    page waits for it. The font has a fallback.
+    """
+    own = f"'self' {public_url} {public_url.replace('http', 'ws', 1)}"
+    policy = f"default-src {own} 'unsafe-inline' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+    async def add_policy(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Content-Security-Policy"] = policy
+
+    return add_policy
 
 
 def _same_site(origin: str, names: set[str], port: int | None) -> bool:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 # Tests run side by side, one on each core: a process that spins on every core would slow its neighbour many times over.
 # This comes before anything imports torch, and child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-pictures` keeps the console's screens as they are drawn now."""
+    parser.addoption("--update-pictures", action="store_true", help="keep the screens as they are drawn now")

@@ -11,7 +11,10 @@ THEMES = (
         name=DARK,
         primary="#7aa2f7", secondary="#9ece6a", accent="#ffc777", foreground="#d5daf0", background="#16181f",
         surface="#1b1e27", panel="#262a37", success="#9ece6a", warning="#ffb86c", error="#ff8080", dark=True,
-        variables={"border": "#414868", "block-cursor-blurred-background": "#2f3549", "text-muted": "#9aa0b8"},
+        variables={
+            "border": "#414868", "block-cursor-foreground": "#10131a", "block-cursor-blurred-background": "#2f3549",
+            "text-muted": "#9aa0b8",
+        },
     ),
     Theme(
         name=LIGHT,

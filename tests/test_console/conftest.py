@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,10 +9,10 @@ import pytest
 from engine.settings import default_settings_text
 from store.workspace import Workspace, create_workspace
 from tests.test_console.cli_scenario import Caller, Desk
+from tests.test_console.shop_scenario import let_time_pass, make_shop, stop_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,24 @@ def workspace(new_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.Monk
     shutil.copytree(new_workspace.root, tmp_path / "w")
     monkeypatch.chdir(tmp_path / "w")
     return Workspace(tmp_path / "w")
+
+
+@pytest.fixture(scope="session")
+def new_shop(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The shop to copy, the same wherever and whenever it is made."""
+    with pytest.MonkeyPatch.context() as patch:
+        let_time_pass(patch)
+        return make_shop(tmp_path_factory.mktemp("new") / "shop")
+
+
+@pytest.fixture
+def shop(new_shop: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The shop, at noon, by a path that is as long in every folder."""
+    shutil.copytree(new_shop.root, tmp_path / "shop")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stop_time(monkeypatch)
+    return Workspace(Path("shop"))
 
 
 @pytest.fixture

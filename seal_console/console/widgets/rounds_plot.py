@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from textual.color import Color
 from textual_plotext import PlotextPlot
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ class RoundsPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
         self.border_title = "Reward over rounds"
         self._points: Sequence[RoundPoint] = ()
 
+    def on_mount(self) -> None:
+        """Follow the theme: what is drawn is in its colours."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
+
     def show(self, points: Sequence[RoundPoint]) -> None:
         """Draw these rounds."""
         self._points = points
@@ -36,11 +41,16 @@ class RoundsPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
         else:
             numbers = [one.number for one in measured]
             rewards = [one.mean_reward or 0.0 for one in measured]
-            plot.plot(numbers, rewards, marker="braille", label="● mean reward")
-            plot.scatter(numbers, rewards, marker="●")
+            of_mean, of_exam = self._colour("text-accent"), self._colour("text-success")
+            plot.plot(numbers, rewards, marker="braille", color=of_mean, label="● mean reward")
+            plot.scatter(numbers, rewards, marker="●", color=of_mean)
             held = [(one.number, one.held_out_after) for one in measured if one.held_out_after is not None]
             if held:
-                plot.scatter([n for n, _ in held], [v for _, v in held], marker="◆", label="◆ held-out exam after")
+                rounds, exams = zip(*held, strict=True)
+                plot.scatter(rounds, exams, marker="◆", color=of_exam, label="◆ held-out exam after")
             plot.xticks(numbers)
             plot.ylim(min(0.0, *rewards), 1.0)
         self.refresh()
+
+    def _colour(self, name: str) -> tuple[int, int, int]:
+        return Color.parse(self.app.theme_variables[name]).rgb

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 from textual.widgets import Static
@@ -28,9 +28,16 @@ class TopBar(Static):
         self._current = current
         self._line = Content("")
         self._places: list[tuple[int, int, str]] = []
+        self._said: dict[str, Any] = {}
+
+    def on_resize(self) -> None:
+        """Say it in as many words as there is room for now."""
+        if self._said:
+            self.show(**self._said)
 
     def show(self, *, waiting: int, live: str, engine: str, read_only: bool, name: str) -> None:
         """Say what is live and what runs, and how many candidates wait."""
+        self._said = {"waiting": waiting, "live": live, "engine": engine, "read_only": read_only, "name": name}
         pieces: list[Content] = []
         self._places, at = [], 0
         for number, screen in enumerate(NAMES, 1):
