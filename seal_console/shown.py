@@ -34,6 +34,11 @@ def indented(text: str, style: str = "") -> Text:
     return Text("\n".join(f"    {line}" for line in harmless(text).split("\n")), style=style)
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return "1 task", "2 tasks"; `many` where the plural is not made with an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def verdict(correct: bool) -> Text:
     """Return "✓ right" or "✗ wrong": sign, word and colour."""
     return Text(f"{RIGHT_SIGN} right", style="green") if correct else Text(f"{WRONG_SIGN} wrong", style="red")

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from seal_console.console.safe_content import joined
+from seal_console.shown import counted
 from store.version_names import policy_tag
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def event_words(kind: str, payload: dict[str, Any]) -> str:
     if by_kind is not None:
         return by_kind(payload)
     if "hashes" in payload:
-        return f"{len(payload['hashes']):,} {kind.split('.', maxsplit=1)[0]}"
+        return counted(len(payload["hashes"]), kind.split(".", maxsplit=1)[0].removesuffix("s"))
     return json.dumps(payload, ensure_ascii=False)[:_LONGEST]
 
 
@@ -60,7 +61,7 @@ def _policy(payload: dict[str, Any]) -> str:
 
 _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
-    "candidates": lambda payload: f"{len(payload.get('hashes', {})):,} self-edits",
+    "candidates": lambda payload: counted(len(payload.get("hashes", {})), "self-edit"),
     "round": lambda payload: f"round {payload.get('number', (payload.get('round') or {}).get('number', ''))}",
     "policy": _policy,
     "request": lambda payload: f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}",

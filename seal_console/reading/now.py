@@ -40,6 +40,7 @@ class Overview:
     policy: str
     counts: dict[str, int]
     tasks: int
+    imported: int
     rounds: list[RoundPoint]
     open_round: tuple[int, str] | None
     requests: list[dict[str, Any]]
@@ -59,6 +60,7 @@ def overview(db: Database) -> Overview:
         policy=policy_tag(policies[-1].number) if policies else "none yet",
         counts=_counts(db),
         tasks=int(fetch_value(db, "SELECT count(*) FROM tasks WHERE imported = 0")),
+        imported=int(fetch_value(db, "SELECT count(*) FROM candidates WHERE imported = 1")),
         rounds=rounds,
         open_round=(unfinished[-1].number, unfinished[-1].state) if unfinished else None,
         requests=fetch(db, "SELECT * FROM requests WHERE state IN ('waiting', 'running') ORDER BY id"),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
+    from store.records import CandidateState
+
 _FROM = "candidates JOIN tasks ON tasks.id = candidates.task_id"
 FIELDS = {
     "id": Field("candidates.id"),
@@ -62,7 +64,7 @@ class QueueRow:
     id: str
     round_number: int
     title: str
-    state: str
+    state: CandidateState
     role: str
     reward_mean: float | None
     reward_std: float | None

@@ -205,7 +205,7 @@ def test_among_marked_ones_those_of_ones_own_are_decided(published: Workspace) -
             await console.press("g", "space", "space", "space")
             await console.press("x")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
-            assert "2 of the marked ones are imported, and left out." in console.said
+            assert "2 of 3 cannot be rejected, and are left out." in console.said
             assert "Reject this self-edit?" in console.shown()
             await console.type("wrong")
             await console.press("ctrl+s")

@@ -36,7 +36,7 @@ def test_it_says_what_is_live_what_waits_and_what_runs(desk: Desk, workspace: Wo
 
     async def flow() -> None:
         async with driven(workspace) as console:
-            await console.until(lambda: "1 self-edits wait for a decision" in console.shown())
+            await console.until(lambda: "1 self-edit waits for a decision" in console.shown())
             await console.until(lambda: "No engine runs." in console.shown())
             with hold_lock(workspace.lock_file, "run"):
                 put_progress(desk.db, [progress(10)])

@@ -233,6 +233,26 @@ def test_the_text_is_edited_in_the_editor_of_the_operator(
     run(flow())
 
 
+def test_what_is_decided_already_is_said_before_anything_is_asked(desk: Desk, workspace: Workspace) -> None:
+    gone = desk.examined(0.5)
+    reject(desk.db, gone.id, "bo", "was first")
+    desk.examined(-0.5, passed=False)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.press("2")
+            await console.press("v")
+            await console.until(lambda: "2 in all" in console.shown())
+            await console.press("A")
+            await console.until(lambda: "cannot become accepted: it is rejected" in console.said)
+            assert "by bo (was first)" in console.said
+            await console.press("j", "x")
+            await console.until(lambda: "it is refused by a gate" in console.said)
+            assert len(console.app.screen_stack) == 1
+
+    run(flow())
+
+
 def test_read_only_shows_everything_and_changes_nothing(desk: Desk, workspace: Workspace) -> None:
     candidate = desk.examined(0.9)
     events = desk.db.execute("SELECT count(*) FROM events").fetchone()
@@ -320,7 +340,7 @@ def test_what_is_shown_of_a_candidate(desk: Desk, workspace: Workspace) -> None:
             text = console.shown()
             for wanted in (
                 "[@click=app.quit]stop[/]", "✗ wrong", "14 days", "✓ right", "30 days", "audit", "Gates", "✓ passed",
-                "Trained on 1 sequences", "Loss of the inner updates", "returns.md", "List implications.",
+                "Trained on 1 sequence", "Loss of the inner updates", "returns.md", "List implications.",
             ):  # fmt: skip
                 assert wanted in text, wanted
 

@@ -73,7 +73,7 @@ def test_rounds_report_and_candidates_at_every_size(desk: Desk, workspace: Works
             assert "+0.500 ± 0.00 ✓" in shown
             assert "✗ the new policy was dropped" in report(console)
             assert "1: 1 by reward" in report(console)
-            assert "1 tasks, 2 questions, 2 self-edits each" in report(console)
+            assert "1 task, 2 questions, 2 self-edits each" in report(console)
             assert len(screen.candidates.keys) == 2
 
     run(flow())

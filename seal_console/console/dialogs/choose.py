@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+_SHORT = 40  # the field below must stay in view on a small screen
 Choice = tuple[Literal["use", "save", "delete"], str]
 
 
@@ -32,7 +33,7 @@ class ChooseDialog(GoesOn, ClosesOnce[Choice | None]):
         width: 80; max-width: 96%; height: auto; max-height: 90%; padding: 0 1; border: round $primary;
         background: $surface;
     }
-    ChooseDialog OptionList { height: auto; max-height: 16; }
+    ChooseDialog OptionList { height: auto; max-height: 50vh; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Close", id="choose.cancel"),
@@ -54,7 +55,7 @@ class ChooseDialog(GoesOn, ClosesOnce[Choice | None]):
                 )
             )
             if self._new:
-                yield Static(safe(f"Save the filter that is set, {self._new!r}, as:"))
+                yield Static(joined("Save the filter that is set, ", safe_line(self._new, limit=_SHORT), ", as:"))
                 yield SafeInput(placeholder="a name, then enter", id="name")
             yield Static(safe("enter uses one · delete forgets it · esc closes", "$text-muted"))
 

@@ -10,7 +10,7 @@ from seal_console.answer_comparison import Compared, Dossier, dossier, state_bef
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.console.sparkline import sparkline
 from seal_console.reading.queue import QueueRow, siblings
-from seal_console.shown import gain, short_id
+from seal_console.shown import counted, gain, short_id
 from store.candidates import get_candidate
 from store.version_names import policy_tag
 
@@ -55,7 +55,7 @@ def sections(shown: Shown, width: int) -> list[tuple[str, Content]]:
         ("Answers before → after", _answers(whole.compared)),
         ("Against the other self-edits of this task", _others(shown)),
         ("Gates", _gates(whole)),
-        (f"Trained on {len(candidate.sequences)} sequences", _sequences(candidate)),
+        (f"Trained on {counted(len(candidate.sequences), 'sequence')}", _sequences(candidate)),
         ("Loss of the inner updates", lines(*(_loss(update, width) for update in whole.updates)) or safe("none")),
         ("Provenance", _provenance(whole)),
     ]

@@ -32,7 +32,7 @@ _EVENTS = (Column("Event", 9, right=True), Column("At (UTC)", 14), Column("Kind"
 _ACTIONS = (
     Column("At (UTC)", 14),
     Column("Action"),
-    Column("By", 10, optional=True),
+    Column("By", 10, optional=1),
     Column("Ran", 4, right=True),
     Column("Outcome", 12),
 )

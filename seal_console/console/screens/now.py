@@ -14,6 +14,7 @@ from seal_console.console.screens.base import SealScreen
 from seal_console.console.sparkline import seconds_in_words, share_bar, sparkline
 from seal_console.console.widgets.rounds_plot import RoundsPlot
 from seal_console.reading.now import Overview, overview
+from seal_console.shown import counted
 from store.live_progress import read_progress
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class NowScreen(SealScreen):
     NowScreen #plot { height: 1fr; min-height: 8; }
     NowScreen #events { height: 1fr; min-height: 4; }
     NowScreen #engine { height: auto; max-height: 60%; }
+    NowScreen #event_lines { text-wrap: nowrap; text-overflow: ellipsis; }
     NowScreen #columns { overflow: hidden; }
     NowScreen.-narrow #columns { layout: vertical; overflow-y: auto; }
     NowScreen.-narrow #left, NowScreen.-narrow #right { width: 1fr; height: auto; }
@@ -102,17 +104,23 @@ def needs(state: Overview, *, running: bool) -> list[Content]:
         died = f"The engine died over “{abandoned[0]['kind']}”; cache/engine.log says more. "
         found.append(joined(("! ", "$text-error bold"), died, ("ctrl+r", "$text-accent"), " goes on with it."))
     if waiting:
+        wait = counted(waiting, "self-edit waits", "self-edits wait")
         found.append(
-            joined(("→ ", "$text-accent bold"), f"{waiting:,} self-edits wait for a decision. ",
+            joined(("→ ", "$text-accent bold"), f"{wait} for a decision. ",
                    ("2", "$text-accent"), " or ", ("enter", "$text-accent"), " opens the review.")
         )  # fmt: skip
     if deferred:
+        were = counted(deferred, "was", "were")
+        found.append(joined(("· ", "$text-muted"), f"{were} put aside: filter state:deferred in the review."))
+    if state.imported and not waiting:
+        count = counted(state.imported, "self-edit")
         found.append(
-            joined(("· ", "$text-muted"), f"{deferred:,} were put aside: filter state:deferred in the review.")
-        )
+            joined(("· ", "$text-muted"), f"To read: {count} of published runs. ", ("2", "$text-accent"), ", then ",
+                   ("v", "$text-accent"), ", shows them.")
+        )  # fmt: skip
     if not state.tasks:
         found.append(
-            joined(("! ", "$text-warning bold"), "There are no tasks yet: ",
+            joined(("! ", "$text-warning bold"), "There are no tasks to train on yet: ",
                    ("seal-console tasks add", "$text-accent"), " brings documents in.")
         )  # fmt: skip
     elif not waiting and not running and state.open_round is None:

@@ -69,6 +69,8 @@ class ReviewScreen(SealScreen):
     ReviewScreen #candidate { width: 7fr; }
     ReviewScreen PagedTable { height: 1fr; }
     ReviewScreen.-narrow #panes { layout: vertical; }
+    ReviewScreen.-narrow .panel { border: none; border-top: solid $border; }
+    ReviewScreen.-narrow .panel:focus { border: none; border-top: solid $primary; }
     ReviewScreen.-narrow #queue { width: 1fr; height: 2fr; }
     ReviewScreen.-narrow #candidate { width: 1fr; height: 3fr; }
     """

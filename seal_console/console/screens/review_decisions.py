@@ -20,7 +20,8 @@ from seal_console.reading.exports import review_table
 from seal_console.reading.queue import QueueRow, queue_rows
 from seal_console.shown import gain, short_id
 from seal_console.table_files import TableExport, in_batches
-from store.candidates import defer, reject
+from store.candidate_states import ALLOWED_MOVES, STATE_OF_ACTION, require_move
+from store.candidates import decisions_of, defer, get_candidate, reject
 from store.errors import SealError
 from store.saved_filters import delete_filter, list_filters, save_filter
 from store.undoing import last_undoable, undo_last
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from seal_console.console.screens.review import ReviewScreen
-    from store.records import Candidate, Version
+    from store.records import Candidate, CandidateState, DecisionAction, Version
 
 _NAMED = 8
 _PAGE = 500
@@ -56,7 +57,7 @@ class DecisionFlows:
 
     async def accept(self) -> None:
         """Make the candidate under the cursor the live version."""
-        console, rows = self._screen.console, self._decidable()
+        console, rows = self._screen.console, self._decidable("accepted")
         if len(rows) > 1:
             console.say("One at a time: each acceptance changes what the next would have to be trained on.", "warning")
             return
@@ -179,9 +180,9 @@ class DecisionFlows:
         return review_table(keys) if keys else None
 
     async def _decide(
-        self, name: str, words: str, past: str, decide: Callable[[Database, str, str, str], Candidate]
+        self, name: DecisionAction, words: str, past: str, decide: Callable[[Database, str, str, str], Candidate]
     ) -> None:
-        console, rows = self._screen.console, self._decidable()
+        console, rows = self._screen.console, self._decidable(STATE_OF_ACTION[name])
         if not rows:
             return
         many = f"{len(rows):,} self-edits" if len(rows) > 1 else "this self-edit"
@@ -235,16 +236,16 @@ class DecisionFlows:
             return None
         return shown.whole.candidate
 
-    def _decidable(self) -> list[QueueRow]:
-        """What is chosen, without what is imported; that is said before anything is asked."""
+    def _decidable(self, target: CandidateState) -> list[QueueRow]:
+        """What is chosen and may become `target`; why the rest may not is said before anything is asked."""
         rows = self._chosen()
-        own = [row for row in rows if not row.imported]
-        if rows and not own:
-            self._screen.console.say(_IMPORTED, "warning")
-        elif len(own) < len(rows):
-            left_out = f"{len(rows) - len(own):,} of the marked ones are imported, and left out."
-            self._screen.console.say(left_out, "warning")
-        return own
+        fitting = [row for row in rows if not row.imported and target in ALLOWED_MOVES[row.state]]
+        left_out = [row for row in rows if row not in fitting]
+        if left_out:
+            why = self._screen.console.reader.read_now(lambda db: _why_not(db, left_out[0], target))
+            many = f"{len(left_out):,} of {len(rows):,} cannot be {target}, and are left out. The first: "
+            self._screen.console.say((many if len(rows) > 1 else "") + why, "warning")
+        return fitting
 
     def _chosen(self) -> list[QueueRow]:
         keys = self._screen.table.chosen()
@@ -252,6 +253,16 @@ class DecisionFlows:
         if len(keys) > _PAGE:
             self._screen.console.say(f"Only the first {_PAGE} of the marked ones are decided at once.", "warning")
         return rows
+
+
+def _why_not(db: Database, row: QueueRow, target: CandidateState) -> str:
+    if row.imported:
+        return _IMPORTED
+    try:
+        require_move(get_candidate(db, row.id), target, decisions_of(db, row.id))
+    except SealError as error:
+        return error.message
+    return "It was decided about this moment."
 
 
 def edited_in(command: Sequence[str], text: str) -> str | None:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("reward", 7, right=True, sort="reward"),
-    Column("±", 5, right=True, optional=True),
-    Column("audit", 6, right=True, sort="audit", optional=True),
-    Column("task", 0, sort="task"),
+    Column("±", 5, right=True, optional=2),
+    Column("audit", 6, right=True, sort="audit", optional=1),
+    Column("task", 0, sort="task", least=16),
     Column("state", 10, sort="state"),
-    Column("rd", 3, right=True, sort="round", optional=True),
-    Column("self-edit begins", 0, optional=True),
-    Column("id", 10, sort="id", optional=True),
+    Column("rd", 3, right=True, sort="round", optional=2),
+    Column("self-edit begins", 0, optional=3),
+    Column("id", 10, sort="id", optional=4),
 )
 _TONES: dict[str, Tone] = {
     "accepted": "good",
@@ -29,8 +29,17 @@ _TONES: dict[str, Tone] = {
     "refused": "bad",
     "deferred": "warn",
     "proposed": "dim",
+    "imported": "dim",
 }
-_SIGNS = {"accepted": "✓", "rejected": "✗", "refused": "⊘", "deferred": "…", "examined": "·", "proposed": "○"}
+_SIGNS = {
+    "accepted": "✓",
+    "rejected": "✗",
+    "refused": "⊘",
+    "deferred": "…",
+    "examined": "·",
+    "proposed": "○",
+    "imported": "↓",
+}
 
 
 def fetch_rows(reader: StoreReader, keys: Sequence[int]) -> dict[int, Row]:
@@ -44,13 +53,13 @@ def _cells(row: QueueRow) -> Row:
     spread = "" if row.reward_std is None else f"{row.reward_std:.2f}"
     audit = "–" if row.audit_gain is None else f"{row.audit_gain:+.2f}"
     good: Tone = "good" if (row.reward_mean or 0) > 0 else "bad" if (row.reward_mean or 0) < 0 else ""
-    state = f"{_SIGNS.get(row.state, '')} {row.state}"
+    state = "imported" if row.imported else row.state
     return (
         Cell(reward, good),
         Cell(spread, "dim"),
         Cell(audit, "bad" if (row.audit_gain or 0) < 0 else ""),
         ("✎ " if row.derived_from else "") + row.title,
-        Cell(state, _TONES.get(row.state, "")),
+        Cell(f"{_SIGNS.get(state, '')} {state}", _TONES.get(state, "")),
         Cell(str(row.round_number), "dim"),
         row.beginning,
         Cell(short_id(row.id), "dim"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seal_console.console.fact_lines import fact, heading, moment, muted
 from seal_console.console.safe_content import joined, lines, safe
 from seal_console.console.sparkline import seconds_in_words, sparkline
-from seal_console.shown import gain, percent
+from seal_console.shown import counted, gain, percent
 from store.version_names import live_name, policy_tag
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def _e_step(facts: RoundFacts) -> list[Content]:
         fact("refused", _refused(facts)),
     ]
     if facts.updates:
-        rows.append(fact("inner updates", f"{facts.updates:,} on {facts.trained_tokens:,} tokens"))
+        tokens = f" on {facts.trained_tokens:,} tokens" if facts.trained_tokens else ", their tokens not published"
+        rows.append(fact("inner updates", f"{facts.updates:,}{tokens}"))
     if facts.first_loss is not None and facts.last_loss is not None:
         rows.append(fact("loss", f"{facts.first_loss:.3f} → {facts.last_loss:.3f}, first to last step"))
     most = max((one.count for one in facts.rewards), default=0)
@@ -108,8 +109,13 @@ def _m_step(facts: RoundFacts) -> list[Content]:
         return [*rows, muted("Not published with the run."), safe("")]
     if not line.held_out_tasks:
         return [*rows, muted("No task is held out, so no policy was trained."), safe("")]
-    edits = f", {facts.held_out_edits} self-edits each" if facts.held_out_edits else ""
-    rows.append(fact("held out", f"{line.held_out_tasks:,} tasks, {facts.held_out_questions:,} questions{edits}"))
+    edits = f", {counted(facts.held_out_edits, 'self-edit')} each" if facts.held_out_edits else ""
+    rows.append(
+        fact(
+            "held out",
+            f"{counted(line.held_out_tasks, 'task')}, {counted(facts.held_out_questions, 'question')}{edits}",
+        )
+    )
     before, after = line.held_out_before, line.held_out_after
     change = "" if before is None or after is None else f"  ({gain(after - before)})"
     rows.append(fact("exam", f"{percent(before)} before → {percent(after)} after{change}"))

@@ -17,23 +17,23 @@ ROUND_COLUMNS = (
     Column("State", 11),
     Column("Edits", 6, right=True),
     Column("Kept", 5, right=True),
-    Column("Refused", 7, right=True, optional=True),
+    Column("Refused", 7, right=True, optional=1),
     Column("Mean", 7, right=True),
-    Column("Best", 7, right=True, optional=True),
+    Column("Best", 7, right=True, optional=1),
     Column("Held out", 17),
     Column("Policy"),
-    Column("Tasks", 6, right=True, optional=True),
-    Column("Took", 8, right=True, optional=True),
-    Column("Seed", 6, right=True, optional=True),
+    Column("Tasks", 6, right=True, optional=1),
+    Column("Took", 8, right=True, optional=1),
+    Column("Seed", 6, right=True, optional=1),
 )
 RANKED_COLUMNS = (
     Column("#", 4, right=True),
     Column("Reward", 16),
     Column("State", 10),
     Column("Task"),
-    Column("Audit", 7, right=True, optional=True),
-    Column("For", 8, optional=True),
-    Column("Id", 12, optional=True),
+    Column("Audit", 7, right=True, optional=1),
+    Column("For", 8, optional=1),
+    Column("Id", 12, optional=1),
 )
 _STATE_TONES: dict[str, Tone] = {"accepted": "good", "refused": "bad", "rejected": "bad", "deferred": "warn"}
 

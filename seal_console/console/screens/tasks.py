@@ -27,7 +27,7 @@ from seal_console.reading.tasks import (
     task_rows,
     tasks_since,
 )
-from seal_console.shown import gain
+from seal_console.shown import counted, gain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +43,9 @@ _COLUMNS = (
     Column("Title", sort="title"),
     Column("Wrong today", 15, sort="weakness"),
     Column("Best", 7, right=True, sort="best reward"),
-    Column("Reward", 6, right=True, optional=True),
-    Column("Audit", 5, right=True, optional=True),
-    Column("Source", 24, sort="source", optional=True),
+    Column("Reward", 6, right=True, optional=1),
+    Column("Audit", 5, right=True, optional=1),
+    Column("Source", 24, sort="source", optional=1),
 )
 _BAR_CELLS = 5
 
@@ -150,9 +150,7 @@ class TasksScreen(FilteredScreen):
     def show_status(self) -> None:
         """Say how many fit, and in which order."""
         count = len(self.table.keys)
-        words = (
-            f"{count:,} {'task' if count == 1 else 'tasks'} by {self._sort}{', reversed' if self._backwards else ''}"
-        )
+        words = f"{counted(count, 'task')} by {self._sort}{', reversed' if self._backwards else ''}"
         self.query_one(FilterBar).say(self.with_news(words))
 
     async def _show(self, *, keep: bool) -> None:

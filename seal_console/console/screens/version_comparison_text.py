@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seal_console.console.fact_lines import beside, heading, moment, muted, right_or_wrong
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.console.screens.version_card import pointed
-from seal_console.shown import gain, short_id
+from seal_console.shown import counted, gain, short_id
 from store.version_names import version_tag
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _answers(compared: VersionComparison) -> list[Content]:
     said = [f"{counts[key]} {meaning}" for key, meaning in words.items() if counts[key]]
     unasked = sum(count for key, count in counts.items() if None in key)
     said += [f"{unasked} not asked of both"] if unasked else []
-    rows = [safe(f"{len(compared.answers)} questions: " + ", ".join(said))]
+    rows = [safe(f"{counted(len(compared.answers), 'question')}: " + ", ".join(said))]
     title = ""
     for one in compared.answers:
         if one.task_title != title:
@@ -104,7 +104,7 @@ def _provenance(facts: VersionFacts) -> list[tuple[str, str]]:
         ("at", moment(version.created_at)),
         ("commit", version.commit),
         ("adapter", short_id(version.adapter_hash)),
-        ("self-edit", f"{len(candidate.completion):,} characters, {len(candidate.sequences)} sequences"),
+        ("self-edit", f"{len(candidate.completion):,} characters, {counted(len(candidate.sequences), 'sequence')}"),
     ]
     return rows + _from_manifest(facts.stored.manifest)
 

@@ -22,9 +22,9 @@ def version_columns(graph_cells: int) -> tuple[Column, ...]:
         Column("", min(graph_cells, _GRAPH_CELLS)),
         Column("Version", 14),
         Column("Because"),
-        Column("Reward", 7, right=True, optional=True),
-        Column("By", 10, optional=True),
-        Column("At (UTC)", 11, optional=True),
+        Column("Reward", 7, right=True, optional=1),
+        Column("By", 10, optional=1),
+        Column("At (UTC)", 11, optional=1),
     )
 
 

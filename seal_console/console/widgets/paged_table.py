@@ -35,13 +35,17 @@ _GAP = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `width` in cells, 0 for a share of what is left; one that is `optional` goes where there is no room."""
+    """A column: `width` in cells, 0 for a share of what is left, of `least` cells or more.
+
+    Where there is no room the optional ones go, those of the highest number first and then from the right.
+    """
 
     name: str
     width: int = 0
     right: bool = False
     sort: str | None = None
-    optional: bool = False
+    optional: int = 0
+    least: int = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,20 +338,19 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
 
 def share_width(columns: Sequence[Column], width: int) -> list[int]:
     """Widths of the columns in cells; 0 for one that is left out. Optional columns go first, from the right."""
-    least = 12
     kept = list(range(len(columns)))
 
     def needed() -> int:
-        return _GUTTER + sum((columns[one].width or least) + _GAP for one in kept)
+        return _GUTTER + sum((columns[one].width or columns[one].least) + _GAP for one in kept)
 
-    for one in reversed(range(len(columns))):
+    for one in sorted(kept, key=lambda one: (-columns[one].optional, -one)):
         if needed() > width and columns[one].optional:
             kept.remove(one)
     flexible = [one for one in kept if columns[one].width == 0]
     spare = max(0, width - needed())
     widths = [0] * len(columns)
     for one in kept:
-        widths[one] = columns[one].width or least
+        widths[one] = columns[one].width or columns[one].least
     for place, one in enumerate(flexible):
         widths[one] += spare // len(flexible) + (1 if place < spare % len(flexible) else 0)
     return widths
