@@ -74,18 +74,18 @@ def lock_owner(path: Path) -> LockOwner | None:
     except FileNotFoundError:
         return None
     try:
-        if _acquire(descriptor, 0):
+        if _acquire(descriptor, 0, fcntl.LOCK_SH):  # shared: two who look at once are not each other's owner
             return None
         return _read_owner(path) or LockOwner(0, "?", "?", "?", "?")
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, wait_s: float) -> bool:
+def _acquire(descriptor: int, wait_s: float, kind: int = fcntl.LOCK_EX) -> bool:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 return False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -176,6 +177,13 @@ def test_a_lock_names_its_owner(tmp_path: Path) -> None:
     assert lock_owner(path) is None
     with hold_lock(path, "other"):
         pass
+
+
+def test_two_who_look_at_a_free_lock_at_once_see_no_owner(tmp_path: Path) -> None:
+    path = tmp_path / "engine.lock"
+    with path.open("w+") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert lock_owner(path) is None
 
 
 def test_a_lock_frees_itself_when_its_owner_is_killed(tmp_path: Path) -> None:
