@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from hypothesis import HealthCheck, settings
+
 if TYPE_CHECKING:
     import pytest
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
 # This comes before anything imports torch, and child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A busy machine is slow, not wrong: how long an example takes is no verdict of a test.
+settings.register_profile("seal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seal")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
