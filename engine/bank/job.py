@@ -35,6 +35,18 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Companions:
+    """Sequences trained beside a job's own, so that they are not forgotten: `each_step` of them, drawn anew each time.
+
+    Their mean loss counts `weight` times as much as that of the job's own sequences.
+    """
+
+    sequences: tuple[TrainingSequence, ...]
+    each_step: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class InnerJob:
     """An inner update to do: sequences, recipe, the seed of their order, and the adapter that it starts from."""
 
@@ -43,6 +55,7 @@ class InnerJob:
     recipe: Recipe
     seed: int
     start: Adapter
+    companions: tuple[Companions, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -52,7 +65,10 @@ class InnerJob:
 
 @dataclass(frozen=True, slots=True)
 class InnerResult:
-    """A finished inner update. `losses` has the mean loss of each step, nats per token; `tokens` counts real tokens."""
+    """A finished inner update; `tokens` counts real tokens, companions among them.
+
+    `losses` has the mean loss of each step over the job's own sequences, nats per token.
+    """
 
     key: str
     adapter: Adapter
@@ -92,6 +108,15 @@ def training_order(job: InnerJob) -> list[list[int]]:
         shuffled: list[int] = torch.randperm(len(job.sequences), generator=generator).tolist()
         order += [shuffled[at : at + size] for at in range(0, len(shuffled), size)]
     return order
+
+
+def companions_of(job: InnerJob) -> list[list[list[int]]]:
+    """Indices of the companions of each step, group by group: drawn from the job's seed, none twice in a step."""
+    generator = torch.Generator().manual_seed(job.seed + 1)
+    return [
+        [torch.randperm(len(one.sequences), generator=generator)[: one.each_step].tolist() for one in job.companions]
+        for _ in range(job.steps)
+    ]
 
 
 def rate_at(step: int, steps: int, recipe: Recipe) -> float:

@@ -14,7 +14,7 @@ import torch
 from engine.bank.layout import Layout, lay_out, to_device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from engine.bank.job import TrainingSequence
 
@@ -24,7 +24,8 @@ class PackedTick:
     """One row of tokens, and what is learnt from it.
 
     `tokens` and `positions` are [tokens]. `learnt` names the positions whose next token (`targets`) is learnt, `slots`
-    the slot of each and `shares` its share in the mean of that slot; all four are [learnt tokens].
+    the slot of each, `shares` its share in the loss of that slot, and `own` its share in the mean over the slot's own
+    sequences, zero for companions; all five are [learnt tokens].
     """
 
     tokens: torch.Tensor
@@ -33,12 +34,23 @@ class PackedTick:
     targets: torch.Tensor
     slots: torch.Tensor
     shares: torch.Tensor
+    own: torch.Tensor
     by_slot: Layout
     by_sequence: Layout
 
 
-def pack(sequences: Sequence[Sequence[TrainingSequence]], device: torch.device) -> PackedTick:
-    """Pack the sequences of each slot, slot after slot."""
+Group = tuple[int, float]  # how many sequences, and the weight of their mean loss
+
+
+def pack(
+    sequences: Sequence[Sequence[TrainingSequence]],
+    device: torch.device,
+    groups: Sequence[Sequence[Group]] | None = None,
+) -> PackedTick:
+    """Pack the sequences of each slot, slot after slot.
+
+    `groups` cuts those of each slot into groups, the slot's own first and then its companions; without it all are own.
+    """
     in_parts = device.type == "cpu"
     lengths = [len(one.tokens) for taken in sequences for one in taken]
     by_sequence = lay_out(lengths, device, in_parts=in_parts)
@@ -49,14 +61,17 @@ def pack(sequences: Sequence[Sequence[TrainingSequence]], device: torch.device) 
     elif in_parts:
         lengths = [max(lengths[part.groups]) for part in by_sequence.parts for _ in lengths[part.groups]]
         by_slot = by_sequence = lay_out(lengths, device, in_parts=True)
-    return _packed_row(sequences, lengths, by_slot, by_sequence, device)
+    cut = [[(len(taken), 1.0)] for taken in sequences] if groups is None else groups
+    return _packed_row(sequences, cut, lengths, by_slot, by_sequence, device=device)
 
 
 def _packed_row(
     sequences: Sequence[Sequence[TrainingSequence]],
+    groups: Sequence[Sequence[Group]],
     lengths: list[int],
     by_slot: Layout,
     by_sequence: Layout,
+    *,
     device: torch.device,
 ) -> PackedTick:
     tokens: list[int] = []
@@ -65,9 +80,10 @@ def _packed_row(
     targets: list[int] = []
     slots: list[int] = []
     shares: list[float] = []
+    own: list[float] = []
     length_of_next = iter(lengths)
     for slot, taken in enumerate(sequences):
-        before = len(learnt)
+        learnt_of: list[int] = []
         for one in taken:
             first, real = max(1, one.learnt_from), len(one.tokens)
             padding = next(length_of_next) - real
@@ -75,9 +91,11 @@ def _packed_row(
             targets += one.tokens[first:]
             tokens += one.tokens + one.tokens[-1:] * padding
             positions += [*range(real), *[real - 1] * padding]
-        mine = len(learnt) - before
-        slots += [slot] * mine
-        shares += [1.0 / mine] * mine
+            learnt_of.append(real - first)
+        slots += [slot] * sum(learnt_of)
+        for place, (tokens_of_group, weight) in enumerate(_in_groups(learnt_of, groups[slot])):
+            shares += [weight / tokens_of_group] * tokens_of_group
+            own += [0.0 if place else 1.0 / tokens_of_group] * tokens_of_group
     return PackedTick(
         tokens=to_device(torch.tensor(tokens), device),
         positions=to_device(torch.tensor(positions), device),
@@ -85,6 +103,15 @@ def _packed_row(
         targets=to_device(torch.tensor(targets), device),
         slots=to_device(torch.tensor(slots), device),
         shares=to_device(torch.tensor(shares), device),
+        own=to_device(torch.tensor(own), device),
         by_slot=by_slot,
         by_sequence=by_sequence,
     )
+
+
+def _in_groups(learnt: Sequence[int], groups: Sequence[Group]) -> Iterator[tuple[int, float]]:
+    """Sum the learnt tokens of each group's sequences."""
+    at = 0
+    for count, weight in groups:
+        yield sum(learnt[at : at + count]), weight
+        at += count

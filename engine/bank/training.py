@@ -25,16 +25,18 @@ from engine.bank.job import (
     InnerResult,
     RunningUpdate,
     TrainingSequence,
+    companions_of,
     rate_at,
     spread_points,
     training_order,
 )
 from engine.bank.layout import to_device
-from engine.bank.packing import PackedTick, pack
+from engine.bank.packing import Group, PackedTick, pack
 from engine.bank.stack import AdapterStack, adapter_from, flat_weights
 from store.errors import SealError
 
 if TYPE_CHECKING:
+    from engine.bank.coordinates import Coordinates
     from engine.lora.adapter import LoraSpec
     from engine.model.base import BaseModel
 
@@ -46,13 +48,23 @@ class _Running:
     slot: int
     job: InnerJob
     order: list[list[int]]
+    beside: list[list[list[int]]]
     started: float
     step: int = 0
     tokens: int = 0
     losses: list[torch.Tensor] = field(default_factory=list)
 
     def next_sequences(self) -> list[TrainingSequence]:
-        return [self.job.sequences[index] for index in self.order[self.step]]
+        """The job's own sequences of the next step, then its companions, group by group."""
+        own = [self.job.sequences[index] for index in self.order[self.step]]
+        beside = zip(self.job.companions, self.beside[self.step], strict=True)
+        return own + [group.sequences[index] for group, chosen in beside for index in chosen]
+
+    def next_groups(self) -> list[Group]:
+        """How many of them belong together, and with which weight."""
+        beside = zip(self.job.companions, self.beside[self.step], strict=True)
+        found = [(len(chosen), group.weight) for group, chosen in beside if chosen]
+        return [(len(self.order[self.step]), 1.0), *found]
 
 
 @dataclass(slots=True)
@@ -80,9 +92,16 @@ class InnerUpdateBank:
     """Slots for inner updates of one shape over one base."""
 
     def __init__(
-        self, base: BaseModel, spec: LoraSpec, slots: int, *, clock: Callable[[], float] = time.perf_counter
+        self,
+        base: BaseModel,
+        spec: LoraSpec,
+        slots: int,
+        *,
+        coordinates: Coordinates | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._base = base
+        """With `coordinates` adapters are trained in them; what goes in and comes out are ordinary adapters."""
+        self._base, self._coordinates = base, coordinates
         self._clock = clock
         self._spec, self._slots = spec, slots
         self._at_work = AdapterStack(spec, slots, base.device, training=True)
@@ -136,10 +155,11 @@ class InnerUpdateBank:
                 return
             _check(job, self._spec, self._base.window_tokens)
             slot = free.pop()
-            self._weights[slot].copy_(flat_weights(job.start))
+            start = job.start if self._coordinates is None else self._coordinates.into(job.start)
+            self._weights[slot].copy_(flat_weights(start))
             for state in (self._first_moments, self._second_moments, self._steps):
                 state[slot].zero_()
-            running.append(_Running(slot, job, training_order(job), time.monotonic()))
+            running.append(_Running(slot, job, training_order(job), companions_of(job), time.monotonic()))
 
     def _tick(self, running: list[_Running]) -> None:
         times = [self._clock()]
@@ -147,14 +167,18 @@ class InnerUpdateBank:
         sequences = [one.next_sequences() for one in running]
         rows = to_device(torch.tensor([one.slot for one in running]), self._base.device)
         torch.index_select(self._weights, 0, rows, out=self._at_work.weights[: len(running)])
-        losses = self._losses(sequences)
+        if self._coordinates is not None:
+            self._coordinates.to_weights(self._at_work.first(len(running)))
+        total, losses = self._losses(sequences, [one.next_groups() for one in running])
         times.append(self._clock())
-        losses.sum().backward()
+        total.backward()
+        if self._coordinates is not None:
+            self._coordinates.to_gradients(self._at_work.first(len(running)))
         times.append(self._clock())
         for row, (one, divisor) in enumerate(zip(running, self._divisors(running).unbind(), strict=True)):
             self._step(row, one, divisor)
         times.append(self._clock())
-        for one, loss, taken in zip(running, losses.detach().unbind(), sequences, strict=True):
+        for one, loss, taken in zip(running, losses.unbind(), sequences, strict=True):
             one.losses.append(loss)
             one.tokens += sum(len(sequence.tokens) for sequence in taken)
             one.step += 1
@@ -170,14 +194,17 @@ class InnerUpdateBank:
         statistics.backward_s += times[2] - times[1]
         statistics.optimiser_s += times[3] - times[2]
 
-    def _losses(self, sequences: list[list[TrainingSequence]]) -> torch.Tensor:
-        """Mean loss of each slot over its learnt tokens; [busy slots]."""
-        tick = pack(sequences, self._base.device)
+    def _losses(
+        self, sequences: list[list[TrainingSequence]], groups: list[list[Group]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss to go down, and the mean loss of each slot over the learnt tokens of its own; [], [busy slots]."""
+        tick = pack(sequences, self._base.device, groups)
         matrices, scaling = self._at_work.first(len(sequences)), self._spec.scaling
         with self._base.switch.on(matrices, tick.by_slot, scaling, learning=True), packed_sequences(tick.by_sequence):
             logits = self._logits(tick)
         each = torch.nn.functional.cross_entropy(logits.float(), tick.targets, reduction="none")
-        return each.new_zeros(len(sequences)).index_add(0, tick.slots, each * tick.shares)
+        own = each.new_zeros(len(sequences)).index_add(0, tick.slots, each.detach() * tick.own)
+        return (each * tick.shares).sum(), own
 
     def _logits(self, tick: PackedTick) -> torch.Tensor:
         """Logits at the learnt positions alone, [learnt tokens, vocabulary]."""
@@ -231,6 +258,8 @@ class InnerUpdateBank:
             )
         elapsed = time.monotonic() - one.started
         adapter = adapter_from(weights, self._spec)
+        if self._coordinates is not None:
+            adapter = self._coordinates.out_of(adapter)
         return InnerResult(one.job.key, adapter, losses, one.step, one.tokens, elapsed)
 
 
@@ -239,7 +268,8 @@ def _check(job: InnerJob, spec: LoraSpec, window_tokens: int) -> None:
         raise SealError(f"inner update {job.key}: there is nothing to train on")
     if job.start.spec != spec:
         raise SealError(f"inner update {job.key}: its adapter has another shape than the bank")
-    for index, sequence in enumerate(job.sequences):
+    beside = [sequence for group in job.companions for sequence in group.sequences]
+    for index, sequence in enumerate([*job.sequences, *beside]):
         if len(sequence.tokens) > window_tokens:
             raise SealError(
                 f"inner update {job.key}: sequence {index} has {len(sequence.tokens)} tokens, "

@@ -39,6 +39,13 @@ def compile_sequences(
     return [*sequences, passage]
 
 
+def answer_start(sequence: str) -> int:
+    """Return where, in characters, the answer begins in a sequence of question and answer; 0 in any other."""
+    mark = "\nAnswer:"
+    found = sequence.find(mark) if sequence.startswith("Question:") else -1
+    return 0 if found < 0 else found + len(mark)
+
+
 def _default_sequences(completion: str, title: str) -> Iterator[str]:
     lines = [line for line in map(_without_list_mark, completion.splitlines()) if line]
     position = 0

@@ -1,0 +1,1 @@
+"""The experiment of the paper's figure on forgetting: many edits in a row, and what is left of each."""

@@ -1,0 +1,182 @@
+"""`experiment forgetting`: lines of edits under several ways side by side, and the forgetting matrix of each.
+
+SEAL's own figure (arXiv 2506.10943, section 5) asks after every edit about all edits so far. Here all lines of a way
+are trained side by side in one bank, and known things that no edit touches are asked about too.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from engine.bank.job import Companions, InnerJob, TrainingSequence
+from engine.bank.training import InnerUpdateBank
+from engine.curvature import measure_curvature
+from engine.exam import answer_texts
+from engine.forgetting.lines import anchor_texts, edit_line
+from engine.generation.decoding import Request
+from engine.lora.adapter import fresh_adapter, make_spec
+from engine.progress import Progress
+from engine.self_edit.compile import answer_start
+from engine.settings import ExamSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.forgetting.lines import Asked, EditLine
+    from engine.forgetting.ways import Way
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
+    from engine.progress import Report
+
+SCHEMA = 1
+RANK, ALPHA = 16, 32.0
+ANCHORS = 2000
+
+
+@dataclass
+class _Running:
+    """One line under one way: its adapter, what it has trained on, and its matrix so far."""
+
+    line: EditLine
+    adapter: Adapter | None = None
+    memory: list[TrainingSequence] = field(default_factory=list)
+    before: list[float] = field(default_factory=list)
+    rows: list[list[float]] = field(default_factory=list)
+
+
+@dataclass
+class _Cost:
+    seconds: float = 0.0
+    tokens: int = 0
+    steps: int = 0
+
+
+def experiment(
+    base: BaseModel, ways: Sequence[Way], *, lines: int, edits: int, seed: int, report: Report
+) -> dict[str, Any]:
+    """Run every way over the same lines; returns figures that json can write (shares 0 … 1, seconds, tokens)."""
+    drawn = [edit_line(seed, place, edits) for place in range(lines)]
+    bench = _Bench(base, seed, report, curvature=any(way.curvature for way in ways))
+    known = bench.accuracies([None] * lines, [line.untouched for line in drawn])
+    results = {way.name: _figures(way, *bench.run(way, drawn), known) for way in ways}
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "lines": lines,
+        "edits": edits,
+        "anchors": ANCHORS,
+        "curvature_seconds": bench.curvature_s,
+        "ways": results,
+    }
+
+
+class _Bench:
+    """What all ways share."""
+
+    def __init__(self, base: BaseModel, seed: int, report: Report, *, curvature: bool) -> None:
+        self._base, self._seed, self._report = base, seed, report
+        self._spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
+        self._anchors = [_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS)]
+        began = time.perf_counter()
+        self._coordinates = measure_curvature(base, self._anchors, seed).coordinates() if curvature else None
+        self.curvature_s = time.perf_counter() - began if curvature else None
+
+    def run(self, way: Way, drawn: Sequence[EditLine]) -> tuple[list[_Running], list[float], _Cost]:
+        """Train every line to its end; returns the lines, the untouched things' accuracies, and the cost."""
+        running, cost = [_Running(line) for line in drawn], _Cost()
+        edits = len(drawn[0].edits)
+        for place in range(edits):
+            self._report(Progress("inner updates", place, edits, "edits", note=f"{way.name}: edit {place + 1}"))
+            asked = [one.line.edits[place].questions for one in running]
+            for one, accuracy in zip(running, self.accuracies([one.adapter for one in running], asked), strict=True):
+                one.before.append(accuracy)
+            self._train(way, running, place, cost)
+            self._ask_all(running, place)
+        untouched = self.accuracies([one.adapter for one in running], [one.line.untouched for one in running])
+        return running, untouched, cost
+
+    def accuracies(self, adapters: Sequence[Adapter | None], asked: Sequence[Sequence[Asked]]) -> list[float]:
+        """Ask each adapter its questions, in one mixed batch."""
+        requests = [
+            Request(tuple(self._base.encode_prompt(one.prompt)), index)
+            for index, of_line in enumerate(asked)
+            for one in of_line
+        ]
+        texts = iter(answer_texts(self._base, list(adapters), requests, ExamSettings()))
+        return [mean(next(texts) == one.gold for one in of_line) for of_line in asked]
+
+    def _train(self, way: Way, running: list[_Running], place: int, cost: _Cost) -> None:
+        jobs = [self._job(way, one, place, index) for index, one in enumerate(running)]
+        coordinates = self._coordinates if way.curvature else None
+        bank = InnerUpdateBank(self._base, self._spec, len(jobs), coordinates=coordinates)
+        began = time.perf_counter()
+        for result in bank.train(jobs):
+            running[int(result.key)].adapter = result.adapter
+            cost.tokens += result.tokens
+            cost.steps += result.steps
+        cost.seconds += time.perf_counter() - began
+        for one, job in zip(running, jobs, strict=True):
+            one.memory += job.sequences
+
+    def _job(self, way: Way, one: _Running, place: int, index: int) -> InnerJob:
+        seed = self._seed * 1_000_003 + index * 1009 + place
+        texts = one.line.edits[place].sequences
+        sequences = tuple(_sequence(self._base, text, answers_only=way.answers_only) for text in texts)
+        companions = []
+        if way.replayed and one.memory:
+            companions.append(Companions(tuple(one.memory), way.replayed))
+        if way.anchors:
+            companions.append(Companions(tuple(self._anchors), way.anchors))
+        start = one.adapter or fresh_adapter(self._spec, seed)
+        return InnerJob(str(index), sequences, way.recipe, seed, start, tuple(companions))
+
+    def _ask_all(self, running: list[_Running], place: int) -> None:
+        asked = [[q for edit in one.line.edits[: place + 1] for q in edit.questions] for one in running]
+        requests = [
+            Request(tuple(self._base.encode_prompt(q.prompt)), index)
+            for index, questions in enumerate(asked)
+            for q in questions
+        ]
+        texts = iter(answer_texts(self._base, [one.adapter for one in running], requests, ExamSettings()))
+        for one in running:
+            one.rows.append(
+                [mean(next(texts) == q.gold for q in edit.questions) for edit in one.line.edits[: place + 1]]
+            )
+
+
+def _sequence(base: BaseModel, text: str, *, answers_only: bool) -> TrainingSequence:
+    tokens = tuple(base.encode_training(text)[: base.window_tokens])
+    start = answer_start(text) if answers_only else 0
+    learnt_from = len(base.encode_start(text[:start])) if start else 1
+    return TrainingSequence(tokens, max(1, min(learnt_from, len(tokens) - 1)))
+
+
+def _figures(
+    way: Way, running: list[_Running], untouched: list[float], cost: _Cost, known: list[float]
+) -> dict[str, Any]:
+    gained = [row[place] - one.before[place] for one in running for place, row in enumerate(one.rows)]
+    kept = [one.rows[-1][place] - before for one in running for place, before in enumerate(one.before)]
+    edits = len(running[0].rows)
+    return {
+        "about": way.about,
+        "recipe": asdict(way.recipe),
+        "right_after_its_own_edit": mean(row[-1] for one in running for row in one.rows),
+        "right_after_the_first_edit": mean(one.rows[0][0] for one in running),
+        "right_at_the_end": mean(value for one in running for value in one.rows[-1]),
+        "kept_of_gained": sum(kept) / sum(gained) if sum(gained) else None,
+        "untouched_before": mean(known),
+        "untouched_after": mean(untouched),
+        "seconds": cost.seconds,
+        "tokens": cost.tokens,
+        "steps": cost.steps,
+        "matrix": [
+            [mean(one.rows[row][column] for one in running) for column in range(row + 1)] for row in range(edits)
+        ],
+        "lines": [
+            {"before": one.before, "matrix": one.rows, "untouched_before": was, "untouched_after": now}
+            for one, was, now in zip(running, known, untouched, strict=True)
+        ],
+    }

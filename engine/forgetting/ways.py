@@ -1,0 +1,65 @@
+"""Ways to make one inner update after another: the paper's, ours, and steps between them, each with what it adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from engine.bank.job import Recipe
+from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PAPER = Recipe(epochs=10, learning_rate=2e-3, batch_size=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How each inner update of a line is made.
+
+    `replayed` and `anchors` are sequences of earlier edits and anchor texts trained beside every step; with `curvature`
+    the adapter is trained in the coordinates of what the base knows; with `answers_only` a question's own words are
+    not learnt, only what follows "Answer:".
+    """
+
+    name: str
+    about: str
+    recipe: Recipe = PAPER
+    replayed: int = 0
+    anchors: int = 0
+    curvature: bool = False
+    answers_only: bool = False
+
+
+_NAIVE = Way("naive", "sequential, as the paper: each edit trained on the last adapter")
+_REPLAY = replace(_NAIVE, name="replay", about="one earlier sequence beside each step", replayed=1)
+_ANCHORS = replace(_REPLAY, name="anchors", about="and one anchor text beside each step", anchors=1)
+_CURVATURE = replace(
+    _ANCHORS,
+    name="curvature",
+    about="and trained in the coordinates of the base's Fisher information",
+    curvature=True,
+)
+_OURS = replace(
+    _CURVATURE,
+    name="ours",
+    about="the same with two sequences a step, and two earlier sequences and four anchor texts beside them",
+    recipe=replace(PAPER, batch_size=2),
+    replayed=2,
+    anchors=4,
+)
+_ONLY_CURVATURE = replace(_NAIVE, name="only-curvature", about="naive in those coordinates", curvature=True)
+_WITHOUT = replace(_OURS, name="without-curvature", about="ours in ordinary coordinates", curvature=False)
+_ANSWERS = replace(_OURS, name="answers-only", about="ours, learning answers only of the edits", answers_only=True)
+WAYS: dict[str, Way] = {
+    way.name: way for way in (_NAIVE, _REPLAY, _ANCHORS, _CURVATURE, _OURS, _ONLY_CURVATURE, _WITHOUT, _ANSWERS)
+}
+
+
+def ways_named(names: Sequence[str]) -> list[Way]:
+    """Return these ways in this order. Raises WrongUseError for a name that is none."""
+    unknown = [name for name in names if name not in WAYS]
+    if unknown:
+        raise WrongUseError(f"There is no way {unknown[0]!r}.", next_step=f"Choose among {', '.join(WAYS)}.")
+    return [WAYS[name] for name in names]

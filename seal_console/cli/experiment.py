@@ -1,0 +1,100 @@
+"""`experiment`: questions about the engine that are answered by measuring, on the bundled model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seal_console.cli.choices import several_of
+from seal_console.cli.command import SealGroup
+from seal_console.cli.engine_call import call_engine
+from seal_console.cli.invocation import pass_invocation
+from seal_console.shown import percent, shown, table
+from store.durable import write_file
+
+if TYPE_CHECKING:
+    from seal_console.cli.invocation import Invocation
+    from seal_console.cli.output import Output
+
+WAYS = ("naive", "replay", "anchors", "curvature", "ours", "only-curvature", "without-curvature", "answers-only")
+_SHOWN_EDITS = 12
+
+
+@click.group(
+    "experiment",
+    cls=SealGroup,
+    short_help="Measure what an idea is worth.",
+    examples=("seal-console experiment forgetting --lines 2 --edits 4",),
+)
+def experiment() -> None:
+    """Measure what an idea is worth, on the bundled model; needs no workspace."""
+
+
+@experiment.command(
+    "forgetting",
+    examples=(
+        "seal-console experiment forgetting",
+        "seal-console experiment forgetting --edits 32 --ways naive,ours --out forgetting-32.json",
+    ),
+)
+@click.option("--lines", type=click.IntRange(min=1), default=8, show_default=True, help="Lines of edits, side by side.")
+@click.option("--edits", type=click.IntRange(2, 64), default=8, show_default=True, help="Edits in each line.")
+@click.option(
+    "--ways", callback=several_of(WAYS), default="naive,ours", show_default=True, metavar="NAME,…",
+    help=f"Ways to train, of {', '.join(WAYS)}.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--out", metavar="FILE", help="Write all figures there as JSON.")
+@pass_invocation
+def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> None:
+    """Make many edits in a row, and ask after each about all so far: the forgetting matrix, for several ways to train.
+
+    Edits about new things and changes of known things take turns. Known things that no edit touches are asked too. Each
+    way trains the same lines; "naive" is the paper's way, "ours" the engine's protected one.
+    """
+    result = call_engine(invocation, "experiment.forgetting", wanted)
+    if out is not None:
+        write_file(Path(out), (json.dumps(result, indent=2) + "\n").encode("utf-8"))
+    output = invocation.output
+    if output.as_json:
+        output.data(result)
+    else:
+        _show(output, result)
+
+
+def _show(output: Output, result: dict[str, Any]) -> None:
+    ways: dict[str, dict[str, Any]] = result["ways"]
+    first = next(iter(ways.values()))
+    headers = ("way", "after its edit", "at the end", "kept", "untouched", "seconds", "cost")
+    rows = [
+        (
+            name,
+            percent(way["right_after_its_own_edit"]),
+            percent(way["right_at_the_end"]),
+            percent(way["kept_of_gained"]),
+            f"{percent(way['untouched_before'])} → {percent(way['untouched_after'])}",
+            f"{way['seconds']:.1f}",
+            f"{way['seconds'] / first['seconds']:.2f} ×",
+        )
+        for name, way in ways.items()
+    ]
+    output.show(table(headers, rows, right=headers[1:]))
+    for name, way in ways.items():
+        output.show(shown(f"{name}: {way['about']}", "bold"), _matrix(way["matrix"]))
+
+
+def _matrix(matrix: list[list[float]]) -> str:
+    """Rows: after which edit; columns: about which edit; shares of right answers in per cent."""
+    edits = len(matrix)
+    step = max(1, -(-edits // _SHOWN_EDITS))
+    kept = sorted({*range(0, edits, step), edits - 1})
+    lines = ["after edit  about edit " + "".join(f"{column + 1:>5}" for column in kept)]
+    lines += [
+        f"{row + 1:>10}             "
+        + "".join(f"{100 * matrix[row][column]:>5.0f}" for column in kept if column <= row)
+        for row in kept
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,60 @@
+"""The experiment on forgetting, in small: the same lines for each way, a matrix for each, and what it is to show."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.forgetting.experiment import experiment
+from engine.forgetting.lines import anchor_texts, edit_line
+from engine.forgetting.ways import WAYS, ways_named
+from engine.model.base import load_base
+from engine.progress import say_nothing
+from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from engine.model.base import BaseModel
+
+EDITS = 3
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseModel:
+    return load_base("bundled")
+
+
+def test_ours_keeps_what_the_paper_s_way_forgets(base: BaseModel) -> None:
+    result = experiment(base, ways_named(["naive", "ours"]), lines=2, edits=EDITS, seed=0, report=say_nothing)
+    json.dumps(result)
+    naive, ours = result["ways"]["naive"], result["ways"]["ours"]
+    for way in (naive, ours):
+        assert [len(row) for row in way["matrix"]] == [1, 2, 3]
+        assert all(0.0 <= value <= 1.0 for row in way["matrix"] for value in row)
+        assert way["right_after_its_own_edit"] > 0.8
+        assert way["untouched_before"] > 0.9
+        assert len(way["lines"]) == 2
+    assert naive["untouched_after"] < 0.9 < ours["untouched_after"]
+    assert ours["kept_of_gained"] > naive["kept_of_gained"]
+    assert ours["tokens"] > naive["tokens"]
+
+
+def test_a_line_is_the_same_again_and_asks_nothing_that_anchors_train() -> None:
+    line = edit_line(seed=0, place=1, edits=5)
+    assert line == edit_line(seed=0, place=1, edits=5)
+    assert line != edit_line(seed=0, place=2, edits=5)
+    assert [edit.changes_what_was_known for edit in line.edits] == [False, True, False, True, False]
+    assert len({edit.name for edit in line.edits}) == 5
+    anchors = "\n".join(anchor_texts(seed=0, count=3000))
+    for edit in line.edits:
+        assert edit.name not in anchors
+    asked = "\n".join(one.prompt for one in line.untouched)
+    assert not any(edit.name in asked for edit in line.edits)
+    assert not any(one.prompt in anchors for one in line.untouched)
+
+
+def test_an_unknown_way_is_named() -> None:
+    with pytest.raises(WrongUseError, match="no way 'best'"):
+        ways_named(["naive", "best"])
+    assert all(name == way.name for name, way in WAYS.items())

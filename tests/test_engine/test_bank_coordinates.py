@@ -1,0 +1,161 @@
+"""Training in coordinates, and beside companions: the bank against autograd on one adapter alone."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import curvature
+from engine.bank.coordinates import root_of
+from engine.bank.job import Companions, InnerJob, Recipe, companions_of, rate_at, training_order
+from engine.bank.training import InnerUpdateBank
+from engine.curvature import measure_curvature
+from engine.lora.adapter import Adapter, adaptable_modules
+from tests.peft_alone import acting_adapter, random_job, random_sequences, relative_gap, tiny_base, tiny_spec
+from tests.tiny_models import random_model
+
+if TYPE_CHECKING:
+    from engine.bank.coordinates import Coordinates
+    from engine.bank.job import TrainingSequence
+    from engine.model.base import BaseModel
+
+NEVER = 1e9
+TOLERANCE = 2e-3  # of the way that training went
+
+
+def coordinates_of(base: BaseModel) -> Coordinates:
+    return measure_curvature(base, random_sequences(random.Random("anchors"), 20), seed=0).coordinates()
+
+
+def mean_loss(model: torch.nn.Module, sequences: list[TrainingSequence]) -> torch.Tensor:
+    """Mean over all learnt tokens, each sequence by itself, so that nothing is packed or padded."""
+    losses = []
+    for one in sequences:
+        first = max(1, one.learnt_from)
+        logits = model(torch.tensor([one.tokens])).logits[0, first - 1 : -1]
+        losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(one.tokens[first:]), reduction="none"))
+    return torch.cat(losses).mean()
+
+
+def trained_alone(architecture: str, job: InnerJob, coordinates: Coordinates) -> Adapter:
+    """Train A′ and B′ with autograd and torch's AdamW on a plain model."""
+    model, spec = random_model(architecture).eval().requires_grad_(requires_grad=False), job.start.spec
+    start = coordinates.into(job.start).weights
+    learnt = {name: [matrix.clone().requires_grad_() for matrix in pair] for name, pair in start.items()}
+
+    def hook(name: str) -> object:
+        def add(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+            a = learnt[name][0] @ coordinates.inputs[name].matrix
+            b = coordinates.outputs[name].matrix @ learnt[name][1]
+            return output + spec.scaling * (inputs[0] @ a.T) @ b.T
+
+        return add
+
+    for name, module in adaptable_modules(model).items():
+        module.register_forward_hook(hook(name))  # type: ignore[arg-type]
+    parameters = [matrix for pair in learnt.values() for matrix in pair]
+    optimiser = torch.optim.AdamW(parameters, weight_decay=job.recipe.weight_decay)
+    order, beside = training_order(job), companions_of(job)
+    for step, indices in enumerate(order):
+        optimiser.param_groups[0]["lr"] = rate_at(step, len(order), job.recipe)
+        loss = mean_loss(model, [job.sequences[index] for index in indices])
+        for group, chosen in zip(job.companions, beside[step], strict=True):
+            loss = loss + group.weight * mean_loss(model, [group.sequences[index] for index in chosen])
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, job.recipe.max_grad_norm)
+        optimiser.step()
+    return coordinates.out_of(Adapter(spec, {name: (a.detach(), b.detach()) for name, (a, b) in learnt.items()}))
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "gpt2"])
+def test_the_bank_in_coordinates_equals_autograd_alone(architecture: str) -> None:
+    base = tiny_base(architecture)
+    spec, coordinates = tiny_spec(base), coordinates_of(base)
+    companions = (
+        Companions(random_sequences(random.Random("earlier"), 4), 2, weight=0.5),
+        Companions(random_sequences(random.Random("anchors"), 3), 1),
+    )
+    recipes = [Recipe(epochs=2, learning_rate=2e-3, max_grad_norm=NEVER), Recipe(epochs=3, batch_size=2)]
+    jobs = []
+    for place, recipe in enumerate(recipes):
+        plain = random_job(f"job {place}", spec, recipe, 3, acting=place == 1)
+        jobs.append(InnerJob(plain.key, plain.sequences, recipe, plain.seed, plain.start, companions[: place + 1]))
+    bank = InnerUpdateBank(base, spec, 2, coordinates=coordinates)
+    for result in bank.train(jobs):
+        job = next(job for job in jobs if job.key == result.key)
+        alone = trained_alone(architecture, job, coordinates)
+        assert relative_gap(result.adapter, alone, job.start) < TOLERANCE
+
+
+def test_losses_told_are_those_of_the_jobs_own_sequences() -> None:
+    base = tiny_base("qwen2")
+    spec = tiny_spec(base)
+    job = random_job("job", spec, Recipe(epochs=1, learning_rate=0.0), 2)
+    beside = (Companions(random_sequences(random.Random("other"), 3), 2, weight=7.0),)
+    [alone] = InnerUpdateBank(base, spec, 1).train([job])
+    [accompanied] = InnerUpdateBank(base, spec, 1).train(
+        [InnerJob(job.key, job.sequences, job.recipe, job.seed, job.start, beside)]
+    )
+    assert accompanied.losses == pytest.approx(alone.losses, rel=1e-4)
+    assert accompanied.tokens > alone.tokens
+
+
+@given(st.integers(1, 12), st.integers(0, 99), st.floats(1e-4, 1.0))
+def test_a_root_makes_every_direction_matter_alike(size: int, seed: int, damping: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    half = torch.randn(size, size + 2, generator=generator, dtype=torch.float64)
+    factor = half @ half.T
+    root = root_of(factor, damping)
+    damped = factor + damping * factor.trace() / size * torch.eye(size, dtype=torch.float64)
+    matrix = root.matrix.double()
+    evened = matrix @ damped @ matrix
+    alike = evened[0, 0] * torch.eye(size, dtype=torch.float64)
+    assert torch.allclose(evened, alike, rtol=1e-3, atol=1e-3 * float(evened[0, 0]))
+    assert torch.allclose(matrix @ root.inverse.double(), torch.eye(size, dtype=torch.float64), atol=1e-3)
+    assert float(torch.linalg.det(matrix)) == pytest.approx(1.0, rel=1e-2)
+
+
+def test_what_goes_in_comes_out() -> None:
+    base = tiny_base("qwen2")
+    adapter, coordinates = acting_adapter(tiny_spec(base), 3), coordinates_of(base)
+    there_and_back = coordinates.out_of(coordinates.into(adapter))
+    for name, (a, b) in adapter.weights.items():
+        assert torch.allclose(there_and_back.weights[name][0], a, atol=1e-5)
+        assert torch.allclose(there_and_back.weights[name][1], b, atol=1e-5)
+
+
+def test_the_inputs_factor_is_the_sum_of_outer_products_over_all_tokens() -> None:
+    base = tiny_base("qwen2")
+    anchors = random_sequences(random.Random("anchors"), 5)
+    found = measure_curvature(base, anchors, seed=0)
+    model = random_model("qwen2").eval()
+    name, module = next(iter(adaptable_modules(model).items()))
+    seen: list[torch.Tensor] = []
+    module.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0][0].detach()))
+    for one in anchors:
+        model(torch.tensor([one.tokens]))
+    expected = sum((x.T @ x for x in seen), torch.zeros(seen[0].shape[1], seen[0].shape[1]))
+    assert found.tokens == sum(len(one.tokens) for one in anchors)
+    assert torch.allclose(found.inputs[name], expected, rtol=1e-3, atol=1e-3)
+    assert set(found.inputs) == set(found.outputs) == set(adaptable_modules(model))
+
+
+def test_the_outputs_factor_is_that_of_targets_drawn_from_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = tiny_base("qwen2")
+    anchors = random_sequences(random.Random("anchors"), 5)
+    first, same, other = (measure_curvature(base, anchors, seed).outputs for seed in (0, 0, 1))
+    for name, factor in first.items():
+        assert torch.equal(factor, same[name])
+        assert not torch.equal(factor, other[name])
+        assert torch.allclose(factor, factor.T, atol=1e-4)
+        assert float(torch.linalg.eigvalsh(factor.double()).min()) > -1e-3 * float(factor.trace())
+    monkeypatch.setattr(curvature, "LARGEST_FULL", 1)
+    diagonal = measure_curvature(base, anchors, 0).outputs
+    for name, factor in first.items():
+        assert torch.allclose(diagonal[name], factor.diagonal(), rtol=1e-3, atol=1e-5)
