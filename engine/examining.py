@@ -1,7 +1,8 @@
 """The second half of the E-step: inner updates in the bank, exams in mixed batches, rewards and gates.
 
-A candidate is recorded whole, in one transaction, as soon as all its repeats are examined; what is recorded is never
-measured again.
+What passes the gates on its own task, and is no candidate for a held-out task, is then examined for what it would harm
+(`retention/`). A candidate is recorded whole, in one transaction, as soon as all its repeats are examined; what is
+recorded is never measured again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from engine.exam import Sitting, hold_exam
 from engine.gates import verdicts
 from engine.lora.files import adapter_files
 from engine.progress import Progress
+from engine.retention.desk import RetentionDesk, Updated
 from engine.reward import Reward, reward_of_answers
 from engine.seeds import derive_seed
 from engine.session import Session, recipe_of
@@ -26,7 +28,8 @@ from store.base_answers import base_answers, record_base_answers
 from store.candidates import record_examined
 from store.clock import utc_now
 from store.database import transaction
-from store.records import Answer, Candidate, InnerUpdate, Question, Task
+from store.recorded_answers import ModelState
+from store.records import Answer, Candidate, GateResult, InnerUpdate, Question, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,9 +46,9 @@ def examine(session: Session, candidates: Sequence[Candidate], tasks: Sequence[T
     todo = [candidate for candidate in candidates if candidate.state == "proposed"]
     if not todo:
         return
-    questions = {task.id: tuple(task.questions) for task in tasks}
     live_version = todo[0].live_version
     live = session.live_adapter(live_version)
+    retention = RetentionDesk(session, live, live_version)
     before = examine_untouched(session, live, live_version, [q for task in tasks for q in task.questions])
     repeats = session.settings.inner_update.repeats
     jobs = [
@@ -54,7 +57,7 @@ def examine(session: Session, candidates: Sequence[Candidate], tasks: Sequence[T
         for repeat in range(repeats)
     ]
     bank = InnerUpdateBank(session.base, session.inner_spec, min(session.slots, len(jobs)))
-    desk = _Desk(session, {candidate.id: candidate for candidate in todo}, questions, before, total=len(jobs))
+    desk = _Desk(session, retention, todo, tasks, before)
     for result in bank.train(jobs, on_tick=_told_seldom(lambda: desk.tell_running(bank.running()))):
         desk.take(result)
     desk.examine_finished()
@@ -82,20 +85,34 @@ def examine_untouched(
     return found
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the exam on its own task says of a candidate; `hashes` are those of its adapters by repeat."""
+
+    candidate_id: str
+    hashes: dict[int, str]
+    answers: list[Answer]
+    reward: Reward
+    audit_gain: float | None
+    gates: list[GateResult]
+
+
 class _Desk:
     """Collects inner updates as they finish and examines candidates whose repeats are all there."""
 
     def __init__(
         self,
         session: Session,
-        candidates: dict[str, Candidate],
-        questions: dict[str, tuple[Question, ...]],
+        retention: RetentionDesk,
+        candidates: Sequence[Candidate],
+        tasks: Sequence[Task],
         before: dict[str, Answer],
-        total: int,
     ) -> None:
-        self._session, self._candidates, self._questions, self._before = session, candidates, questions, before
-        self._total, self._done = total, 0
+        self._session, self._retention, self._before = session, retention, before
+        self._candidates = {candidate.id: candidate for candidate in candidates}
+        self._tasks = {task.id: task for task in tasks}
         self._repeats = session.settings.inner_update.repeats
+        self._total, self._done = len(candidates) * self._repeats, 0
         self._results: dict[str, dict[int, InnerResult]] = defaultdict(dict)
 
     def take(self, result: InnerResult) -> None:
@@ -115,7 +132,7 @@ class _Desk:
         sittings = [
             Sitting(
                 result.adapter,
-                self._questions[self._candidates[candidate_id].task_id],
+                tuple(self._task(candidate_id).questions),
                 model_state=f"{candidate_id}/{repeat}",
                 phase="after",
                 candidate_id=candidate_id,
@@ -131,15 +148,22 @@ class _Desk:
             sittings, hold_exam(self._session.base, sittings, self._session.settings.exam), strict=True
         ):
             answers[sitting.candidate_id or ""] += given
+        measured = [self._measure(candidate_id, answers[candidate_id]) for candidate_id in finished]
+        at_risk = [updated for one in measured if (updated := self._at_risk(one))]
+        retention = self._retention.verdicts(at_risk)
         with transaction(self._session.db):
-            for candidate_id in finished:
-                self._record(candidate_id, answers[candidate_id])
-                del self._results[candidate_id]
+            for one in measured:
+                self._record(one, retention.get(one.candidate_id, []))
+                del self._results[one.candidate_id]
 
     def _finished(self) -> list[str]:
         return [key for key, results in self._results.items() if len(results) == self._repeats]
 
-    def _record(self, candidate_id: str, answers: list[Answer]) -> None:
+    def _task(self, candidate_id: str) -> Task:
+        return self._tasks[self._candidates[candidate_id].task_id]
+
+    def _measure(self, candidate_id: str, answers: list[Answer]) -> _Measured:
+        """Put together what the exam on the candidate's own task says, and keep the adapter that could go live."""
         session, results = self._session, self._results[candidate_id]
         files = {repeat: adapter_files(result.adapter, session.base.name) for repeat, result in sorted(results.items())}
         hashes = {repeat: hash_adapter(of_repeat) for repeat, of_repeat in files.items()}
@@ -148,20 +172,34 @@ class _Desk:
         reward, audit = self._rewards(candidate_id, answers)
         audit_gain = None if audit is None else audit.mean
         gates = verdicts(candidate_id, reward.mean, audit_gain, session.settings.gates, utc_now())
+        return _Measured(candidate_id, hashes, answers, reward, audit_gain, gates)
+
+    def _at_risk(self, measured: _Measured) -> Updated | None:
+        """What would go live if somebody accepted it; None for what a gate stops, or what only measures a policy."""
+        candidate = self._candidates[measured.candidate_id]
+        measures_only = candidate.role == "held_out" and candidate.derived_from is None
+        if measures_only or not all(gate.passed for gate in measured.gates):
+            return None
+        adapter = self._results[candidate.id][0].adapter
+        return Updated(candidate.id, self._task(candidate.id), adapter, ModelState(measured.hashes[0]))
+
+    def _record(self, measured: _Measured, retention: list[GateResult]) -> None:
+        candidate_id, hashes = measured.candidate_id, measured.hashes
+        results = self._results[candidate_id]
         record_examined(
-            session.db,
+            self._session.db,
             candidate_id,
             updates=[self._update(candidate_id, repeat, results[repeat], hashes[repeat]) for repeat in sorted(results)],
-            answers=answers,
-            gates=gates,
-            reward_mean=reward.mean,
-            reward_std=reward.std,
-            audit_gain=audit_gain,
+            answers=measured.answers,
+            gates=[*measured.gates, *retention],
+            reward_mean=measured.reward.mean,
+            reward_std=measured.reward.std,
+            audit_gain=measured.audit_gain,
             adapter_hash=hashes[0],
         )
 
     def _rewards(self, candidate_id: str, answers: list[Answer]) -> tuple[Reward, Reward | None]:
-        questions = self._questions[self._candidates[candidate_id].task_id]
+        questions = self._task(candidate_id).questions
         before = [self._before[question.id] for question in questions]
         by_split = {split: [q.id for q in questions if q.split == split] for split in ("reward", "audit")}
         reward = reward_of_answers(before, answers, by_split["reward"])

@@ -43,6 +43,25 @@ def _evaluate(parameters: Parameters, report: Report) -> dict[str, Any]:
         return evaluate(session, parameters["tasks"], parameters["ways"], int(parameters["edits"]))
 
 
+def _retention_run(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.retention.version_exam import examine_version  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+    from store.versions import live_version  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "retention run", report) as session:
+        wanted = parameters.get("version")
+        return examine_version(session, live_version(session.db) if wanted is None else int(wanted) or None)
+
+
+def _retention_matrix(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.retention.filling import fill_matrix  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+    from store.versions import live_version  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "retention matrix", report) as session:
+        return {"asked": fill_matrix(session, live_version(session.db))}
+
+
 def _demo(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.demo.story import run_demo  # noqa: PLC0415
 
@@ -69,6 +88,21 @@ def _bench_inner(parameters: Parameters, report: Report) -> dict[str, Any]:
     )
 
 
+def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.forgetting.experiment import experiment  # noqa: PLC0415
+    from engine.forgetting.ways import ways_named  # noqa: PLC0415
+    from engine.model.base import BUNDLED, load_base  # noqa: PLC0415
+
+    return experiment(
+        load_base(BUNDLED),
+        ways_named(parameters["ways"]),
+        lines=int(parameters["lines"]),
+        edits=int(parameters["edits"]),
+        seed=int(parameters["seed"]),
+        report=report,
+    )
+
+
 def _model_build(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.bundled.build import build_model  # noqa: PLC0415
 
@@ -92,8 +126,11 @@ OPERATIONS: dict[str, Operation] = {
     "run": _run,
     "evaluate": _evaluate,
     "demo": _demo,
+    "retention.run": _retention_run,
+    "retention.matrix": _retention_matrix,
     "serve": _serve,
     "bench.inner": _bench_inner,
+    "experiment.forgetting": _experiment_forgetting,
     "model.build": _model_build,
     "model.measure": _model_measure,
 }

@@ -14,6 +14,7 @@ from engine.examining import examine
 from engine.lora.files import adapter_files
 from engine.progress import Progress
 from engine.proposing import Occasion, Policy, propose
+from engine.retention.reading import read_retention
 from engine.reward import reward_of_answers
 from engine.round_conditions import require_base, settings_of
 from engine.selection import Selection, scored, select
@@ -53,6 +54,8 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None) -> Round:
     """Run one round over all tasks, or over those given, or go on with the round that was interrupted."""
     if tasks is None:
         tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
+    if session.settings.retention.gate is not None:
+        read_retention(session.workspace)  # what cannot be read stops the round before anything is trained
     current = _begin(session, tasks)
     session = session.under(settings_of(current))
     try:

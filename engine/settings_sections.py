@@ -14,6 +14,8 @@ from engine.self_edit.templates import EditFormat  # noqa: TC001 - pydantic eval
 
 PositiveInt = Annotated[int, Field(ge=1)]
 TargetModules = Literal["all-linear"] | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
 Schedule = Literal["linear", "cosine", "constant"]
 
 
@@ -170,6 +172,35 @@ class GateSettings(Section):
     )
 
 
+class RetentionSettings(Section):
+    """What a candidate that passed the gates on its own task must not harm: suites in retention/, earlier edits."""
+
+    gate: Literal["each", "significant"] | None = Field(
+        default="each",
+        description="each stops a candidate that lost more than is allowed; significant only where chance is an "
+        "unlikely reason for it; null: rounds do not examine retention",
+    )
+    allowed_losses: Count | Share = Field(
+        default=0,
+        description="answers that a suite may lose: a whole number, or with a point a share of its prompts, 0.0 … 1.0; "
+        "a suite's own allowed_losses wins",
+    )
+    significance: float = Field(
+        default=0.05, gt=0, le=1, description="for significant: the highest p-value of a loss that stops"
+    )
+    earlier_questions: Count = Field(
+        default=400,
+        description="questions in the exam of earlier edits, at most; of more, the same ones are drawn by a hash, at "
+        "least one of each edit where they suffice; 0 switches it off",
+    )
+    earlier_losses: Count = Field(default=0, description="answers that the exam of earlier edits may lose")
+    max_drift: float | None = Field(
+        default=None,
+        ge=0,
+        description="mean KL from the base on the anchors, in nats per token, at most; null: measured only",
+    )
+
+
 class ConsoleSettings(Section):
     """The operator console: how it looks, and its keys."""
 
@@ -195,4 +226,5 @@ class Settings(Section):
     policy_training: PolicyTrainingSettings = PolicyTrainingSettings()
     exam: ExamSettings = ExamSettings()
     gates: GateSettings = GateSettings()
+    retention: RetentionSettings = RetentionSettings()
     console: ConsoleSettings = ConsoleSettings()

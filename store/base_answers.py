@@ -1,4 +1,7 @@
-"""Answers without a candidate: those of the untouched model or of a version, once for each question and state."""
+"""Answers without a candidate, once for each question and state of the model.
+
+Of the untouched model, of a version, and of a candidate's adapter to the questions of others (as the adapter's hash).
+"""
 
 from __future__ import annotations
 

@@ -143,6 +143,33 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionAnswer:
+    """One answer to a prompt of a retention suite. `model_state` is "base" or an adapter's hash.
+
+    `prompt_hash` covers the text as it was put, the accepted answers, the grader and the model that was asked.
+    """
+
+    prompt_hash: str
+    model_state: str
+    text: str
+    score: float
+    correct: bool
+    asked_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far a state of the model is from the base on anchor texts: KL(base ‖ state) in nats for each of `tokens`."""
+
+    anchors_hash: str
+    model_state: str
+    mean_kl: float
+    worst_kl: float
+    tokens: int
+    measured_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class GateResult:
     """One gate's verdict on a candidate, with the figures that it rests on."""
 

@@ -10,7 +10,7 @@ from store.candidates import hash_exam, hash_proposal, list_candidates
 from store.database import fetch, snapshot
 from store.events import events_after, verify_chain
 from store.hashing import hash_json
-from store.records import Answer, CandidateState, Decision, Event, Version
+from store.records import Answer, CandidateState, Decision, Drift, Event, RetentionAnswer, Version
 from store.requests import REQUEST_CHANGES, hash_request, list_requests
 from store.rounds import hash_start, list_rounds, outcome_of
 from store.rows import from_row, select, to_row
@@ -75,6 +75,8 @@ class _Recorded:
         self.round_starts: dict[int, str] = {}
         self.round_outcomes: dict[int, dict[str, Any]] = {}
         self.base_answers: dict[tuple[str, str], str] = {}
+        self.retention_answers: dict[tuple[str, str], str] = {}
+        self.drift: dict[tuple[str, str], str] = {}
         self.proposals: dict[str, str] = {}
         self.exams: dict[str, _Exam] = {}
         self.decisions: list[dict[str, Any]] = []
@@ -85,7 +87,11 @@ class _Recorded:
             "documents.added": lambda payload: self.documents.update(payload["hashes"]),
             "round.started": lambda payload: self.round_starts.update({payload["number"]: payload["hash"]}),
             "round.finished": lambda payload: self.round_outcomes.update({payload["number"]: payload["outcome"]}),
-            "base.examined": self._read_base_answers,
+            "base.examined": lambda payload: self.base_answers.update(_hashes_by_state(payload)),
+            "retention.examined": lambda payload: self.retention_answers.update(_hashes_by_state(payload)),
+            "drift.measured": lambda payload: self.drift.update(
+                {(payload["model_state"], payload["anchors_hash"]): payload["hash"]}
+            ),
             "tasks.added": lambda payload: self.tasks.update(payload["hashes"]),
             "candidates.added": lambda payload: self.proposals.update(payload["hashes"]),
             "candidate.examined": self._read_exam,
@@ -101,11 +107,12 @@ class _Recorded:
             if event.kind in readers:
                 readers[event.kind](event.payload)
 
-    def _read_base_answers(self, payload: dict[str, Any]) -> None:
-        self.base_answers.update({(payload["model_state"], q): found for q, found in payload["hashes"].items()})
-
     def _read_exam(self, payload: dict[str, Any]) -> None:
         self.exams[payload["id"]] = _Exam(payload["state"], payload["hash"])
+
+
+def _hashes_by_state(payload: dict[str, Any]) -> dict[tuple[str, str], str]:
+    return {(payload["model_state"], asked): found for asked, found in payload["hashes"].items()}
 
 
 def _all_events(db: Database) -> Iterator[Event]:
@@ -135,6 +142,15 @@ def _check_base_answers(db: Database, recorded: _Recorded) -> tuple[int, list[st
     answers = select(db, Answer, "SELECT * FROM answers WHERE candidate_id IS NULL")
     stored = {(answer.model_state, answer.question_id): hash_json(to_row(answer)) for answer in answers}
     return len(stored), _compare_hashes("answer without a candidate", stored, recorded.base_answers)
+
+
+def _check_retention(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    answers = select(db, RetentionAnswer, "SELECT * FROM retention_answers")
+    stored = {(answer.model_state, answer.prompt_hash): hash_json(to_row(answer)) for answer in answers}
+    measured = select(db, Drift, "SELECT * FROM drift")
+    drift = {(one.model_state, one.anchors_hash): hash_json(to_row(one)) for one in measured}
+    problems = _compare_hashes("retention answer", stored, recorded.retention_answers)
+    return len(stored) + len(drift), problems + _compare_hashes("drift", drift, recorded.drift)
 
 
 def _check_tasks(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
@@ -211,6 +227,7 @@ _CHECKS = (
     _check_rounds,
     _check_candidates,
     _check_base_answers,
+    _check_retention,
     _check_decisions,
     _check_versions,
     _check_moves,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.demo.documents import DemoDocuments, write_documents
+from engine.demo.known_facts import write_known_facts
 from engine.tasks.reading import read_tasks
 from store.database import open_database
 from store.tasks import add_documents, add_tasks
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from store.records import Task
 
 PAGES, NOTES, UNTOUCHED = 64, 4, 40
+# Things whose facts the retention suite asks for, five each, and how many of these answers an update may lose.
+_GUARDED, _ALLOWED_LOSSES = 8, 8
 
 SETTINGS = """\
 # The demonstration's settings; every key that is not here has its default (`seal-console init` writes them all).
@@ -31,7 +34,9 @@ round:
 def make_demo_workspace(folder: Path, seed: int) -> tuple[Workspace, DemoDocuments]:
     """Make a workspace in `folder` with its documents; none of them is a task yet."""
     workspace = create_workspace(folder, SETTINGS.format(seed=seed))
-    return workspace, write_documents(workspace.tasks_folder, pages=PAGES, notes=NOTES, untouched=UNTOUCHED, seed=seed)
+    documents = write_documents(workspace.tasks_folder, pages=PAGES, notes=NOTES, untouched=UNTOUCHED, seed=seed)
+    write_known_facts(workspace.retention_folder, documents.untouched[:_GUARDED], _ALLOWED_LOSSES)
+    return workspace, documents
 
 
 def take_in(workspace: Workspace, folder: Path) -> list[Task]:

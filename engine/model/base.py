@@ -74,12 +74,16 @@ class BaseModel:
             messages = [{"role": "user", "content": text}]
             tokens = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
             return [int(token) for token in tokens]
+        return self.encode_start(text)
+
+    def encode_start(self, text: str) -> list[int]:
+        """Tokens of a text that is to be continued as it stands: with the tokenizer's own prefix, in no template."""
         return self._prefix() + self.encode(text)
 
     def encode_training(self, text: str) -> list[int]:
         """Tokens of a training sequence: prefix, text, end of sequence."""
         end = self.tokenizer.eos_token_id
-        return self._prefix() + self.encode(text) + ([] if end is None else [int(end)])
+        return self.encode_start(text) + ([] if end is None else [int(end)])
 
     @property
     def uses_chat_template(self) -> bool:

@@ -30,6 +30,18 @@ def check_drafts(
     return problems
 
 
+def check_grader(question: QuestionDraft) -> Iterator[str]:
+    """Say what is wrong with a question's options, or with answers that its own grader calls wrong."""
+    problems = check_options(question.grader, question.options)
+    yield from (f"{question.place}: {problem}" for problem in problems)
+    if problems or not is_built_in(question.grader):
+        return
+    grader = find_grader(question.grader)
+    for answer in question.answers:
+        if not grader.grade(answer, [answer], question.options).correct:
+            yield f"{question.place}: the answer {answer!r} is wrong by its own grader '{question.grader}'"
+
+
 def same_tasks(tasks: Sequence[Task], places: Sequence[str]) -> dict[int, str]:
     """Return the index of each task that is the same as an earlier one, with the problem in words."""
     first: dict[str, str] = {}
@@ -74,20 +86,9 @@ def _check_questions(draft: TaskDraft) -> Iterator[str]:
         if any(not answer.strip() for answer in question.answers):
             yield f"{question.place}: an answer is empty"
         else:
-            yield from _check_grader(question)
+            yield from check_grader(question)
     if draft.questions and all(question.split == "audit" for question in draft.questions):
         yield f"{draft.place}: all questions are for the audit; at least one must give the reward"
-
-
-def _check_grader(question: QuestionDraft) -> Iterator[str]:
-    problems = check_options(question.grader, question.options)
-    yield from (f"{question.place}: {problem}" for problem in problems)
-    if problems or not is_built_in(question.grader):
-        return
-    grader = find_grader(question.grader)
-    for answer in question.answers:
-        if not grader.grade(answer, [answer], question.options).correct:
-            yield f"{question.place}: the answer {answer!r} is wrong by its own grader '{question.grader}'"
 
 
 def _check_repeated(draft: TaskDraft, seen: dict[tuple[str, str], str]) -> Iterator[str]:

@@ -52,13 +52,14 @@ class TaskDraft:
 
 
 @dataclass(slots=True)
-class _Reader:
+class SourceReader:
     """Takes a source apart and collects what is wrong with it."""
 
     source: TaskSource
     problems: list[str] = field(default_factory=list)
 
     def report(self, path: KeyPath, message: str, question: int | None = None) -> None:
+        """Note a problem with the part at a path."""
         of_question = "" if question is None else f"question {question + 1}: "
         self.problems.append(f"{self.source.place(path)}: {of_question}{message}")
 
@@ -66,27 +67,43 @@ class _Reader:
         """Return a text, or report and return an empty one."""
         key = path[-1] if isinstance(path[-1], str) else f"{path[-2]}[{path[-1]}]"
         if not isinstance(value, str):
-            self.report(path, f"{key} must be text (is {_kind(value)})", question)
+            self.report(path, f"{key} must be text (is {kind_of(value)})", question)
         elif not _is_unicode(value):
             self.report(path, f"{key} holds half a surrogate pair, which is no character", question)
         else:
             return value
         return ""
 
-    def unknown_keys(self, data: dict[str, Any], known: tuple[str, ...], path: KeyPath, question: int | None) -> None:
+    def unknown_keys(
+        self, data: dict[str, Any], known: tuple[str, ...], path: KeyPath, question: int | None = None
+    ) -> None:
+        """Note each key that is not known, with the nearest that is."""
         for key in data:
             if key not in known:
                 nearest = get_close_matches(key, known, n=1, cutoff=0.5)
                 hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}"
                 self.report((*path, key), f"unknown key {key!r}; {hint}", question)
 
+    def options(self, value: object, path: KeyPath, question: int | None = None) -> dict[str, Any]:
+        """Return a grader's options, or report and return none."""
+        if not isinstance(value, dict):
+            self.report(path, f"{path[-1]} must be keys with values (is {kind_of(value)})", question)
+            return {}
+        try:
+            canonical_json(value).encode("utf-8")
+        except (TypeError, ValueError, RecursionError):
+            message = f"{path[-1]} must be plain text, numbers, true or false, lists and keys"
+            self.report(path, message, question)
+            return {}
+        return value
+
 
 def draft_of(source: TaskSource, default_grader: str) -> tuple[TaskDraft | None, list[str]]:
     """Return the draft of a task, None where there are no keys to read, and all problems of its form."""
-    reader = _Reader(source)
+    reader = SourceReader(source)
     data = source.data
     if not isinstance(data, dict):
-        reader.report((), f"a task must have the keys title, context and questions (is {_kind(data)})")
+        reader.report((), f"a task must have the keys title, context and questions (is {kind_of(data)})")
         return None, reader.problems
     reader.unknown_keys(data, TASK_KEYS, (), None)
     missing = [key for key in TASK_KEYS if key not in data]
@@ -104,18 +121,24 @@ def question_key(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _questions(reader: _Reader, data: object, default_grader: str) -> list[QuestionDraft]:
+def kind_of(value: object) -> str:
+    """Say what kind of value stands where another was wanted."""
+    names = {dict: "keys with values", list: "a list", str: "text", bool: "true or false", type(None): "empty"}
+    return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+
+
+def _questions(reader: SourceReader, data: object, default_grader: str) -> list[QuestionDraft]:
     if not isinstance(data, list):
-        reader.report(("questions",), f"questions must be a list (is {_kind(data)})")
+        reader.report(("questions",), f"questions must be a list (is {kind_of(data)})")
         return []
     drafts = (_question(reader, entry, index, default_grader) for index, entry in enumerate(data))
     return [draft for draft in drafts if draft is not None]
 
 
-def _question(reader: _Reader, entry: object, index: int, default_grader: str) -> QuestionDraft | None:
+def _question(reader: SourceReader, entry: object, index: int, default_grader: str) -> QuestionDraft | None:
     path: KeyPath = ("questions", index)
     if not isinstance(entry, dict):
-        reader.report(path, f"must have the keys question and answer (is {_kind(entry)})", index)
+        reader.report(path, f"must have the keys question and answer (is {kind_of(entry)})", index)
         return None
     before = len(reader.problems)
     reader.unknown_keys(entry, QUESTION_KEYS, path, index)
@@ -124,7 +147,7 @@ def _question(reader: _Reader, entry: object, index: int, default_grader: str) -
     text = reader.text(entry["question"], (*path, "question"), index) if "question" in entry else ""
     answers = _answers(reader, entry, path, index)
     grader = reader.text(entry["grader"], (*path, "grader"), index) if "grader" in entry else default_grader
-    options = _options(reader, entry.get("options", {}), (*path, "options"), index)
+    options = reader.options(entry.get("options", {}), (*path, "options"), index)
     split = _split(reader, entry.get("split"), (*path, "split"), index)
     if len(reader.problems) > before:
         return None
@@ -132,7 +155,7 @@ def _question(reader: _Reader, entry: object, index: int, default_grader: str) -
     return QuestionDraft(place, text, answers, grader, options, split)
 
 
-def _answers(reader: _Reader, entry: dict[str, Any], path: KeyPath, index: int) -> list[str]:
+def _answers(reader: SourceReader, entry: dict[str, Any], path: KeyPath, index: int) -> list[str]:
     if ("answer" in entry) == ("answers" in entry):
         message = "has both answer and answers" if "answer" in entry else "has no answer"
         reader.report(path, f"{message}; give one of the two", index)
@@ -141,25 +164,13 @@ def _answers(reader: _Reader, entry: dict[str, Any], path: KeyPath, index: int) 
         return [reader.text(entry["answer"], (*path, "answer"), index)]
     answers = entry["answers"]
     if not isinstance(answers, list):
-        reader.report((*path, "answers"), f"answers must be a list (is {_kind(answers)})", index)
+        reader.report((*path, "answers"), f"answers must be a list (is {kind_of(answers)})", index)
         return []
     texts = [reader.text(answer, (*path, "answers", number), index) for number, answer in enumerate(answers)]
     return list(dict.fromkeys(texts))
 
 
-def _options(reader: _Reader, options: object, path: KeyPath, index: int) -> dict[str, Any]:
-    if not isinstance(options, dict):
-        reader.report(path, f"options must be keys with values (is {_kind(options)})", index)
-        return {}
-    try:
-        canonical_json(options).encode("utf-8")
-    except (TypeError, ValueError, RecursionError):
-        reader.report(path, "options must be plain text, numbers, true or false, lists and keys", index)
-        return {}
-    return options
-
-
-def _split(reader: _Reader, split: object, path: KeyPath, index: int) -> Split | None:
+def _split(reader: SourceReader, split: object, path: KeyPath, index: int) -> Split | None:
     if split == "reward":
         return "reward"
     if split == "audit":
@@ -179,11 +190,6 @@ def _merge_repeated(questions: list[QuestionDraft]) -> list[QuestionDraft]:
         else:
             merged[key] = replace(earlier, answers=list(dict.fromkeys([*earlier.answers, *question.answers])))
     return list(merged.values())
-
-
-def _kind(value: object) -> str:
-    names = {dict: "keys with values", list: "a list", str: "text", bool: "true or false", type(None): "empty"}
-    return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
 
 
 def _is_unicode(text: str) -> bool:

@@ -22,10 +22,10 @@ from engine.tasks.jsonl_tasks import read_jsonl_tasks
 from engine.tasks.sources import Parsed, refused
 from engine.tasks.squad import read_squad
 from engine.tasks.task_records import task_record
+from engine.tasks.text_files import UnreadableFileError, read_text_file, shown_name
 from engine.tasks.yaml_tasks import read_yaml_tasks
 from store.clock import utc_now
 from store.errors import WrongUseError
-from store.hashing import hash_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,19 +47,6 @@ class TaskSet:
 
     tasks: list[Task]
     documents: list[Document]
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file's text with the name that messages and records use."""
-
-    name: str
-    text: str
-    content_hash: str
-
-
-class _UnreadableError(Exception):
-    """A file cannot be read as text; the message says why, with its name."""
 
 
 def read_tasks(
@@ -113,11 +100,13 @@ def _collect(paths: Iterable[Path], root: Path | None) -> tuple[list[Path], list
     for path in paths:
         inside = _files_below(path) if path.is_dir() else [path]
         if not inside:
-            problems.append(f"{_name(path, root)}: the folder holds no task file")
+            problems.append(f"{shown_name(path, root)}: the folder holds no task file")
         for file in inside:
             target = _document_of(file) if is_question_file(file) else file
             if target is None:
-                problems.append(f"{_name(file, root)}: there is no document (.md or .txt) beside this question file")
+                problems.append(
+                    f"{shown_name(file, root)}: there is no document (.md or .txt) beside this question file"
+                )
             else:
                 files.setdefault(target.resolve(), target)
     return list(files.values()), problems
@@ -135,44 +124,25 @@ def _document_of(question_file: Path) -> Path | None:
 
 
 def _parse(path: Path, root: Path | None) -> Parsed:
-    name = _name(path, root)
+    name = shown_name(path, root)
     suffix = path.suffix.lower()
     try:
         if suffix in DOCUMENT_SUFFIXES:
             return _parse_document(path, root)
         if suffix in _READERS:
-            return _READERS[suffix](_read(path, root).text, name)
-    except _UnreadableError as error:
+            return _READERS[suffix](read_text_file(path, root).text, name)
+    except UnreadableFileError as error:
         return Parsed(problems=[str(error)])
     known = ", ".join([*_READERS, *DOCUMENT_SUFFIXES])
     return refused(name, None, f"tasks cannot be read from this kind of file; known are {known}")
 
 
 def _parse_document(path: Path, root: Path | None) -> Parsed:
-    name = _name(path, root)
+    name = shown_name(path, root)
     beside = question_files_of(path)
     if len(beside) != 1:
         found = f"several question files beside it: {', '.join(file.name for file in beside)}"
         return refused(name, None, found if beside else f"no question file beside it ({path.stem}.questions.yaml)")
-    document = _read(path, root)
-    questions = _read(beside[0], root)
+    document = read_text_file(path, root)
+    questions = read_text_file(beside[0], root)
     return read_document(name, document.text, document.content_hash, QuestionFile(questions.name, questions.text))
-
-
-def _read(path: Path, root: Path | None) -> _File:
-    name = _name(path, root)
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise _UnreadableError(f"{name}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _UnreadableError(f"{name}:{line}: not UTF-8") from error
-    return _File(name, text.replace("\r\n", "\n").replace("\r", "\n"), hash_bytes(content))
-
-
-def _name(path: Path, root: Path | None) -> str:
-    if root is not None and path.resolve().is_relative_to(root.resolve()):
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    return path.as_posix()

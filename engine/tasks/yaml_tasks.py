@@ -6,9 +6,14 @@ read as YAML values.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from engine.located_yaml import LocatedYaml, YamlProblemError, parse_located_yaml
 from engine.located_yaml import Path as KeyPath
 from engine.tasks.sources import Parsed, TaskSource, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 def read_yaml_tasks(text: str, file: str) -> Parsed:
@@ -25,9 +30,9 @@ def read_yaml_tasks(text: str, file: str) -> Parsed:
     return Parsed([TaskSource(file, item, lines_below(located.lines, (index,))) for index, item in enumerate(data)])
 
 
-def texts_with_typed_options(located: LocatedYaml) -> object:
-    """Return the data with every scalar as written, but with each question's `options` as YAML values."""
-    return _merge(located.text_data, located.data)
+def texts_with_typed_options(located: LocatedYaml, typed_keys: Collection[str] = ("options",)) -> object:
+    """Return the data with every scalar as written, but with what stands under `typed_keys` as YAML values."""
+    return _merge(located.text_data, located.data, typed_keys)
 
 
 def lines_below(lines: dict[KeyPath, int], prefix: KeyPath) -> dict[KeyPath, int]:
@@ -35,9 +40,12 @@ def lines_below(lines: dict[KeyPath, int], prefix: KeyPath) -> dict[KeyPath, int
     return {path[len(prefix) :]: line for path, line in lines.items() if path[: len(prefix)] == prefix}
 
 
-def _merge(texts: object, values: object) -> object:
+def _merge(texts: object, values: object, typed_keys: Collection[str]) -> object:
     if isinstance(texts, list) and isinstance(values, list):
-        return [_merge(text, value) for text, value in zip(texts, values, strict=True)]
+        return [_merge(text, value, typed_keys) for text, value in zip(texts, values, strict=True)]
     if isinstance(texts, dict) and isinstance(values, dict):
-        return {key: values[key] if key == "options" else _merge(text, values[key]) for key, text in texts.items()}
+        return {
+            key: values[key] if key in typed_keys else _merge(text, values[key], typed_keys)
+            for key, text in texts.items()
+        }
     return texts

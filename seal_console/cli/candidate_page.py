@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from seal_console.answer_comparison import state_before
+from seal_console.gate_words import gate_words
 from seal_console.shown import facts, gain, indented, passed, shown, shown_line, table, verdict
 from store.version_names import policy_tag
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from seal_console.answer_comparison import Compared, Dossier
     from seal_console.cli.output import Output
     from seal_console.shown import Cell
-    from store.records import Answer, Candidate, InnerUpdate
+    from store.records import Answer, Candidate, GateResult, InnerUpdate
 
 
 def show_candidate(output: Output, whole: Dossier) -> None:
@@ -33,12 +34,23 @@ def show_candidate(output: Output, whole: Dossier) -> None:
     for compared in whole.compared:
         output.show(_answers_heading(compared), facts(_answers(compared)), "")
     output.show(_heading("Gates"))
-    gates = [(gate.gate, passed(gate.passed), _json(gate.evidence)) for gate in whole.gates]
-    output.show(table(("gate", "verdict", "evidence"), gates) if gates else "    none")
+    _show_gates(output, whole.gates)
     output.show(_heading("Inner updates"))
     headers = ("repeat", "steps", "tokens", "seconds", "loss first → last", "seed")
     output.show(table(headers, [_update(update) for update in whole.updates]))
     output.show(_heading("Where it comes from"), facts(_provenance(whole)))
+
+
+def _show_gates(output: Output, gates: Sequence[GateResult]) -> None:
+    """Show each gate with its figures in a row; below them what was lost, one answer a line."""
+    words = {gate.gate: gate_words(gate.gate, gate.evidence) for gate in gates}
+    rows = [(gate.gate, passed(gate.passed), words[gate.gate][0]) for gate in gates]
+    output.show(table(("gate", "verdict", "evidence"), rows) if rows else "    none")
+    for name, (_, *details) in words.items():
+        if details:
+            output.show(shown_line(f"  {name}:"))
+        for line in details:
+            output.show(shown_line(f"    {line}"))
 
 
 def _heading(words: str) -> Text:

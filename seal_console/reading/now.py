@@ -32,6 +32,16 @@ class RoundPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """A gate that guards what was known, over the newest round in which it spoke: how many it let pass, and stopped."""
+
+    gate: str
+    round_number: int
+    passed: int
+    stopped: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The state of a workspace at one moment."""
 
@@ -42,6 +52,7 @@ class Overview:
     tasks: int
     imported: int
     rounds: list[RoundPoint]
+    guards: list[Guard]
     open_round: tuple[int, str] | None
     requests: list[dict[str, Any]]
     events: list[Event]
@@ -62,6 +73,7 @@ def overview(db: Database) -> Overview:
         tasks=int(fetch_value(db, "SELECT count(*) FROM tasks WHERE imported = 0")),
         imported=int(fetch_value(db, "SELECT count(*) FROM candidates WHERE imported = 1")),
         rounds=rounds,
+        guards=_guards(db),
         open_round=(unfinished[-1].number, unfinished[-1].state) if unfinished else None,
         requests=fetch(db, "SELECT * FROM requests WHERE state IN ('waiting', 'running') ORDER BY id"),
         events=events_after(db, max(0, head - _EVENTS), _EVENTS)[::-1],
@@ -82,6 +94,19 @@ def round_points(db: Database) -> list[RoundPoint]:
         "FROM rounds LEFT JOIN sampled ON round_number = number WHERE imported = 0 ORDER BY number",
     )
     return [RoundPoint(**row) for row in rows]
+
+
+def _guards(db: Database) -> list[Guard]:
+    rows = fetch(
+        db,
+        "WITH spoken AS (SELECT gate, round_number, passed FROM gates "
+        "JOIN candidates ON candidates.id = gates.candidate_id "
+        "WHERE gate LIKE 'retention:%' OR gate IN ('earlier edits', 'drift')) "
+        "SELECT gate, round_number, sum(passed) AS passed, sum(NOT passed) AS stopped FROM spoken AS one "
+        "WHERE round_number = (SELECT max(round_number) FROM spoken WHERE spoken.gate = one.gate) "
+        "GROUP BY gate, round_number ORDER BY gate",
+    )
+    return [Guard(**row) for row in rows]
 
 
 def _counts(db: Database) -> dict[str, int]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seal_console.reading.filters import Condition, Field, parse_filter
-from seal_console.reading.recorded_answers import model_state, recorded_answers
 from store.database import fetch, fetch_value
+from store.recorded_answers import model_state, recorded_answers
 from store.records import Document
 from store.rows import select
 from store.tasks import get_task
@@ -43,10 +43,12 @@ LEFT JOIN answers untouched ON untouched.question_id = questions.id AND untouche
     AND untouched.model_state = today.name
 LEFT JOIN answers own ON own.candidate_id = today.candidate_id AND own.question_id = questions.id
     AND own.phase = 'after' AND own.model_state = today.adapter_hash
+LEFT JOIN answers kept ON kept.question_id = questions.id AND kept.candidate_id IS NULL
+    AND kept.model_state = today.adapter_hash
 WHERE questions.task_id = tasks.id
 """
-_WEAKNESS = f"(SELECT avg(1.0 - coalesce(untouched.correct, own.correct)) {_ANSWERED})"
-_ASKED = f"(SELECT count(coalesce(untouched.correct, own.correct)) {_ANSWERED})"
+_WEAKNESS = f"(SELECT avg(1.0 - coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED})"
+_ASKED = f"(SELECT count(coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED})"
 _BEST = "(SELECT max(reward_mean) FROM candidates WHERE candidates.task_id = tasks.id)"
 _FROM = "tasks CROSS JOIN today LEFT JOIN documents ON documents.id = tasks.document_id"
 _OF_SPLIT = "(SELECT count(*) FROM questions WHERE questions.task_id = tasks.id AND split = '{}')"

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seal_console.reading.recorded_answers import model_state, recorded_answers
 from seal_console.reading.versions import ROOT, VersionFacts, version_facts
 from store.adapter_files import WEIGHTS_NAME
 from store.errors import SealError
+from store.recorded_answers import model_state, recorded_answers
 from store.versions import version_adapter_files
 
 if TYPE_CHECKING:

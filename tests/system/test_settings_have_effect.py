@@ -72,6 +72,12 @@ SHOWN_ELSEWHERE = {
     "exam.max_new_tokens": "test_exam.py: the bundled model's answers are one token",
     "self_edit.splitting": "below, on questions and answers",
     "exam.batch_size": "test_generation.py: changes no result",
+    "retention.gate": "test_retention.py and, for its two rules, test_retention_gate.py",
+    "retention.allowed_losses": "test_retention_gate.py",
+    "retention.significance": "test_retention_gate.py",
+    "retention.earlier_questions": "test_retention_earlier.py",
+    "retention.earlier_losses": "test_retention_gate.py",
+    "retention.max_drift": "test_retention.py and test_retention_gate.py",
     "round.selection": "test_selection.py",
     "round.threshold": "test_selection.py",
 }

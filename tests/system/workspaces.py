@@ -31,6 +31,8 @@ inner_update:
 gates:
   min_reward: null
   min_audit_gain: null
+retention:
+  gate: null
 """
 
 

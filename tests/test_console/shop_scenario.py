@@ -53,8 +53,12 @@ _UPDATES = [
 
 
 def let_time_pass(patch: pytest.MonkeyPatch) -> None:
-    """From now on every look at the clock is a second later than the last one."""
-    seconds = count()
+    """From now on every look at the clock is a second later than the last one; migrations do not look at it.
+
+    However many migrations there are, what is made after them has the times of the kept pictures.
+    """
+    seconds = count(3)
+    patch.setattr("store.migrations.utc_now", lambda: f"{BEGINNING:%Y-%m-%dT%H:%M:%S}.000Z")
 
     class Passing(datetime):
         @classmethod

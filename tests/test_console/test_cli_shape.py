@@ -40,8 +40,9 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info
     tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
+    retention-check retention-run retention-matrix
     review-undo versions-list versions-show versions-compare versions-rollback import-seal export-sft export-table
-    bench-inner bench-console web stop review-edit model-card model-build model-measure"""
+    bench-inner bench-console experiment-forgetting web stop review-edit model-card model-build model-measure"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 
 

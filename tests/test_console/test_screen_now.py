@@ -128,3 +128,24 @@ def test_names_in_the_first_line_can_be_clicked_and_sizes_changed(desk: Desk, wo
             assert "Something unexpected" not in console.shown()
 
     run(flow())
+
+
+def test_what_guards_older_knowledge_is_summed_up_over_its_newest_round(desk: Desk, workspace: Workspace) -> None:
+    for place, passed in enumerate((True, False, False)):
+        candidate = desk.examined(0.1 * place)
+        desk.db["gates"].insert(
+            {
+                "candidate_id": candidate.id,
+                "gate": "retention:products",
+                "passed": int(passed),
+                "evidence": "{}",
+                "decided_at": "2026-11-22T10:00:00.000Z",
+            }
+        )
+
+    async def flow() -> None:
+        async with driven(workspace, size=(160, 45)) as console:
+            await console.until(lambda: "retention:products: 2 of 3 self-edits stopped" in console.shown())
+            assert "No version is in shadow." in console.shown()
+
+    run(flow())

@@ -74,7 +74,7 @@ class NowScreen(SealScreen):
         self._put("engine", engine_lines(state, stages, engine=self.console.facts.engine))
         self._put("live", live_lines(state))
         self._put("queue", queue_lines(state))
-        self._put("guards", safe("No retention suite and no shadow version is set up.", "$text-muted"))
+        self._put("guards", guard_lines(state))
         self._put("event_lines", lines(*(event_line(event) for event in state.events)))
         self.query_one(RoundsPlot).show(state.rounds)
 
@@ -192,6 +192,21 @@ def live_lines(state: Overview) -> Content:
         ]
     rows.append(joined(("policy ", "$text-muted"), state.policy))
     return lines(*rows)
+
+
+def guard_lines(state: Overview) -> Content:
+    """What the gates that guard older knowledge said in the newest round; whether a version is in shadow."""
+    rows = [
+        joined(
+            ("✗ ", "$text-warning bold") if one.stopped else ("✓ ", "$text-success"),
+            f"{one.gate}: {one.stopped:,} of {counted(one.passed + one.stopped, 'self-edit')} stopped",
+            (f" in round {one.round_number}", "$text-muted"),
+        )
+        for one in state.guards
+    ]
+    if not rows:
+        rows = [safe("No candidate was examined for retention: a suite in retention/ does that.", "$text-muted")]
+    return lines(*rows, safe("No version is in shadow.", "$text-muted"))
 
 
 def queue_lines(state: Overview) -> Content:

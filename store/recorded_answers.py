@@ -1,7 +1,7 @@
 """What a state of the model is recorded to have answered: the untouched base, or a version. Nothing is asked here.
 
-A version's answers are those kept under its tag, and those that its candidate's adapter gave in its exam, which is the
-same adapter.
+A version's answers are those kept under its tag, and those that its candidate's adapter, which is the same adapter,
+gave in its own exam and in the exam of earlier edits.
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ _ASKED_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What answers: `name` is "base" or a version's tag; the rest is None for the base."""
+    """What answers: `name` is "base", a version's tag, or an adapter's hash; a version has the rest too."""
 
     name: str
     candidate_id: str | None = None
     adapter_hash: str | None = None
+
+    @property
+    def weights(self) -> str:
+        """What tells the weights that answer from others: "base", or the adapter's hash."""
+        return self.adapter_hash or self.name
 
 
 def model_state(db: Database, number: int | None) -> ModelState:
@@ -44,6 +49,8 @@ def model_state(db: Database, number: int | None) -> ModelState:
 def recorded_answers(db: Database, question_ids: Sequence[str], state: ModelState) -> dict[str, Answer]:
     """Return what this state answered, by question id; a question that it was never asked is left out."""
     found = _given_in_the_exam(db, question_ids, state)
+    if state.adapter_hash is not None:
+        found |= base_answers(db, question_ids, state.adapter_hash)
     return {**found, **base_answers(db, question_ids, state.name)}
 
 

@@ -1,0 +1,87 @@
+"""The exam of earlier edits: the questions of every accepted edit on the line of a version, or a fixed sample of them.
+
+Only what a version answers right can be lost. Which questions are drawn depends on their ids and the seed alone, so it
+is the same for every candidate of a version. A rewording is another question: an edit that updates a fact and asks for
+it in other words than the earlier edit did is held to both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.tasks.drafts import question_key
+from store.candidates import get_candidate
+from store.hashing import hash_json
+from store.tasks import get_task
+from store.versions import get_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils import Database
+
+    from store.records import Question, Task, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An accepted edit: the version that it made, and its task with the questions."""
+
+    version: Version
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierQuestion:
+    """A question in the exam of earlier edits, with the edit that brought it."""
+
+    question: Question
+    edit: Edit
+
+
+def line_of(db: Database, version: int | None) -> list[Version]:
+    """Return a version with all its ancestors, the oldest first."""
+    line: list[Version] = []
+    while version is not None:
+        line.insert(0, get_version(db, version))
+        version = line[0].parent_number
+    return line
+
+
+def edits_of(db: Database, line: Sequence[Version]) -> list[Edit]:
+    """Return the edits that made a line of versions, in its order."""
+    return [Edit(version, get_task(db, get_candidate(db, version.candidate_id).task_id)) for version in line]
+
+
+def earlier_questions(edits: Sequence[Edit], most: int, seed: int) -> list[EarlierQuestion]:
+    """Return the questions of all edits, each once, under the newest edit that brought it; of more than `most`, a draw.
+
+    The draw takes the questions of lowest hash of id and seed: first one of each edit, then from all that are left.
+    """
+    newest = {question.id: EarlierQuestion(question, edit) for edit in edits for question in edit.task.questions}
+    ranked = sorted(newest.values(), key=lambda one: hash_json([one.question.id, seed]))
+    if len(ranked) <= most:
+        return list(newest.values())
+    first: dict[int, EarlierQuestion] = {}
+    for one in ranked:
+        first.setdefault(one.edit.version.number, one)
+    firsts = {one.question.id: one for one in first.values()}
+    in_turn = [*firsts, *(one.question.id for one in ranked if one.question.id not in firsts)]
+    drawn = set(in_turn[:most])
+    return [one for question_id, one in newest.items() if question_id in drawn]
+
+
+def that_can_be_undone(asked: Sequence[EarlierQuestion], task: Task | None) -> list[EarlierQuestion]:
+    """Leave out what an edit about `task` is meant to change; None is no edit.
+
+    Those are the questions of a task with the same title that ask for the same, but for case and spaces, as a question
+    of `task`: its own questions, and those whose answers it updates.
+    """
+    if task is None:
+        return list(asked)
+    own = {question_key(question.text) for question in task.questions}
+    title = question_key(task.title)
+    return [
+        one for one in asked if question_key(one.edit.task.title) != title or question_key(one.question.text) not in own
+    ]

@@ -1,0 +1,116 @@
+"""Asks many states of the model the prompts of suites and the questions of tasks, each only what it was not yet asked.
+
+All states answer in one mixed-adapter batch. What is recorded stays: it is found again by the prompt, the model and the
+weights that answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.exam import Sitting, answer_texts, hold_exam
+from engine.generation.decoding import Request
+from engine.graders.registry import grade_answer
+from engine.self_edit.templates import exam_prompt
+from store.base_answers import record_base_answers
+from store.clock import utc_now
+from store.hashing import HASH_PREFIX, hash_json
+from store.recorded_answers import ModelState, recorded_answers
+from store.records import Question, RetentionAnswer
+from store.retention import record_retention_answers, retention_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
+    from engine.retention.suites import RetentionPrompt
+    from engine.session import Session
+    from store.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Examinee:
+    """A state of the model with its adapter, in the shape of inner updates; None is the base alone."""
+
+    state: ModelState
+    adapter: Adapter | None
+
+
+def suite_answers(
+    session: Session, prompts: Sequence[RetentionPrompt], examinees: Sequence[Examinee]
+) -> list[dict[str, RetentionAnswer]]:
+    """Return the answers of each examinee by the prompts' identity, asking only what is not recorded.
+
+    Raises GraderError or WrongUseError, naming the prompt, where an answer cannot be graded.
+    """
+    asked_as = _conditions(session)
+    by_hash = {hash_json([asked_as, prompt.identity]): prompt for prompt in prompts}
+    found = [retention_answers(session.db, by_hash, one.state.weights) for one in examinees]
+    missing = [
+        (place, prompt_hash) for place, known in enumerate(found) for prompt_hash in by_hash if prompt_hash not in known
+    ]
+    requests = [Request(_tokens(session.base, by_hash[prompt_hash]), place) for place, prompt_hash in missing]
+    texts = answer_texts(session.base, [one.adapter for one in examinees], requests, session.settings.exam)
+    new = [
+        _graded(by_hash[prompt_hash], prompt_hash, examinees[place].state.weights, text)
+        for (place, prompt_hash), text in zip(missing, texts, strict=True)
+    ]
+    record_retention_answers(session.db, new)
+    for (place, prompt_hash), answer in zip(missing, new, strict=True):
+        found[place][prompt_hash] = answer
+    return [{by_hash[prompt_hash].identity: answer for prompt_hash, answer in known.items()} for known in found]
+
+
+def question_answers(
+    session: Session, questions: Sequence[Question], examinees: Sequence[Examinee]
+) -> list[dict[str, Answer]]:
+    """Return the answers of each examinee to questions of tasks, by question id, asking only what is not recorded."""
+    ids = [question.id for question in questions]
+    found = [recorded_answers(session.db, ids, one.state) for one in examinees]
+    sittings = [
+        Sitting(
+            one.adapter,
+            tuple(question for question in questions if question.id not in known),
+            one.state.name,
+            "after" if one.state.name.startswith(HASH_PREFIX) else "before",
+        )
+        for one, known in zip(examinees, found, strict=True)
+    ]
+    for known, answers in zip(found, hold_exam(session.base, sittings, session.settings.exam), strict=True):
+        record_base_answers(session.db, answers)
+        known.update({answer.question_id: answer for answer in answers})
+    return found
+
+
+def _conditions(session: Session) -> Mapping[str, object]:
+    """What an answer depends on beside prompt and adapter: a cached one must not outlive another model or limit."""
+    base = session.base
+    return {
+        "base": base.fingerprint,
+        "precision": str(base.precision),
+        "chat": base.uses_chat_template,
+        "max_new_tokens": session.settings.exam.max_new_tokens,
+    }
+
+
+def _tokens(base: BaseModel, prompt: RetentionPrompt) -> tuple[int, ...]:
+    if prompt.as_it_stands:
+        return tuple(base.encode_start(prompt.text))
+    return tuple(base.encode_prompt(exam_prompt(prompt.text)))
+
+
+def _graded(prompt: RetentionPrompt, prompt_hash: str, weights: str, text: str) -> RetentionAnswer:
+    question = Question(
+        id=prompt_hash,
+        task_id=prompt.place,
+        position=0,
+        text=prompt.text,
+        answers=list(prompt.answers),
+        grader=prompt.grader,
+        grader_options=prompt.grader_options,
+        split="audit",
+    )
+    grade = grade_answer(question, text)
+    return RetentionAnswer(prompt_hash, weights, text, grade.score, grade.correct, utc_now())

@@ -1,0 +1,61 @@
+"""Retention suites as values: prompts whose answers must not change, and anchor texts.
+
+They say nothing about whether a model answers as they expect. Reading them from files is in `reading.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from store.hashing import hash_json
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPrompt:
+    """One prompt with all accepted answers.
+
+    A question is put through the template of exams; with `as_it_stands` the text itself is what the model continues.
+    `place` is "file:line".
+    """
+
+    text: str
+    as_it_stands: bool
+    answers: tuple[str, ...]
+    grader: str
+    grader_options: dict[str, Any] = field(hash=False)
+    group: str
+    place: str
+
+    @property
+    def identity(self) -> str:
+        """The hash of all that an answer's verdict depends on, but for the model."""
+        return hash_json([self.text, self.as_it_stands, list(self.answers), self.grader, self.grader_options])
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The prompts of one file. `allowed_losses`: None is the settings' own, an int counts, a float is a share."""
+
+    name: str
+    place: str
+    prompts: tuple[RetentionPrompt, ...]
+    anchors: tuple[str, ...]
+    allowed_losses: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """All that a workspace's `retention/` folder holds."""
+
+    suites: tuple[Suite, ...] = ()
+
+    @property
+    def prompts(self) -> tuple[RetentionPrompt, ...]:
+        """The prompts of all suites."""
+        return tuple(prompt for suite in self.suites for prompt in suite.prompts)
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The anchor texts of all files, each once, in the order of the files."""
+        return tuple(dict.fromkeys(anchor for suite in self.suites for anchor in suite.anchors))

@@ -1,0 +1,48 @@
+"""Reads a file that somebody wrote as text, and names it as messages and records do.
+
+Every line end becomes a line feed, a byte-order mark is dropped; nothing else of the text is changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from store.hashing import hash_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file's text with the name that messages and records use; the hash is that of its bytes."""
+
+    name: str
+    text: str
+    content_hash: str
+
+
+class UnreadableFileError(Exception):
+    """A file cannot be read as text; the message says why, with its name."""
+
+
+def read_text_file(path: Path, root: Path | None) -> TextFile:
+    """Read a file as UTF-8; raises UnreadableFileError."""
+    name = shown_name(path, root)
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise UnreadableFileError(f"{name}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnreadableFileError(f"{name}:{line}: not UTF-8") from error
+    return TextFile(name, text.replace("\r\n", "\n").replace("\r", "\n"), hash_bytes(content))
+
+
+def shown_name(path: Path, root: Path | None) -> str:
+    """Return a path as it is shown: relative to `root` where it lies below it."""
+    if root is not None and path.resolve().is_relative_to(root.resolve()):
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    return path.as_posix()

@@ -1,0 +1,217 @@
+"""`retention`: what updates must not harm: check the suites, examine a version."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine.retention.gate_names import DRIFT_GATE, SUITE_GATE
+from engine.retention.matrix import Matrix, figures, recorded_matrix
+from engine.retention.reading import read_retention
+from engine.settings import load_settings
+from seal_console.cli.command import SealGroup
+from seal_console.cli.engine_call import call_engine
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_read
+from seal_console.gate_words import gate_words
+from seal_console.shown import gain, passed, percent, shown_line, table
+from store.errors import AllRefusedError, ExitCode, NothingToDoError
+from store.version_names import parse_number
+from store.versions import live_version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.retention.suites import Suite
+    from seal_console.cli.invocation import Invocation
+    from seal_console.cli.output import Output
+
+
+@click.group(
+    "retention",
+    cls=SealGroup,
+    short_help="Measure what updates must not harm.",
+    examples=("seal-console retention check", "seal-console retention run"),
+)
+def retention() -> None:
+    """Suites of known answers, the exam of earlier edits, and drift: what each update is held to before it may go live.
+
+    The suites are files in the workspace's retention/ folder; docs/retention.md says how they are written.
+    """
+
+
+@retention.command(
+    "check",
+    examples=("seal-console retention check", "seal-console retention check --json"),
+    exits=(ExitCode.NOTHING_TO_DO,),
+)
+@pass_invocation
+def check(invocation: Invocation) -> None:
+    """Read the suites as a round does, and name every problem with file and line; no model is loaded."""
+    workspace = invocation.workspace()
+    load_settings(workspace.settings_file)
+    found = read_retention(workspace)
+    if not found.suites:
+        raise NothingToDoError(
+            f"{workspace.retention_folder} holds no suite.",
+            next_step="Write one (docs/retention.md says how), then check again.",
+        )
+    output = invocation.output
+    if output.as_json:
+        for suite in found.suites:
+            output.data(_suite_as_json(suite))
+        return
+    rows = [
+        (
+            shown_line(suite.name),
+            str(len(suite.prompts)),
+            str(len(suite.anchors)),
+            "as set" if suite.allowed_losses is None else f"{suite.allowed_losses}",
+            suite.place,
+        )
+        for suite in found.suites
+    ]
+    output.show(table(("suite", "prompts", "anchors", "may lose", "file"), rows, right=("prompts", "anchors")))
+    output.show("All sound. Next: seal-console retention run")
+
+
+@retention.command(
+    "run",
+    examples=("seal-console retention run", "seal-console retention run --version v0003 --json"),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED),
+)
+@click.option("--version", "written", metavar="TAG", help="Which version (v0000: the base); without it, the live one.")
+@pass_invocation
+def run(invocation: Invocation, written: str | None) -> None:
+    """Examine a version by all suites, earlier edits and anchors, against the base and against its parent.
+
+    Exit code 4 where a gate would stop it on top of its parent.
+    """
+    workspace = invocation.workspace()
+    load_settings(workspace.settings_file)
+    read_retention(workspace)
+    version = None if written is None else parse_number(written)
+    parameters = {"workspace": str(workspace.root), "version": version}
+    result = call_engine(
+        invocation, "retention.run", parameters, next_step="seal-console retention run goes on from there."
+    )
+    if invocation.output.as_json:
+        invocation.output.data(result)
+    else:
+        _show(invocation.output, result)
+    if result.get("stopped"):
+        raise AllRefusedError(
+            f"The gates would stop {result['version']} on top of {result['parent']}.",
+            next_step="What it lost is listed above; the settings are in the section retention of seal.yaml.",
+        )
+
+
+@retention.command(
+    "matrix",
+    examples=("seal-console retention matrix", "seal-console retention matrix --ask --json"),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
+)
+@click.option("--ask", is_flag=True, help="Ask the versions first what they were never asked; loads the model.")
+@pass_invocation
+def matrix(invocation: Invocation, ask: bool) -> None:
+    """Show how much of every accepted edit each version of the live line still knows.
+
+    Rows are versions, columns the edits in order, cells the share of the edit's questions answered right; – was not
+    asked. Without --ask only what is recorded is shown.
+    """
+    workspace = invocation.workspace()
+    if ask:
+        load_settings(workspace.settings_file)
+        call_engine(
+            invocation,
+            "retention.matrix",
+            {"workspace": str(workspace.root)},
+            next_step="seal-console retention matrix --ask goes on from there.",
+        )
+    with opened_to_read(invocation) as found:
+        measured = recorded_matrix(found.db, live_version(found.db))
+    if not measured.columns:
+        raise NothingToDoError("No edit is live, so none can be forgotten.", next_step="seal-console review list")
+    if invocation.output.as_json:
+        invocation.output.data({**asdict(measured), **figures(measured)})
+    else:
+        _show_matrix(invocation.output, measured)
+
+
+def _show_matrix(output: Output, measured: Matrix) -> None:
+    tags = [column.version for column in measured.columns]
+    rows = [(tag, *map(percent, of_row)) for tag, of_row in zip(measured.rows, measured.cells, strict=True)]
+    output.show(table(("", *tags), rows, right=tags))
+    found = figures(measured)
+    headers = ("edit", "task", "questions", "before", "learnt", "now")
+    edits = [
+        (
+            edit["version"],
+            shown_line(edit["task"], limit=60),
+            str(edit["questions"]),
+            percent(edit["before"]),
+            percent(edit["learnt"]),
+            percent(edit["now"]),
+        )
+        for edit in found["edits"]
+    ]
+    output.show("", table(headers, edits, right=headers[2:]))
+    output.show(
+        f"Mean gain {gain(found['mean_gained'])}, known now {percent(found['mean_now'])}, "
+        f"backward transfer {gain(found['backward_transfer'])} (below 0 is forgetting)."
+    )
+    if any(share is None for of_row in measured.cells for share in of_row):
+        output.show("Not everything was asked; seal-console retention matrix --ask fills it in.")
+
+
+def _show(output: Output, result: Mapping[str, Any]) -> None:
+    by_gate = {gate["gate"]: gate["evidence"] for gate in result["against_base"]}
+    has_parent = result["parent"] != "base"
+    lost = [f"lost against {result['parent']}"] if has_parent else []
+    headers = ("suite", "prompts", "right", "lost against base", *lost, "verdict")
+    rows = [_row(gate, by_gate, has_parent) for gate in result["against_parent"] if gate["gate"] != DRIFT_GATE]
+    if rows:
+        output.show(table(headers, rows, right=headers[1:-1]))
+    _show_details(output, f"Against {result['parent']}", result["against_parent"])
+    if has_parent:
+        _show_details(output, "Against base", result["against_base"])
+
+
+def _row(gate: Mapping[str, Any], of_base: Mapping[str, Mapping[str, Any]], has_parent: bool) -> tuple[Any, ...]:
+    evidence = gate["evidence"]
+    lost_against_base = str(len(of_base[gate["gate"]]["lost"])) if gate["gate"] in of_base else "–"
+    return (
+        shown_line(gate["gate"].removeprefix(SUITE_GATE)),
+        str(evidence["prompts"]),
+        str(evidence["right_after"]),
+        lost_against_base,
+        *([str(len(evidence["lost"]))] if has_parent else []),
+        passed(gate["passed"]),
+    )
+
+
+def _show_details(output: Output, title: str, gates: Sequence[Mapping[str, Any]]) -> None:
+    """Show the words of the gates that have something to tell: what was lost, and drift."""
+    telling = [gate for gate in gates if gate["gate"] == DRIFT_GATE or gate["evidence"]["lost"]]
+    if not telling:
+        return
+    output.show("", f"{title}:")
+    for gate in telling:
+        first, *more = gate_words(gate["gate"], gate["evidence"])
+        output.show(shown_line(f"  {gate['gate'].removeprefix(SUITE_GATE)}: {first}"))
+        for line in more:
+            output.show(shown_line(f"      {line}"))
+
+
+def _suite_as_json(suite: Suite) -> dict[str, Any]:
+    return {
+        "suite": suite.name,
+        "place": suite.place,
+        "prompts": len(suite.prompts),
+        "groups": dict(Counter(prompt.group for prompt in suite.prompts)),
+        "anchors": len(suite.anchors),
+        "allowed_losses": suite.allowed_losses,
+    }

@@ -1,0 +1,64 @@
+"""A gate's verdict in words: what was measured, what is allowed, and every answer that was lost."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from engine.retention.gate_names import DRIFT_GATE, EARLIER_GATE, SUITE_GATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def gate_words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
+    """Return plain lines: the figures first, then for each lost answer what was wanted, and what became of it.
+
+    The texts in them are those of prompts, models and tasks; whoever shows the lines makes them harmless. The evidence
+    of other gates is one line of JSON.
+    """
+    if gate.startswith(SUITE_GATE):
+        return [_figures(evidence, "prompt"), *_lost(evidence)]
+    if gate == EARLIER_GATE:
+        return [_figures(evidence, "question"), *_undone(evidence), *_lost(evidence)]
+    if gate == DRIFT_GATE:
+        return [_drift(evidence)]
+    return [json.dumps(evidence, ensure_ascii=False, sort_keys=True)]
+
+
+def _figures(evidence: Mapping[str, Any], what: str) -> str:
+    asked, lost = evidence["prompts"], len(evidence["lost"])
+    figures = [f"{asked} {what}" if asked == 1 else f"{asked} {what}s"]
+    figures += [f"{evidence['right_before']} right before", f"{evidence['right_after']} right now"]
+    noise = f" (p = {evidence['p_value']:.3g})" if lost else ""
+    figures += [f"lost {lost}{noise}", f"allowed {evidence['allowed_losses']}"]
+    if evidence["rule"] == "significant":
+        figures.append(f"stops only where p ≤ {evidence['significance']:g}")
+    return ", ".join(figures)
+
+
+def _undone(evidence: Mapping[str, Any]) -> Iterator[str]:
+    for edit in evidence["undone"]:
+        answers = "1 answer" if edit["lost"] == 1 else f"{edit['lost']} answers"
+        yield f"“{evidence['candidate_task']}” undoes {answers} of {edit['version']} “{edit['task']}”"
+
+
+def _lost(evidence: Mapping[str, Any]) -> Iterator[str]:
+    for lost in evidence["lost"]:
+        where = " ".join(filter(None, (lost.get("version"), f"[{lost['group']}]" if lost["group"] else "")))
+        asked = f"{where} {lost['prompt']}" if where else lost["prompt"]
+        wanted = " / ".join(lost["expected"])
+        yield f"✗ {asked}  wanted: {wanted}; {_said(lost['before'])} → {_said(lost['after'])}"
+
+
+def _said(answer: str) -> str:
+    return answer or "(nothing)"
+
+
+def _drift(evidence: Mapping[str, Any]) -> str:
+    limit = evidence["max_drift"]
+    allowed = "no limit" if limit is None else f"allowed {limit:g}"
+    return (
+        f"KL from the base {evidence['mean_kl']:.4f} nats per token, worst {evidence['worst_kl']:.3f}, "
+        f"{evidence['mean_kl_before']:.4f} before, over {evidence['tokens']} tokens, {allowed}"
+    )

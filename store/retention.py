@@ -1,0 +1,71 @@
+"""What retention suites and anchors measured: once for each prompt, or set of anchors, and state of the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from store.database import execute, transaction
+from store.events import append_event
+from store.hashing import hash_json
+from store.records import Drift, RetentionAnswer
+from store.rows import select, to_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlite_utils import Database
+
+_ASKED_AT_ONCE = 500
+
+
+def record_retention_answers(db: Database, answers: Sequence[RetentionAnswer]) -> int:
+    """Keep answers and return how many are new; one kept for its prompt and state stays."""
+    with transaction(db):
+        new = [answer for answer in answers if _insert_if_new(db, "retention_answers", answer)]
+        for model_state in sorted({answer.model_state for answer in new}):
+            hashes = {a.prompt_hash: hash_json(to_row(a)) for a in new if a.model_state == model_state}
+            append_event(db, "retention.examined", {"model_state": model_state, "hashes": hashes})
+    return len(new)
+
+
+def retention_answers(db: Database, prompt_hashes: Iterable[str], model_state: str) -> dict[str, RetentionAnswer]:
+    """Return what is kept of `model_state`, by prompt hash; prompts that it was not asked are left out."""
+    wanted = list(prompt_hashes)
+    found: dict[str, RetentionAnswer] = {}
+    for start in range(0, len(wanted), _ASKED_AT_ONCE):
+        part = wanted[start : start + _ASKED_AT_ONCE]
+        marks = ", ".join("?" for _ in part)
+        rows = select(
+            db,
+            RetentionAnswer,
+            f"SELECT * FROM retention_answers WHERE model_state = ? AND prompt_hash IN ({marks})",  # noqa: S608
+            (model_state, *part),
+        )
+        found.update({answer.prompt_hash: answer for answer in rows})
+    return found
+
+
+def record_drift(db: Database, measured: Sequence[Drift]) -> int:
+    """Keep measurements and return how many are new; one kept for its anchors and state stays."""
+    with transaction(db):
+        new = [drift for drift in measured if _insert_if_new(db, "drift", drift)]
+        for drift in new:
+            place = {"anchors_hash": drift.anchors_hash, "model_state": drift.model_state}
+            append_event(db, "drift.measured", {**place, "hash": hash_json(to_row(drift))})
+    return len(new)
+
+
+def measured_drift(db: Database, anchors_hash: str, model_state: str) -> Drift | None:
+    """Return what was measured of `model_state` on a set of anchors; None where nothing was."""
+    rows = select(
+        db, Drift, "SELECT * FROM drift WHERE anchors_hash = ? AND model_state = ?", (anchors_hash, model_state)
+    )
+    return rows[0] if rows else None
+
+
+def _insert_if_new(db: Database, table: str, record: RetentionAnswer | Drift) -> bool:
+    row = to_row(record)
+    columns = ", ".join(row)
+    marks = ", ".join("?" for _ in row)
+    sql = f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+    return execute(db, sql, list(row.values())) == 1

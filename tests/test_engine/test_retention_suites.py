@@ -1,0 +1,216 @@
+"""Retention files: what they may say, that every problem has its place, and that no bytes do any harm."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.retention.reading import read_retention, read_suites
+from engine.retention.suites import Retention
+from store.errors import WrongUseError
+from store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FACTS = """\
+suite: facts
+group: shop
+grader: number
+grader_options: {abs_tolerance: 0.5}
+allowed_losses: 0.1
+prompts:
+  - question: How many days?
+    answers: 30
+  - question: Which shop?
+    answers: [Oslo, "no"]
+    grader: exact
+    group: places
+  - prompt: "Opening times:"
+    answers: 9
+    grader: regex
+    grader_options: {pattern: '9|nine'}
+anchors:
+  - The shop is in Oslo.
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    (tmp_path / "retention").mkdir()
+    return Workspace(tmp_path)
+
+
+def write(workspace: Workspace, name: str, text: str | bytes) -> None:
+    path = workspace.retention_folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def problems_of(workspace: Workspace) -> list[str]:
+    with pytest.raises(WrongUseError) as caught:
+        read_retention(workspace)
+    assert "retention check" in caught.value.next_step
+    return caught.value.problems
+
+
+def suite_text(**keys: Any) -> str:
+    return json.dumps({"prompts": [{"question": "Which?", "answers": "blue"}], **keys})
+
+
+def prompt_text(**keys: Any) -> str:
+    return suite_text(prompts=[{"question": "Which?", "answers": "blue", **keys}])
+
+
+def test_a_yaml_suite_is_read_with_what_its_prompts_inherit(workspace: Workspace) -> None:
+    write(workspace, "facts.yaml", FACTS)
+    (suite,) = read_retention(workspace).suites
+    assert (suite.name, suite.place, suite.allowed_losses) == ("facts", "retention/facts.yaml:1", 0.1)
+    assert suite.anchors == ("The shop is in Oslo.",)
+    days, shop, times = suite.prompts
+    assert (days.answers, days.grader, days.grader_options, days.group) == (
+        ("30",), "number", {"abs_tolerance": 0.5}, "shop",
+    )  # fmt: skip
+    assert (shop.answers, shop.grader, shop.grader_options, shop.group) == (("Oslo", "no"), "exact", {}, "places")
+    assert (days.as_it_stands, times.as_it_stands) == (False, True)
+    assert [prompt.place for prompt in suite.prompts] == [f"retention/facts.yaml:{line}" for line in (7, 9, 13)]
+
+
+def test_jsonl_has_a_prompt_or_an_anchor_a_line_and_its_files_name(workspace: Workspace) -> None:
+    lines = [
+        {"question": "Which?", "answers": ["blue", "azure"], "group": "colours"},
+        {"anchor": "Cups are blue."},
+        {"prompt": "Cups are", "answers": "blue", "grader": "contains"},
+    ]
+    write(workspace, "more/cups.jsonl", "\n\n".join(map(json.dumps, lines)))
+    (suite,) = read_retention(workspace).suites
+    assert (suite.name, suite.allowed_losses, suite.anchors) == ("cups", None, ("Cups are blue.",))
+    assert [prompt.place for prompt in suite.prompts] == ["retention/more/cups.jsonl:1", "retention/more/cups.jsonl:5"]
+    assert suite.prompts[0].grader == "exact"
+
+
+def test_notes_and_hidden_files_are_passed_over_and_nothing_is_no_problem(workspace: Workspace) -> None:
+    write(workspace, "README.md", "# Our suites")
+    write(workspace, ".facts.yaml.swp", b"\x00")
+    assert read_retention(workspace) == Retention()
+    workspace.retention_folder.joinpath("README.md").unlink()
+    assert read_retention(Workspace(workspace.root / "nowhere")) == Retention()
+
+
+def test_identity_is_what_a_verdict_depends_on(workspace: Workspace) -> None:
+    write(workspace, "a.yaml", prompt_text())
+    (first,) = read_retention(workspace).prompts
+    write(workspace, "a.yaml", prompt_text(group="colours"))
+    (regrouped,) = read_retention(workspace).prompts
+    assert regrouped.identity == first.identity
+    for changed in ({"answers": "red"}, {"grader": "contains"}, {"question": "Which one?"}):
+        write(workspace, "a.yaml", prompt_text(**changed))
+        assert read_retention(workspace).prompts[0].identity != first.identity
+
+
+def test_all_problems_of_all_files_are_reported_together(workspace: Workspace) -> None:
+    write(workspace, "a.yaml", "prompts:\n  - question: Which?\n  - answers: blue\n")
+    write(workspace, "b.jsonl", '{"question": "Which?", "answers": "blue"}\n{"question"\n')
+    write(workspace, "c.yaml", b"suite: \xff")
+    write(workspace, "d.csv", "Which?,blue")
+    assert problems_of(workspace) == [
+        "retention/a.yaml:2: has no answers",
+        "retention/a.yaml:3: has neither question nor prompt; give one of the two",
+        "retention/b.jsonl:2: not valid JSON: Expecting ':' delimiter (column 12)",
+        "retention/c.yaml:1: not UTF-8",
+        "retention/d.csv: suites cannot be read from this kind of file; known are .yaml, .yml, .jsonl",
+    ]
+
+
+def test_two_suites_of_one_name_are_refused(workspace: Workspace) -> None:
+    write(workspace, "a.yaml", suite_text(suite="Facts"))
+    write(workspace, "facts.jsonl", '{"question": "Which?", "answers": "blue"}')
+    (problem,) = problems_of(workspace)
+    assert problem == "retention/facts.jsonl:1: the suite is named 'facts', as that of retention/a.yaml:1 is"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "a suite must have the key prompts or anchors (is empty)"),
+        ("- 1", "a suite must have the key prompts or anchors (is a list)"),
+        ("suite: x", "holds no prompt and no anchor"),
+        ("prompts: [", "expected the node content"),
+        (suite_text(anchor=["x"]), "unknown key 'anchor'; did you mean 'anchors'?"),
+        (suite_text(suite=" "), "the suite's name is empty"),
+        (suite_text(suite="a\nb"), "the suite's name must be a line of at most 80 characters"),
+        (suite_text(prompts=5), "prompts must be a list (is text)"),
+        (suite_text(prompts=["x"]), "a prompt must have the keys question (or prompt) and answers (is text)"),
+        (suite_text(anchors="x"), "anchors must be a list of texts (is text)"),
+        (suite_text(anchors=[" "]), "the anchor is empty"),
+        (suite_text(anchors=[["x"]]), "anchors[0] must be text (is a list)"),
+        (suite_text(grader_options=[]), "grader_options must be keys with values (is a list)"),
+        (suite_text(grader_options={"x": 1}), "unknown option 'x'; it has none"),
+        (suite_text(allowed_losses=-1), "allowed_losses must be a whole number of prompts, or a share"),
+        (suite_text(allowed_losses=1.5), "it is 1.5"),
+        (suite_text(allowed_losses=True), "it is true or false"),
+        (suite_text(allowed_losses="2 %"), "it is '2 %'"),
+        (prompt_text(options={}), "unknown key 'options'; did you mean 'grader_options'?"),
+        (prompt_text(prompt="x"), "has both question and prompt; give one of the two"),
+        (prompt_text(question=" "), "the question is empty"),
+        (prompt_text(answers=[]), "has no answers"),
+        (prompt_text(answers=["blue", ""]), "an answer is empty"),
+        (prompt_text(answers={"x": 1}), "answers must be text (is keys with values)"),
+        (prompt_text(group=[]), "group must be text (is a list)"),
+        (prompt_text(grader="exat"), "unknown grader 'exat'; did you mean 'exact'?"),
+        (prompt_text(grader="number"), "the answer 'blue' is wrong by its own grader 'number'"),
+        (
+            suite_text(prompts=[{"question": q, "answers": "x"} for q in ("Which  one?", "which ONE?")]),
+            "the same prompt as retention/a.yaml:1",
+        ),
+    ],
+)
+def test_a_problem_is_named_with_file_and_line(workspace: Workspace, text: str, said: str) -> None:
+    write(workspace, "a.yaml", text)
+    problems = problems_of(workspace)
+    assert any(said in problem for problem in problems)
+    assert all(problem.startswith("retention/a.yaml:") for problem in problems)
+
+
+def test_the_same_words_may_be_a_question_and_a_prompt(workspace: Workspace) -> None:
+    write(workspace, "a.yaml", suite_text(prompts=[{"question": "Q", "answers": "x"}, {"prompt": "Q", "answers": "x"}]))
+    assert len(read_retention(workspace).prompts) == 2
+
+
+_keys = st.sampled_from(
+    ["suite", "group", "grader", "grader_options", "allowed_losses", "prompts", "anchors", "question", "prompt",
+     "answers", "pattern", "anchor", "x"]
+)  # fmt: skip
+_scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=6),
+    st.sampled_from(["exact", "number", "regex", "(", "10", "a.b"]),
+)  # fmt: skip
+_data = st.recursive(
+    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4), max_leaves=12
+)
+_texts = st.one_of(
+    st.binary(max_size=60),
+    st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    _data.map(lambda data: json.dumps(data).encode()),
+    st.lists(_data, max_size=3).map(lambda lines: "\n".join(map(json.dumps, lines)).encode()),
+    st.sampled_from([b"allowed_losses: 0x" + b"f" * 5000, b"allowed_losses: -0x" + b"f" * 5000, b"[" * 3000]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(_texts, st.sampled_from(["a.yaml", "a.yml", "a.jsonl"]))
+def test_any_bytes_give_suites_or_problems_that_name_the_file(tmp_path: Path, content: bytes, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    problems = [name]
+    try:
+        read = read_suites([path], tmp_path)
+    except WrongUseError as error:
+        read, problems = Retention(), error.problems
+    assert isinstance(read, Retention)
+    assert problems
+    assert all(problem.startswith(name) for problem in problems)
