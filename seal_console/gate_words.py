@@ -15,15 +15,28 @@ def gate_words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
     """Return plain lines: the figures first, then for each lost answer what was wanted, and what became of it.
 
     The texts in them are those of prompts, models and tasks; whoever shows the lines makes them harmless. The evidence
-    of other gates is one line of JSON.
+    of other gates, and what is not as its gate writes it, is one line of JSON.
     """
+    try:
+        return _words(gate, evidence)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return [json.dumps(evidence, ensure_ascii=False, sort_keys=True)]
+
+
+def _words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
+    if gate == "reward":
+        return [f"{evidence['reward_mean']:+.3f}, must be above {evidence['must_be_above']:g}"]
+    if gate == "audit":
+        gain = evidence["audit_gain"]
+        said = "no audit question" if gain is None else f"{gain:+.3f}"
+        return [f"{said}, must be at least {evidence['must_be_at_least']:g}"]
     if gate.startswith(SUITE_GATE):
         return [_figures(evidence, "prompt"), *_lost(evidence)]
     if gate == EARLIER_GATE:
         return [_figures(evidence, "question"), *_undone(evidence), *_lost(evidence)]
     if gate == DRIFT_GATE:
         return [_drift(evidence)]
-    return [json.dumps(evidence, ensure_ascii=False, sort_keys=True)]
+    raise ValueError(gate)
 
 
 def _figures(evidence: Mapping[str, Any], what: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -249,6 +250,31 @@ def test_what_is_decided_already_is_said_before_anything_is_asked(desk: Desk, wo
             await console.press("j", "x")
             await console.until(lambda: "it is refused by a gate" in console.said)
             assert len(console.app.screen_stack) == 1
+
+    run(flow())
+
+
+def test_what_a_self_edit_would_cost_is_listed_answer_by_answer(desk: Desk, workspace: Workspace) -> None:
+    candidate = desk.examined(0.5, passed=False)
+    evidence = {
+        "prompts": 40, "right_before": 39, "right_after": 36, "p_value": 0.125, "allowed_losses": 2, "rule": "each",
+        "significance": 0.05,
+        "lost": [
+            {"prompt": f"Who owns [b]N{n}?", "expected": ["Wanda"], "before": "Wanda", "after": "\x1b[2JEdith",
+             "group": ""}
+            for n in range(15)
+        ],
+    }  # fmt: skip
+    row = {"candidate_id": candidate.id, "gate": "retention:shop", "passed": 0, "evidence": json.dumps(evidence)}
+    desk.db["gates"].insert({**row, "decided_at": "2026-11-22T10:00:00.000Z"})
+
+    async def flow() -> None:
+        async with driven(workspace, size=(200, 60)) as console:
+            await console.press("2")
+            await console.press("v")
+            await console.until(lambda: "40 prompts, 39 right before, 36 right now, lost 15" in console.shown())
+            assert "✗ Who owns [b]N0?  wanted: Wanda; Wanda → ␛[2JEdith" in console.shown()
+            assert "… and 3 more: seal-console review show has them all" in console.shown()
 
     run(flow())
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from seal_console.answer_comparison import Compared, Dossier, dossier, state_before
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.console.sparkline import sparkline
+from seal_console.gate_words import gate_words
 from seal_console.reading.queue import QueueRow, siblings
 from seal_console.shown import counted, gain, short_id
 from store.candidates import get_candidate
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from store.records import Answer, Candidate, InnerUpdate
 
 RIGHT, WRONG = ("✓ right", "$text-success"), ("✗ wrong", "$text-error")
+_EVIDENCE_LINES, _EVIDENCE_CHARACTERS = 12, 400
 _RANGE = 17
 _BEST, _BESIDE = 5, 3
 
@@ -152,13 +154,16 @@ def _whiskers(mean: float, spread: float) -> str:
 def _gates(whole: Dossier) -> Content:
     if not whole.gates:
         return safe("none decided yet", "$text-muted")
-    return lines(
-        *(
-            joined(("✓ passed ", "$text-success") if gate.passed else ("✗ refused ", "$text-error"),
-                   (gate.gate, "bold"), (f"  {_json(gate.evidence)}", "$text-muted"))
-            for gate in whole.gates
-        )
-    )  # fmt: skip
+    rows: list[Content] = []
+    for gate in whole.gates:
+        figures, *evidence = gate_words(gate.gate, gate.evidence)
+        verdict = ("✓ passed ", "$text-success") if gate.passed else ("✗ refused ", "$text-error")
+        rows.append(joined(verdict, (gate.gate, "bold"), "  ", safe_line(figures, "$text-muted")))
+        rows += [joined("    ", safe_line(line, limit=_EVIDENCE_CHARACTERS)) for line in evidence[:_EVIDENCE_LINES]]
+        left_out = len(evidence) - _EVIDENCE_LINES
+        if left_out > 0:
+            rows.append(safe(f"    … and {left_out:,} more: seal-console review show has them all", "$text-muted"))
+    return lines(*rows)
 
 
 def _sequences(candidate: Candidate) -> Content:
