@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from seal_console.table_files import TableExport
 
-_REST_S = 0.1
+_REST_S = 0.15
 
 
 class ReviewScreen(SealScreen):

@@ -60,6 +60,18 @@ Row = Sequence[Cell | str]
 FetchRows = Callable[[Sequence[int]], dict[int, Row]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a row's looks depend on besides its cells and the columns' widths."""
+
+    key: int
+    here: bool
+    marked: bool
+    focused: bool
+    width: int
+    base: Style
+
+
 class PagedTable(GoesOn, ScrollView, can_focus=True):
     """Rows in view of a long list, with a cursor and marks."""
 
@@ -146,6 +158,7 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
         self._empty = empty
         self._rows: LRUCache[int, Row | None] = LRUCache(1024)
         self._widths: list[int] = []
+        self._drawn: LRUCache[_Look, tuple[Row | None, list[int], Strip]] = LRUCache(512)
 
     @property
     def key(self) -> int | None:
@@ -272,11 +285,20 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
         return self._row(place, width, base)
 
     def _row(self, place: int, width: int, base: Style) -> Strip:
+        """One row; drawn before, it is not drawn again while it scrolls: that takes most of the time of a key."""
         key = self.keys[place]
         row = self._row_of(place, key)
-        here, marked = place == self.cursor, key in self.marked
-        over = self._style("cursor") if here else self._style("marked") if marked else Style.null()
-        segments = [Segment(("●" if marked else " ") + ("›" if here else " "), base + over)]
+        look = _Look(key, place == self.cursor, key in self.marked, self.has_focus, width, base)
+        drawn = self._drawn.get(look)
+        if drawn is None or drawn[0] is not row or drawn[1] is not self._widths:
+            drawn = (row, self._widths, self._draw_row(row, look))
+            self._drawn[look] = drawn
+        return drawn[2]
+
+    def _draw_row(self, row: Row | None, look: _Look) -> Strip:
+        base = look.base
+        over = self._style("cursor") if look.here else self._style("marked") if look.marked else Style.null()
+        segments = [Segment(("●" if look.marked else " ") + ("›" if look.here else " "), base + over)]
         if row is None:
             segments.append(Segment("(no longer there)", base + over))
         else:
@@ -284,9 +306,10 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
                 if cells <= 0:
                     continue
                 text, tone = (cell, "") if isinstance(cell, str) else (cell.text, cell.tone)
-                style = base + (self._style(tone) if tone and not (here and self.has_focus) else Style.null()) + over
+                plain = not tone or (look.here and look.focused)
+                style = base + (Style.null() if plain else self._style(tone)) + over
                 segments += [*_fitted(text, cells, style, right=column.right), Segment(" " * _GAP, base + over)]
-        return Strip(segments).adjust_cell_length(width, base + over)
+        return Strip(segments).adjust_cell_length(look.width, base + over)
 
     def _heading(self, width: int) -> Strip:
         style = self.rich_style + self._style("header")
