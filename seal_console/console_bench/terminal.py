@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _PAUSE_S = 0.005
+_FRAME_WITHIN_S = 1.0
+# Synchronized output: this terminal tells the program that it takes whole frames, and does. Without it half a frame
+# would be drawn here while the other half waits, and would seem to come late.
+_MAY_I_SYNCHRONIZE, _YOU_MAY = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
+_FRAME_BEGINS, _FRAME_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
 _END_WITHIN_S = 5.0
 
 
@@ -41,6 +46,9 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.raw = bytearray()
         self._arrived: deque[tuple[float, bytes]] = deque()
+        self._in_frame = False
+        self._tail = b""
+        self._told = False
         self.started = time.perf_counter()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:  # pragma: no cover - the child becomes another program
@@ -93,7 +101,7 @@ class Terminal:
         return at
 
     def _gather(self, wait_s: float) -> None:
-        """Take in everything that arrives until there is a pause, so that drawing does not hold up the clock."""
+        """Take in everything that arrives until a pause between frames, so that drawing does not hold up the clock."""
         while select.select([self._fd], [], [], wait_s)[0]:
             try:
                 data = os.read(self._fd, _CHUNK)
@@ -102,7 +110,18 @@ class Terminal:
             if not data:
                 return
             self._arrived.append((time.perf_counter(), data))
-            wait_s = _PAUSE_S
+            self._follow_frames(data)
+            wait_s = _FRAME_WITHIN_S if self._in_frame else _PAUSE_S
+
+    def _follow_frames(self, data: bytes) -> None:
+        if not self._told and _MAY_I_SYNCHRONIZE in data:
+            self._told = True
+            self.press(_YOU_MAY)
+        seen = self._tail + data  # a mark may be cut in two
+        self._tail = seen[-len(_FRAME_ENDS) :]
+        begins, ends = seen.rfind(_FRAME_BEGINS), seen.rfind(_FRAME_ENDS)
+        if begins != ends:  # one of them is there
+            self._in_frame = begins > ends
 
     def wait_for(self, holds: Callable[[list[str]], bool], within_s: float) -> float:
         """Read until the screen's lines are as wanted; returns when that arrived. Raises SealError after `within_s`."""

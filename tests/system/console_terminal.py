@@ -26,7 +26,6 @@ CTRL_B, CTRL_P, CTRL_Q, CTRL_R, CTRL_S, CTRL_U, CTRL_X = b"\x02", b"\x10", b"\x1
 RESTORED = (b"\x1b[?1049l", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?2004l", b"\x1b[?25h")
 TURNED_ON = (b"\x1b[?1049h", b"\x1b[?1000h", b"\x1b[?1003h", b"\x1b[?1006h", b"\x1b[?2004h", b"\x1b[?25l")
 
-_MAY_I_SYNCHRONIZE, _YOU_MAY = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
 _FRAME_BEGINS, _FRAME_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
 _JOINED = re.compile("\u200d.|\ufe0f")
 _CONTROLS = re.compile(
@@ -68,15 +67,11 @@ class ConsoleTerminal(Terminal):
         defaults = {"COLORTERM": "truecolor", "TEXTUAL_ANIMATIONS": "none"}
         super().__init__(words, columns=columns, rows=rows, environment={**defaults, **(environment or {})})
         self.status: int | None = None
-        self._told = False
         self._begin_screen(columns, rows)
 
     def read(self, wait_s: float) -> float | None:
-        """Take in whole frames only: this terminal tells the console that it draws each one at once, and does."""
+        """Take in whole frames only."""
         at = super().read(wait_s)
-        if not self._told and _MAY_I_SYNCHRONIZE in self.raw:
-            self._told = True
-            self.press(_YOU_MAY)
         while self.raw.rfind(_FRAME_BEGINS) > self.raw.rfind(_FRAME_ENDS):
             if super().read(1.0) is None:
                 break
