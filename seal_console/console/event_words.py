@@ -40,7 +40,8 @@ def event_words(kind: str, payload: dict[str, Any]) -> str:
     if by_kind is not None:
         return by_kind(payload)
     if "hashes" in payload:
-        return counted(len(payload["hashes"]), kind.split(".", maxsplit=1)[0].removesuffix("s"))
+        of = "answer" if kind.endswith(".examined") else kind.split(".", maxsplit=1)[0].removesuffix("s")
+        return counted(len(payload["hashes"]), of)
     return json.dumps(payload, ensure_ascii=False)[:_LONGEST]
 
 
