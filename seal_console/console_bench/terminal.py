@@ -1,7 +1,7 @@
 """A program in a real pseudo-terminal, and the times at which its screen shows something.
 
-What the program writes is timed when it arrives; only then is it drawn into a screen in memory, so drawing here costs
-the program nothing. The screen is pyte's.
+What the program writes is timed by a thread when it arrives; drawing it into a screen in memory takes longer than the
+program needs to write it, so it must hold up neither the program nor the clock. The screen is pyte's.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import select
 import signal
 import struct
 import termios
+import threading
 import time
-from collections import deque
+import warnings
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 import pyte
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _CHUNK = 65536
-_PAUSE_S = 0.005
 _FRAME_WITHIN_S = 1.0
 # Synchronized output: this terminal tells the program that it takes whole frames, and does. Without it half a frame
 # would be drawn here while the other half waits, and would seem to come late.
@@ -45,18 +45,24 @@ class Terminal:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = bytearray()
-        self._arrived: deque[tuple[float, bytes]] = deque()
+        self._arrived = SimpleQueue[tuple[float, bytes]]()
         self._in_frame = False
         self._tail = b""
         self._told = False
         self.started = time.perf_counter()
-        self.pid, self._fd = pty.fork()
+        with (
+            warnings.catch_warnings()
+        ):  # newer Pythons warn of a fork beside threads; the child only becomes another program
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid, self._fd = pty.fork()
         if self.pid == 0:  # pragma: no cover - the child becomes another program
             try:
                 os.execvpe(command[0], list(command), {**os.environ, "TERM": "xterm-256color", **(environment or {})})  # noqa: S606
             finally:
                 os._exit(127)
         self.resize(columns, rows)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +82,7 @@ class Terminal:
                 os.kill(self.pid, signal.SIGKILL)
             with suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
+        self._listener.join(_END_WITHIN_S)
         os.close(self._fd)
 
     def resize(self, columns: int, rows: int) -> None:
@@ -90,28 +97,32 @@ class Terminal:
         return at
 
     def read(self, wait_s: float) -> float | None:
-        """Draw the next piece of what the program wrote; returns when it arrived, None where nothing came in time."""
-        if not self._arrived:
-            self._gather(wait_s)
-        if not self._arrived:
-            return None
-        at, data = self._arrived.popleft()
-        self.raw += data
-        self._stream.feed(data)
+        """Draw the next frame that the program wrote; returns when it was whole, None where nothing came in time."""
+        data, at = b"", None
+        while True:
+            try:
+                at, piece = self._arrived.get(timeout=_FRAME_WITHIN_S if self._in_frame else wait_s)
+            except Empty:
+                break
+            data += piece
+            self._follow_frames(piece)
+            if not self._in_frame:
+                break
+        if data:
+            self.raw += data
+            self._stream.feed(data)
         return at
 
-    def _gather(self, wait_s: float) -> None:
-        """Take in everything that arrives until a pause between frames, so that drawing does not hold up the clock."""
-        while select.select([self._fd], [], [], wait_s)[0]:
+    def _listen(self) -> None:
+        """Take in everything that arrives, until the program is gone."""
+        while True:
             try:
                 data = os.read(self._fd, _CHUNK)
-            except OSError:  # the program is gone
+            except OSError:
                 return
             if not data:
                 return
-            self._arrived.append((time.perf_counter(), data))
-            self._follow_frames(data)
-            wait_s = _FRAME_WITHIN_S if self._in_frame else _PAUSE_S
+            self._arrived.put((time.perf_counter(), data))
 
     def _follow_frames(self, data: bytes) -> None:
         if not self._told and _MAY_I_SYNCHRONIZE in data:

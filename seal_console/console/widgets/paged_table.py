@@ -272,11 +272,11 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Draw one line of the view: the heading stays at the top."""
         width = self.size.width
-        base = self.rich_style
+        base = self.visual_style.rich_style  # `rich_style` says the same, but goes up the tree for each row
         if not self._widths:  # drawn before it was ever laid out: it was hidden until now
             self._widths = share_width(self.columns, width)
         if y == 0:
-            return self._heading(width)
+            return self._heading(width, base)
         place = y - 1 + self.scroll_offset.y
         if not self.keys and y == 1:
             return Strip([Segment(f"  {self._empty}", base)]).adjust_cell_length(width, base)
@@ -311,8 +311,8 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
                 segments += [*_fitted(text, cells, style, right=column.right), Segment(" " * _GAP, base + over)]
         return Strip(segments).adjust_cell_length(look.width, base + over)
 
-    def _heading(self, width: int) -> Strip:
-        style = self.rich_style + self._style("header")
+    def _heading(self, width: int, base: Style) -> Strip:
+        style = base + self._style("header")
         segments = [Segment(" " * _GUTTER, style)]
         for column, cells in zip(self.columns, self._widths, strict=False):
             if cells > 0:
