@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.bank.attention import packed_sequences
-from engine.bank.coordinates import LARGEST_FULL, Coordinates, root_of
+from engine.bank.coordinates import LARGEST_MEASURED, Coordinates, root_of
 from engine.bank.packing import pack
 from engine.lora.adapter import adaptable_modules
 
@@ -87,5 +87,5 @@ def _listener(name: str, found: Curvature) -> Callable[..., None]:
 
 def _add(to: dict[str, torch.Tensor], name: str, x: torch.Tensor) -> None:
     flat = x.reshape(-1, x.shape[-1]).float()
-    product = flat.square().sum(0) if flat.shape[1] > LARGEST_FULL else flat.T @ flat
+    product = flat.square().sum(0) if flat.shape[1] > LARGEST_MEASURED else flat.T @ flat
     to[name] = product if name not in to else to[name] + product

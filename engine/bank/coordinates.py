@@ -10,7 +10,7 @@ step, and leaves an ordinary adapter behind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,15 +22,70 @@ if TYPE_CHECKING:
 
     from engine.bank.linear import SlotMatrices
 
-LARGEST_FULL = 4096  # inputs or outputs; a larger factor is kept as its diagonal, whose root is as large as a vector
+LARGEST_WHOLE = 256  # inputs or outputs; of a larger factor only the directions that matter most are kept,
+DIRECTIONS = 64  # so many: the product costs two of that width then, and memory grows with the width alone.
+LARGEST_MEASURED = 4096  # a larger factor is measured as its diagonal: eigenvectors would take minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A symmetric matrix [n, n]."""
+
+    matrix: torch.Tensor
+
+    def behind(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x M for x [..., m, n]."""
+        return x @ self.matrix
+
+    def before(self, x: torch.Tensor) -> torch.Tensor:
+        """Return M x for x [..., n, m]."""
+        return self.matrix @ x
+
+
+@dataclass(frozen=True, slots=True)
+class Diagonal:
+    """The diagonal [n] of a matrix that has nothing beside it."""
+
+    values: torch.Tensor
+
+    def behind(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x M for x [..., m, n]."""
+        return x * self.values
+
+    def before(self, x: torch.Tensor) -> torch.Tensor:
+        """Return M x for x [..., n, m]."""
+        return self.values[:, None] * x
+
+
+@dataclass(frozen=True, slots=True)
+class FewDirections:
+    """A symmetric matrix that scales by `rest` [] but along some orthonormal directions, the columns of [n, k].
+
+    `more` [k] is what comes on top along each of them.
+    """
+
+    rest: torch.Tensor
+    directions: torch.Tensor
+    more: torch.Tensor
+
+    def behind(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x M for x [..., m, n]."""
+        return x * self.rest + ((x @ self.directions) * self.more) @ self.directions.T
+
+    def before(self, x: torch.Tensor) -> torch.Tensor:
+        """Return M x for x [..., n, m]."""
+        return x * self.rest + (self.directions * self.more) @ (self.directions.T @ x)
+
+
+Symmetric = Whole | Diagonal | FewDirections
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A symmetric matrix [n, n] and its inverse, or both as diagonals [n]."""
+    """A symmetric matrix and its inverse."""
 
-    matrix: torch.Tensor
-    inverse: torch.Tensor
+    matrix: Symmetric
+    inverse: Symmetric
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +98,15 @@ class Coordinates:
     def to_weights(self, matrices: Mapping[str, SlotMatrices]) -> None:
         """Turn A′ and B′ in a stack's views into A and B, in place."""
         for name, of_layer in matrices.items():
-            of_layer.a.copy_(_behind(of_layer.a, self.inputs[name].matrix))
-            of_layer.b.copy_(_before(self.outputs[name].matrix, of_layer.b))
+            of_layer.a.copy_(self.inputs[name].matrix.behind(of_layer.a))
+            of_layer.b.copy_(self.outputs[name].matrix.before(of_layer.b))
 
     def to_gradients(self, matrices: Mapping[str, SlotMatrices]) -> None:
         """Turn the gradients of A and B into those of A′ and B′, in place."""
         for name, of_layer in matrices.items():
             if of_layer.a_grad is not None and of_layer.b_grad is not None:
-                of_layer.a_grad.copy_(_behind(of_layer.a_grad, self.inputs[name].matrix))
-                of_layer.b_grad.copy_(_before(self.outputs[name].matrix, of_layer.b_grad))
+                of_layer.a_grad.copy_(self.inputs[name].matrix.behind(of_layer.a_grad))
+                of_layer.b_grad.copy_(self.outputs[name].matrix.before(of_layer.b_grad))
 
     def into(self, adapter: Adapter) -> Adapter:
         """Write an adapter in these coordinates."""
@@ -67,28 +122,41 @@ class Coordinates:
         for name, (a, b) in adapter.weights.items():
             p, q = self.inputs[name], self.outputs[name]
             left, right = (q.inverse, p.inverse) if inverse else (q.matrix, p.matrix)
-            changed_a = _behind(a.double(), right.double().cpu()).float()
-            weights[name] = (changed_a, _before(left.double().cpu(), b.double()).float())
+            changed_a = exact(right).behind(a.double()).float()
+            weights[name] = (changed_a, exact(left).before(b.double()).float())
         return Adapter(adapter.spec, weights)
 
 
 def root_of(factor: torch.Tensor, damping: float) -> Root:
     """Return factor^-½ of a symmetric positive matrix, or of a diagonal, scaled to determinant one.
 
-    `damping`, relative to the mean eigenvalue, is added to every eigenvalue first.
+    `damping`, relative to the mean eigenvalue, is added to every eigenvalue first. Of a matrix wider than LARGEST_WHOLE
+    all eigenvalues but the DIRECTIONS largest become their geometric mean.
     """
-    exact = factor.double()
-    values, vectors = (exact, None) if exact.dim() == 1 else torch.linalg.eigh(exact)
+    if factor.dim() == 1:
+        shrink = _shrink(factor.double(), damping)
+        return Root(Diagonal(shrink.float()), Diagonal((1.0 / shrink).float()))
+    values, vectors = torch.linalg.eigh(factor.double())
+    shrink = _shrink(values, damping)
+    if len(values) <= LARGEST_WHOLE:
+        return Root(Whole(_matrix(vectors, shrink)), Whole(_matrix(vectors, 1.0 / shrink)))
+    largest, kept = vectors[:, -DIRECTIONS:].float(), shrink[-DIRECTIONS:]
+    rest = shrink[:-DIRECTIONS].log().mean().exp()
+    return Root(
+        FewDirections(rest.float(), largest, (kept - rest).float()),
+        FewDirections((1.0 / rest).float(), largest, (1.0 / kept - 1.0 / rest).float()),
+    )
+
+
+def exact(matrix: Symmetric) -> Symmetric:
+    """Return a matrix in double precision, on the CPU."""
+    return type(matrix)(*(getattr(matrix, one.name).double().cpu() for one in fields(matrix)))
+
+
+def _shrink(values: torch.Tensor, damping: float) -> torch.Tensor:
     damped = values.clamp(min=0.0) + damping * values.mean().clamp(min=1e-30)
-    shrink = (damped / damped.log().mean().exp()).rsqrt()
-    if vectors is None:
-        return Root(shrink.float(), (1.0 / shrink).float())
-    return Root(((vectors * shrink) @ vectors.T).float(), ((vectors / shrink) @ vectors.T).float())
+    return (damped / damped.log().mean().exp()).rsqrt()
 
 
-def _behind(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    return x * matrix if matrix.dim() == 1 else x @ matrix
-
-
-def _before(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    return matrix[:, None] * x if matrix.dim() == 1 else matrix @ x
+def _matrix(vectors: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    return ((vectors * values) @ vectors.T).float()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import curvature
-from engine.bank.coordinates import root_of
+from engine.bank import coordinates as kinds
+from engine.bank.coordinates import Diagonal, FewDirections, Whole, root_of
 from engine.bank.job import Companions, InnerJob, Recipe, companions_of, rate_at, training_order
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
@@ -50,8 +51,8 @@ def trained_alone(architecture: str, job: InnerJob, coordinates: Coordinates) ->
 
     def hook(name: str) -> object:
         def add(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-            a = learnt[name][0] @ coordinates.inputs[name].matrix
-            b = coordinates.outputs[name].matrix @ learnt[name][1]
+            a = coordinates.inputs[name].matrix.behind(learnt[name][0])
+            b = coordinates.outputs[name].matrix.before(learnt[name][1])
             return output + spec.scaling * (inputs[0] @ a.T) @ b.T
 
         return add
@@ -113,12 +114,44 @@ def test_a_root_makes_every_direction_matter_alike(size: int, seed: int, damping
     factor = half @ half.T
     root = root_of(factor, damping)
     damped = factor + damping * factor.trace() / size * torch.eye(size, dtype=torch.float64)
-    matrix = root.matrix.double()
+    assert isinstance(root.matrix, Whole)
+    assert isinstance(root.inverse, Whole)
+    matrix = root.matrix.matrix.double()
     evened = matrix @ damped @ matrix
     alike = evened[0, 0] * torch.eye(size, dtype=torch.float64)
     assert torch.allclose(evened, alike, rtol=1e-3, atol=1e-3 * float(evened[0, 0]))
-    assert torch.allclose(matrix @ root.inverse.double(), torch.eye(size, dtype=torch.float64), atol=1e-3)
+    assert torch.allclose(matrix @ root.inverse.matrix.double(), torch.eye(size, dtype=torch.float64), atol=1e-3)
     assert float(torch.linalg.det(matrix)) == pytest.approx(1.0, rel=1e-2)
+
+
+@given(st.integers(3, 12), st.integers(0, 99), st.floats(1e-3, 1.0), st.data())
+def test_of_a_wide_factor_the_directions_that_matter_most_are_exact_and_the_others_share_a_mean(
+    size: int, seed: int, damping: float, data: st.DataObject
+) -> None:
+    directions = data.draw(st.integers(1, size - 2))
+    half = torch.randn(size, size + 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    factor = half @ half.T
+    whole = root_of(factor, damping)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kinds, "LARGEST_WHOLE", size - 1)
+        patch.setattr(kinds, "DIRECTIONS", directions)
+        few = root_of(factor, damping)
+    assert isinstance(few.matrix, FewDirections)
+    unit = torch.eye(size)
+    matrix, inverse = few.matrix.behind(unit), few.inverse.behind(unit)
+    assert torch.allclose(matrix, few.matrix.before(unit), atol=1e-4)
+    assert torch.allclose(matrix @ inverse, unit, atol=1e-3)
+    assert float(torch.linalg.det(matrix.double())) == pytest.approx(1.0, rel=1e-2)
+    largest = torch.linalg.eigh(factor).eigenvectors[:, -directions:].float()
+    assert torch.allclose(few.matrix.before(largest), whole.matrix.before(largest), atol=1e-3)
+
+
+def test_a_diagonal_factor_is_a_diagonal_root() -> None:
+    root = root_of(torch.tensor([4.0, 1.0, 0.25]), 0.0)
+    assert isinstance(root.matrix, Diagonal)
+    x = torch.ones(2, 3)
+    assert torch.allclose(root.matrix.behind(x), torch.tensor([[0.5, 1.0, 2.0]] * 2))
+    assert torch.allclose(root.inverse.before(root.matrix.before(x.T)), x.T)
 
 
 def test_what_goes_in_comes_out() -> None:
@@ -155,7 +188,7 @@ def test_the_outputs_factor_is_that_of_targets_drawn_from_the_model(monkeypatch:
         assert not torch.equal(factor, other[name])
         assert torch.allclose(factor, factor.T, atol=1e-4)
         assert float(torch.linalg.eigvalsh(factor.double()).min()) > -1e-3 * float(factor.trace())
-    monkeypatch.setattr(curvature, "LARGEST_FULL", 1)
+    monkeypatch.setattr(curvature, "LARGEST_MEASURED", 1)
     diagonal = measure_curvature(base, anchors, 0).outputs
     for name, factor in first.items():
         assert torch.allclose(diagonal[name], factor.diagonal(), rtol=1e-3, atol=1e-5)
