@@ -13,6 +13,7 @@ from engine.exam import Sitting, hold_exam
 from engine.examining import inner_job
 from engine.progress import Progress
 from engine.proposing import write_self_edits
+from engine.protection import protection_on
 from engine.self_edit.compile import compile_sequences
 from engine.task_choice import choose_tasks
 from store.errors import NothingToDoError
@@ -88,12 +89,16 @@ def after_updates(
 ) -> dict[str, list[bool]]:
     """Train on each text of each task and return which questions were right, by task id."""
     by_id = {task.id: task for task in tasks}
+    protection = protection_on(session, live_version(session.db))
     jobs = [
-        inner_job(session, live, _sequences(session, by_id[task_id], text), key=f"{task_id}/{place}", repeat=0)
+        inner_job(
+            session, live, _sequences(session, by_id[task_id], text), protection, key=f"{task_id}/{place}", repeat=0
+        )
         for task_id, of_task in texts.items()
         for place, text in enumerate(of_task)
     ]
-    bank = InnerUpdateBank(session.base, session.inner_spec, min(session.slots, len(jobs)))
+    slots, coordinates = min(session.slots, len(jobs)), protection.coordinates
+    bank = InnerUpdateBank(session.base, session.inner_spec, slots, coordinates=coordinates)
     right: dict[str, list[bool]] = {task.id: [] for task in tasks}
     for done, result in enumerate(bank.train(jobs), start=1):
         session.report(Progress("inner updates", done, len(jobs), label))

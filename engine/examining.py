@@ -1,8 +1,8 @@
 """The second half of the E-step: inner updates in the bank, exams in mixed batches, rewards and gates.
 
-What passes the gates on its own task, and is no candidate for a held-out task, is then examined for what it would harm
-(`retention/`). A candidate is recorded whole, in one transaction, as soon as all its repeats are examined; what is
-recorded is never measured again.
+What passes the gates on its own task is then examined for what it would harm (`retention/`), whatever its role: any of
+them may be accepted. A candidate is recorded whole, in one transaction, as soon as all its repeats are examined; what
+is recorded is never measured again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.exam import Sitting, hold_exam
 from engine.gates import verdicts
 from engine.lora.files import adapter_files
 from engine.progress import Progress
+from engine.protection import Protection, protection_on
 from engine.retention.desk import RetentionDesk, Updated
 from engine.reward import Reward, reward_of_answers
 from engine.seeds import derive_seed
@@ -32,7 +33,7 @@ from store.recorded_answers import ModelState
 from store.records import Answer, Candidate, GateResult, InnerUpdate, Question, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
@@ -41,8 +42,16 @@ _EXAMINED_TOGETHER = 16
 _RUNNING_TOLD_EVERY_S = 1.0
 
 
-def examine(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> None:
-    """Train and examine every candidate that is still only proposed, all of one live version."""
+def examine(
+    session: Session,
+    candidates: Sequence[Candidate],
+    tasks: Sequence[Task],
+    rule_verdicts: Mapping[str, list[GateResult]],
+) -> None:
+    """Train and examine every candidate that is still only proposed, all of one live version.
+
+    `rule_verdicts` holds what the rules said of each of them (`rules/desk.py`), by its id; it is kept with the exam.
+    """
     todo = [candidate for candidate in candidates if candidate.state == "proposed"]
     if not todo:
         return
@@ -50,25 +59,37 @@ def examine(session: Session, candidates: Sequence[Candidate], tasks: Sequence[T
     live = session.live_adapter(live_version)
     retention = RetentionDesk(session, live, live_version)
     before = examine_untouched(session, live, live_version, [q for task in tasks for q in task.questions])
+    protection = protection_on(session, live_version)
     repeats = session.settings.inner_update.repeats
     jobs = [
-        inner_job(session, live, candidate.sequences, key=candidate.id, repeat=repeat)
+        inner_job(session, live, candidate.sequences, protection, key=candidate.id, repeat=repeat)
         for candidate in todo
         for repeat in range(repeats)
     ]
-    bank = InnerUpdateBank(session.base, session.inner_spec, min(session.slots, len(jobs)))
-    desk = _Desk(session, retention, todo, tasks, before)
+    slots, coordinates = min(session.slots, len(jobs)), protection.coordinates
+    bank = InnerUpdateBank(session.base, session.inner_spec, slots, coordinates=coordinates)
+    desk = _Desk(session, retention, todo, tasks, before, rule_verdicts=rule_verdicts, protected=protection.described)
     for result in bank.train(jobs, on_tick=_told_seldom(lambda: desk.tell_running(bank.running()))):
         desk.take(result)
     desk.examine_finished()
 
 
-def inner_job(session: Session, live: Adapter | None, sequences: Sequence[str], *, key: str, repeat: int) -> InnerJob:
+def inner_job(
+    session: Session,
+    live: Adapter | None,
+    sequences: Sequence[str],
+    protection: Protection,
+    *,
+    key: str,
+    repeat: int,
+) -> InnerJob:
     """Make the inner update of one repeat of a self-edit; key and repeat give its seed."""
     seed = derive_seed("inner update", session.settings.round.seed, key, repeat)
     tokens = tuple(TrainingSequence(tuple(_cut(session.base, text))) for text in sequences)
     start = session.starting_adapter(live, seed)
-    return InnerJob(f"{key}/{repeat}", tokens, recipe_of(session.settings.inner_update), seed, start)
+    recipe = protection.recipe(recipe_of(session.settings.inner_update), is_fresh=live is None)
+    companions = protection.companions(session.settings.protection, recipe.batch_size)
+    return InnerJob(f"{key}/{repeat}", tokens, recipe, seed, start, companions)
 
 
 def examine_untouched(
@@ -107,8 +128,12 @@ class _Desk:
         candidates: Sequence[Candidate],
         tasks: Sequence[Task],
         before: dict[str, Answer],
+        *,
+        rule_verdicts: Mapping[str, list[GateResult]],
+        protected: dict[str, Any],
     ) -> None:
         self._session, self._retention, self._before = session, retention, before
+        self._rule_verdicts, self._protected = rule_verdicts, protected
         self._candidates = {candidate.id: candidate for candidate in candidates}
         self._tasks = {task.id: task for task in tasks}
         self._repeats = session.settings.inner_update.repeats
@@ -171,14 +196,14 @@ class _Desk:
         answers = [dataclasses.replace(answer, model_state=hashes[answer.repeat]) for answer in answers]
         reward, audit = self._rewards(candidate_id, answers)
         audit_gain = None if audit is None else audit.mean
-        gates = verdicts(candidate_id, reward.mean, audit_gain, session.settings.gates, utc_now())
+        gates = list(self._rule_verdicts[candidate_id])
+        gates += verdicts(candidate_id, reward.mean, audit_gain, session.settings.gates, utc_now())
         return _Measured(candidate_id, hashes, answers, reward, audit_gain, gates)
 
     def _at_risk(self, measured: _Measured) -> Updated | None:
-        """What would go live if somebody accepted it; None for what a gate stops, or what only measures a policy."""
+        """What would go live if somebody accepted it; None for what a gate stops."""
         candidate = self._candidates[measured.candidate_id]
-        measures_only = candidate.role == "held_out" and candidate.derived_from is None
-        if measures_only or not all(gate.passed for gate in measured.gates):
+        if any(gate.stops for gate in measured.gates):
             return None
         adapter = self._results[candidate.id][0].adapter
         return Updated(candidate.id, self._task(candidate.id), adapter, ModelState(measured.hashes[0]))
@@ -211,7 +236,7 @@ class _Desk:
             candidate_id=candidate_id,
             repeat=repeat,
             seed=derive_seed("inner update", self._session.settings.round.seed, candidate_id, repeat),
-            hyperparameters=settings.model_dump(mode="json", exclude={"repeats", "slots"}),
+            hyperparameters=settings.model_dump(mode="json", exclude={"repeats", "slots"}) | self._protection(),
             steps=result.steps,
             trained_tokens=result.tokens,
             elapsed_s=result.elapsed_s,
@@ -219,6 +244,12 @@ class _Desk:
             adapter_hash=hashed,
             finished_at=utc_now(),
         )
+
+    def _protection(self) -> dict[str, Any]:
+        """What was trained beside the self-edit, where anything was."""
+        if not self._protected:
+            return {}
+        return {"protection": {**self._session.settings.protection.model_dump(mode="json"), **self._protected}}
 
 
 def _told_seldom(tell: Callable[[], None]) -> Callable[[int], None]:

@@ -103,6 +103,14 @@ def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, 
     )
 
 
+def _experiment_collapse(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.collapse.experiment import Size, experiment  # noqa: PLC0415
+    from engine.model.base import BUNDLED, load_base  # noqa: PLC0415
+
+    sizes = {name: int(parameters[name]) for name in Size.__dataclass_fields__ if name in parameters}
+    return experiment(load_base(BUNDLED), Size(**sizes), seed=int(parameters["seed"]), report=report)
+
+
 def _model_build(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.bundled.build import build_model  # noqa: PLC0415
 
@@ -131,6 +139,7 @@ OPERATIONS: dict[str, Operation] = {
     "serve": _serve,
     "bench.inner": _bench_inner,
     "experiment.forgetting": _experiment_forgetting,
+    "experiment.collapse": _experiment_collapse,
     "model.build": _model_build,
     "model.measure": _model_measure,
 }

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from engine.examining import examine
 from engine.progress import Progress
 from engine.round_conditions import require_base, settings_of
+from engine.rules.desk import judge_candidates
+from engine.rules.reading import read_policy
 from engine.self_edit.edited import Edit, edit_from_payload, edited_sequences
 from store.candidates import add_candidates, get_candidate, list_candidates
 from store.clock import utc_now
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
 def reexamine(session: Session, payload: dict[str, Any], actor: str) -> Candidate:
     """Make, train and examine the candidate that an edit (`self_edit.edited.Edit`) stands for, and return it.
 
-    The same edit on the same live version is the same candidate: it is gone on with, or found examined. Raises
-    WrongUseError where the edit leaves nothing to train on, or the round began on another base.
+    The same edit on the same live version is the same candidate: it is gone on with, or found examined. It is judged by
+    the rules as they are now, and not trained where one denies it. Raises WrongUseError where the edit leaves nothing
+    to train on, the round began on another base, or policy.yaml cannot be read.
     """
     edit = edit_from_payload(payload)
     original = get_candidate(session.db, edit.candidate)
@@ -37,12 +40,14 @@ def reexamine(session: Session, payload: dict[str, Any], actor: str) -> Candidat
         raise WrongUseError(f"Candidate {original.id} is imported: it is there to read, not to train.")
     current = get_round(session.db, original.round_number)
     require_base(current, session.base)
+    rules = read_policy(session.workspace).rules
     session = session.under(settings_of(current))
     task = get_task(session.db, original.task_id)
     sequences = edited_sequences(edit, original, task, session.settings.self_edit.splitting)
     candidate = _known_or_new(session, original, edit, sequences, actor)
     session.report(Progress("round", 0, 0, note=f"Re-examining “{task.title}”, edited by {actor}."))
-    examine(session, [candidate], [task])
+    judged = judge_candidates(session.db, rules, [candidate], [task])
+    examine(session, judged.candidates, [task], judged.verdicts)
     return get_candidate(session.db, candidate.id)
 
 

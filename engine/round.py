@@ -10,17 +10,19 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from engine.examining import examine
+from engine.concluding import conclude
+from engine.examining import examine, examine_untouched
 from engine.lora.files import adapter_files
+from engine.method import MEASURED
 from engine.progress import Progress
 from engine.proposing import Occasion, Policy, propose
+from engine.protection import protection_on
 from engine.retention.reading import read_retention
-from engine.reward import reward_of_answers
 from engine.round_conditions import require_base, settings_of
-from engine.selection import Selection, scored, select
+from engine.rules.desk import judge_candidates
+from engine.rules.reading import ROUND_KEY, as_recorded, read_policy, rules_of_round
 from engine.task_choice import TaskChoice, choose_tasks
 from engine.trial_policy import drop_trial, trial_policy
-from store.base_answers import base_answers
 from store.candidates import answers_of, get_candidate
 from store.errors import NothingToDoError
 from store.hashing import hash_json
@@ -32,6 +34,8 @@ from store.versions import get_policy_version, latest_policy_version, live_versi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.method import Method
+    from engine.rules.rule import Rules
     from engine.session import Session
     from store.records import Candidate, Round, Task
 
@@ -50,22 +54,25 @@ def run_rounds(session: Session, rounds: int) -> list[Round]:
     return [run_round(session) for _ in range(rounds)]
 
 
-def run_round(session: Session, tasks: Sequence[Task] | None = None) -> Round:
+def run_round(session: Session, tasks: Sequence[Task] | None = None, method: Method | None = None) -> Round:
     """Run one round over all tasks, or over those given, or go on with the round that was interrupted."""
     if tasks is None:
         tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
     if session.settings.retention.gate is not None:
         read_retention(session.workspace)  # what cannot be read stops the round before anything is trained
-    current = _begin(session, tasks)
-    session = session.under(settings_of(current))
+    rules = read_policy(session.workspace).rules
+    current = _begin(session, tasks, rules)
+    session = session.under(settings_of(current), rules_of_round(current, rules))
+    if session.rules.hash != rules.hash:
+        _say(session, f"policy.yaml has changed: round {current.number} goes on under the rules that it began with.")
     try:
-        return _run(session, current, _tasks_of(session, current))
+        return _run(session, current, _tasks_of(session, current), method or MEASURED)
     except BaseException:
         interrupt_round(session.db, current.number)
         raise
 
 
-def _run(session: Session, current: Round, chosen: TaskChoice) -> Round:
+def _run(session: Session, current: Round, chosen: TaskChoice, method: Method) -> Round:
     settings = session.settings
     policy = _current_policy(session, current)
     _say(session, f"Round {current.number}: {len(chosen.train)} tasks to train on, {len(chosen.held_out)} held out.")
@@ -75,13 +82,14 @@ def _run(session: Session, current: Round, chosen: TaskChoice) -> Round:
     if before is None:
         before = _examine_policy(session, current, policy, chosen.held_out)
 
-    # E-step: the policy writes self-edits, each is applied to the student and examined.
+    # E-step: the policy writes self-edits, each that no rule denies is applied to the student and examined.
     candidates = propose(session, Occasion(current, policy, "train"), chosen.train, settings.self_edit.per_task)
-    examine(session, candidates, chosen.train)
+    judged = judge_candidates(session.db, session.rules, candidates, chosen.train)
+    examine(session, judged.candidates, chosen.train, judged.verdicts)
 
     # Filter: what measurably helped is kept.
     candidates = [get_candidate(session.db, candidate.id) for candidate in candidates]
-    selection = _select(session, candidates, chosen.train)
+    selection = method.select(session, candidates, chosen.train)
     kept = [candidate for candidate in candidates if candidate.id in set(selection.candidate_ids)]
     _say(session, f"{len(kept)} of {len(candidates)} self-edits kept.")
 
@@ -91,16 +99,21 @@ def _run(session: Session, current: Round, chosen: TaskChoice) -> Round:
         trial = trial_policy(session, current, policy, kept)
         training = trial.training
         after = _examine_policy(session, current, trial.policy, chosen.held_out)
-        if before is not None and after is not None and after.accuracy > before.accuracy:
+        if before is not None and after is not None and _earned(method, before, after):
             new_version = _keep_policy(session, current, trial.policy, before, after)
     _say(session, _in_words(before, after, new_version))
-    summary = {**_summary(candidates, kept, before, after, new_version), "policy_training": training}
+    concluded = conclude(session, current)
+    summary = {**_summary(candidates, kept, before, after, new_version), "policy_training": training, **concluded}
     finished = finish_round(session.db, current.number, "done", summary, new_version)
     drop_trial(session, current)
     return finished
 
 
-def _begin(session: Session, tasks: Sequence[Task]) -> Round:
+def _earned(method: Method, before: HeldOut, after: HeldOut) -> bool:
+    return not method.policy_must_be_better or after.accuracy > before.accuracy
+
+
+def _begin(session: Session, tasks: Sequence[Task], rules: Rules) -> Round:
     if not tasks:
         raise NothingToDoError("There are no tasks in this workspace.", next_step="seal-console tasks add FILE…")
     unfinished = open_round(session.db)
@@ -116,6 +129,7 @@ def _begin(session: Session, tasks: Sequence[Task]) -> Round:
         settings={
             **session.settings.model_dump(mode="json"),
             "base": session.base.described(),
+            ROUND_KEY: as_recorded(rules),
             "chosen_tasks": {
                 "train": [task.id for task in chosen.train],
                 "held_out": [task.id for task in chosen.held_out],
@@ -158,21 +172,29 @@ def _examine_policy(session: Session, current: Round, policy: Policy, held_out: 
         return None
     edits = session.settings.round.held_out_edits
     candidates = propose(session, Occasion(current, policy, "held_out"), held_out, edits)
-    examine(session, candidates, held_out)
-    right = [
-        answer.correct
-        for candidate in candidates
-        for answer in answers_of(session.db, candidate.id)
-        if answer.phase == "after"
-    ]
-    accuracy = mean(right)
-    return HeldOut(accuracy, policy.version, _conditions(session, current, held_out))
+    judged = judge_candidates(session.db, session.rules, candidates, held_out)
+    examine(session, judged.candidates, held_out, judged.verdicts)
+    tasks = {task.id: task for task in held_out}
+    right = [right for one in candidates for right in _right_after(session, one, tasks[one.task_id])]
+    return HeldOut(mean(right), policy.version, _conditions(session, current, held_out))
+
+
+def _right_after(session: Session, candidate: Candidate, task: Task) -> list[bool]:
+    """Which answers were right after an update; what a rule denied teaches nothing: the untouched model's count."""
+    after = [answer.correct for answer in answers_of(session.db, candidate.id) if answer.phase == "after"]
+    if after:
+        return after
+    live_version = candidate.live_version
+    untouched = examine_untouched(session, session.live_adapter(live_version), live_version, task.questions)
+    return [untouched[question.id].correct for question in task.questions] * session.settings.inner_update.repeats
 
 
 def _conditions(session: Session, current: Round, held_out: Sequence[Task]) -> str:
     """Hash of all that a held-out figure depends on but for the policy."""
     settings = session.settings.model_dump(mode="json")
     parts = [settings["self_edit"], settings["inner_update"], settings["exam"], settings["round"]["held_out_edits"]]
+    parts += [settings["protection"], protection_on(session, current.live_version).described]
+    parts += [session.rules.hash] if session.rules.rules else []
     return hash_json([*parts, current.live_version, current.settings["base"], [task.id for task in held_out]])
 
 
@@ -185,23 +207,6 @@ def _known_held_out(session: Session, current: Round, chosen: TaskChoice, policy
             if figure and figure["conditions"] == conditions and figure["policy_version"] == policy.version:
                 return HeldOut(**figure)
     return None
-
-
-def _select(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> Selection:
-    """Selection over the reward split of what was examined, refused candidates left out."""
-    settings = session.settings.round
-    questions = {task.id: task.questions for task in tasks}
-    state = "base" if candidates[0].live_version is None else f"v{candidates[0].live_version:04d}"
-    rows = []
-    for candidate in candidates:
-        if candidate.state == "refused" and settings.selection != "paper":
-            continue
-        ids = [question.id for question in questions[candidate.task_id] if question.split == "reward"]
-        before = base_answers(session.db, ids, state).values()
-        after = [answer for answer in answers_of(session.db, candidate.id) if answer.phase == "after"]
-        reward = reward_of_answers(before, after, ids)
-        rows.append(scored(candidate.id, candidate.task_id, candidate.position, reward))
-    return select(rows, mode=settings.selection, best_k=settings.best_k, threshold=settings.threshold)
 
 
 def _keep_policy(session: Session, current: Round, trial: Policy, before: HeldOut, after: HeldOut) -> int:

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 
 def run_result(finished: Sequence[Round]) -> dict[str, Any]:
-    """Return number, policy and summary of each finished round, and whether the gates refused every candidate."""
+    """Return number, policy and summary of each finished round, and whether all was refused or an alarm was raised.
+
+    `alarming` is true where a round raised an alarm, or accepted nothing because one stood.
+    """
     summaries = [
         {"number": one.number, "new_policy_version": one.new_policy_version, **(one.summary or {})} for one in finished
     ]
     all_refused = bool(summaries) and all(one["candidates"] == one["refused"] for one in summaries)
-    return {"rounds": summaries, "all_refused": all_refused}
+    alarming = any(one.get("alarms") or (one.get("acceptance") or {}).get("alarms") for one in summaries)
+    return {"rounds": summaries, "all_refused": all_refused, "alarming": alarming}

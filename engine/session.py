@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, mak
 from engine.lora.files import read_adapter
 from engine.model.base import BaseModel, load_base
 from engine.progress import Report, say_nothing
+from engine.rules.rule import Rules
 from engine.settings import InnerUpdateSettings, PolicyTrainingSettings, Settings, load_settings
 from store.versions import policy_adapter_files, version_adapter_files
 
@@ -27,17 +28,23 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """A workspace under the engine lock, its settings and its base. Use `open_session`."""
+    """A workspace under the engine lock, its settings and its base. Use `open_session`.
+
+    `rules` are those that candidates are judged by: a round's own once it has begun.
+    """
 
     workspace: Workspace
     db: Database
     settings: Settings
     base: BaseModel
     report: Report = say_nothing
+    rules: Rules = field(default_factory=Rules)
 
-    def under(self, settings: Settings) -> Session:
-        """Return the same session with the settings that a round began under."""
-        return self if settings == self.settings else replace(self, settings=settings)
+    def under(self, settings: Settings, rules: Rules | None = None) -> Session:
+        """Return the same session with the settings, and the rules, that a round began under."""
+        rules = self.rules if rules is None else rules
+        same = settings == self.settings and rules == self.rules
+        return self if same else replace(self, settings=settings, rules=rules)
 
     @cached_property
     def inner_spec(self) -> LoraSpec:

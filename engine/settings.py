@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from engine.located_yaml import YamlProblemError, parse_located_yaml
+from engine.settings_alarms import AcceptanceSettings, AlarmSettings
 from engine.settings_sections import (
     ConsoleSettings,
     ExamSettings,
@@ -19,6 +20,7 @@ from engine.settings_sections import (
     InnerUpdateSettings,
     ModelSettings,
     PolicyTrainingSettings,
+    ProtectionSettings,
     RetentionSettings,
     RoundSettings,
     SelfEditSettings,
@@ -34,12 +36,15 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "AcceptanceSettings",
+    "AlarmSettings",
     "ConsoleSettings",
     "ExamSettings",
     "GateSettings",
     "InnerUpdateSettings",
     "ModelSettings",
     "PolicyTrainingSettings",
+    "ProtectionSettings",
     "RetentionSettings",
     "RoundSettings",
     "SelfEditSettings",

@@ -8,29 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from engine.self_edit.templates import EditFormat  # noqa: TC001 - pydantic evaluates the annotation
+from engine.settings_alarms import AcceptanceSettings, AlarmSettings
+from engine.settings_base import PositiveInt, Section
 
-PositiveInt = Annotated[int, Field(ge=1)]
 TargetModules = Literal["all-linear"] | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Schedule = Literal["linear", "cosine", "constant"]
-
-
-class Section(BaseModel):
-    """What all sections share: values cannot change, unknown keys are refused, nothing is converted silently."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_value_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse `rank: true`, which pydantic would read as 1. Text such as 1e-3, no number to YAML 1.1, may be one."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError("must not be true or false")
-        return value
 
 
 class ModelSettings(Section):
@@ -199,6 +186,34 @@ class RetentionSettings(Section):
         ge=0,
         description="mean KL from the base on the anchors, in nats per token, at most; null: measured only",
     )
+    drift_anchors: PositiveInt = Field(
+        default=64, description="anchors that drift is measured on, at most; of more, those of lowest hash"
+    )
+
+
+class ProtectionSettings(Section):
+    """What each inner update trains beside its self-edit, so that little else is forgotten."""
+
+    replay_ratio: float = Field(
+        default=1.0,
+        ge=0,
+        le=8,
+        description="sequences of earlier accepted edits beside each sequence of the self-edit; 0 switches replay off",
+    )
+    replay_from: PositiveInt = Field(
+        default=1000,
+        description="sequences that replay draws from, at most: an equal share of every edit on the live line",
+    )
+    anchor_ratio: float = Field(
+        default=2.0,
+        ge=0,
+        le=8,
+        description="anchor texts of retention/ beside each sequence of the self-edit; 0 trains on none",
+    )
+    curvature: bool = Field(
+        default=True,
+        description="train where the base's knowledge of the anchors is disturbed least; needs 32 anchors or more",
+    )
 
 
 class ConsoleSettings(Section):
@@ -227,4 +242,7 @@ class Settings(Section):
     exam: ExamSettings = ExamSettings()
     gates: GateSettings = GateSettings()
     retention: RetentionSettings = RetentionSettings()
+    protection: ProtectionSettings = ProtectionSettings()
+    alarms: AlarmSettings = AlarmSettings()
+    acceptance: AcceptanceSettings = AcceptanceSettings()
     console: ConsoleSettings = ConsoleSettings()

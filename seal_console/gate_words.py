@@ -1,14 +1,45 @@
-"""A gate's verdict in words: what was measured, what is allowed, and every answer that was lost."""
+"""A gate's verdict in words: what was measured, what is allowed, every answer that was lost, all that a rule found."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.retention.gate_names import DRIFT_GATE, EARLIER_GATE, SUITE_GATE
+from engine.rules.gate_name import RULE_GATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from store.records import GateResult
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictWords:
+    """A verdict told by sign and word, and the tone that a colour may add."""
+
+    sign: str
+    word: str
+    tone: Literal["good", "bad", "warn", "dim"]
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.word}"
+
+
+_PASSED = VerdictWords("✓", "passed", "good")
+_REFUSED = VerdictWords("✗", "refused", "bad")
+_HELD = VerdictWords("‖", "held", "warn")
+_NOTED = VerdictWords("›", "noted", "dim")
+
+
+def verdict_words(gate: GateResult) -> VerdictWords:
+    """Return what a gate did with a candidate: let it pass, stopped it, held it for a person, or only noted it."""
+    if gate.passed:
+        return _PASSED
+    if gate.stops:
+        return _REFUSED
+    return _HELD if gate.holds else _NOTED
 
 
 def gate_words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
@@ -36,6 +67,8 @@ def _words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
         return [_figures(evidence, "question"), *_undone(evidence), *_lost(evidence)]
     if gate == DRIFT_GATE:
         return [_drift(evidence)]
+    if gate.startswith(RULE_GATE):
+        return [_rule(evidence), *_matches(evidence)]
     raise ValueError(gate)
 
 
@@ -62,6 +95,25 @@ def _lost(evidence: Mapping[str, Any]) -> Iterator[str]:
         asked = f"{where} {lost['prompt']}" if where else lost["prompt"]
         wanted = " / ".join(lost["expected"])
         yield f"✗ {asked}  wanted: {wanted}; {_said(lost['before'])} → {_said(lost['after'])}"
+
+
+def _rule(evidence: Mapping[str, Any]) -> str:
+    found = evidence["found"]
+    figures = [f"{evidence['kind']}: found {found}" if found else f"{evidence['kind']}: nothing found"]
+    figures += [f"{name.replace('_', ' ')} {value}" for name, value in evidence["measured"].items()]
+    return ", ".join(figures)
+
+
+def _matches(evidence: Mapping[str, Any]) -> Iterator[str]:
+    kept = evidence["matches"]
+    for match in kept:
+        line = "" if match["line"] is None else f", line {match['line']}"
+        document = {True: " (the document has it, too)", False: " (not in the document)"}.get(
+            match.get("in_document"), ""
+        )
+        yield f"• {match['where']}{line}: {match['what']}: {match['text']}{document}"
+    if evidence["found"] > len(kept):
+        yield f"… and {evidence['found'] - len(kept):,} more"
 
 
 def _said(answer: str) -> str:

@@ -13,6 +13,8 @@ from seal_console.harmless import harmless, harmless_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from seal_console.gate_words import VerdictWords
+
 Cell = str | Text
 RIGHT_SIGN, WRONG_SIGN, LIVE_SIGN = "✓", "✗", "●"
 _BAR_WIDTH = 30
@@ -47,6 +49,12 @@ def verdict(correct: bool) -> Text:
 def passed(ok: bool) -> Text:
     """Return "✓ passed" or "✗ failed": sign, word and colour."""
     return Text(f"{RIGHT_SIGN} passed", style="green") if ok else Text(f"{WRONG_SIGN} failed", style="red")
+
+
+def gate_verdict(words: VerdictWords) -> Text:
+    """Return a gate's verdict: sign, word and colour."""
+    styles = {"good": "green", "bad": "red", "warn": "yellow", "dim": "dim"}
+    return Text(str(words), style=styles[words.tone])
 
 
 def table(

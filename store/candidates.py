@@ -88,8 +88,8 @@ def record_examined(
     audit_gain: float | None,
     adapter_hash: str | None,
 ) -> Candidate:
-    """Record all that was measured of a proposed candidate; it becomes examined, or refused where a gate failed."""
-    state: CandidateState = "examined" if all(gate.passed for gate in gates) else "refused"
+    """Record all that was measured of a proposed candidate; it becomes examined, or refused where a gate stops it."""
+    state: CandidateState = "refused" if any(gate.stops for gate in gates) else "examined"
     with transaction(db):
         candidate = get_candidate(db, candidate_id)
         require_move(candidate, state, decisions_of(db, candidate.id))
@@ -140,6 +140,11 @@ def gates_of(db: Database, candidate_id: str) -> list[GateResult]:
     return select(db, GateResult, "SELECT * FROM gates WHERE candidate_id = ? ORDER BY gate", (candidate_id,))
 
 
+def holds_of(db: Database, candidate_id: str) -> list[GateResult]:
+    """Return the gates that hold a candidate: only a person may accept it. Empty where nothing holds it."""
+    return [gate for gate in gates_of(db, candidate_id) if gate.holds]
+
+
 def answers_of(db: Database, candidate_id: str) -> list[Answer]:
     """Return the answers given with a candidate's adapters, by repeat and question."""
     return select(
@@ -169,12 +174,19 @@ def hash_proposal(candidate: Candidate) -> str:
 
 
 def hash_exam(db: Database, candidate: Candidate) -> str:
-    """Return the hash of all that was measured of a candidate, from the rows and the candidate's own figures."""
+    """Return the hash of all that was measured of a candidate, from the rows and the candidate's own figures.
+
+    A gate that stops has no `on_failure` in it: events that are older than this field still hold.
+    """
     figures = {name: value for name, value in to_row(candidate).items() if name in EXAMINED_FIELDS - {"state"}}
     rows: list[dict[str, Any]] = [to_row(update) for update in inner_updates_of(db, candidate.id)]
     rows += [to_row(answer) for answer in answers_of(db, candidate.id)]
-    rows += [to_row(gate) for gate in gates_of(db, candidate.id)]
+    rows += [_gate_as_hashed(gate) for gate in gates_of(db, candidate.id)]
     return hash_json([figures, rows])
+
+
+def _gate_as_hashed(gate: GateResult) -> dict[str, Any]:
+    return to_row(gate, without=() if gate.on_failure is not None else ("on_failure",))
 
 
 def set_state(db: Database, candidate_id: str, target: CandidateState, decision: Decision) -> None:

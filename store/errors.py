@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     NOTHING_TO_DO = 3
     ALL_REFUSED = 4
     LOCKED = 5
+    ALARM = 6
     INTERRUPTED = 130
 
 
@@ -49,6 +50,12 @@ class AllRefusedError(SealError):
     """Every candidate was refused by the gates."""
 
     exit_code = ExitCode.ALL_REFUSED
+
+
+class AlarmError(SealError):
+    """The figures of a round are alarming, or an earlier alarm kept something from being accepted."""
+
+    exit_code = ExitCode.ALARM
 
 
 class LockedError(SealError):

@@ -16,6 +16,7 @@ CandidateState = Literal["proposed", "examined", "accepted", "rejected", "deferr
 RoundState = Literal["running", "interrupted", "done", "failed"]
 Role = Literal["train", "held_out"]
 DecisionAction = Literal["accept", "reject", "defer", "undo"]
+OnFailure = Literal["hold", "note"]
 RequestKind = Literal["run", "reexamine", "cancel"]
 RequestState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -171,13 +172,28 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One gate's verdict on a candidate, with the figures that it rests on."""
+    """One gate's verdict on a candidate, with the figures that it rests on.
+
+    `on_failure` says what the gate does where it is not passed: None stops the candidate, "hold" leaves it to a person,
+    "note" only records it.
+    """
 
     candidate_id: str
     gate: str
     passed: bool
     evidence: dict[str, Any]
     decided_at: str
+    on_failure: OnFailure | None = None
+
+    @property
+    def stops(self) -> bool:
+        """True where the candidate may not go on."""
+        return not self.passed and self.on_failure is None
+
+    @property
+    def holds(self) -> bool:
+        """True where only a person may accept the candidate."""
+        return not self.passed and self.on_failure == "hold"
 
 
 @dataclass(frozen=True, slots=True)

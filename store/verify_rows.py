@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from store.alarm_records import RoundMeasures
+from store.alarms import clearings, list_alarms
 from store.candidate_states import decided_state
 from store.candidates import hash_exam, hash_proposal, list_candidates
 from store.database import fetch, snapshot
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _DECIDED_KINDS = ("candidate.accepted", "candidate.rejected", "candidate.deferred", "candidate.undone")
+_ALL_MEASURES = "SELECT * FROM round_measures"
 _REQUEST_KINDS = tuple(f"request.{change}" for change in REQUEST_CHANGES)
 
 
@@ -77,6 +80,9 @@ class _Recorded:
         self.base_answers: dict[tuple[str, str], str] = {}
         self.retention_answers: dict[tuple[str, str], str] = {}
         self.drift: dict[tuple[str, str], str] = {}
+        self.round_measures: dict[int, str] = {}
+        self.alarms: dict[int, str] = {}
+        self.clearings: list[dict[str, Any]] = []
         self.proposals: dict[str, str] = {}
         self.exams: dict[str, _Exam] = {}
         self.decisions: list[dict[str, Any]] = []
@@ -92,6 +98,9 @@ class _Recorded:
             "drift.measured": lambda payload: self.drift.update(
                 {(payload["model_state"], payload["anchors_hash"]): payload["hash"]}
             ),
+            "round.measured": lambda payload: self.round_measures.update({payload["number"]: payload["hash"]}),
+            "alarm.raised": lambda payload: self.alarms.update({payload["id"]: payload["hash"]}),
+            "alarm.cleared": lambda payload: self.clearings.append(payload["clearing"]),
             "tasks.added": lambda payload: self.tasks.update(payload["hashes"]),
             "candidates.added": lambda payload: self.proposals.update(payload["hashes"]),
             "candidate.examined": self._read_exam,
@@ -151,6 +160,16 @@ def _check_retention(db: Database, recorded: _Recorded) -> tuple[int, list[str]]
     drift = {(one.model_state, one.anchors_hash): hash_json(to_row(one)) for one in measured}
     problems = _compare_hashes("retention answer", stored, recorded.retention_answers)
     return len(stored) + len(drift), problems + _compare_hashes("drift", drift, recorded.drift)
+
+
+def _check_alarms(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+    measured = {one.round_number: hash_json(to_row(one)) for one in select(db, RoundMeasures, _ALL_MEASURES)}
+    alarms = {alarm.id: hash_json(to_row(alarm)) for alarm in list_alarms(db)}
+    cleared = [to_row(one) for one in clearings(db).values()]
+    problems = _compare_hashes("measures of round", measured, recorded.round_measures)
+    problems += _compare_hashes("alarm", alarms, recorded.alarms)
+    problems += _compare_rows("alarm_clearings", cleared, recorded.clearings)
+    return len(measured) + len(alarms) + len(cleared), problems
 
 
 def _check_tasks(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
@@ -228,6 +247,7 @@ _CHECKS = (
     _check_candidates,
     _check_base_answers,
     _check_retention,
+    _check_alarms,
     _check_decisions,
     _check_versions,
     _check_moves,

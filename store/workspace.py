@@ -87,10 +87,10 @@ def find_workspace(explicit: Path | None, environ: Mapping[str, str], start: Pat
     )
 
 
-def create_workspace(root: Path, settings_text: str) -> Workspace:
+def create_workspace(root: Path, settings_text: str, policy_text: str | None = None) -> Workspace:
     """Make a workspace at `root`: folders, database, adapters repository, and last the settings that make it one.
 
-    Raises WrongUseError where `root` already has a seal.yaml, or is a file.
+    A policy.yaml that is there already stays. Raises WrongUseError where `root` already has a seal.yaml, or is a file.
     """
     workspace = Workspace(root.resolve())
     if workspace.settings_file.exists():
@@ -104,6 +104,8 @@ def create_workspace(root: Path, settings_text: str) -> Workspace:
         folder.mkdir(parents=True, exist_ok=True)
     open_database(workspace.database_file).close()
     Repository.create(workspace.adapters_folder)
+    if policy_text is not None and not workspace.policy_file.exists():
+        write_file(workspace.policy_file, policy_text.encode("utf-8"))
     write_file(workspace.settings_file, settings_text.encode("utf-8"))
     return workspace
 

@@ -23,23 +23,29 @@ _CHANGES_PER_NOTE = 3
 
 @dataclass(frozen=True, slots=True)
 class DemoDocuments:
-    """What was written: folders of pages and notes, and known things that no document speaks of."""
+    """What was written: folders of pages and notes; and known things that no document speaks of, cut in two.
+
+    Anchors may be made from `anchored`; the others are only ever asked about.
+    """
 
     pages: Path
     notes: Path
     untouched: tuple[Thing, ...]
+    anchored: tuple[Thing, ...]
 
 
 def write_documents(folder: Path, *, pages: int, notes: int, untouched: int, seed: int) -> DemoDocuments:
     """Write pages about new things and release notes on known ones, each with a question file."""
     rng = random.Random(f"demo {seed}")
-    written = DemoDocuments(folder / "pages", folder / "release-notes", ())
+    pages_folder, notes_folder = folder / "pages", folder / "release-notes"
     for thing in new_things(pages, seed):
-        _write(written.pages, passage_about(thing, rng), rng)
+        _write(pages_folder, passage_about(thing, rng), rng)
     known = rng.sample(known_things(), notes + untouched)
     for thing in known[:notes]:
-        _write(written.notes, release_note(thing, rng, _CHANGES_PER_NOTE), rng)
-    return DemoDocuments(written.pages, written.notes, tuple(known[notes:]))
+        _write(notes_folder, release_note(thing, rng, _CHANGES_PER_NOTE), rng)
+    spoken_of = {thing.name for thing in known}
+    anchored = tuple(thing for thing in known_things() if thing.name not in spoken_of)
+    return DemoDocuments(pages_folder, notes_folder, tuple(known[notes:]), anchored)
 
 
 def _write(folder: Path, passage: Passage, rng: random.Random) -> None:

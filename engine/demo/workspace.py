@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.demo.documents import DemoDocuments, write_documents
-from engine.demo.known_facts import write_known_facts
+from engine.demo.known_facts import write_anchors, write_known_facts
+from engine.rules.default_policy import default_policy_text
 from engine.tasks.reading import read_tasks
 from store.database import open_database
 from store.tasks import add_documents, add_tasks
@@ -28,14 +29,17 @@ round:
   seed: {seed}
   tasks_per_round: 24
   held_out_tasks: 20
+inner_update:
+  batch_size: 2
 """
 
 
 def make_demo_workspace(folder: Path, seed: int) -> tuple[Workspace, DemoDocuments]:
     """Make a workspace in `folder` with its documents; none of them is a task yet."""
-    workspace = create_workspace(folder, SETTINGS.format(seed=seed))
+    workspace = create_workspace(folder, SETTINGS.format(seed=seed), default_policy_text())
     documents = write_documents(workspace.tasks_folder, pages=PAGES, notes=NOTES, untouched=UNTOUCHED, seed=seed)
     write_known_facts(workspace.retention_folder, documents.untouched[:_GUARDED], _ALLOWED_LOSSES)
+    write_anchors(workspace.retention_folder, documents.anchored)
     return workspace, documents
 
 

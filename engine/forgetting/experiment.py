@@ -19,6 +19,7 @@ from engine.forgetting.lines import anchor_texts, edit_line
 from engine.generation.decoding import Request
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.progress import Progress
+from engine.protection import Protection
 from engine.self_edit.compile import answer_start
 from engine.settings import ExamSettings
 
@@ -131,7 +132,9 @@ class _Bench:
         if way.anchors:
             companions.append(Companions(tuple(self._anchors), way.anchors))
         start = one.adapter or fresh_adapter(self._spec, seed)
-        return InnerJob(str(index), sequences, way.recipe, seed, start, tuple(companions))
+        protection = Protection(coordinates=self._coordinates if way.curvature else None)
+        recipe = protection.recipe(way.recipe, is_fresh=one.adapter is None)
+        return InnerJob(str(index), sequences, recipe, seed, start, tuple(companions))
 
     def _ask_all(self, running: list[_Running], place: int) -> None:
         asked = [[q for edit in one.line.edits[: place + 1] for q in edit.questions] for one in running]

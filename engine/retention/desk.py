@@ -101,9 +101,10 @@ class RetentionDesk:
     def _examine_drift(
         self, updated: Sequence[Updated], examinees: Sequence[Examinee], found: dict[str, list[GateResult]]
     ) -> None:
-        if not self._retention.anchors:
+        anchors = self._retention.drift_anchors(self._session.settings.retention.drift_anchors)
+        if not anchors:
             return
-        before, *measured = drift_of(self._session, self._retention.anchors, examinees)
+        before, *measured = drift_of(self._session, anchors, examinees)
         for one, after in zip(updated, measured, strict=True):
             settings = self._session.settings.retention
             found[one.candidate_id].append(drift_gate(one.candidate_id, before, after, settings, utc_now()))

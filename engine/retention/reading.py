@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from engine.retention.suite_files import parse_suite
 from engine.retention.suites import Retention, Suite
+from engine.tasks.drafts import question_key
 from engine.tasks.text_files import UnreadableFileError, read_text_file
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from store.workspace import Workspace
@@ -37,7 +38,7 @@ def read_suites(paths: Iterable[Path], root: Path | None = None) -> Retention:
             suite, found = None, [str(error)]
         problems += found
         suites += [suite] if suite else []
-    problems += _same_names(suites)
+    problems += _same_names(suites) + _asked_in_anchors(suites)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise WrongUseError(
@@ -62,3 +63,19 @@ def _same_names(suites: Iterable[Suite]) -> list[str]:
         if earlier != suite.place:
             problems.append(f"{suite.place}: the suite is named '{suite.name}', as that of {earlier} is")
     return problems
+
+
+def _asked_in_anchors(suites: Sequence[Suite]) -> list[str]:
+    """Anchors are trained on: a suite that asks what stands in one would measure nothing."""
+    trained = {
+        question_key(line.strip().removeprefix("Question:")): suite.place
+        for suite in suites
+        for anchor in suite.anchors
+        for line in anchor.splitlines()
+    }
+    asked = [(prompt, question_key(prompt.text)) for suite in suites for prompt in suite.prompts]
+    return [
+        f"{prompt.place}: what is asked here stands in an anchor of {trained[key]}, and updates are trained on anchors"
+        for prompt, key in asked
+        if key in trained
+    ]

@@ -59,3 +59,8 @@ class Retention:
     def anchors(self) -> tuple[str, ...]:
         """The anchor texts of all files, each once, in the order of the files."""
         return tuple(dict.fromkeys(anchor for suite in self.suites for anchor in suite.anchors))
+
+    def drift_anchors(self, most: int) -> tuple[str, ...]:
+        """What drift is measured on: of more than `most` anchors those of lowest hash, in the order of the files."""
+        drawn = set(sorted(self.anchors, key=hash_json)[:most])
+        return tuple(anchor for anchor in self.anchors if anchor in drawn)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from seal_console.answer_comparison import state_before
-from seal_console.gate_words import gate_words
-from seal_console.shown import facts, gain, indented, passed, shown, shown_line, table, verdict
+from seal_console.gate_words import gate_words, verdict_words
+from seal_console.shown import facts, gain, gate_verdict, indented, shown, shown_line, table, verdict
 from store.version_names import policy_tag
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def show_candidate(output: Output, whole: Dossier) -> None:
 def _show_gates(output: Output, gates: Sequence[GateResult]) -> None:
     """Show each gate with its figures in a row; below them what was lost, one answer a line."""
     words = {gate.gate: gate_words(gate.gate, gate.evidence) for gate in gates}
-    rows = [(gate.gate, passed(gate.passed), words[gate.gate][0]) for gate in gates]
+    rows = [(gate.gate, gate_verdict(verdict_words(gate)), words[gate.gate][0]) for gate in gates]
     output.show(table(("gate", "verdict", "evidence"), rows) if rows else "    none")
     for name, (_, *details) in words.items():
         if details:
@@ -59,7 +59,8 @@ def _heading(words: str) -> Text:
 
 def _measures(whole: Dossier) -> Iterator[tuple[str, Cell]]:
     candidate = whole.candidate
-    yield "reward", gain(candidate.reward_mean, candidate.reward_std) + f" over {len(whole.updates)} repeats"
+    repeats = f" over {len(whole.updates)} repeats" if whole.updates else ": nothing was trained"
+    yield "reward", gain(candidate.reward_mean, candidate.reward_std) + repeats
     yield "audit gain", gain(candidate.audit_gain)
     for decision in whole.decisions:
         yield decision.action, f"by {decision.actor} at {decision.decided_at}: {decision.reason}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seal_console.cli.choices import several_of
+from seal_console.cli.collapse_page import show_collapse
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
@@ -16,6 +17,8 @@ from seal_console.shown import percent, shown, table
 from store.durable import write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seal_console.cli.invocation import Invocation
     from seal_console.cli.output import Output
 
@@ -27,7 +30,7 @@ _SHOWN_EDITS = 12
     "experiment",
     cls=SealGroup,
     short_help="Measure what an idea is worth.",
-    examples=("seal-console experiment forgetting --lines 2 --edits 4",),
+    examples=("seal-console experiment forgetting --lines 2 --edits 4", "seal-console experiment collapse"),
 )
 def experiment() -> None:
     """Measure what an idea is worth, on the bundled model; needs no workspace."""
@@ -55,14 +58,35 @@ def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> Non
     Edits about new things and changes of known things take turns. Known things that no edit touches are asked too. Each
     way trains the same lines; "naive" is the paper's way, "ours" the engine's protected one.
     """
-    result = call_engine(invocation, "experiment.forgetting", wanted)
+    _told(invocation, call_engine(invocation, "experiment.forgetting", wanted), out, _show)
+
+
+@experiment.command(
+    "collapse",
+    examples=("seal-console experiment collapse", "seal-console experiment collapse --rounds 3 --out collapse.json"),
+)
+@click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Rounds of each arm.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--out", metavar="FILE", help="Write all figures there as JSON.")
+@pass_invocation
+def collapse(invocation: Invocation, /, out: str | None, **wanted: Any) -> None:
+    """Provoke the collapse of self-training, and see whether the alarms notice it.
+
+    The same rounds twice: rewarded by what was measured, as everywhere else in this program, and by how far a
+    candidate's answers are those of the majority, which needs no gold answers. About two minutes for each round.
+    """
+    _told(invocation, call_engine(invocation, "experiment.collapse", wanted), out, show_collapse)
+
+
+def _told(
+    invocation: Invocation, result: dict[str, Any], out: str | None, show: Callable[[Output, dict[str, Any]], None]
+) -> None:
     if out is not None:
         write_file(Path(out), (json.dumps(result, indent=2) + "\n").encode("utf-8"))
-    output = invocation.output
-    if output.as_json:
-        output.data(result)
+    if invocation.output.as_json:
+        invocation.output.data(result)
     else:
-        _show(output, result)
+        show(invocation.output, result)
 
 
 def _show(output: Output, result: dict[str, Any]) -> None:

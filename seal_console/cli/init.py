@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.model_window import BUNDLED, model_folder
+from engine.rules.default_policy import default_policy_text
 from engine.settings import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
@@ -33,13 +34,14 @@ _DEFAULT_LINE = f"  path: {BUNDLED}\n"
 )
 @pass_invocation
 def init(invocation: Invocation, folder: Path, model: str | None) -> None:
-    """Make a workspace in DIR: commented settings, folders, database and the git repository of adapters."""
+    """Make a workspace in DIR: commented settings and rules, folders, database and the git repository of adapters."""
     text = settings_text(model)
     settings_from_text(text, folder / SETTINGS_NAME)
-    workspace = create_workspace(folder, text)
+    workspace = create_workspace(folder, text, default_policy_text())
     output = invocation.output
     if output.as_json:
-        output.data({"workspace": str(workspace.root), "settings": str(workspace.settings_file)})
+        files = {"settings": str(workspace.settings_file), "policy": str(workspace.policy_file)}
+        output.data({"workspace": str(workspace.root), **files})
         return
     output.show(
         f"Made the workspace {workspace.root}.",

@@ -17,7 +17,7 @@ from seal_console.cli.review_edit import edit
 from seal_console.harmless import harmless_line
 from seal_console.review_queue import WAITING, Queued, review_queue
 from seal_console.shown import gain, short_id, shown_line, table
-from store.candidates import defer, get_candidate, reject
+from store.candidates import defer, get_candidate, holds_of, reject
 from store.errors import ExitCode
 from store.lock import current_user
 from store.records import CandidateState
@@ -25,7 +25,7 @@ from store.undoing import undo_last
 from store.versions import live_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from seal_console.cli.invocation import Invocation
     from store.records import Candidate
@@ -71,16 +71,18 @@ def list_command(
     with opened_to_read(invocation) as found:
         queue = review_queue(found.db, states, round_number=round_number, imported=imported)
         live = live_version(found.db)
+        held = {one.candidate.id for one in queue[:limit] if holds_of(found.db, one.candidate.id)}
     output = invocation.output
     if output.as_json:
         for queued in queue[:limit]:
-            output.data({"title": queued.title, **asdict(queued.candidate)})
+            is_held = queued.candidate.id in held
+            output.data({"title": queued.title, **asdict(queued.candidate), "held": is_held})
         return
     if not queue:
         output.show("No candidate waits here. Next: seal-console run --rounds 1")
         return
     headers = ("id", "round", "task", "reward", "audit", "state", "self-edit begins")
-    rows = [_row(queued, live) for queued in queue[:limit]]
+    rows = [_row(queued, live, held) for queued in queue[:limit]]
     output.show(table(headers, rows, right=("round", "reward", "audit"), whole=("id", "round", "reward", "audit")))
     more = f" of {len(queue):,}; --limit shows more" if len(queue) > limit else ""
     output.show(f"{len(rows):,} candidates{more}. Next: seal-console review show ID")
@@ -111,6 +113,8 @@ def show(invocation: Invocation, candidate_id: str) -> None:
 def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
     """Make a candidate the live version: one commit, one tag, one record."""
     with opened_to_write(invocation) as found:
+        for gate in holds_of(found.db, get_candidate(found.db, candidate_id).id):
+            invocation.output.narrate(f"Held by {gate.gate}; accepted by a person all the same.", "yellow")
         version = accept_candidate(found.workspace, found.db, candidate_id, actor=_actor(actor), reason=reason)
     if invocation.output.as_json:
         invocation.output.data(asdict(version))
@@ -198,9 +202,10 @@ def _actor(given: str | None) -> str:
     return current_user() if given is None else given
 
 
-def _row(queued: Queued, live: int | None) -> tuple[Any, ...]:
+def _row(queued: Queued, live: int | None, held: Collection[str]) -> tuple[Any, ...]:
     candidate = queued.candidate
     notes: list[str] = [candidate.state]
+    notes += ["held by a rule"] if candidate.id in held else []
     notes += ["held-out"] if candidate.role == "held_out" else []
     notes += ["older parent"] if candidate.live_version != live and not candidate.imported else []
     return (

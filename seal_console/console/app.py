@@ -60,7 +60,7 @@ class ConsoleApp(GoesOn, App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"go('{name}')", name.capitalize(), show=False, id=f"go.{name}")
-            for number, name in enumerate(("now", "review", "versions", "rounds", "tasks", "log"), 1)
+            for number, name in enumerate(("now", "review", "versions", "rounds", "tasks", "log", "retention"), 1)
         ),
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         Binding("ctrl+p", "command_palette", "Commands", id="palette"),

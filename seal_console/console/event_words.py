@@ -60,10 +60,25 @@ def _policy(payload: dict[str, Any]) -> str:
     return f"{tag} of round {policy.get('round_number', '')}"
 
 
+def _alarm(payload: dict[str, Any]) -> str:
+    clearing = payload.get("clearing")
+    if isinstance(clearing, dict):
+        return (
+            f"{clearing.get('alarm_id')} “{payload.get('name')}” by {clearing.get('actor')}: {clearing.get('reason')}"
+        )
+    return f"{payload.get('id', '')} “{payload.get('name', '')}” in round {payload.get('round', '')}"
+
+
+def _standing(alarms: list[int]) -> str:
+    return f"alarm {alarms[0]} stands" if len(alarms) == 1 else f"{len(alarms)} alarms stand"
+
+
 _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
     "candidates": lambda payload: counted(len(payload.get("hashes", {})), "self-edit"),
     "round": lambda payload: f"round {payload.get('number', (payload.get('round') or {}).get('number', ''))}",
     "policy": _policy,
+    "alarm": _alarm,
+    "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_standing(payload.get('alarms') or [])}",
     "request": lambda payload: f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}",
 }

@@ -34,7 +34,7 @@ _CANDIDATE = (
 )
 _UPDATE = "INSERT INTO inner_updates VALUES (?, 0, ?, '{}', 20, 600, 1.0, ?, NULL, ?)"
 _ANSWER = "INSERT INTO answers VALUES (?, ?, 0, 'after', ?, ?, ?, ?)"
-_GATE = "INSERT INTO gates VALUES (?, 'reward', ?, '{\"must_be_above\":0.0}', ?)"
+_GATE = "INSERT INTO gates VALUES (?, 'reward', ?, '{\"must_be_above\":0.0}', ?, NULL)"
 
 
 def make_large_store(

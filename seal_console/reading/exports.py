@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
+from engine.retention.matrix import recorded_matrix
 from seal_console.reading.log import event_keys, exported_events
 from seal_console.reading.queue import SORTS as QUEUE_SORTS
 from seal_console.reading.queue import QueueQuery, queue_keys, queue_rows
@@ -16,12 +17,14 @@ from seal_console.table_files import TableExport, in_batches
 from store.errors import WrongUseError
 from store.rounds import get_round
 from store.version_names import version_tag
+from store.version_rows import live_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlite_utils import Database
 
+    from engine.retention.matrix import Matrix
     from seal_console.reading.versions import VersionLine
     from seal_console.table_files import Value
 
@@ -49,7 +52,7 @@ _TASKS = (
     "imported", "added_at",
 )  # fmt: skip
 _EVENTS = ("sequence", "at", "kind", "payload", "previous_hash", "hash")
-TABLES = ("review", "versions", "rounds", "candidates", "tasks", "events")
+TABLES = ("review", "versions", "rounds", "candidates", "tasks", "events", "retention")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +69,20 @@ class Wanted:
 def table_named(db: Database, name: str, wanted: Wanted) -> TableExport:
     """Return one of TABLES. Raises WrongUseError for what the table does not know: an order, a filter, a round."""
     _refuse_unknown(name, wanted)
-    if name == "review":
-        query = QueueQuery(wanted.text, wanted.everything, wanted.sort or "reward", wanted.backwards)
-        return review_table(queue_keys(db, query))
-    if name == "tasks":
-        return tasks_table(task_keys(db, TasksQuery(wanted.text, wanted.sort or "weakness", wanted.backwards)))
-    if name == "events":
-        return events_table(event_keys(db, wanted.text))
-    if name == "versions":
-        return versions_table(history(db).versions)
-    if name == "rounds":
-        return rounds_table(round_lines(db))
-    return _candidates_of(db, wanted.round_number)
+    tables: dict[str, Callable[[], TableExport]] = {
+        "review": lambda: review_table(
+            queue_keys(db, QueueQuery(wanted.text, wanted.everything, wanted.sort or "reward", wanted.backwards))
+        ),
+        "tasks": lambda: tasks_table(
+            task_keys(db, TasksQuery(wanted.text, wanted.sort or "weakness", wanted.backwards))
+        ),
+        "events": lambda: events_table(event_keys(db, wanted.text)),
+        "versions": lambda: versions_table(history(db).versions),
+        "rounds": lambda: rounds_table(round_lines(db)),
+        "candidates": lambda: _candidates_of(db, wanted.round_number),
+        "retention": lambda: matrix_table(recorded_matrix(db, live_version(db))),
+    }
+    return tables[name]()
 
 
 def review_table(keys: Sequence[int]) -> TableExport:
@@ -138,6 +143,12 @@ def tasks_table(keys: Sequence[int]) -> TableExport:
                 )  # fmt: skip
 
     return TableExport("tasks", _TASKS, rows)
+
+
+def matrix_table(matrix: Matrix) -> TableExport:
+    """The forgetting matrix: a row for each version, a column for each edit; shares 0 … 1, empty where not asked."""
+    rows = [(name, *cells) for name, cells in zip(matrix.rows, matrix.cells, strict=True)]
+    return TableExport("retention", ("version", *(column.version for column in matrix.columns)), lambda _: rows)
 
 
 def events_table(keys: Sequence[int]) -> TableExport:

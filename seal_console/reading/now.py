@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from store.alarms import standing_alarms
 from store.database import fetch, fetch_value
 from store.events import chain_head, events_after
 from store.version_names import live_name, policy_tag
@@ -13,6 +14,7 @@ from store.version_rows import list_moves, list_policy_versions, live_version
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+    from store.alarm_records import Alarm
     from store.records import Event, Move
 
 _EVENTS = 40
@@ -53,6 +55,7 @@ class Overview:
     imported: int
     rounds: list[RoundPoint]
     guards: list[Guard]
+    alarms: list[Alarm]
     open_round: tuple[int, str] | None
     requests: list[dict[str, Any]]
     events: list[Event]
@@ -74,6 +77,7 @@ def overview(db: Database) -> Overview:
         imported=int(fetch_value(db, "SELECT count(*) FROM candidates WHERE imported = 1")),
         rounds=rounds,
         guards=_guards(db),
+        alarms=standing_alarms(db),
         open_round=(unfinished[-1].number, unfinished[-1].state) if unfinished else None,
         requests=fetch(db, "SELECT * FROM requests WHERE state IN ('waiting', 'running') ORDER BY id"),
         events=events_after(db, max(0, head - _EVENTS), _EVENTS)[::-1],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from store.records import CandidateState
 
 _FROM = "candidates JOIN tasks ON tasks.id = candidates.task_id"
+_HELD = "EXISTS (SELECT 1 FROM gates WHERE candidate_id = candidates.id AND NOT passed AND on_failure = 'hold')"
 FIELDS = {
     "id": Field("candidates.id"),
     "task": Field("tasks.title"),
@@ -32,6 +33,7 @@ FIELDS = {
     "spread": Field("candidates.reward_std", "number"),
     "audit": Field("candidates.audit_gain", "number"),
     "imported": Field("candidates.imported", "number"),
+    "held": Field(_HELD, "number"),
 }
 _SEARCHED = ("candidates.completion", "tasks.title", "candidates.id")
 WAITING = "state IN ('examined', 'deferred') AND candidates.imported = 0"
@@ -73,6 +75,7 @@ class QueueRow:
     imported: int
     derived_from: str | None
     beginning: str
+    held: int = 0
 
 
 def queue_keys(db: Database, query: QueueQuery) -> list[int]:
@@ -94,7 +97,7 @@ def queue_rows(db: Database, keys: Sequence[int]) -> dict[int, QueueRow]:
         db,
         "SELECT candidates.rowid AS key, candidates.id, round_number, tasks.title, state, role, reward_mean, "  # noqa: S608
         "reward_std, audit_gain, live_version, candidates.imported, derived_from, "
-        f"substr(completion, 1, 160) AS beginning FROM {_FROM} WHERE candidates.rowid IN ({marks})",
+        f"{_HELD} AS held, substr(completion, 1, 160) AS beginning FROM {_FROM} WHERE candidates.rowid IN ({marks})",
         list(keys),
     )
     return {row["key"]: QueueRow(**row) for row in found}

@@ -141,7 +141,8 @@ def round_facts(db: Database, line: RoundLine) -> RoundFacts:
         refused_by_gate=_counted(
             db,
             "SELECT gate, count(*) FROM candidates JOIN gates ON gates.candidate_id = candidates.id "  # noqa: S608
-            f"WHERE {_E_STEP} AND round_number = ? AND NOT passed GROUP BY gate ORDER BY 2 DESC",
+            f"WHERE {_E_STEP} AND round_number = ? AND NOT passed AND on_failure IS NULL "
+            "GROUP BY gate ORDER BY 2 DESC",
             number,
         ),
         updates=losses["updates"],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import pytest
 
 from engine import reexamining
 from engine.accepting import accept_candidate
+from engine.method import Method
 from engine.reexamining import reexamine
 from engine.round import run_round
 from engine.self_edit.compile import compile_sequences
@@ -108,14 +109,14 @@ def test_an_edited_candidate_goes_live_and_its_version_says_who_edited_it(sessio
 def test_a_round_that_is_gone_on_with_does_not_see_what_was_edited_meanwhile(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: object) -> None:
+    def stop(*_: object) -> Never:
         raise KeyboardInterrupt
 
     with open_session(Workspace(finished), "test") as session:
         undisturbed = latest_round(session.db)
     with open_session(small_workspace(tmp_path / "w", epochs=2), "test") as session:
         with monkeypatch.context() as patched:
-            patched.setattr("engine.round._select", stop)
+            patched.setattr("engine.round.MEASURED", Method(stop, policy_must_be_better=True))
             with pytest.raises(KeyboardInterrupt):
                 run_round(session)
         assert latest_round(session.db).state == "interrupted"
@@ -133,7 +134,7 @@ def test_a_round_that_is_gone_on_with_does_not_see_what_was_edited_meanwhile(
 
 
 def test_an_interrupted_re_examination_is_gone_on_with(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_: object) -> None:
+    def stop(*_: object) -> Never:
         raise KeyboardInterrupt
 
     original = first(session)

@@ -217,14 +217,14 @@ def test_a_round_is_held_to_suites_and_only_what_passed_its_own_exam_is_asked(se
     assert task.id in {one.task_id for one in candidates}
 
 
-def test_candidates_for_held_out_tasks_are_not_held_to_retention(tmp_path: Path) -> None:
+def test_candidates_for_held_out_tasks_are_held_to_retention_too(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", pages=6, train=1, held_out=2, per_task=1, epochs=1)
     set_retention(workspace, gate="each")
     write_suite(workspace)
     with open_session(workspace, "test") as session:
         run_round(session)
         asked = {one.role: set(gates(session, one)) for one in list_candidates(session.db)}
-    assert asked == {"train": {"retention:known"}, "held_out": set()}
+    assert asked == {"train": {"retention:known"}, "held_out": {"retention:known"}}
 
 
 def test_a_gate_that_is_switched_off_asks_nothing_and_reads_no_suite(session: Session) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from store.workspace import Workspace
 
-SCREENS = ("now", "review", "versions", "rounds", "tasks", "log", "help", "accept")
+SCREENS = ("now", "review", "versions", "rounds", "tasks", "log", "retention", "help", "accept")
 _DRAWN = {
     "now": ("inner updates ██████████░░░░░░░░░░ 6/12", "mean reward"),
     "review": ("5 wait", "Self-edit", "Goods can be returned within 30 days since 1 March."),
@@ -27,6 +27,7 @@ _DRAWN = {
     "rounds": ("2 rounds", "round 2: 6 candidates", "written by"),
     "tasks": ("3 tasks by weakness", "Questions, answered by"),
     "log": ("events", "request.added", "follows the event before it"),
+    "retention": ("3 edits on the live line", "v0004 asked about the edit of v0001"),
 }
 
 
@@ -42,7 +43,7 @@ async def in_shop(shop: Workspace, size: tuple[int, int], theme: str) -> AsyncIt
 
 async def tour(console: Driven) -> AsyncIterator[str]:
     """Go through SCREENS; gives the name of each once it is drawn."""
-    for key, name in enumerate(SCREENS[:6], 1):
+    for key, name in enumerate(SCREENS[:7], 1):
         await console.press(str(key))
         await drawn(console, name)
         yield name

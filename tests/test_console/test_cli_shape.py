@@ -40,8 +40,9 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info
     tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
-    retention-check retention-run retention-matrix
+    retention-check retention-run retention-matrix policy-check
     review-undo versions-list versions-show versions-compare versions-rollback import-seal export-sft export-table
+    alarms-list alarms-show alarms-clear experiment-collapse
     bench-inner bench-console experiment-forgetting web stop review-edit model-card model-build model-measure"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 
@@ -75,7 +76,7 @@ def test_docs_name_every_command_option_and_exit_code() -> None:
         options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
         missing = {option for option in options - common if f"`{option}" not in section}
         assert not missing, f"docs/cli.md does not name {missing} of {name}"
-    for code in (0, 1, 2, 3, 4, 5, 130):
+    for code in (0, 1, 2, 3, 4, 5, 6, 130):
         assert re.search(rf"^\| {code} \|", text, re.MULTILINE)
 
 

@@ -38,9 +38,17 @@ def test_init_makes_a_workspace_with_commented_settings(call: Caller, tmp_path: 
     assert load_settings(settings).model.path == "bundled"
     assert "# " in settings.read_text(encoding="utf-8")
     assert call("init", "shop").code == 2
-    assert call("init", "other", "--json").objects == [
-        {"workspace": str(tmp_path / "other"), "settings": str(tmp_path / "other" / "seal.yaml")}
-    ]
+    assert call("-w", "shop", "policy", "check").code == 0
+    other = tmp_path / "other"
+    files = {"settings": str(other / "seal.yaml"), "policy": str(other / "policy.yaml")}
+    assert call("init", "other", "--json").objects == [{"workspace": str(other), **files}]
+
+
+def test_init_leaves_rules_that_are_there_already(call: Caller, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "policy.yaml").write_text("rules: []\n")
+    assert call("init", "shop").code == 0
+    assert (tmp_path / "shop" / "policy.yaml").read_text() == "rules: []\n"
 
 
 def test_init_with_a_model(call: Caller, tmp_path: Path) -> None:

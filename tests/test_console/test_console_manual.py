@@ -83,7 +83,7 @@ def test_settings_choose_theme_and_keys(desk: Desk, workspace: Workspace) -> Non
     )
 
     async def flow() -> None:
-        async with driven(workspace, size=(120, 90)) as console:
+        async with driven(workspace, size=(120, 130)) as console:
             assert console.app.theme == "seal-light"
             await console.in_review()
             await console.press("x")

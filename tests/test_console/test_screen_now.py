@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from textual.geometry import Offset
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
+from store.alarms import clear_alarms, raise_alarm
 from store.live_progress import put_progress
 from store.lock import hold_lock
 from store.records import LiveProgress
@@ -147,5 +148,18 @@ def test_what_guards_older_knowledge_is_summed_up_over_its_newest_round(desk: De
         async with driven(workspace, size=(160, 45)) as console:
             await console.until(lambda: "retention:products: 2 of 3 self-edits stopped" in console.shown())
             assert "No version is in shadow." in console.shown()
+
+    run(flow())
+
+
+def test_standing_alarms_come_first_among_what_guards_until_they_are_cleared(desk: Desk, workspace: Workspace) -> None:
+    desk.examined(0.5)
+    raise_alarm(desk.db, 1, "echo\x1b[2J", {})
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await console.until(lambda: "! alarm 1 stands: echo␛[2J" in console.shown())
+            clear_alarms(desk.db, "1", "ada", "a list of prices")
+            await console.until(lambda: "alarm 1 stands" not in console.shown())
 
     run(flow())

@@ -11,7 +11,7 @@ import pytest
 from engine.retention.gate import losses_allowed, paired_p_value
 from engine.retention.matrix import Column, Matrix, figures
 from engine.retention.reading import read_suites
-from engine.settings import RetentionSettings
+from engine.settings import ProtectionSettings, RetentionSettings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "retention.md").read_text(encoding="utf-8")
 
@@ -56,3 +56,9 @@ def test_every_setting_stands_on_the_page_with_its_default() -> None:
     in_page = {key: default for key, default, _ in rows(section("Settings"))[1:]}
     defaults = {key: info.default for key, info in RetentionSettings.model_fields.items()}
     assert in_page == {key: value if isinstance(value, str) else json.dumps(value) for key, value in defaults.items()}
+
+
+def test_so_does_every_setting_of_protection() -> None:
+    in_page = {key: default for key, default, _ in rows(section("Updates that forget little"))[1:]}
+    defaults = {key: json.dumps(info.default) for key, info in ProtectionSettings.model_fields.items()}
+    assert in_page == defaults

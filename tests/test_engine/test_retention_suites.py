@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.retention.reading import read_retention, read_suites
-from engine.retention.suites import Retention
+from engine.retention.suites import Retention, Suite
 from store.errors import WrongUseError
 from store.workspace import Workspace
 
@@ -214,3 +214,24 @@ def test_any_bytes_give_suites_or_problems_that_name_the_file(tmp_path: Path, co
     assert isinstance(read, Retention)
     assert problems
     assert all(problem.startswith(name) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "anchor", ["Question:  how many DAYS?\\nAnswer: 30", "How many days?", "First.\\nHow many days?"]
+)
+def test_a_prompt_that_an_anchor_holds_is_refused_because_anchors_are_trained_on(
+    workspace: Workspace, anchor: str
+) -> None:
+    write(workspace, "facts.yaml", FACTS)
+    write(workspace, "more.jsonl", f'{{"anchor": "{anchor}"}}\n{{"anchor": "The days are many."}}\n')
+    [problem] = problems_of(workspace)
+    assert problem.startswith("retention/facts.yaml:")
+    assert "stands in an anchor of retention/more.jsonl:1" in problem
+
+
+@given(texts=st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=20), most=st.integers(1, 25))
+def test_drift_is_measured_on_the_same_few_anchors_whatever_their_order(texts: list[str], most: int) -> None:
+    drawn = Retention((Suite("a", "a", (), tuple(texts)),)).drift_anchors(most)
+    assert len(drawn) == min(most, len(texts))
+    assert list(drawn) == [text for text in texts if text in drawn]
+    assert set(Retention((Suite("a", "a", (), tuple(reversed(texts))),)).drift_anchors(most)) == set(drawn)

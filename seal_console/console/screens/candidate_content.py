@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from seal_console.answer_comparison import Compared, Dossier, dossier, state_before
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.console.sparkline import sparkline
-from seal_console.gate_words import gate_words
+from seal_console.gate_words import gate_words, verdict_words
 from seal_console.reading.queue import QueueRow, siblings
 from seal_console.shown import counted, gain, short_id
 from store.candidates import get_candidate
@@ -27,6 +27,7 @@ RIGHT, WRONG = ("✓ right", "$text-success"), ("✗ wrong", "$text-error")
 _EVIDENCE_LINES, _EVIDENCE_CHARACTERS = 12, 400
 _RANGE = 17
 _BEST, _BESIDE = 5, 3
+_TONES = {"good": "$text-success", "bad": "$text-error", "warn": "$text-warning", "dim": "$text-muted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,19 @@ def _head(shown: Shown) -> Content:
         joined(
             ("reward ", "$text-muted"), (gain(candidate.reward_mean, candidate.reward_std) + repeats, "bold"),
             ("   audit ", "$text-muted"), gain(candidate.audit_gain),
-            ("   right ", "$text-muted"), f"{right_before} → {right_after} of {len(whole.compared)}",
+            ("   right ", "$text-muted"),
+            f"{right_before} → {right_after} of {len(whole.compared)}" if whole.updates else "not examined",
         ),
+        *_held(whole),
     )  # fmt: skip
+
+
+def _held(whole: Dossier) -> list[Content]:
+    """Say which rules hold the candidate while nobody has decided."""
+    gates = ", ".join(gate.gate for gate in whole.gates if gate.holds)
+    if not gates or whole.candidate.state not in {"examined", "deferred"}:
+        return []
+    return [safe_line(f"‖ held by {gates}: only a person may accept it", "$text-warning")]
 
 
 def _answers(compared: Sequence[Compared]) -> Content:
@@ -157,7 +168,8 @@ def _gates(whole: Dossier) -> Content:
     rows: list[Content] = []
     for gate in whole.gates:
         figures, *evidence = gate_words(gate.gate, gate.evidence)
-        verdict = ("✓ passed ", "$text-success") if gate.passed else ("✗ refused ", "$text-error")
+        said = verdict_words(gate)
+        verdict = (f"{said} ", _TONES[said.tone])
         rows.append(joined(verdict, (gate.gate, "bold"), "  ", safe_line(figures, "$text-muted")))
         rows += [joined("    ", safe_line(line, limit=_EVIDENCE_CHARACTERS)) for line in evidence[:_EVIDENCE_LINES]]
         left_out = len(evidence) - _EVIDENCE_LINES

@@ -18,6 +18,7 @@ CLASSES = {
     "rounds": "RoundsScreen",
     "tasks": "TasksScreen",
     "log": "LogScreen",
+    "retention": "RetentionScreen",
 }
 
 

@@ -195,7 +195,16 @@ def live_lines(state: Overview) -> Content:
 
 
 def guard_lines(state: Overview) -> Content:
-    """What the gates that guard older knowledge said in the newest round; whether a version is in shadow."""
+    """Alarms that stand; what the gates that guard older knowledge said last; whether a version is in shadow."""
+    alarms = [
+        joined(
+            ("! ", "$text-error bold"),
+            (f"alarm {one.id} stands: {one.name}", "bold"),
+            (f" in round {one.round_number}; ", "$text-muted"),
+            (f"seal-console alarms show {one.id}", "$text-accent"),
+        )
+        for one in state.alarms
+    ]
     rows = [
         joined(
             ("✗ ", "$text-warning bold") if one.stopped else ("✓ ", "$text-success"),
@@ -206,7 +215,7 @@ def guard_lines(state: Overview) -> Content:
     ]
     if not rows:
         rows = [safe("No candidate was examined for retention: a suite in retention/ does that.", "$text-muted")]
-    return lines(*rows, safe("No version is in shadow.", "$text-muted"))
+    return lines(*alarms, *rows, safe("No version is in shadow.", "$text-muted"))
 
 
 def queue_lines(state: Overview) -> Content:

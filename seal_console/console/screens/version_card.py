@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seal_console.console.fact_lines import fact, heading, moment, muted
 from seal_console.console.safe_content import joined, lines, safe, safe_line
+from seal_console.gate_words import verdict_words
 from seal_console.shown import gain, percent, short_id
 from store.version_names import live_name, policy_tag, version_tag
 
@@ -98,7 +99,7 @@ def _measured(facts: VersionFacts) -> list[Content]:
     candidate = facts.candidate
     if candidate is None:
         return []
-    gates = ", ".join(f"{gate.gate} {'✓ passed' if gate.passed else '✗ failed'}" for gate in facts.gates)
+    gates = ", ".join(f"{gate.gate} {verdict_words(gate)}" for gate in facts.gates)
     return [
         safe(""),
         heading("Measured before it was accepted"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from textual import events
 
 _ROOMY = 100  # columns
-NAMES = ("now", "review", "versions", "rounds", "tasks", "log")
+NAMES = ("now", "review", "versions", "rounds", "tasks", "log", "retention")
 
 
 class TopBar(Static):
@@ -38,21 +38,23 @@ class TopBar(Static):
     def show(self, *, waiting: int, live: str, engine: str, read_only: bool, name: str) -> None:
         """Say what is live and what runs, and how many candidates wait."""
         self._said = {"waiting": waiting, "live": live, "engine": engine, "read_only": read_only, "name": name}
+        narrow = self.app.size.width < _ROOMY
         pieces: list[Content] = []
         self._places, at = [], 0
         for number, screen in enumerate(NAMES, 1):
             label = screen.capitalize() + (f"({waiting:,})" if screen == "review" and waiting else "")
             here = screen == self._current
-            piece = joined((f" {number}", "$text-accent"), (f" {label} ", "reverse bold" if here else ""))
+            words = f" {label}" if narrow else f" {label} "
+            piece = joined((f" {number}", "$text-accent"), (words, "reverse bold" if here else ""))
             self._places.append((at, at + piece.cell_length, screen))
             at += piece.cell_length
             pieces.append(piece)
-        narrow = self.app.size.width < _ROOMY
         state = joined(
+            ("  READ-ONLY" if read_only else "", "$text-warning bold"),
             (" ◆ " if narrow else "  live ", "$text-muted"),
             (live.split(" ", maxsplit=1)[0] if narrow else live, "bold"),
             (" " if narrow else "  engine ", "$text-muted"), (engine, "bold"),
-            ("  READ-ONLY", "$text-warning bold") if read_only else "", ("" if narrow else f"  {name}", "$text-muted"),
+            ("" if narrow else f"  {name}", "$text-muted"),
         )  # fmt: skip
         line = Content("").join([*pieces, state])
         if not line.is_same(self._line):

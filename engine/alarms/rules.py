@@ -1,0 +1,195 @@
+"""When the measures of a round are alarming. Pure: measures of this round and of earlier ones in, alarms out.
+
+Half of the rules look at one round alone, the other half compare it with earlier ones. An earlier round is chosen by
+nobody: all are tried, and the level of significance is divided among them (Bonferroni), so that a long history raises
+no alarm by chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.alarms import names
+from engine.alarms.chance import Fall, fall, least_share, rise, together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from engine.alarms.measures import ByTask, Measures
+    from engine.settings import AlarmSettings
+
+_MOST = 0.5
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An alarm with the figures that it rests on, and the tasks that show it best."""
+
+    name: str
+    evidence: dict[str, Any]
+    tasks: tuple[str, ...] = ()
+
+
+def raised(now: Measures, earlier: Mapping[str, Sequence[Measures]], settings: AlarmSettings) -> list[Raised]:
+    """Return the alarms that a round raises; `earlier` holds for each alarm's name what it is compared with."""
+    found = (rule(now, earlier.get(name, ()), settings) for name, rule in RULES.items())
+    return [alarm for alarm in found if alarm is not None]
+
+
+def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+    if settings.one_answer is None or now.one_answer is None or now.one_gold is None:
+        return None
+    allowed = now.one_gold + settings.one_answer
+    least = least_share(round(now.one_answer * now.questions), now.questions, settings.significance)
+    if least <= allowed:
+        return None
+    evidence = {
+        "answer": now.commonest,
+        "questions": now.questions,
+        "share": now.one_answer,
+        "share_of_gold": now.one_gold,
+        "share_at_least": least,
+        "must_be_at_most": allowed,
+    }
+    return Raised(names.ONE_ANSWER, evidence, _most(now.agreement))
+
+
+def _alike(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+    return _in_most_tasks(names.ALIKE, "likeness", (now, earlier), settings.alike, settings)
+
+
+def _echo(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+    return _in_most_tasks(names.ECHO, "echo", (now, earlier), settings.echo, settings)
+
+
+def _in_most_tasks(
+    name: str, figure: str, rounds: tuple[Measures, Sequence[Measures]], limit: float | None, settings: AlarmSettings
+) -> Raised | None:
+    """Raise an alarm where a figure reaches its limit in more than half of the tasks, by more than chance."""
+    now, earlier = rounds
+    by_task: ByTask = getattr(now, figure)
+    if limit is None or not by_task:
+        return None
+    reached = sum(value >= limit for value in by_task.values())
+    least = least_share(reached, len(by_task), settings.significance)
+    if least <= _MOST:
+        return None
+    before = earlier[-1].means()[figure] if earlier else None
+    evidence = {
+        "figure": figure,
+        "tasks": len(by_task),
+        "tasks_at_the_limit": reached,
+        "share_at_least": least,
+        "limit": limit,
+        "mean": now.means()[figure],
+        "mean_before": before,
+        "earlier_round": earlier[-1].round_number if earlier else None,
+    }
+    return Raised(name, evidence, _most(by_task))
+
+
+def _agree(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+    """Answers agree more with one another than in an earlier round, and fewer of them are right."""
+    if settings.accuracy_fall is None:
+        return None
+    tried = [
+        _Pair(
+            one.round_number,
+            rise(one.agreement, now.agreement),
+            {"held_out": fall(one.held_out, now.held_out), "audit": fall(one.audit, now.audit)},
+        )
+        for one in earlier
+    ]
+    return _raised_by_pair(names.AGREE, tried, settings.accuracy_fall, settings, _most(now.agreement, now.audit))
+
+
+def _reward(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+    """The mean reward is above that of an earlier round, and the gain on the audit questions is below it."""
+    if settings.audit_fall is None:
+        return None
+    tried = [
+        _Pair(one.round_number, rise(one.reward, now.reward), {"audit_gain": fall(one.audit_gain, now.audit_gain)})
+        for one in earlier
+    ]
+    return _raised_by_pair(names.REWARD, tried, settings.audit_fall, settings, _most(now.reward, now.audit_gain))
+
+
+def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+    """Self-edits are many times as long, or as short, as in an earlier round."""
+    if settings.length_factor is None:
+        return None
+    after = now.means()["length"]
+    worst: tuple[float, dict[str, Any]] | None = None
+    for one in earlier:
+        before = one.means()["length"]
+        if before is None or after is None:
+            continue
+        longer, shorter = rise(one.length, now.length), fall(one.length, now.length)
+        change = longer if after > before else shorter
+        # An empty text counts as a single word, so that from and to nothing is a change too.
+        times = max(before, after, 1.0) / max(1.0, min(before, after))
+        limit = settings.significance / (2 * len(earlier))
+        if change is None or times < settings.length_factor or change.p_value > limit:
+            continue
+        if worst is None or times > worst[0]:
+            figures = {"earlier_round": one.round_number, "median_before": before, "median": after, "times": times}
+            test = {"p_value": change.p_value, "p_at_most": limit, "tasks": change.tasks}
+            worst = (times, {**figures, "must_be_below": settings.length_factor, **test})
+    return worst and Raised(names.LENGTH, worst[1], _most(now.length))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What rose since an earlier round, and what may have fallen; a figure that a round has not is None."""
+
+    earlier_round: int
+    rose: Fall | None
+    fell: dict[str, Fall | None]
+
+    def fell_by(self) -> float:
+        """The deepest fall."""
+        return max((one.by for one in self.fell.values() if one is not None), default=0.0)
+
+    def p_value(self) -> float:
+        """How well chance explains it: both the rise and the falls, taken together, must be unlikely."""
+        falls = [one.p_value for one in self.fell.values() if one is not None]
+        return max(self.rose.p_value, together(falls)) if self.rose is not None and falls else 1.0
+
+
+def _raised_by_pair(
+    name: str, tried: Sequence[_Pair], least_fall: float, settings: AlarmSettings, tasks: tuple[str, ...]
+) -> Raised | None:
+    """Raise an alarm on the least likely of the earlier rounds in which one figure rose and the other fell enough."""
+    level = settings.significance / max(1, len(tried))
+    certain = [pair for pair in tried if pair.p_value() <= level and 0 < pair.fell_by() >= least_fall]
+    if not certain:
+        return None
+    pair = min(certain, key=_Pair.p_value)
+    evidence = {
+        "earlier_round": pair.earlier_round,
+        "rose": None if pair.rose is None else asdict(pair.rose),
+        "fell": {which: asdict(one) for which, one in pair.fell.items() if one is not None},
+        "p_value": pair.p_value(),
+        "p_at_most": level,
+        "must_fall_by_less_than": least_fall,
+    }
+    return Raised(name, evidence, tasks)
+
+
+def _most(by_task: Mapping[str, float], less: Mapping[str, float] | None = None) -> tuple[str, ...]:
+    """Return the tasks whose figure is highest, and lowest in `less`."""
+    low = less or {}
+    ranked = sorted(by_task, key=lambda task: (low.get(task, 0.0) - by_task[task], task))
+    return tuple(ranked[:_EXAMPLES])
+
+
+RULES: dict[str, Callable[[Measures, Sequence[Measures], AlarmSettings], Raised | None]] = {
+    names.ONE_ANSWER: _one_answer,
+    names.AGREE: _agree,
+    names.ALIKE: _alike,
+    names.ECHO: _echo,
+    names.LENGTH: _length,
+    names.REWARD: _reward,
+}

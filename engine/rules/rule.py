@@ -1,0 +1,120 @@
+"""A rule, what it looks at, and what it finds, as values.
+
+They say nothing about how a rule is written (`rule_files.py`) or judged (`judging.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from store.hashing import hash_json
+
+if TYPE_CHECKING:
+    from store.records import Task
+
+RuleVerdict = Literal["deny", "hold", "note"]
+VERDICTS: tuple[RuleVerdict, ...] = get_args(RuleVerdict)
+AppliesTo = Literal["self-edit", "sequences", "both"]
+APPLIES_TO: tuple[AppliesTo, ...] = get_args(AppliesTo)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One text to look at, and what it is called in evidence."""
+
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What a rule judges: the parts that it applies to, the self-edit whole, and its task where that is known."""
+
+    parts: tuple[Part, ...]
+    self_edit: str
+    sequences: tuple[str, ...]
+    task: Task | None
+
+    @property
+    def document(self) -> str:
+        """The task's title and passage; empty where no task is known."""
+        return "" if self.task is None else f"{self.task.title}\n{self.task.context}"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One thing that a rule found. `text` is safe to keep: masked where the thing itself must not be stored.
+
+    `line` counts from 1 inside its part. `in_document` says whether the document holds it too; None: not looked for.
+    `same_as` tells whether two matches are one thing found twice; it is never kept.
+    """
+
+    where: str
+    line: int | None
+    what: str
+    text: str
+    in_document: bool | None = None
+    same_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that a rule found, and the figures that it measured on the way."""
+
+    matches: tuple[Match, ...] = ()
+    measured: dict[str, float | int | str | None] = field(default_factory=dict)
+
+
+class Check(Protocol):
+    """What a kind of rule does, with the options of one rule; a frozen dataclass of plain values."""
+
+    def find(self, looked_at: LookedAt) -> Found:
+        """Return what is found; the same for the same texts."""
+        ...
+
+    def says(self) -> str:
+        """Say in words what the rule looks for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of policy.yaml. `options` are those of its check, as plain data; `place` is its file and line."""
+
+    name: str
+    kind: str
+    verdict: RuleVerdict
+    applies_to: AppliesTo
+    check: Check
+    options: dict[str, Any] = field(hash=False)
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule's verdict on a self-edit: whether it passed, what a failure does, and the evidence."""
+
+    rule: Rule
+    passed: bool
+    evidence: dict[str, Any] = field(hash=False)
+
+    @property
+    def denied(self) -> bool:
+        """True where nothing may be trained on the self-edit."""
+        return not self.passed and self.rule.verdict == "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of a workspace, and the text of the file that they were read from; both empty where there is none."""
+
+    rules: tuple[Rule, ...] = ()
+    text: str = ""
+
+    @property
+    def hash(self) -> str:
+        """The hash of what the rules say; places, comments and spaces in the file play no part."""
+        return hash_json(
+            [[rule.name, rule.kind, rule.verdict, rule.applies_to, rule.options] for rule in self.rules],
+        )

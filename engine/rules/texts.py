@@ -1,0 +1,82 @@
+"""How rules read text: its lines and words, and the pieces of it that evidence may hold.
+
+Words are compared without case, accents and invisible characters. A character of a script that puts no spaces between
+words (Chinese, Japanese, Thai …) is a word of its own, so that a phrase in it is found inside a longer run.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import regex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# What evidence keeps of a text that must not be stored anywhere.
+MASK = "••••"
+_LONGEST_EXCERPT = 100
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(rf"[{_UNSPACED}]|[[\w\p{{M}}\p{{Cf}}]--[{_UNSPACED}]]+", regex.VERSION1)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as it is compared, and the line that it stands in, counted from 1."""
+
+    folded: str
+    line: int
+
+
+def words_of(text: str) -> list[Word]:
+    """Return the words of a text in order."""
+    return list(_words(text))
+
+
+def folded_words(text: str) -> tuple[str, ...]:
+    """Return the words of a text as they are compared."""
+    return tuple(word.folded for word in _words(text))
+
+
+def line_at(text: str, offset: int) -> int:
+    """Return the line that a place in a text is in, counted from 1."""
+    return text.count("\n", 0, offset) + 1
+
+
+def excerpt(text: str) -> str:
+    """Return a found text as evidence keeps it: on one line, and not longer than a line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_EXCERPT else f"{line[: _LONGEST_EXCERPT - 1]}…"
+
+
+def visible(text: str) -> str:
+    """Return a text in its plainest form, without characters that show nothing; its line feeds stay where they are."""
+    return "".join(one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
+
+
+def runs_of(wanted: Sequence[str], words: Sequence[Word]) -> Iterator[Word]:
+    """Yield the first word of each place where some words follow one another."""
+    length = len(wanted)
+    for start in range(len(words) - length + 1):
+        if all(words[start + place].folded == one for place, one in enumerate(wanted)):
+            yield words[start]
+
+
+def _words(text: str) -> Iterator[Word]:
+    line, counted_to = 1, 0
+    for match in _WORD.finditer(text):
+        line += text.count("\n", counted_to, match.start())
+        counted_to = match.start()
+        folded = _folded(match.group())
+        if folded:
+            yield Word(folded, line)
+
+
+@cache
+def _folded(word: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    kept = "".join(one for one in decomposed if unicodedata.category(one) not in {"Mn", "Me", "Cf"})
+    return unicodedata.normalize("NFC", kept).casefold()

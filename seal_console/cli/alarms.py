@@ -1,0 +1,130 @@
+"""`alarms`: list, show, clear."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seal_console.alarm_words import MEANINGS, alarm_words
+from seal_console.cli.command import SealGroup
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_read, opened_to_write
+from seal_console.shown import counted, facts, shown_line, table
+from store.alarms import clear_alarms, clearings, find_alarms, list_alarms
+from store.errors import ExitCode
+from store.lock import current_user
+
+if TYPE_CHECKING:
+    from seal_console.cli.invocation import Invocation
+    from store.alarm_records import Alarm, AlarmClearing
+
+_ALARM = click.argument("wanted", metavar="NAME_OR_ID")
+
+
+@click.group(
+    "alarms",
+    cls=SealGroup,
+    short_help="See what is alarming in rounds, and clear it.",
+    examples=("seal-console alarms list", "seal-console alarms show 3"),
+)
+def alarms() -> None:
+    """What is alarming in the figures of rounds: signs that training on what the model wrote itself goes wrong.
+
+    An alarm stands until a person clears it. While one stands nothing is accepted automatically.
+    """
+
+
+@alarms.command("list", examples=("seal-console alarms list", "seal-console alarms list --all --json"))
+@click.option("--all", "every", is_flag=True, help="Show those that were cleared, too.")
+@pass_invocation
+def list_command(invocation: Invocation, every: bool) -> None:
+    """List the alarms that stand, oldest first."""
+    with opened_to_read(invocation) as found:
+        done = clearings(found.db)
+        listed = [alarm for alarm in list_alarms(found.db) if every or alarm.id not in done]
+    output = invocation.output
+    if output.as_json:
+        for alarm in listed:
+            output.data(_as_json(alarm, done.get(alarm.id)))
+        return
+    if not listed:
+        output.show("No alarm was raised yet." if every else "No alarm stands.")
+        return
+    headers = ("id", "alarm", "round", "raised", "state")
+    rows = [_row(alarm, done.get(alarm.id)) for alarm in listed]
+    output.show(table(headers, rows, right=("id", "round"), whole=("id", "round", "alarm")))
+    output.show(f"{counted(len(listed), 'alarm')}. Next: seal-console alarms show ID")
+
+
+@alarms.command("show", examples=("seal-console alarms show 3", 'seal-console alarms show "echo" --json'))
+@_ALARM
+@pass_invocation
+def show(invocation: Invocation, wanted: str) -> None:
+    """Show an alarm, or all of one name: the figures of both rounds, what was allowed, and examples."""
+    with opened_to_read(invocation) as found:
+        done = clearings(found.db)
+        named = find_alarms(found.db, wanted)
+    for alarm in named:
+        if invocation.output.as_json:
+            invocation.output.data(_as_json(alarm, done.get(alarm.id)))
+        else:
+            _show_one(invocation, alarm, done.get(alarm.id))
+
+
+@alarms.command(
+    "clear",
+    examples=(
+        'seal-console alarms clear 3 --reason "the new documents are lists of prices"',
+        'seal-console alarms clear "self-edits alike" --reason "meant: one format" --as ada',
+    ),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
+)
+@_ALARM
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the alarm for good.")
+@click.option("--as", "actor", metavar="ACTOR", help="Who clears it; without it, the user of this process.")
+@pass_invocation
+def clear(invocation: Invocation, wanted: str, reason: str, actor: str | None) -> None:
+    """Clear an alarm, or all standing ones of a name. Later rounds are compared with that round and those after it."""
+    who = current_user() if actor is None else actor
+    with opened_to_write(invocation) as found:
+        cleared = clear_alarms(found.db, wanted, who, reason)
+        done = clearings(found.db)
+    for alarm in cleared:
+        if invocation.output.as_json:
+            invocation.output.data(_as_json(alarm, done[alarm.id]))
+        else:
+            invocation.output.show(
+                shown_line(f"Alarm {alarm.id} “{alarm.name}” of round {alarm.round_number} is cleared, by {who}.")
+            )
+
+
+def _as_json(alarm: Alarm, clearing: AlarmClearing | None) -> dict[str, Any]:
+    return {
+        **asdict(alarm),
+        "standing": clearing is None,
+        "cleared": None if clearing is None else asdict(clearing),
+        "words": alarm_words(alarm.name, alarm.evidence),
+    }
+
+
+def _state(clearing: AlarmClearing | None) -> str:
+    return "! stands" if clearing is None else f"✓ cleared by {clearing.actor}: {clearing.reason}"
+
+
+def _row(alarm: Alarm, clearing: AlarmClearing | None) -> tuple[Any, ...]:
+    raised = alarm.raised_at.replace("T", " ")[:19]
+    return str(alarm.id), alarm.name, str(alarm.round_number), raised, shown_line(_state(clearing), limit=60)
+
+
+def _show_one(invocation: Invocation, alarm: Alarm, clearing: AlarmClearing | None) -> None:
+    output = invocation.output
+    output.show(shown_line(f"Alarm {alarm.id}: {alarm.name}", "bold"))
+    output.show(shown_line(MEANINGS.get(alarm.name, "")))
+    raised = alarm.raised_at.replace("T", " ")[:19]
+    output.show(facts([("round", str(alarm.round_number)), ("raised", f"{raised} UTC"), ("state", _state(clearing))]))
+    for line in alarm_words(alarm.name, alarm.evidence):
+        output.show(shown_line(f"  {line}"))
+    if clearing is None:
+        output.show(f'Next: seal-console alarms clear {alarm.id} --reason "…"')

@@ -1,0 +1,146 @@
+"""`policy`: what must not get into training: check the rules, or judge a candidate or a text by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.rules.judging import gate_of, judge_all
+from engine.rules.reading import read_policy
+from engine.self_edit.compile import compile_sequences
+from engine.settings import load_settings
+from seal_console.cli.command import SealGroup
+from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.opened import opened_to_read
+from seal_console.gate_words import gate_words, verdict_words
+from seal_console.shown import counted, gate_verdict, shown_line, table
+from store.candidates import get_candidate
+from store.clock import utc_now
+from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
+from store.lookup import full_id
+from store.tasks import get_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.rules.rule import Finding, Rule
+    from seal_console.cli.invocation import Invocation
+    from seal_console.cli.output import Output
+    from store.records import Task
+
+_IF_FOUND = {"deny": "deny: never trained", "hold": "hold: a person decides", "note": "note: only recorded"}
+
+
+@click.group(
+    "policy",
+    cls=SealGroup,
+    short_help="Keep things out of training.",
+    examples=("seal-console policy check", "seal-console policy check --text draft.txt"),
+)
+def policy() -> None:
+    """The rules in policy.yaml, which judge every self-edit before anything is trained on it.
+
+    docs/policy.md says how they are written, and what they cannot find.
+    """
+
+
+@policy.command(
+    "check",
+    examples=(
+        "seal-console policy check",
+        "seal-console policy check --candidate 3fa9c1",
+        "seal-console policy check --text draft.txt --task 8b1f --json",
+    ),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED),
+)
+@click.option(
+    "--candidate", "candidate_id", metavar="ID", help="Judge a recorded candidate by the rules as they are now."
+)
+@click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="Judge a text as if it were a self-edit.")
+@click.option("--task", "task_id", metavar="ID", help="With --text: the task that the self-edit is about.")
+@pass_invocation
+def check(invocation: Invocation, candidate_id: str | None, text: Path | None, task_id: str | None) -> None:
+    """Read policy.yaml as a round does and say what each rule does; or judge a candidate or a text. Loads no model.
+
+    Nothing is recorded. Exit code 4 where a rule denies what it judged.
+    """
+    if candidate_id is not None and (text is not None or task_id is not None):
+        raise WrongUseError("--candidate stands alone: it has its own text and task.")
+    if task_id is not None and text is None:
+        raise WrongUseError("--task needs a text to judge.", next_step="--text FILE")
+    workspace = invocation.workspace()
+    rules = read_policy(workspace).rules.rules
+    if not rules:
+        raise NothingToDoError(
+            f"{workspace.policy_file} is not there, or holds no rule.",
+            next_step="Write rules (docs/policy.md says how), then check again.",
+        )
+    if candidate_id is not None:
+        _show_findings(invocation.output, _of_candidate(invocation, rules, candidate_id))
+    elif text is not None:
+        _show_findings(invocation.output, _of_text(invocation, rules, text, task_id))
+    else:
+        _show_rules(invocation.output, rules)
+
+
+def _of_candidate(invocation: Invocation, rules: Sequence[Rule], candidate_id: str) -> list[Finding]:
+    with opened_to_read(invocation) as found:
+        candidate = get_candidate(found.db, candidate_id)
+        task = get_task(found.db, candidate.task_id)
+    return judge_all(rules, candidate.completion, candidate.sequences, task)
+
+
+def _of_text(invocation: Invocation, rules: Sequence[Rule], path: Path, task_id: str | None) -> list[Finding]:
+    try:
+        text = path.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUseError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    if task_id is None:
+        return judge_all(rules, text, [line for line in text.split("\n") if line.strip()], None)
+    task = _task(invocation, task_id)
+    splitting = load_settings(invocation.workspace().settings_file).self_edit.splitting
+    sequences = compile_sequences(text, title=task.title, context=task.context, splitting=splitting)
+    return judge_all(rules, text, sequences, task)
+
+
+def _task(invocation: Invocation, wanted: str) -> Task:
+    with opened_to_read(invocation) as found:
+        task_id = full_id(found.db, "tasks", wanted, what="task", list_command="seal-console tasks list")
+        return get_task(found.db, task_id)
+
+
+def _show_rules(output: Output, rules: Sequence[Rule]) -> None:
+    if output.as_json:
+        for rule in rules:
+            known = {"rule": rule.name, "kind": rule.kind, "verdict": rule.verdict, "applies_to": rule.applies_to}
+            output.data({**known, "options": rule.options, "says": rule.check.says(), "place": rule.place})
+        return
+    rows = [(rule.name, rule.kind, _IF_FOUND[rule.verdict], rule.check.says(), rule.place) for rule in rules]
+    output.show(table(("rule", "kind", "if found", "what it asks", "file"), rows))
+    output.show(f"All sound: {counted(len(rules), 'rule')}. Next: seal-console policy check --candidate ID")
+
+
+def _show_findings(output: Output, findings: Sequence[Finding]) -> None:
+    gates = [gate_of(finding, "", utc_now()) for finding in findings]
+    if output.as_json:
+        for finding, gate in zip(findings, gates, strict=True):
+            verdict = verdict_words(gate).word
+            known = {"rule": finding.rule.name, "passed": finding.passed, "verdict": verdict}
+            output.data({**known, "evidence": finding.evidence})
+    else:
+        words = [gate_words(gate.gate, gate.evidence) for gate in gates]
+        rows = [
+            (finding.rule.name, gate_verdict(verdict_words(gate)), first)
+            for finding, gate, (first, *_) in zip(findings, gates, words, strict=True)
+        ]
+        output.show(table(("rule", "verdict", "evidence"), rows))
+        for finding, (_, *details) in zip(findings, words, strict=True):
+            output.show(*[shown_line(f"  {finding.rule.name}: {line}") for line in details])
+    denied = [finding.rule.name for finding in findings if finding.denied]
+    if denied:
+        raise AllRefusedError(
+            f"Nothing would be trained on it: denied by {', '.join(denied)}.",
+            next_step="What was found is listed above; the rules are in policy.yaml.",
+        )

@@ -1,0 +1,96 @@
+"""The text beside the forgetting matrix: one cell question by question, what the line lost, and the alarms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.retention.matrix import figures
+from seal_console.alarm_words import MEANINGS, alarm_words
+from seal_console.console.fact_lines import fact, heading, muted, right_or_wrong
+from seal_console.console.safe_content import Piece, joined, lines, safe_line
+from seal_console.shown import counted, percent
+
+if TYPE_CHECKING:
+    from textual.content import Content
+
+    from engine.retention.matrix import Matrix
+    from seal_console.reading.retention import CellAnswer, CellFacts, RetentionFacts
+    from store.alarm_records import Alarm
+    from store.records import Answer
+
+
+def retention_card(facts: RetentionFacts, cell: CellFacts | None) -> Content:
+    """Write it."""
+    rows: list[Content] = []
+    standing = [alarm for alarm in facts.alarms if alarm.id in facts.standing]
+    for alarm in standing:
+        rows += [*_alarm(alarm), joined("")]
+    rows += [] if cell is None else [*_cell(facts.matrix, cell), joined("")]
+    rows += _line(facts.matrix)
+    cleared = len(facts.alarms) - len(standing)
+    if cleared:
+        rows += [joined(""), muted(f"{counted(cleared, 'alarm')} cleared: seal-console alarms list --all")]
+    return lines(*rows)
+
+
+def _alarm(alarm: Alarm) -> list[Content]:
+    return [
+        joined(("! ", "$text-error bold"), (f"alarm {alarm.id} stands: {alarm.name}", "bold"),
+               (f"  round {alarm.round_number}", "$text-muted")),
+        joined("  ", safe_line(MEANINGS.get(alarm.name, ""))),
+        *(joined("  ", safe_line(line, "$text-muted", limit=300)) for line in alarm_words(alarm.name, alarm.evidence)),
+        joined("  ", ("c", "$text-accent"), " clears it; nothing is accepted automatically while it stands."),
+    ]  # fmt: skip
+
+
+def _cell(matrix: Matrix, cell: CellFacts) -> list[Content]:
+    place = [column.version for column in matrix.columns].index(cell.edit)
+    row = matrix.rows.index(cell.version)
+    share, learnt = matrix.cells[row][place], matrix.cells[place + 1][place]
+    rows = [
+        heading(f"{cell.version} asked about the edit of {cell.edit}"),
+        fact("task", cell.task),
+        fact("right", _share(share, len(cell.answers))),
+        fact("when learnt", _share(learnt, len(cell.answers))),
+    ]
+    if share is None:
+        rows.append(muted("Not all of it was asked: seal-console retention matrix --ask asks, with the model."))
+    for one in cell.answers:
+        rows += _answer(one, is_own=cell.version == cell.edit)
+    return rows
+
+
+def _answer(one: CellAnswer, *, is_own: bool) -> list[Content]:
+    lost = not is_own and one.learnt is not None and one.now is not None and one.learnt.correct and not one.now.correct
+    sign = ("▾ ", "$text-error bold") if lost else ("  ", "")
+    question = joined(
+        sign, safe_line(one.question.text, "bold"), (f"  wanted {' / '.join(one.question.answers)}", "$text-muted")
+    )
+    said: list[Piece] = [] if is_own else [*_said(one.learnt), ("  →  ", "$text-muted")]
+    return [question, joined("    ", *said, *_said(one.now))]
+
+
+def _said(answer: Answer | None) -> list[Content]:
+    if answer is None:
+        return [muted("not asked")]
+    return [right_or_wrong(answer.correct), joined(" "), safe_line(answer.text or "(no answer)", limit=60)]
+
+
+def _line(matrix: Matrix) -> list[Content]:
+    if not matrix.columns:
+        return [muted("Nothing was accepted on the live line yet, so nothing can have been forgotten.")]
+    found = figures(matrix)
+    transfer = found["backward_transfer"]
+    words = "–" if transfer is None else f"{100 * transfer:+.0f} points" if transfer else "nothing was forgotten"
+    return [
+        heading("The live line"),
+        fact("edits", str(len(matrix.columns))),
+        fact("known now", percent(found["mean_now"]) + " of what they taught is answered right"),
+        fact("since learnt", words + ("" if transfer is None or transfer >= 0 else ": that much was forgotten")),
+    ]
+
+
+def _share(share: float | None, questions: int) -> str:
+    if share is None:
+        return f"– of {questions}"
+    return f"{round(share * questions)} of {questions} ({percent(share)})"

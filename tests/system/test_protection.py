@@ -1,0 +1,180 @@
+"""What stands beside inner updates: earlier edits, anchors, coordinates; from the workspace to the adapter."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import curvature, curvature_cache
+from engine.accepting import accept_candidate
+from engine.bank.job import TrainingSequence
+from engine.bank.training import InnerUpdateBank
+from engine.examining import inner_job
+from engine.protection import LEAST_FOR_CURVATURE, Protection, anchor_sequence, drawn_in_turn, protection_on
+from engine.round import run_round
+from engine.session import Session, open_session
+from engine.settings import ProtectionSettings
+from store.candidates import inner_updates_of, list_candidates
+from tests.system.workspaces import small_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from engine.lora.adapter import Adapter
+    from store.workspace import Workspace
+
+SEQUENCES = ["Question: Who runs Menpid?\nAnswer: Tomas.", "The plan of Menpid costs two."]
+TEXTS = st.lists(st.lists(st.text("ab", min_size=1, max_size=4), max_size=5), max_size=5)
+
+
+def set_up(workspace: Workspace, **protection: Any) -> None:
+    settings = yaml.safe_load(workspace.settings_file.read_text(encoding="utf-8"))
+    settings["protection"] = protection
+    workspace.settings_file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+
+def write_anchors(workspace: Workspace, count: int) -> None:
+    lines = [json.dumps({"anchor": f"Question: What is {number}?\nAnswer: {number}"}) for number in range(count)]
+    (workspace.retention_folder / "anchors.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def trained(session: Session, protection: Protection) -> Adapter:
+    job = inner_job(session, None, SEQUENCES, protection, key="one", repeat=0)
+    bank = InnerUpdateBank(session.base, session.inner_spec, 1, coordinates=protection.coordinates)
+    [result] = bank.train([job])
+    return result.adapter
+
+
+def differ(one: Adapter, other: Adapter) -> bool:
+    return any(not torch.equal(one.weights[name][1], other.weights[name][1]) for name in one.weights)
+
+
+@given(of_edits=TEXTS, most=st.integers(1, 12), seed=st.integers(0, 3))
+def test_replay_draws_as_much_of_every_edit_as_there_is_room_for(
+    of_edits: list[list[str]], most: int, seed: int
+) -> None:
+    drawn = drawn_in_turn(of_edits, most, seed)
+    everything = {text for of_edit in of_edits for text in of_edit}
+    assert len(drawn) == len(set(drawn)) == min(most, len(everything))
+    assert set(drawn) <= everything
+    if most >= len(of_edits):
+        assert all(set(of_edit) & set(drawn) for of_edit in of_edits if of_edit)
+    assert drawn_in_turn(of_edits, most + 1, seed)[:most] == drawn
+
+
+@given(ratio=st.floats(0, 8), batch_size=st.integers(1, 8))
+def test_companions_are_as_many_as_the_ratio_says_rounded_up(ratio: float, batch_size: int) -> None:
+    settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0)
+    one = TrainingSequence((1, 2, 3))
+    companions = Protection(replayed=(one,), anchors=(one,)).companions(settings, batch_size)
+    assert [group.each_step for group in companions] == ([] if ratio == 0 else [-int(-(ratio * batch_size) // 1)])
+
+
+def test_nothing_stands_beside_an_update_where_nothing_was_accepted_and_there_are_no_anchors(tmp_path: Path) -> None:
+    with open_session(small_workspace(tmp_path / "w"), "test") as session:
+        assert protection_on(session, None) == Protection()
+
+
+def test_of_an_anchor_that_is_a_question_only_the_answer_is_learnt(tmp_path: Path) -> None:
+    with open_session(small_workspace(tmp_path / "w"), "test") as session:
+        base = session.base
+        asked = anchor_sequence(base, "Question: Who runs Menpid?\nAnswer: Tomas.")
+        told = anchor_sequence(base, "Tomas runs Menpid.")
+        assert asked is not None
+        assert told is not None
+        assert base.tokenizer.decode(asked.tokens[asked.learnt_from :], skip_special_tokens=True).strip() == "Tomas."
+        assert told.learnt_from == 1
+        assert anchor_sequence(base, "") is None
+
+
+def test_anchors_and_curvature_change_the_update_and_each_can_be_switched_off(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w")
+    write_anchors(workspace, LEAST_FOR_CURVATURE)
+    found = {}
+    ways: dict[str, dict[str, Any]] = {
+        "both": {},
+        "anchors": {"curvature": False},
+        "curvature": {"anchor_ratio": 0.0},
+        "neither": {"curvature": False, "anchor_ratio": 0.0},
+    }
+    for name, settings in ways.items():
+        set_up(workspace, **settings)
+        with open_session(workspace, "test") as session:
+            protection = protection_on(session, None)
+            assert (protection.coordinates is not None) == (name in {"both", "curvature"})
+            assert bool(protection.anchors) == (name in {"both", "anchors"})
+            found[name] = trained(session, protection)
+            plain = trained(session, Protection())
+    assert not differ(found["neither"], plain)
+    assert all(differ(found[one], found[other]) for one in found for other in found if one < other)
+
+
+def test_too_few_anchors_are_trained_on_but_say_nothing_about_what_is_known(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w")
+    write_anchors(workspace, LEAST_FOR_CURVATURE - 1)
+    with open_session(workspace, "test") as session:
+        protection = protection_on(session, None)
+    assert len(protection.anchors) == LEAST_FOR_CURVATURE - 1
+    assert protection.coordinates is None
+
+
+def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = small_workspace(tmp_path / "w")
+    write_anchors(workspace, LEAST_FOR_CURVATURE)
+    measured = []
+    measure = curvature.measure_curvature
+
+    def counted(*arguments: Any) -> Any:
+        measured.append(arguments)
+        return measure(*arguments)
+
+    monkeypatch.setattr(curvature_cache, "measure_curvature", counted)
+    with open_session(workspace, "test") as session:
+        first, again = protection_on(session, None), protection_on(session, None)
+        assert len(measured) == 1
+        assert first.coordinates is not None
+        assert again.coordinates is not None
+        for name, root in first.coordinates.inputs.items():
+            read = again.coordinates.inputs[name]
+            assert type(read.matrix) is type(root.matrix)
+            weights = torch.randn(3, session.base.model.get_submodule(name).in_features)
+            assert torch.equal(read.matrix.behind(weights), root.matrix.behind(weights))
+            assert torch.equal(read.inverse.behind(weights), root.inverse.behind(weights))
+        [file] = (workspace.cache_folder / "curvature").iterdir()
+        file.write_bytes(file.read_bytes()[:1000])
+        assert protection_on(session, None).described == first.described
+        assert len(measured) == 2
+        write_anchors(workspace, LEAST_FOR_CURVATURE + 1)
+        assert protection_on(session, None).described != first.described
+        assert len(measured) == 3
+
+
+def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_so(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w", train=2, held_out=0, per_task=1, epochs=2)
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        first = next(one for one in list_candidates(session.db) if one.state == "examined")
+        assert "protection" not in inner_updates_of(session.db, first.id)[0].hyperparameters
+        accept_candidate(workspace, session.db, first.id, actor="ada", reason="test")
+        protection = protection_on(session, 1)
+        assert len(protection.replayed) == len(set(first.sequences))
+        run_round(session)
+        later = next(one for one in list_candidates(session.db, round_number=2) if one.state == "examined")
+        recorded = inner_updates_of(session.db, later.id)[0].hyperparameters["protection"]
+        assert recorded["replayed"] == {"sequences": len(set(first.sequences)), "of": ["v0001"]}
+        assert recorded["replay_ratio"] == 1.0
+    set_up(workspace, replay_from=1)
+    with open_session(workspace, "test") as session:
+        assert len(protection_on(session, 1).replayed) == 1
+    set_up(workspace, replay_ratio=0.0)
+    with open_session(workspace, "test") as session:
+        assert protection_on(session, 1) == Protection()

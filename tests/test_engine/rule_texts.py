@@ -1,0 +1,49 @@
+"""Rules for tests: one from a few lines of YAML, and the verdict on a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from engine.rules.judging import judge
+from engine.rules.rule_files import parse_policy
+from engine.tasks.text_files import TextFile
+from store.records import Question, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.rules.rule import Finding, Rule, Rules
+
+
+def rules_of(text: str) -> Rules:
+    policy, problems = parse_policy(TextFile("policy.yaml", text, "sha256:0"))
+    assert problems == []
+    return policy.rules
+
+
+def problems_of(text: str) -> list[str]:
+    return parse_policy(TextFile("policy.yaml", text, "sha256:0"))[1]
+
+
+def rule(kind: str, **options: Any) -> Rule:
+    (found,) = rules_of(yaml.safe_dump({"rules": [{"rule": "one", "kind": kind, **options}]}, allow_unicode=True)).rules
+    return found
+
+
+def task_with(context: str = "", *, audit: Sequence[tuple[str, str]] = ()) -> Task:
+    questions = [
+        Question(f"q{position}", "t", position, text, [answer], "exact", {}, "audit")
+        for position, (text, answer) in enumerate(audit)
+    ]
+    return Task("t", "Title", context, "a.md", "now", questions=questions)
+
+
+def verdict(judged_by: Rule, text: str, sequences: Sequence[str] = (), task: Task | None = None) -> Finding:
+    return judge(judged_by, text, sequences, task)
+
+
+def found(judged_by: Rule, text: str, sequences: Sequence[str] = (), task: Task | None = None) -> list[str]:
+    """What was found, each as "what: text"."""
+    return [f"{one['what']}: {one['text']}" for one in verdict(judged_by, text, sequences, task).evidence["matches"]]

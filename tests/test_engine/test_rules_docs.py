@@ -1,0 +1,59 @@
+"""The page on policy rules says what the program does: kinds, defaults, options, examples."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.rules.default_policy import default_policy_text
+from engine.rules.judging import judge_all
+from engine.rules.kinds import RULE_KINDS
+from engine.rules.rule import VERDICTS
+from engine.self_edit.compile import compile_sequences
+from tests.test_engine.rule_texts import rules_of, task_with
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+
+
+def section(heading: str) -> str:
+    return PAGE.split(f"# {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_table_of_kinds_has_every_kind_with_its_default() -> None:
+    table = dict(re.findall(r"^\| `([a-z-]+)` \| (deny|hold|note) \|", section("The kinds"), re.MULTILINE))
+    assert table == {name: kind.verdict for name, kind in RULE_KINDS.items()}
+    assert re.findall(r"^\| `([a-z]+)` \|", section("Verdicts"), re.MULTILINE) == list(VERDICTS)
+
+
+@pytest.mark.parametrize("kind", RULE_KINDS)
+def test_every_option_of_a_kind_is_described(kind: str) -> None:
+    described = PAGE.split(f"### `{kind}`\n")[1].split("\n## ")[0].split("\n### ")[0]
+    assert [option for option in RULE_KINDS[kind].options if f"`{option}`" not in described] == []
+
+
+def test_the_example_of_a_rule_can_be_read() -> None:
+    [example] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (one,) = rules_of(example).rules
+    assert (one.name, one.kind, one.verdict) == ("no-ticket-numbers", "pattern", "deny")
+
+
+def test_the_worked_example_comes_to_what_the_page_says() -> None:
+    document = re.findall(r"```\n# Returns\n\n(.*?)\n```", PAGE, re.DOTALL)[0]
+    task = task_with(document)
+    self_edit = "1. Customers have 30 days.\n2. Staff log in.\n3. Returns are free."
+    sequences = compile_sequences(self_edit, title=task.title, context=task.context)
+    findings = judge_all(rules_of(default_policy_text()).rules, self_edit, sequences, task)
+    told = {one.rule.name: one.evidence["matches"][0] for one in findings if not one.passed}
+    assert {name: (match["where"], match["line"], match["in_document"]) for name, match in told.items()} == {
+        "no-instructions": ("sequence 4", 2, True),
+        "no-secrets": ("sequence 4", 3, True),
+    }
+    assert [one.rule.name for one in findings if one.denied] == ["no-secrets"]
+
+
+def test_the_rules_that_wait_in_a_new_file_can_be_switched_on() -> None:
+    text = re.sub(r"^  # (?=- rule|  )", "  ", default_policy_text(), flags=re.MULTILINE)
+    more = {one.kind for one in rules_of(text).rules} - {one.kind for one in rules_of(default_policy_text()).rules}
+    assert more == {"topics", "pattern", "language"}
