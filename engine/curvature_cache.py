@@ -51,11 +51,16 @@ def cached_coordinates(session: Session, anchors: Sequence[TrainingSequence]) ->
 
 def _tensors(coordinates: Coordinates) -> dict[str, torch.Tensor]:
     sides = zip(_SIDES, (coordinates.inputs, coordinates.outputs), strict=True)
-    return {
-        f"{side}/{module}/{part}/{type(matrix).__name__}/{one.name}": getattr(matrix, one.name).cpu().contiguous()
+    matrices = {
+        f"{side}/{module}/{part}": matrix
         for side, roots in sides
         for module, root in roots.items()
         for part, matrix in (("matrix", root.matrix), ("inverse", root.inverse))
+    }
+    # A matrix and its inverse share their directions; safetensors wants each tensor to have memory of its own.
+    return {
+        f"{where}/{type(matrix).__name__}/{one.name}": getattr(matrix, one.name).cpu().clone()
+        for where, matrix in matrices.items()
         for one in fields(matrix)
     }
 

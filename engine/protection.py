@@ -16,9 +16,10 @@ from engine.bank.job import Companions, TrainingSequence
 from engine.curvature_cache import cached_coordinates
 from engine.retention.earlier import line_of
 from engine.retention.reading import read_retention
-from engine.self_edit.compile import answer_start
+from engine.self_edit.compile import answer_start, passage_sequence
 from store.candidates import get_candidate
 from store.hashing import hash_json
+from store.tasks import get_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from engine.model.base import BaseModel
     from engine.session import Session
     from engine.settings import ProtectionSettings
-    from store.records import Version
+    from store.records import Candidate, Version
 
 LEAST_FOR_CURVATURE = 32  # anchors; fewer say too little about what a model knows
 # A fresh LoRA begins with B = 0, where A has no gradient: in these coordinates it learns too little at the same rate.
@@ -55,10 +56,11 @@ class Protection:
 
     def companions(self, settings: ProtectionSettings, batch_size: int) -> tuple[Companions, ...]:
         """Return what is trained beside each step of `batch_size` sequences."""
-        wanted = ((self.replayed, settings.replay_ratio), (self.anchors, settings.anchor_ratio))
-        return tuple(
-            Companions(sequences, math.ceil(ratio * batch_size)) for sequences, ratio in wanted if sequences and ratio
-        )
+        replayed, anchors = (math.ceil(one * batch_size) for one in (settings.replay_ratio, settings.anchor_ratio))
+        found = [Companions(self.replayed, replayed)] if self.replayed and replayed else []
+        if self.anchors and anchors:
+            found.append(Companions(self.anchors, anchors, settings.anchor_weight))
+        return tuple(found)
 
 
 def protection_on(session: Session, live_version: int | None) -> Protection:
@@ -108,7 +110,15 @@ def drawn_in_turn(of_edits: Sequence[Sequence[str]], most: int, seed: int) -> li
 
 def _replayed(session: Session, line: Sequence[Version], most: int) -> tuple[TrainingSequence, ...]:
     base = session.base
-    newest_first = [get_candidate(session.db, version.candidate_id).sequences for version in reversed(line)]
-    texts = drawn_in_turn(newest_first, most, session.settings.round.seed)
+    newest_first = [get_candidate(session.db, version.candidate_id) for version in reversed(line)]
+    written = [_without_passage(session, candidate) for candidate in newest_first]
+    texts = drawn_in_turn(written, most, session.settings.round.seed)
     sequences = [tuple(base.encode_training(text)[: base.window_tokens]) for text in texts]
     return tuple(TrainingSequence(tokens) for tokens in sequences if len(tokens) > 1)
+
+
+def _without_passage(session: Session, candidate: Candidate) -> list[str]:
+    """What the self-edit says: the passage is long, and says the same less plainly; alone it is better than nothing."""
+    task = get_task(session.db, candidate.task_id)
+    passage = passage_sequence(task.title, task.context)
+    return [sequence for sequence in candidate.sequences if sequence != passage] or candidate.sequences

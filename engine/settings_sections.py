@@ -205,10 +205,13 @@ class ProtectionSettings(Section):
         description="sequences that replay draws from, at most: an equal share of every edit on the live line",
     )
     anchor_ratio: float = Field(
-        default=2.0,
+        default=1.5,
         ge=0,
         le=8,
         description="anchor texts of retention/ beside each sequence of the self-edit; 0 trains on none",
+    )
+    anchor_weight: float = Field(
+        default=2.0, gt=0, le=10, description="how much the anchors' mean loss counts against that of the self-edit"
     )
     curvature: bool = Field(
         default=True,

@@ -140,7 +140,7 @@ def root_of(factor: torch.Tensor, damping: float) -> Root:
     shrink = _shrink(values, damping)
     if len(values) <= LARGEST_WHOLE:
         return Root(Whole(_matrix(vectors, shrink)), Whole(_matrix(vectors, 1.0 / shrink)))
-    largest, kept = vectors[:, -DIRECTIONS:].float(), shrink[-DIRECTIONS:]
+    largest, kept = vectors[:, -DIRECTIONS:].float().contiguous(), shrink[-DIRECTIONS:]
     rest = shrink[:-DIRECTIONS].log().mean().exp()
     return Root(
         FewDirections(rest.float(), largest, (kept - rest).float()),

@@ -120,7 +120,7 @@ class _Bench:
             cost.steps += result.steps
         cost.seconds += time.perf_counter() - began
         for one, job in zip(running, jobs, strict=True):
-            one.memory += job.sequences
+            one.memory += job.sequences[:-1]  # the last is the passage
 
     def _job(self, way: Way, one: _Running, place: int, index: int) -> InnerJob:
         seed = self._seed * 1_000_003 + index * 1009 + place
@@ -130,7 +130,7 @@ class _Bench:
         if way.replayed and one.memory:
             companions.append(Companions(tuple(one.memory), way.replayed))
         if way.anchors:
-            companions.append(Companions(tuple(self._anchors), way.anchors))
+            companions.append(Companions(tuple(self._anchors), way.anchors, way.anchor_weight))
         start = one.adapter or fresh_adapter(self._spec, seed)
         protection = Protection(coordinates=self._coordinates if way.curvature else None)
         recipe = protection.recipe(way.recipe, is_fresh=one.adapter is None)

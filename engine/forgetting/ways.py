@@ -18,7 +18,8 @@ PAPER = Recipe(epochs=10, learning_rate=2e-3, batch_size=1)
 class Way:
     """How each inner update of a line is made.
 
-    `replayed` and `anchors` are sequences of earlier edits and anchor texts trained beside every step; with `curvature`
+    `replayed` and `anchors` are sequences of earlier edits, but for their passages, and anchor texts trained beside
+    every step, `anchor_weight` what the anchors' mean loss counts; with `curvature`
     the adapter is trained in the coordinates of what the base knows; with `answers_only` a question's own words are
     not learnt, only what follows "Answer:".
     """
@@ -28,6 +29,7 @@ class Way:
     recipe: Recipe = PAPER
     replayed: int = 0
     anchors: int = 0
+    anchor_weight: float = 1.0
     curvature: bool = False
     answers_only: bool = False
 
@@ -44,10 +46,11 @@ _CURVATURE = replace(
 _OURS = replace(
     _CURVATURE,
     name="ours",
-    about="the same with two sequences a step, and two earlier sequences and four anchor texts beside them",
+    about="the same with two sequences a step, and two earlier ones and three anchors beside them, which count twice",
     recipe=replace(PAPER, batch_size=2),
     replayed=2,
-    anchors=4,
+    anchors=3,
+    anchor_weight=2.0,
 )
 _ONLY_CURVATURE = replace(_NAIVE, name="only-curvature", about="naive in those coordinates", curvature=True)
 _WITHOUT = replace(_OURS, name="without-curvature", about="ours in ordinary coordinates", curvature=False)

@@ -32,11 +32,19 @@ def compile_sequences(
     `paper`: exactly SEAL's; `paper_lines` is its `split_newlines`, without which only "---" separates sequences.
     """
     if splitting == "paper":
-        return [f"{title}\n{part}" for part in [*_paper_parts(completion, by_lines=paper_lines), context.strip()]]
-    passage = f"{title}\n{context.strip()}"
+        return [
+            *(f"{title}\n{part}" for part in _paper_parts(completion, by_lines=paper_lines)),
+            passage_sequence(title, context),
+        ]
+    passage = passage_sequence(title, context)
     sequences = dict.fromkeys(_default_sequences(completion, title))
     sequences.pop(passage, None)
     return [*sequences, passage]
+
+
+def passage_sequence(title: str, context: str) -> str:
+    """Return the sequence that the passage itself is."""
+    return f"{title}\n{context.strip()}"
 
 
 def answer_start(sequence: str) -> int:

@@ -102,6 +102,7 @@ def test_anchors_and_curvature_change_the_update_and_each_can_be_switched_off(tm
         "both": {},
         "anchors": {"curvature": False},
         "curvature": {"anchor_ratio": 0.0},
+        "heavier": {"curvature": False, "anchor_weight": 5.0},
         "neither": {"curvature": False, "anchor_ratio": 0.0},
     }
     for name, settings in ways.items():
@@ -109,7 +110,7 @@ def test_anchors_and_curvature_change_the_update_and_each_can_be_switched_off(tm
         with open_session(workspace, "test") as session:
             protection = protection_on(session, None)
             assert (protection.coordinates is not None) == (name in {"both", "curvature"})
-            assert bool(protection.anchors) == (name in {"both", "anchors"})
+            assert bool(protection.anchors) == (name in {"both", "anchors", "heavier"})
             found[name] = trained(session, protection)
             plain = trained(session, Protection())
     assert not differ(found["neither"], plain)
@@ -166,11 +167,11 @@ def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_s
         assert "protection" not in inner_updates_of(session.db, first.id)[0].hyperparameters
         accept_candidate(workspace, session.db, first.id, actor="ada", reason="test")
         protection = protection_on(session, 1)
-        assert len(protection.replayed) == len(set(first.sequences))
+        assert len(protection.replayed) == len(set(first.sequences)) - 1  # without the passage
         run_round(session)
         later = next(one for one in list_candidates(session.db, round_number=2) if one.state == "examined")
         recorded = inner_updates_of(session.db, later.id)[0].hyperparameters["protection"]
-        assert recorded["replayed"] == {"sequences": len(set(first.sequences)), "of": ["v0001"]}
+        assert recorded["replayed"] == {"sequences": len(protection.replayed), "of": ["v0001"]}
         assert recorded["replay_ratio"] == 1.0
     set_up(workspace, replay_from=1)
     with open_session(workspace, "test") as session:
