@@ -1,7 +1,7 @@
 """The second half of the E-step: inner updates in the bank, exams in mixed batches, rewards and gates.
 
-What passes the gates on its own task is then examined for what it would harm (`retention/`), whatever its role: any of
-them may be accepted. A candidate is recorded whole, in one transaction, as soon as all its repeats are examined; what
+What passes the gates on its own task meets the last ones (`last_gates.py`), whatever its role: any of them may be
+accepted. A candidate is recorded whole, in one transaction, as soon as all its repeats are examined; what
 is recorded is never measured again.
 """
 
@@ -17,10 +17,11 @@ from engine.bank.training import InnerUpdateBank
 from engine.candidate_cache import keep_adapter
 from engine.exam import Sitting, hold_exam
 from engine.gates import verdicts
+from engine.last_gates import LastGates
 from engine.lora.files import adapter_files
 from engine.progress import Progress
 from engine.protection import Protection, protection_on
-from engine.retention.desk import RetentionDesk, Updated
+from engine.retention.desk import Updated
 from engine.reward import Reward, reward_of_answers
 from engine.seeds import derive_seed
 from engine.session import Session, recipe_of
@@ -57,7 +58,7 @@ def examine(
         return
     live_version = todo[0].live_version
     live = session.live_adapter(live_version)
-    retention = RetentionDesk(session, live, live_version)
+    last_gates = LastGates(session, live, live_version)
     before = examine_untouched(session, live, live_version, [q for task in tasks for q in task.questions])
     protection = protection_on(session, live_version)
     repeats = session.settings.inner_update.repeats
@@ -68,7 +69,7 @@ def examine(
     ]
     slots, coordinates = min(session.slots, len(jobs)), protection.coordinates
     bank = InnerUpdateBank(session.base, session.inner_spec, slots, coordinates=coordinates)
-    desk = _Desk(session, retention, todo, tasks, before, rule_verdicts=rule_verdicts, protected=protection.described)
+    desk = _Desk(session, last_gates, todo, tasks, before, rule_verdicts=rule_verdicts, protected=protection.described)
     for result in bank.train(jobs, on_tick=_told_seldom(lambda: desk.tell_running(bank.running()))):
         desk.take(result)
     desk.examine_finished()
@@ -124,7 +125,7 @@ class _Desk:
     def __init__(
         self,
         session: Session,
-        retention: RetentionDesk,
+        last_gates: LastGates,
         candidates: Sequence[Candidate],
         tasks: Sequence[Task],
         before: dict[str, Answer],
@@ -132,7 +133,7 @@ class _Desk:
         rule_verdicts: Mapping[str, list[GateResult]],
         protected: dict[str, Any],
     ) -> None:
-        self._session, self._retention, self._before = session, retention, before
+        self._session, self._last_gates, self._before = session, last_gates, before
         self._rule_verdicts, self._protected = rule_verdicts, protected
         self._candidates = {candidate.id: candidate for candidate in candidates}
         self._tasks = {task.id: task for task in tasks}
@@ -175,10 +176,10 @@ class _Desk:
             answers[sitting.candidate_id or ""] += given
         measured = [self._measure(candidate_id, answers[candidate_id]) for candidate_id in finished]
         at_risk = [updated for one in measured if (updated := self._at_risk(one))]
-        retention = self._retention.verdicts(at_risk)
+        last = self._last_gates.verdicts(at_risk)
         with transaction(self._session.db):
             for one in measured:
-                self._record(one, retention.get(one.candidate_id, []))
+                self._record(one, last.get(one.candidate_id, []))
                 del self._results[one.candidate_id]
 
     def _finished(self) -> list[str]:
@@ -208,7 +209,7 @@ class _Desk:
         adapter = self._results[candidate.id][0].adapter
         return Updated(candidate.id, self._task(candidate.id), adapter, ModelState(measured.hashes[0]))
 
-    def _record(self, measured: _Measured, retention: list[GateResult]) -> None:
+    def _record(self, measured: _Measured, last: list[GateResult]) -> None:
         candidate_id, hashes = measured.candidate_id, measured.hashes
         results = self._results[candidate_id]
         record_examined(
@@ -216,7 +217,7 @@ class _Desk:
             candidate_id,
             updates=[self._update(candidate_id, repeat, results[repeat], hashes[repeat]) for repeat in sorted(results)],
             answers=measured.answers,
-            gates=[*measured.gates, *retention],
+            gates=[*measured.gates, *last],
             reward_mean=measured.reward.mean,
             reward_std=measured.reward.std,
             audit_gain=measured.audit_gain,

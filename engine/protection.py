@@ -71,8 +71,7 @@ def protection_on(session: Session, live_version: int | None) -> Protection:
     settings, base = session.settings.protection, session.base
     line = line_of(session.db, live_version) if settings.replay_ratio else []
     replayed = _replayed(session, line, settings.replay_from)
-    wants_anchors = settings.anchor_ratio > 0 or settings.curvature
-    texts = read_retention(session.workspace).anchors if wants_anchors else ()
+    texts = read_retention(session.workspace).anchors if settings.uses_anchors else ()
     anchors = tuple(sequence for text in texts if (sequence := anchor_sequence(base, text)) is not None)
     curved = settings.curvature and len(anchors) >= LEAST_FOR_CURVATURE
     coordinates, curvature_hash = cached_coordinates(session, anchors) if curved else (None, None)

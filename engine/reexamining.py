@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from engine.examining import examine
 from engine.progress import Progress
 from engine.round_conditions import require_base, settings_of
-from engine.rules.desk import judge_candidates
 from engine.rules.reading import read_policy
+from engine.screening import screen
 from engine.self_edit.edited import Edit, edit_from_payload, edited_sequences
 from store.candidates import add_candidates, get_candidate, list_candidates
 from store.clock import utc_now
@@ -41,12 +41,12 @@ def reexamine(session: Session, payload: dict[str, Any], actor: str) -> Candidat
     current = get_round(session.db, original.round_number)
     require_base(current, session.base)
     rules = read_policy(session.workspace).rules
-    session = session.under(settings_of(current))
+    session = session.under(settings_of(current), rules)
     task = get_task(session.db, original.task_id)
     sequences = edited_sequences(edit, original, task, session.settings.self_edit.splitting)
     candidate = _known_or_new(session, original, edit, sequences, actor)
     session.report(Progress("round", 0, 0, note=f"Re-examining “{task.title}”, edited by {actor}."))
-    judged = judge_candidates(session.db, rules, [candidate], [task])
+    judged = screen(session, [candidate], [task])
     examine(session, judged.candidates, [task], judged.verdicts)
     return get_candidate(session.db, candidate.id)
 

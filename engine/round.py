@@ -17,10 +17,10 @@ from engine.method import MEASURED
 from engine.progress import Progress
 from engine.proposing import Occasion, Policy, propose
 from engine.protection import protection_on
-from engine.retention.reading import read_retention
+from engine.retention.harness_prompts import full_retention
 from engine.round_conditions import require_base, settings_of
-from engine.rules.desk import judge_candidates
 from engine.rules.reading import ROUND_KEY, as_recorded, read_policy, rules_of_round
+from engine.screening import screen
 from engine.task_choice import TaskChoice, choose_tasks
 from engine.trial_policy import drop_trial, trial_policy
 from store.candidates import answers_of, get_candidate
@@ -58,8 +58,9 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None, method: Met
     """Run one round over all tasks, or over those given, or go on with the round that was interrupted."""
     if tasks is None:
         tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
-    if session.settings.retention.gate is not None:
-        read_retention(session.workspace)  # what cannot be read stops the round before anything is trained
+    settings = session.settings
+    if settings.retention.gate is not None or settings.protection.uses_anchors:
+        full_retention(session.workspace)  # what cannot be read stops the round before anything is trained
     rules = read_policy(session.workspace).rules
     current = _begin(session, tasks, rules)
     session = session.under(settings_of(current), rules_of_round(current, rules))
@@ -82,9 +83,9 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Method) -
     if before is None:
         before = _examine_policy(session, current, policy, chosen.held_out)
 
-    # E-step: the policy writes self-edits, each that no rule denies is applied to the student and examined.
+    # E-step: the policy writes self-edits, each that is not denied is applied to the student and examined.
     candidates = propose(session, Occasion(current, policy, "train"), chosen.train, settings.self_edit.per_task)
-    judged = judge_candidates(session.db, session.rules, candidates, chosen.train)
+    judged = screen(session, candidates, chosen.train)
     examine(session, judged.candidates, chosen.train, judged.verdicts)
 
     # Filter: what measurably helped is kept.
@@ -172,7 +173,7 @@ def _examine_policy(session: Session, current: Round, policy: Policy, held_out: 
         return None
     edits = session.settings.round.held_out_edits
     candidates = propose(session, Occasion(current, policy, "held_out"), held_out, edits)
-    judged = judge_candidates(session.db, session.rules, candidates, held_out)
+    judged = screen(session, candidates, held_out)
     examine(session, judged.candidates, held_out, judged.verdicts)
     tasks = {task.id: task for task in held_out}
     right = [right for one in candidates for right in _right_after(session, one, tasks[one.task_id])]
@@ -194,7 +195,7 @@ def _conditions(session: Session, current: Round, held_out: Sequence[Task]) -> s
     settings = session.settings.model_dump(mode="json")
     parts = [settings["self_edit"], settings["inner_update"], settings["exam"], settings["round"]["held_out_edits"]]
     parts += [settings["protection"], protection_on(session, current.live_version).described]
-    parts += [session.rules.hash] if session.rules.rules else []
+    parts += [session.rules.hash] if session.rules.bear_on_training else []
     return hash_json([*parts, current.live_version, current.settings["base"], [task.id for task in held_out]])
 
 

@@ -205,7 +205,7 @@ class ProtectionSettings(Section):
         description="sequences that replay draws from, at most: an equal share of every edit on the live line",
     )
     anchor_ratio: float = Field(
-        default=1.5,
+        default=1.0,
         ge=0,
         le=8,
         description="anchor texts of retention/ beside each sequence of the self-edit; 0 trains on none",
@@ -217,6 +217,11 @@ class ProtectionSettings(Section):
         default=True,
         description="train where the base's knowledge of the anchors is disturbed least; needs 32 anchors or more",
     )
+
+    @property
+    def uses_anchors(self) -> bool:
+        """Whether the files in retention/ are read for it."""
+        return self.anchor_ratio > 0 or self.curvature
 
 
 class ConsoleSettings(Section):

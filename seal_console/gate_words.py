@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.retention.gate_names import DRIFT_GATE, EARLIER_GATE, SUITE_GATE
-from engine.rules.gate_name import RULE_GATE
+from engine.rules.gate_name import JUDGE_GATE, RED_TEAM_GATE, RULE_GATE
+from seal_console.policy_words import judge_words, red_team_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,8 +68,16 @@ def _words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
         return [_figures(evidence, "question"), *_undone(evidence), *_lost(evidence)]
     if gate == DRIFT_GATE:
         return [_drift(evidence)]
+    return _policy_words(gate, evidence)
+
+
+def _policy_words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
     if gate.startswith(RULE_GATE):
         return [_rule(evidence), *_matches(evidence)]
+    if gate == RED_TEAM_GATE or gate.startswith(f"{RED_TEAM_GATE}:"):
+        return red_team_words(evidence)
+    if gate == JUDGE_GATE:
+        return judge_words(evidence)
     raise ValueError(gate)
 
 

@@ -9,6 +9,7 @@ from store.candidates import gates_of, inner_updates_of
 from store.card import policy_card, version_card
 from store.errors import CorruptError
 from store.events import chain_head
+from store.exam_secrecy import without_exam
 from store.hashing import hash_bytes
 from store.records import Candidate, Decision, PolicyVersion, Version
 from store.rows import to_row
@@ -73,7 +74,8 @@ def version_files(
         ],
         "reward": {"mean": candidate.reward_mean, "std": candidate.reward_std, "audit_gain": candidate.audit_gain},
         "gates": [
-            {"gate": gate.gate, "passed": gate.passed, "evidence": gate.evidence} for gate in gates_of(db, candidate.id)
+            {"gate": gate.gate, "passed": gate.passed, "evidence": without_exam(gate.evidence)}
+            for gate in gates_of(db, candidate.id)
         ],
         "decision": to_row(decision),
         "chain_head": _head(db),

@@ -29,8 +29,6 @@ round:
   seed: {seed}
   tasks_per_round: 24
   held_out_tasks: 20
-inner_update:
-  batch_size: 2
 """
 
 

@@ -12,7 +12,7 @@ from engine.retention.drift import drift_of
 from engine.retention.earlier import EarlierQuestion, earlier_questions, edits_of, line_of, that_can_be_undone
 from engine.retention.exam import Examinee, question_answers, suite_answers
 from engine.retention.gate import Compared, ComparedEarlier, drift_gate, earlier_gate, suite_gate
-from engine.retention.reading import read_retention
+from engine.retention.harness_prompts import full_retention
 from engine.retention.suites import Retention
 from store.clock import utc_now
 from store.recorded_answers import ModelState, model_state
@@ -47,7 +47,7 @@ class RetentionDesk:
         self._session = session
         self._live = Examinee(model_state(session.db, live_version), live)
         settings = session.settings
-        self._retention = Retention() if settings.retention.gate is None else read_retention(session.workspace)
+        self._retention = Retention() if settings.retention.gate is None else full_retention(session.workspace)
         self._earlier: list[EarlierQuestion] = []
         if settings.retention.gate is not None and settings.retention.earlier_questions:
             edits = edits_of(session.db, line_of(session.db, live_version))
@@ -137,4 +137,5 @@ def _compared_earlier(
         now.correct,
         version=earlier.edit.version.tag,
         task=earlier.edit.task.title,
+        of_audit=question.split == "audit",
     )

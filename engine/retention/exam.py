@@ -7,11 +7,14 @@ weights that answered.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from engine.exam import Sitting, answer_texts, hold_exam
 from engine.generation.decoding import Request
+from engine.graders.interface import FULL, ZERO
 from engine.graders.registry import grade_answer
+from engine.retention.answer_part import answer_in
+from engine.retention.choosing import chosen_texts
 from engine.self_edit.templates import exam_prompt
 from store.base_answers import record_base_answers
 from store.clock import utc_now
@@ -21,8 +24,9 @@ from store.records import Question, RetentionAnswer
 from store.retention import record_retention_answers, retention_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from engine.graders.interface import Grade
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
     from engine.retention.suites import RetentionPrompt
@@ -38,11 +42,44 @@ class Examinee:
     adapter: Adapter | None
 
 
+class Asked(Protocol):
+    """A prompt as it is put; `identity` is the hash of all that an answer's grade depends on, but for the model."""
+
+    @property
+    def text(self) -> str: ...  # noqa: D102
+    @property
+    def as_it_stands(self) -> bool: ...  # noqa: D102
+    @property
+    def identity(self) -> str: ...  # noqa: D102
+
+
+AnyPrompt = TypeVar("AnyPrompt", bound=Asked)
+Choose: TypeAlias = "Callable[[BaseModel, Sequence[Adapter | None], Sequence[tuple[AnyPrompt, int]]], list[str]]"
+
+
 def suite_answers(
     session: Session, prompts: Sequence[RetentionPrompt], examinees: Sequence[Examinee]
 ) -> list[dict[str, RetentionAnswer]]:
-    """Return the answers of each examinee by the prompts' identity, asking only what is not recorded.
+    """Return the answers of each examinee to prompts of suites, by identity (`prompt_answers`)."""
+    written = [prompt for prompt in prompts if prompt.choices is None]
+    answers = prompt_answers(session, written, examinees, _grade)
+    if len(written) == len(prompts):
+        return answers
+    to_choose = [prompt for prompt in prompts if prompt.choices is not None]
+    chosen = prompt_answers(session, to_choose, examinees, _grade_choice, chosen_texts)
+    return [{**one, **other} for one, other in zip(answers, chosen, strict=True)]
 
+
+def prompt_answers(
+    session: Session,
+    prompts: Sequence[AnyPrompt],
+    examinees: Sequence[Examinee],
+    grade: Callable[[AnyPrompt, str], Grade],
+    choose: Choose[AnyPrompt] | None = None,
+) -> list[dict[str, RetentionAnswer]]:
+    """Return the answers of each examinee by the prompts' identity, asking and grading only what is not recorded.
+
+    With `choose` answers are chosen by it, not written.
     Raises GraderError or WrongUseError, naming the prompt, where an answer cannot be graded.
     """
     asked_as = _conditions(session)
@@ -51,11 +88,13 @@ def suite_answers(
     missing = [
         (place, prompt_hash) for place, known in enumerate(found) for prompt_hash in by_hash if prompt_hash not in known
     ]
-    requests = [Request(_tokens(session.base, by_hash[prompt_hash]), place) for place, prompt_hash in missing]
-    texts = answer_texts(session.base, [one.adapter for one in examinees], requests, session.settings.exam)
+    asked = [(by_hash[prompt_hash], place) for place, prompt_hash in missing]
+    adapters = [one.adapter for one in examinees]
+    texts = choose(session.base, adapters, asked) if choose else _written_texts(session, adapters, asked)
+    grades = [grade(by_hash[prompt_hash], text) for (_, prompt_hash), text in zip(missing, texts, strict=True)]
     new = [
-        _graded(by_hash[prompt_hash], prompt_hash, examinees[place].state.weights, text)
-        for (place, prompt_hash), text in zip(missing, texts, strict=True)
+        RetentionAnswer(prompt_hash, examinees[place].state.weights, text, one.score, one.correct, utc_now())
+        for (place, prompt_hash), text, one in zip(missing, texts, grades, strict=True)
     ]
     record_retention_answers(session.db, new)
     for (place, prompt_hash), answer in zip(missing, new, strict=True):
@@ -95,15 +134,22 @@ def _conditions(session: Session) -> Mapping[str, object]:
     }
 
 
-def _tokens(base: BaseModel, prompt: RetentionPrompt) -> tuple[int, ...]:
+def _written_texts(
+    session: Session, adapters: Sequence[Adapter | None], asked: Sequence[tuple[Asked, int]]
+) -> list[str]:
+    requests = [Request(_tokens(session.base, prompt), place) for prompt, place in asked]
+    return answer_texts(session.base, adapters, requests, session.settings.exam)
+
+
+def _tokens(base: BaseModel, prompt: Asked) -> tuple[int, ...]:
     if prompt.as_it_stands:
         return tuple(base.encode_start(prompt.text))
     return tuple(base.encode_prompt(exam_prompt(prompt.text)))
 
 
-def _graded(prompt: RetentionPrompt, prompt_hash: str, weights: str, text: str) -> RetentionAnswer:
+def _grade(prompt: RetentionPrompt, text: str) -> Grade:
     question = Question(
-        id=prompt_hash,
+        id=prompt.identity,
         task_id=prompt.place,
         position=0,
         text=prompt.text,
@@ -112,5 +158,8 @@ def _graded(prompt: RetentionPrompt, prompt_hash: str, weights: str, text: str) 
         grader_options=prompt.grader_options,
         split="audit",
     )
-    grade = grade_answer(question, text)
-    return RetentionAnswer(prompt_hash, weights, text, grade.score, grade.correct, utc_now())
+    return grade_answer(question, text if prompt.part is None else answer_in(text, prompt.part))
+
+
+def _grade_choice(prompt: RetentionPrompt, text: str) -> Grade:
+    return FULL if text in prompt.answers else ZERO

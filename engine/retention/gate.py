@@ -13,6 +13,7 @@ from math import comb, floor
 from typing import TYPE_CHECKING, Any
 
 from engine.retention.gate_names import DRIFT_GATE, EARLIER_GATE, SUITE_GATE
+from store.exam_secrecy import AUDIT_KEY
 from store.records import GateResult
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class ComparedEarlier(Compared):
-    """A question of an earlier edit: the version that brought it, and the title of its task."""
+    """A question of an earlier edit: its version, the title of its task, whether it is one of the audit."""
 
     version: str = ""
     task: str = ""
+    of_audit: bool = False
 
 
 def paired_p_value(lost: int, gained: int) -> float:
@@ -125,11 +127,12 @@ def _figures(compared: Sequence[Compared], allowed: int, settings: RetentionSett
 
 
 def _named(lost: Compared) -> dict[str, Any]:
-    return {
+    named = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in asdict(lost).items()
         if not isinstance(value, bool)
     }
+    return {**named, AUDIT_KEY: True} if isinstance(lost, ComparedEarlier) and lost.of_audit else named
 
 
 def _passes(evidence: dict[str, Any], settings: RetentionSettings) -> bool:

@@ -1,6 +1,7 @@
 """Reads the suites of a workspace's `retention/` folder: all of them, or none and a list of every problem.
 
-Files end in .yaml, .yml or .jsonl; hidden files and notes (.md, .txt) are passed over. It loads no model.
+Files end in .yaml, .yml or .jsonl; hidden files and notes (.md, .txt) are passed over. It loads no model, and builds no
+prompts of lm-evaluation-harness: those are still to come (`harness_prompts.py`).
 """
 
 from __future__ import annotations
@@ -33,20 +34,21 @@ def read_suites(paths: Iterable[Path], root: Path | None = None) -> Retention:
     problems: list[str] = []
     for path in paths:
         try:
-            suite, found = parse_suite(read_text_file(path, root), path.suffix.lower())
+            suite, found = parse_suite(read_text_file(path, root), path, root)
         except UnreadableFileError as error:
             suite, found = None, [str(error)]
         problems += found
         suites += [suite] if suite else []
-    problems += _same_names(suites) + _asked_in_anchors(suites)
+    problems += _same_names(suites) + asked_in_anchors(suites)
     if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise WrongUseError(
-            f"No retention suite was read: {count} in retention/",
-            problems=problems,
-            next_step="Correct the files, then look with 'seal-console retention check'.",
-        )
+        raise unreadable(problems, "Correct the files, then look with 'seal-console retention check'.")
     return Retention(tuple(suites))
+
+
+def unreadable(problems: list[str], next_step: str) -> WrongUseError:
+    """Return the error for a folder of suites that cannot be used."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return WrongUseError(f"No retention suite was read: {count} in retention/", problems=problems, next_step=next_step)
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -65,7 +67,7 @@ def _same_names(suites: Iterable[Suite]) -> list[str]:
     return problems
 
 
-def _asked_in_anchors(suites: Sequence[Suite]) -> list[str]:
+def asked_in_anchors(suites: Sequence[Suite]) -> list[str]:
     """Anchors are trained on: a suite that asks what stands in one would measure nothing."""
     trained = {
         question_key(line.strip().removeprefix("Question:")): suite.place

@@ -1,7 +1,8 @@
 """One retention file as a suite, or problems that name their place.
 
 YAML holds one suite: `suite`, `group`, `grader`, `grader_options` and `allowed_losses` for all its `prompts`, and
-`anchors`. JSONL holds a prompt or an anchor a line. Texts are taken as they are written, as in task files.
+`anchors`. Instead of prompts, `lm_eval` may name a task file of lm-evaluation-harness. JSONL holds a prompt or an
+anchor a line. Texts are taken as they are written, as in task files.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.located_yaml import Path as KeyPath
 from engine.located_yaml import YamlProblemError, parse_located_yaml
+from engine.retention.harness_suite import LM_EVAL_KEYS, SuitePath, harness_prompts
 from engine.retention.suites import RetentionPrompt, Suite
 from engine.tasks.checking import check_grader
 from engine.tasks.drafts import QuestionDraft, SourceReader, kind_of, question_key
@@ -20,12 +22,14 @@ from engine.tasks.sources import TaskSource
 from engine.tasks.yaml_tasks import texts_with_typed_options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.tasks.text_files import TextFile
 
 SUITE_SUFFIXES = (".yaml", ".yml", ".jsonl")
-SUITE_KEYS = ("suite", "group", "grader", "grader_options", "allowed_losses", "prompts", "anchors")
+SUITE_KEYS = ("suite", "group", "grader", "grader_options", "allowed_losses", "prompts", "anchors", *LM_EVAL_KEYS)
 PROMPT_KEYS = ("question", "prompt", "answers", "grader", "grader_options", "group")
-_TYPED_KEYS = ("grader_options", "allowed_losses")
+_TYPED_KEYS = ("grader_options", "allowed_losses", "limit")
 _DEFAULT_GRADER = "exact"
 _LONGEST_NAME = 80
 _MOST_LOSSES = 1_000_000
@@ -40,22 +44,26 @@ class _Defaults:
     group: str = ""
 
 
-def parse_suite(file: TextFile, suffix: str) -> tuple[Suite | None, list[str]]:
-    """Return the suite of a file, None where there is nothing to read, and everything that is wrong with it."""
+def parse_suite(file: TextFile, path: Path, root: Path | None) -> tuple[Suite | None, list[str]]:
+    """Return the suite of the file at a path, None where there is nothing to read, and everything wrong with it.
+
+    Names in messages are relative to `root` where a file lies below it.
+    """
+    suffix, at = path.suffix.lower(), SuitePath(path, root)
     if suffix not in SUITE_SUFFIXES:
         known = ", ".join(SUITE_SUFFIXES)
         return None, [f"{file.name}: suites cannot be read from this kind of file; known are {known}"]
     if suffix == ".jsonl":
-        return _from_jsonl(file)
+        return _from_jsonl(file, at)
     try:
         located = parse_located_yaml(file.text)
     except YamlProblemError as error:
         place = file.name if error.line is None else f"{file.name}:{error.line}"
         return None, [f"{place}: {error.message}"]
-    return _from_data(TaskSource(file.name, texts_with_typed_options(located, _TYPED_KEYS), located.lines))
+    return _from_data(TaskSource(file.name, texts_with_typed_options(located, _TYPED_KEYS), located.lines), at)
 
 
-def _from_jsonl(file: TextFile) -> tuple[Suite | None, list[str]]:
+def _from_jsonl(file: TextFile, at: SuitePath) -> tuple[Suite | None, list[str]]:
     """Bring the lines into the form that YAML has: prompts, and anchors."""
     found, problems = json_lines(file.text, file.name)
     data: dict[str, list[object]] = {"prompts": [], "anchors": []}
@@ -67,11 +75,11 @@ def _from_jsonl(file: TextFile) -> tuple[Suite | None, list[str]]:
         data[key].append(value["anchor"] if isinstance(value, dict) and is_anchor else value)
     if problems and not found:
         return None, problems
-    suite, more = _from_data(TaskSource(file.name, data, lines))
+    suite, more = _from_data(TaskSource(file.name, data, lines), at)
     return suite, problems + more
 
 
-def _from_data(source: TaskSource) -> tuple[Suite | None, list[str]]:
+def _from_data(source: TaskSource, at: SuitePath) -> tuple[Suite | None, list[str]]:
     reader = SourceReader(source)
     data = source.data
     if not isinstance(data, dict):
@@ -80,11 +88,13 @@ def _from_data(source: TaskSource) -> tuple[Suite | None, list[str]]:
     reader.unknown_keys(data, SUITE_KEYS, ())
     name = _name(reader, data)
     allowed = _allowed_losses(reader, data)
-    prompts = _prompts(reader, data.get("prompts", []), _defaults(reader, data))
+    defaults = _defaults(reader, data)
+    prompts = _prompts(reader, data.get("prompts", []), defaults)
+    to_build = harness_prompts(reader, data, at, (defaults.grader, defaults.options), defaults.group)
     anchors = _anchors(reader, data.get("anchors", []))
-    if not (data.get("prompts") or data.get("anchors")):
+    if not (data.get("prompts") or data.get("anchors") or "lm_eval" in data):
         reader.report((), "holds no prompt and no anchor")
-    return Suite(name, source.place(), tuple(prompts), tuple(anchors), allowed), reader.problems
+    return Suite(name, source.place(), tuple(prompts), tuple(anchors), allowed, to_build), reader.problems
 
 
 def _name(reader: SourceReader, data: dict[str, Any]) -> str:

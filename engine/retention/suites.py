@@ -5,10 +5,26 @@ They say nothing about whether a model answers as they expect. Reading them from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from store.hashing import hash_json
+
+if TYPE_CHECKING:
+    from engine.retention.answer_part import AnswerPart
+    from engine.retention.harness_task import HarnessTask
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a prompt lets the model choose from: the likeliest continuation `delimiter` + option is the answer.
+
+    With `per_character` each likelihood is divided by the option's length in characters.
+    """
+
+    options: tuple[str, ...]
+    delimiter: str
+    per_character: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +32,7 @@ class RetentionPrompt:
     """One prompt with all accepted answers.
 
     A question is put through the template of exams; with `as_it_stands` the text itself is what the model continues.
-    `place` is "file:line".
+    `place` is "file:line". Without `choices` the answer is written, and `part` says which part of the text is graded.
     """
 
     text: str
@@ -26,22 +42,41 @@ class RetentionPrompt:
     grader_options: dict[str, Any] = field(hash=False)
     group: str
     place: str
+    choices: Choices | None = None
+    part: AnswerPart | None = None
 
     @property
     def identity(self) -> str:
         """The hash of all that an answer's verdict depends on, but for the model."""
-        return hash_json([self.text, self.as_it_stands, list(self.answers), self.grader, self.grader_options])
+        own = [asdict(one) for one in (self.choices, self.part) if one is not None]
+        return hash_json([self.text, self.as_it_stands, list(self.answers), self.grader, self.grader_options, *own])
+
+
+@dataclass(frozen=True, slots=True)
+class HarnessPrompts:
+    """Prompts of a suite that are still to be built from a task of lm-evaluation-harness, `limit` of them at most."""
+
+    task: HarnessTask
+    place: str
+    limit: int | None
+    grader: str
+    grader_options: dict[str, Any] = field(hash=False)
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """The prompts of one file. `allowed_losses`: None is the settings' own, an int counts, a float is a share."""
+    """The prompts of one file. `allowed_losses`: None is the settings' own, an int counts, a float is a share.
+
+    Where `to_build` is set, `prompts` are empty until `harness_prompts.built` has built them.
+    """
 
     name: str
     place: str
     prompts: tuple[RetentionPrompt, ...]
     anchors: tuple[str, ...]
     allowed_losses: float | None = None
+    to_build: HarnessPrompts | None = None
 
 
 @dataclass(frozen=True, slots=True)

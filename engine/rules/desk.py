@@ -14,7 +14,7 @@ from store.candidates import get_candidate, record_examined
 from store.clock import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlite_utils import Database
 
@@ -30,15 +30,27 @@ class Judged:
     verdicts: dict[str, list[GateResult]]
 
 
-def judge_candidates(db: Database, rules: Rules, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> Judged:
-    """Judge every candidate that is still only proposed; one that a rule denies is recorded as refused."""
+def judge_candidates(
+    db: Database,
+    rules: Rules,
+    candidates: Sequence[Candidate],
+    tasks: Sequence[Task],
+    ask: Callable[[Candidate, Task], list[GateResult]],
+) -> Judged:
+    """Judge every candidate that is still only proposed; one that is denied is recorded as refused.
+
+    `ask` gives further verdicts on what no rule denies.
+    """
     of_task = {task.id: task for task in tasks}
     verdicts: dict[str, list[GateResult]] = {}
     after: list[Candidate] = []
     for candidate in candidates:
         now = get_candidate(db, candidate.id)
         if now.state == "proposed":
-            gates = verdicts_on(rules, now, of_task[now.task_id])
+            task = of_task[now.task_id]
+            gates = verdicts_on(rules, now, task)
+            if not any(gate.stops for gate in gates):
+                gates += ask(now, task)
             if any(gate.stops for gate in gates):
                 now = _refuse(db, now, gates)
             else:

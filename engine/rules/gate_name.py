@@ -1,3 +1,5 @@
-"""The name under which a rule's verdict is recorded; the rule's own name follows it. Loads nothing."""
+"""The names under which policy.yaml's verdicts are recorded: a rule's, or a group's, own name follows the colon."""
 
 RULE_GATE = "rule:"
+RED_TEAM_GATE = "red team"
+JUDGE_GATE = "judge"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.rules.gate_name import RULE_GATE
 from engine.rules.rule import AppliesTo, Finding, LookedAt, Match, Part, Rule
+from store.exam_secrecy import AUDIT_KEY
 from store.records import GateResult
 
 if TYPE_CHECKING:
@@ -68,4 +69,5 @@ def _each_once(matches: Sequence[Match]) -> list[Match]:
 
 def _as_plain(match: Match) -> dict[str, Any]:
     plain: dict[str, Any] = {"where": match.where, "line": match.line, "what": match.what, "text": match.text}
+    plain |= {AUDIT_KEY: True} if match.of_audit else {}
     return plain if match.in_document is None else {**plain, "in_document": match.in_document}

@@ -45,7 +45,13 @@ class LeakCheck:
         audit = [question for question in looked_at.task.questions if question.split == "audit"]
         shares = {question.id: self._share(question, trained, document) for question in audit}
         matches = (
-            Match("training text", None, f"audit question {100 * shares[one.id]:.0f} % copied", excerpt(one.text))
+            Match(
+                "training text",
+                None,
+                f"audit question {100 * shares[one.id]:.0f} % copied",
+                excerpt(one.text),
+                of_audit=True,
+            )
             for one in audit
             if shares[one.id] > self.max_share
         )

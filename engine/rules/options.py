@@ -19,6 +19,16 @@ _LARGEST_COUNT = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class SectionReader:
+    """One section: its value, the same with every scalar as written, and where its problems are noted."""
+
+    reader: SourceReader
+    values: Any
+    written: Any
+    path: KeyPath
+
+
+@dataclass(frozen=True, slots=True)
 class OptionReader:
     """The keys of one mapping: as YAML values, and as they are written; `path` is where the mapping stands."""
 

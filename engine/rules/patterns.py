@@ -18,7 +18,7 @@ from engine.rules.rule import Found, Match
 from engine.rules.texts import excerpt, line_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from engine.rules.options import OptionReader
     from engine.rules.rule import LookedAt, Part
@@ -66,15 +66,24 @@ class PatternCheck:
 
 def read_patterns(options: OptionReader) -> PatternCheck:
     """Read the options of a rule; every pattern that cannot be used is named."""
-    given = options.written.get("patterns")
-    patterns = options.texts("patterns")
-    if given is None:
+    if options.written.get("patterns") is None:
         options.report("patterns missing: a list of regular expressions")
+    return PatternCheck(pattern_texts(options, "patterns"), options.switch("ignore_case", default=False))
+
+
+def pattern_texts(options: OptionReader, key: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the patterns under a key; every one that cannot be used is named."""
+    given = options.written.get(key)
     for number, one in enumerate(given if isinstance(given, list) else [given]):
         problem = pattern_problem(one) if isinstance(one, str) and one.strip() else None
         if problem:
-            options.report(problem, "patterns", *([number] if isinstance(given, list) else []))
-    return PatternCheck(patterns, options.switch("ignore_case", default=False))
+            options.report(problem, key, *([number] if isinstance(given, list) else []))
+    return options.texts(key, default)
+
+
+def is_in(pattern: str, text: str) -> bool:
+    """Tell whether a pattern is found, whatever the case; raises TimeoutError where the search takes too long."""
+    return _compiled(pattern, ignore_case=True).search(text, timeout=SEARCH_S) is not None
 
 
 def pattern_problem(pattern: str) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.rules.judge_section import constitution_problem
 from engine.rules.rule_files import PolicyFile, parse_policy
 from engine.tasks.text_files import TextFile, UnreadableFileError, read_text_file
 from store.errors import WrongUseError
@@ -32,7 +34,11 @@ def read_policy(workspace: Workspace) -> PolicyFile:
         file = read_text_file(workspace.policy_file, workspace.root)
     except UnreadableFileError as error:
         raise _refusal([str(error)]) from error
-    return policy_from(file)
+    policy = policy_from(file)
+    judge = policy.rules.judge
+    if judge is None or not judge.constitution_file:
+        return policy
+    return _with_constitution(policy, _read_constitution(workspace, judge.constitution_file))
 
 
 def policy_from(file: TextFile) -> PolicyFile:
@@ -44,17 +50,51 @@ def policy_from(file: TextFile) -> PolicyFile:
 
 
 def as_recorded(rules: Rules) -> dict[str, str]:
-    """Return what a round keeps of its rules: their hash, and the file's text."""
-    return {"hash": rules.hash, "text": rules.text}
+    """Return what a round keeps of its rules: their hash, the file's text, and a constitution that is elsewhere."""
+    kept = {"hash": rules.hash, "text": rules.text}
+    if rules.judge is None or not rules.judge.constitution_file:
+        return kept
+    return {**kept, "constitution": rules.judge.constitution}
 
 
 def rules_of_round(current: Round, now: Rules) -> Rules:
-    """Return the rules that a round began with; those of `now` where it began before there were any rules to keep."""
+    """Return the rules that a round began with; those of `now` where it began before there were any rules to keep.
+
+    How its judge is reached (address, key, time limits) is as it is now.
+    """
     kept: dict[str, Any] | None = current.settings.get(ROUND_KEY)
     if kept is None:
         return now
     name = f"policy.yaml of round {current.number}"
-    return policy_from(TextFile(name, kept["text"], hash_text(kept["text"]))).rules
+    policy = policy_from(TextFile(name, kept["text"], hash_text(kept["text"])))
+    rules = (_with_constitution(policy, kept["constitution"]) if "constitution" in kept else policy).rules
+    if rules.judge is None or now.judge is None:
+        return rules
+    # A round that stopped because its judge could not be reached must be able to go on once the address is corrected.
+    return replace(rules, judge=rules.judge.reached_as(now.judge))
+
+
+def _with_constitution(policy: PolicyFile, text: str) -> PolicyFile:
+    judge = replace(policy.sections["judge"], constitution=text)
+    return replace(policy, sections={**policy.sections, "judge": judge})
+
+
+def _read_constitution(workspace: Workspace, name: str) -> str:
+    """Read a constitution from a file of the workspace; tasks/ is barred, since it holds the audit's questions."""
+    place = f"policy.yaml: the constitution's file {name!r}"
+    try:
+        path = (workspace.root / name).resolve()
+        if not path.is_relative_to(workspace.root.resolve()):
+            raise _refusal([f"{place} is not below the workspace"])
+        if path.is_relative_to(workspace.tasks_folder.resolve()):
+            raise _refusal([f"{place} is in tasks/, whose questions no judge may see"])
+        text = read_text_file(path, workspace.root).text
+    except (UnreadableFileError, OSError, ValueError, RuntimeError) as error:
+        raise _refusal([f"{place}: {error}"]) from error
+    problem = constitution_problem(text)
+    if problem:
+        raise _refusal([f"{name}: {problem}"])
+    return text
 
 
 def _refusal(problems: list[str]) -> WrongUseError:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from store.hashing import hash_json
 
 if TYPE_CHECKING:
+    from engine.rules.judge_section import JudgeSettings
+    from engine.rules.red_team import RedTeamPrompt
     from store.records import Task
 
 RuleVerdict = Literal["deny", "hold", "note"]
@@ -47,7 +49,8 @@ class Match:
     """One thing that a rule found. `text` is safe to keep: masked where the thing itself must not be stored.
 
     `line` counts from 1 inside its part. `in_document` says whether the document holds it too; None: not looked for.
-    `same_as` tells whether two matches are one thing found twice; it is never kept.
+    `same_as` tells whether two matches are one thing found twice; it is never kept. `of_audit` says that the text is
+    the exam's own, which leaves the database with no version.
     """
 
     where: str
@@ -56,6 +59,7 @@ class Match:
     text: str
     in_document: bool | None = None
     same_as: str = ""
+    of_audit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +111,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of a workspace, and the text of the file that they were read from; both empty where there is none."""
+    """All that a policy.yaml says, and its text; everything is empty where there is none."""
 
     rules: tuple[Rule, ...] = ()
     text: str = ""
+    red_team: tuple[RedTeamPrompt, ...] = ()
+    judge: JudgeSettings | None = None
 
     @property
     def hash(self) -> str:
-        """The hash of what the rules say; places, comments and spaces in the file play no part."""
-        return hash_json(
-            [[rule.name, rule.kind, rule.verdict, rule.applies_to, rule.options] for rule in self.rules],
-        )
+        """The hash of what the file says; places, comments and spaces in it play no part."""
+        rules = [[rule.name, rule.kind, rule.verdict, rule.applies_to, rule.options] for rule in self.rules]
+        if not self.red_team and self.judge is None:
+            return hash_json(rules)
+        prompts = [prompt.as_hashed() for prompt in self.red_team]
+        return hash_json([rules, prompts, None if self.judge is None else self.judge.as_hashed()])
+
+    @property
+    def bear_on_training(self) -> bool:
+        """Whether anything here may keep a self-edit from being trained on."""
+        return bool(self.rules) or self.judge is not None

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from engine.located_yaml import Path as KeyPath
 from engine.located_yaml import YamlProblemError, parse_located_yaml
+from engine.rules.judge_section import read_judge
 from engine.rules.kinds import RULE_KINDS, Kind
-from engine.rules.options import OptionReader
+from engine.rules.options import OptionReader, SectionReader
+from engine.rules.red_team_section import read_red_team
 from engine.rules.rule import APPLIES_TO, VERDICTS, Rule, Rules
 from engine.tasks.drafts import SourceReader, kind_of
 from engine.tasks.sources import TaskSource
@@ -28,16 +29,6 @@ _OF_EVERY_RULE = ("rule", "kind", "verdict")
 
 
 @dataclass(frozen=True, slots=True)
-class SectionReader:
-    """One section: its value, the same with every scalar as written, and where its problems are noted."""
-
-    reader: SourceReader
-    values: Any
-    written: Any
-    path: KeyPath
-
-
-@dataclass(frozen=True, slots=True)
 class PolicyFile:
     """What a policy.yaml holds, by section; a section that is not there is None."""
 
@@ -46,8 +37,9 @@ class PolicyFile:
 
     @property
     def rules(self) -> Rules:
-        """The section `rules`."""
-        return Rules(tuple(self.sections.get("rules") or ()), self.text)
+        """All sections as a round takes them."""
+        found = self.sections
+        return Rules(tuple(found.get("rules") or ()), self.text, tuple(found.get("red_team") or ()), found.get("judge"))
 
 
 def parse_policy(file: TextFile) -> tuple[PolicyFile, list[str]]:
@@ -93,7 +85,11 @@ def _read_rules(section: SectionReader) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-SECTIONS: dict[str, Callable[[SectionReader], Any]] = {"rules": _read_rules}
+SECTIONS: dict[str, Callable[[SectionReader], Any]] = {
+    "rules": _read_rules,
+    "red_team": read_red_team,
+    "judge": read_judge,
+}
 
 
 def _name(options: OptionReader) -> str:

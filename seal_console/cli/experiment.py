@@ -92,7 +92,7 @@ def _told(
 def _show(output: Output, result: dict[str, Any]) -> None:
     ways: dict[str, dict[str, Any]] = result["ways"]
     first = next(iter(ways.values()))
-    headers = ("way", "after its edit", "at the end", "kept", "untouched", "seconds", "cost")
+    headers = ("way", "after its edit", "at the end", "kept", "untouched", "CPU s", "cost")
     rows = [
         (
             name,
@@ -100,8 +100,8 @@ def _show(output: Output, result: dict[str, Any]) -> None:
             percent(way["right_at_the_end"]),
             percent(way["kept_of_gained"]),
             f"{percent(way['untouched_before'])} → {percent(way['untouched_after'])}",
-            f"{way['seconds']:.1f}",
-            f"{way['seconds'] / first['seconds']:.2f} ×",
+            f"{way['cpu_seconds']:.1f}",
+            f"{way['cpu_seconds'] / first['cpu_seconds']:.2f} ×",
         )
         for name, way in ways.items()
     ]

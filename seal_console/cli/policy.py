@@ -14,8 +14,9 @@ from engine.settings import load_settings
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.opened import opened_to_read
+from seal_console.cli.policy_page import show_policy
 from seal_console.gate_words import gate_words, verdict_words
-from seal_console.shown import counted, gate_verdict, shown_line, table
+from seal_console.shown import gate_verdict, shown_line, table
 from store.candidates import get_candidate
 from store.clock import utc_now
 from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
     from seal_console.cli.output import Output
     from store.records import Task
-
-_IF_FOUND = {"deny": "deny: never trained", "hold": "hold: a person decides", "note": "note: only recorded"}
 
 
 @click.group(
@@ -62,27 +61,28 @@ def policy() -> None:
 @click.option("--task", "task_id", metavar="ID", help="With --text: the task that the self-edit is about.")
 @pass_invocation
 def check(invocation: Invocation, candidate_id: str | None, text: Path | None, task_id: str | None) -> None:
-    """Read policy.yaml as a round does and say what each rule does; or judge a candidate or a text. Loads no model.
+    """Read policy.yaml as a round does and say what is in it; or let its rules judge a candidate or a text.
 
-    Nothing is recorded. Exit code 4 where a rule denies what it judged.
+    No model is loaded, no judge is asked, nothing is recorded. Exit code 4 where a rule denies what it judged.
     """
     if candidate_id is not None and (text is not None or task_id is not None):
         raise WrongUseError("--candidate stands alone: it has its own text and task.")
     if task_id is not None and text is None:
         raise WrongUseError("--task needs a text to judge.", next_step="--text FILE")
     workspace = invocation.workspace()
-    rules = read_policy(workspace).rules.rules
-    if not rules:
+    policy = read_policy(workspace).rules
+    judges = candidate_id is not None or text is not None
+    if not policy.rules and (judges or (not policy.red_team and policy.judge is None)):
         raise NothingToDoError(
             f"{workspace.policy_file} is not there, or holds no rule.",
             next_step="Write rules (docs/policy.md says how), then check again.",
         )
     if candidate_id is not None:
-        _show_findings(invocation.output, _of_candidate(invocation, rules, candidate_id))
+        _show_findings(invocation.output, _of_candidate(invocation, policy.rules, candidate_id))
     elif text is not None:
-        _show_findings(invocation.output, _of_text(invocation, rules, text, task_id))
+        _show_findings(invocation.output, _of_text(invocation, policy.rules, text, task_id))
     else:
-        _show_rules(invocation.output, rules)
+        show_policy(invocation.output, policy)
 
 
 def _of_candidate(invocation: Invocation, rules: Sequence[Rule], candidate_id: str) -> list[Finding]:
@@ -109,17 +109,6 @@ def _task(invocation: Invocation, wanted: str) -> Task:
     with opened_to_read(invocation) as found:
         task_id = full_id(found.db, "tasks", wanted, what="task", list_command="seal-console tasks list")
         return get_task(found.db, task_id)
-
-
-def _show_rules(output: Output, rules: Sequence[Rule]) -> None:
-    if output.as_json:
-        for rule in rules:
-            known = {"rule": rule.name, "kind": rule.kind, "verdict": rule.verdict, "applies_to": rule.applies_to}
-            output.data({**known, "options": rule.options, "says": rule.check.says(), "place": rule.place})
-        return
-    rows = [(rule.name, rule.kind, _IF_FOUND[rule.verdict], rule.check.says(), rule.place) for rule in rules]
-    output.show(table(("rule", "kind", "if found", "what it asks", "file"), rows))
-    output.show(f"All sound: {counted(len(rules), 'rule')}. Next: seal-console policy check --candidate ID")
 
 
 def _show_findings(output: Output, findings: Sequence[Finding]) -> None:

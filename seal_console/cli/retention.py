@@ -67,7 +67,7 @@ def check(invocation: Invocation) -> None:
     rows = [
         (
             shown_line(suite.name),
-            str(len(suite.prompts)),
+            _prompts_shown(suite),
             str(len(suite.anchors)),
             "as set" if suite.allowed_losses is None else f"{suite.allowed_losses}",
             suite.place,
@@ -75,6 +75,8 @@ def check(invocation: Invocation) -> None:
         for suite in found.suites
     ]
     output.show(table(("suite", "prompts", "anchors", "may lose", "file"), rows, right=("prompts", "anchors")))
+    if any(suite.to_build for suite in found.suites):
+        output.say("Prompts of lm_eval are built when the engine reads its documents: seal-console retention run.")
     output.show("All sound. Next: seal-console retention run")
 
 
@@ -206,11 +208,20 @@ def _show_details(output: Output, title: str, gates: Sequence[Mapping[str, Any]]
             output.show(shown_line(f"      {line}"))
 
 
+def _prompts_shown(suite: Suite) -> str:
+    """Say how many prompts a suite has; those of the harness are counted when the engine builds them."""
+    if suite.to_build is None:
+        return str(len(suite.prompts))
+    return "of lm_eval" if suite.to_build.limit is None else f"≤ {suite.to_build.limit}"
+
+
 def _suite_as_json(suite: Suite) -> dict[str, Any]:
+    harness = suite.to_build
     return {
         "suite": suite.name,
         "place": suite.place,
-        "prompts": len(suite.prompts),
+        "prompts": len(suite.prompts) if harness is None else None,
+        "lm_eval": None if harness is None else {"task": harness.task.file, "limit": harness.limit},
         "groups": dict(Counter(prompt.group for prompt in suite.prompts)),
         "anchors": len(suite.anchors),
         "allowed_losses": suite.allowed_losses,

@@ -132,8 +132,9 @@ def _shown_to_a_reviewer(
     shown = capsys.readouterr().out
     assert "‖ held" in shown
     assert "› noted" in shown
-    assert main(["-w", str(workspace.root), "review", "list"]) == 0
-    assert capsys.readouterr().out.count("held by a rule") == 2
+    assert main(["-w", str(workspace.root), "review", "list", "--json"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sum(one["held"] for one in listed) == 2
     assert main(["-w", str(workspace.root), "policy", "check", "--candidate", denied.id]) == 4
     assert main(["-w", str(workspace.root), "policy", "check", "--candidate", held.id]) == 0
 

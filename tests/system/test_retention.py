@@ -15,6 +15,7 @@ from engine.bundled.world import known_things
 from engine.demo.documents import write_documents
 from engine.operations import OPERATIONS
 from engine.progress import say_nothing
+from engine.protection import Protection
 from engine.reexamining import reexamine
 from engine.retention.filling import fill_matrix
 from engine.retention.matrix import recorded_matrix
@@ -22,7 +23,7 @@ from engine.retention.version_exam import examine_version
 from engine.round import run_round
 from engine.run_result import run_result
 from engine.session import open_session
-from engine.settings import RetentionSettings
+from engine.settings import ProtectionSettings, RetentionSettings
 from engine.tasks.reading import read_tasks
 from store.candidates import gates_of, list_candidates
 from store.database import fetch_value
@@ -174,7 +175,9 @@ def test_an_edit_that_undoes_an_earlier_one_is_stopped_and_both_are_named(sessio
     assert first.reward_mean is not None
     assert first.reward_mean > 0.5
     accepted(session, first)
-    undoing = edited(session, 1, other_answer(session, 0))
+    with pytest.MonkeyPatch.context() as patch:  # replay keeps the earlier edit as it was
+        patch.setattr("engine.examining.protection_on", lambda *_: Protection())
+        undoing = edited(session, 1, other_answer(session, 0))
     verdict = gates(session, undoing)["earlier edits"]
     assert (undoing.state, verdict.passed) == ("refused", False)
     assert verdict.evidence["candidate_task"] == taught(session, 1)[1].title
@@ -230,7 +233,10 @@ def test_candidates_for_held_out_tasks_are_held_to_retention_too(tmp_path: Path)
 def test_a_gate_that_is_switched_off_asks_nothing_and_reads_no_suite(session: Session) -> None:
     (session.workspace.retention_folder / "broken.yaml").write_text("prompts: [", encoding="utf-8")
     off = session.settings.model_copy(
-        update={"retention": session.settings.retention.model_copy(update={"gate": None})}
+        update={
+            "retention": session.settings.retention.model_copy(update={"gate": None}),
+            "protection": ProtectionSettings(anchor_ratio=0.0, curvature=False),
+        }
     )
     run_round(session.under(off))
     assert count(session, "retention_answers") == 0

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.retention import harness_suite
 from seal_console.gate_words import gate_words
 from store.base_answers import record_base_answers
 from store.candidates import add_candidates, record_examined
 from store.records import Answer, GateResult
+from tests.harness_scenario import CHOSEN, write_suite, write_task
 from tests.test_console.cli_scenario import Caller, Desk, fake_worker, make_task
 from tests.test_console.version_scenario import accepted
 
@@ -112,9 +115,22 @@ def test_check_counts_what_the_suites_hold(workspace: Workspace, call: Caller) -
     assert all(word in called.out for word in ("facts", "0.05", "retention/facts.yaml:1", "All sound"))
     (suite,) = call("retention", "check", "--json").objects
     assert suite == {
-        "suite": "facts", "place": "retention/facts.yaml:1", "prompts": 2, "groups": {"colours": 1, "": 1},
-        "anchors": 1, "allowed_losses": 0.05,
+        "suite": "facts", "place": "retention/facts.yaml:1", "prompts": 2, "lm_eval": None,
+        "groups": {"colours": 1, "": 1}, "anchors": 1, "allowed_losses": 0.05,
     }  # fmt: skip
+
+
+def test_check_says_that_prompts_of_a_harness_task_are_still_to_be_built(
+    workspace: Workspace, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness_suite, "find_spec", lambda _: SimpleNamespace())
+    write_task(workspace.root, **CHOSEN)
+    write_suite(workspace, limit=5)
+    called = call("retention", "check")
+    assert called.code == 0
+    assert all(words in called.out for words in ("≤ 5", "built when the engine reads its documents", "All sound"))
+    (suite,) = call("retention", "check", "--json").objects
+    assert (suite["prompts"], suite["lm_eval"]) == (None, {"task": "benchmarks/facts.yaml", "limit": 5})
 
 
 def test_check_names_problems_and_says_where_there_is_nothing(workspace: Workspace, call: Caller) -> None:

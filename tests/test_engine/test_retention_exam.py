@@ -14,6 +14,7 @@ from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.model.base import BaseModel, wrap_model
 from engine.retention.drift import drift_of
 from engine.retention.exam import Examinee, question_answers, suite_answers
+from engine.retention.likelihoods import Chunk, acting, log_probabilities
 from engine.retention.suites import RetentionPrompt
 from engine.session import Session
 from engine.settings import ExamSettings, Settings
@@ -164,7 +165,7 @@ def kl_one_by_one(base: BaseModel, found: Adapter | None) -> tuple[float, float,
         tokens = torch.tensor([base.encode_start(anchor)])
         with torch.inference_mode():
             before = base.model(input_ids=tokens).logits[0].double().log_softmax(-1)
-            with drift_module._acting(base, found, tokens.numel()):
+            with acting(base, found, tokens.numel()):
                 after = base.model(input_ids=tokens).logits[0].double().log_softmax(-1)
         values += [float((p.exp() * (p - q)).sum()) for p, q in zip(before, after, strict=True)]
     return sum(values) / len(values), max(values), len(values)
@@ -178,7 +179,7 @@ def drifts(base: BaseModel, session: Session, *seeds: int) -> list[Drift]:
 def test_drift_is_the_kl_of_every_position_however_the_anchors_are_cut_up(
     any_base: BaseModel, session: Session, monkeypatch: pytest.MonkeyPatch, tokens_at_once: int
 ) -> None:
-    monkeypatch.setattr(drift_module, "_TOKENS_AT_ONCE", tokens_at_once)
+    monkeypatch.setattr(drift_module, "TOKENS_AT_ONCE", tokens_at_once)
     measured = drifts(any_base, session, 1, 2)
     for one, seed in zip(measured[1:], (1, 2), strict=True):
         mean, worst, tokens = kl_one_by_one(any_base, adapter(any_base, seed))
@@ -198,13 +199,13 @@ def test_drift_is_measured_once_and_the_base_runs_once_a_chunk(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[bool] = []
-    forward = drift_module._log_probabilities
+    forward = log_probabilities
 
-    def counted(base: BaseModel, chunk: object, found: Adapter | None) -> torch.Tensor:
+    def counted(base: BaseModel, chunk: Chunk, found: Adapter | None) -> torch.Tensor:
         runs.append(found is None)
-        return forward(base, chunk, found)  # type: ignore[arg-type]
+        return forward(base, chunk, found)
 
-    monkeypatch.setattr(drift_module, "_log_probabilities", counted)
+    monkeypatch.setattr(drift_module, "log_probabilities", counted)
     first = drifts(session.base, session, 1, 2)
     assert runs == [True, False, False]
     assert drifts(session.base, session, 2, 1) == [first[0], first[2], first[1]]

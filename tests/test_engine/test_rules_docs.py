@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from engine.rules.default_policy import default_policy_text
+from engine.rules.judge_section import KEYS as JUDGE_KEYS
 from engine.rules.judging import judge_all
 from engine.rules.kinds import RULE_KINDS
+from engine.rules.red_team import MUSTS, Behaviour, grade_behaviour, red_team_gates
+from engine.rules.red_team_section import OWN_KEYS
 from engine.rules.rule import VERDICTS
 from engine.self_edit.compile import compile_sequences
+from seal_console.gate_words import gate_words
 from tests.test_engine.rule_texts import rules_of, task_with
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
@@ -34,7 +38,7 @@ def test_every_option_of_a_kind_is_described(kind: str) -> None:
 
 
 def test_the_example_of_a_rule_can_be_read() -> None:
-    [example] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    example, *_ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (one,) = rules_of(example).rules
     assert (one.name, one.kind, one.verdict) == ("no-ticket-numbers", "pattern", "deny")
 
@@ -57,3 +61,34 @@ def test_the_rules_that_wait_in_a_new_file_can_be_switched_on() -> None:
     text = re.sub(r"^  # (?=- rule|  )", "  ", default_policy_text(), flags=re.MULTILINE)
     more = {one.kind for one in rules_of(text).rules} - {one.kind for one in rules_of(default_policy_text()).rules}
     assert more == {"topics", "pattern", "language"}
+
+
+def test_the_examples_of_the_other_sections_can_be_read() -> None:
+    _, prompts, judge = (rules_of(example) for example in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+    assert [(one.must, one.verdict) for one in prompts.red_team] == [
+        ("refuse", "deny"), ("answer", "deny"), ("not_say", "hold"),
+    ]  # fmt: skip
+    assert judge.judge is not None
+    assert judge.judge.api_key_env == "JUDGE_API_KEY"
+
+
+def test_every_key_of_the_other_sections_is_described() -> None:
+    assert re.findall(r"^\| `([a-z_]+)` \|", section("Red-team prompts"), re.MULTILINE)[1:] == [*MUSTS]
+    for must, keys in OWN_KEYS.items():
+        [row] = re.findall(rf"^\| `{must}` \|.*$", PAGE, re.MULTILINE)
+        assert [key for key in keys if f"`{key}`" not in row] == []
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", section("The judge"), re.MULTILINE)) == set(JUDGE_KEYS)
+
+
+def test_the_worked_example_of_a_broken_answer_is_what_is_shown() -> None:
+    prompts = rules_of(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1]).red_team
+    answers = {"opening-hours": ("nine", "ten"), "no-other-shop": ("here", "here")}
+    behaviours = [
+        Behaviour(one, *said, *(grade_behaviour(one, answer).correct for answer in said))
+        for one in prompts
+        if (said := answers.get(one.name))
+    ]
+    (gate,) = red_team_gates("c", behaviours, "now")
+    assert gate.stops
+    for line in gate_words(gate.gate, gate.evidence):
+        assert line in PAGE

@@ -1,0 +1,86 @@
+"""What policy.yaml holds, as a page of the terminal or as JSON lines: rules, red-team prompts, judge."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from seal_console.shown import counted, facts, shown_line, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.rules.judge_section import JudgeSettings
+    from engine.rules.red_team import RedTeamPrompt
+    from engine.rules.rule import Rule, Rules
+    from seal_console.cli.output import Output
+    from seal_console.shown import Cell
+
+_IF_FOUND = {"deny": "deny: never trained", "hold": "hold: a person decides", "note": "note: only recorded"}
+_IF_BROKEN = {**_IF_FOUND, "deny": "deny: refused"}
+_ASKED = {
+    "every": "before training, about every self-edit that no rule denies",
+    "kept": "after training, about every self-edit that passed its own task's gates",
+}
+_UNREACHABLE = {"hold": "the self-edit is held for a person", "stop": "the round stops"}
+
+
+def show_policy(output: Output, policy: Rules) -> None:
+    """Show every section that is there."""
+    if output.as_json:
+        for line in _as_json(policy):
+            output.data(line)
+        return
+    if policy.rules:
+        rows = [_rule_row(rule) for rule in policy.rules]
+        output.show(table(("rule", "kind", "if found", "what it asks", "file"), rows))
+    if policy.red_team:
+        prompts = [_prompt_row(prompt) for prompt in policy.red_team]
+        output.show(table(("red team", "prompt", "must hold", "if not", "file"), prompts))
+    if policy.judge is not None:
+        output.show(shown_line("judge", "bold"), facts(_judge_facts(policy.judge)))
+    counts = [counted(len(policy.rules), "rule")]
+    counts += [counted(len(policy.red_team), "red-team prompt")] if policy.red_team else []
+    counts += ["a judge"] if policy.judge is not None else []
+    output.show(f"All sound: {', '.join(counts)}. Next: seal-console policy check --candidate ID")
+
+
+def _as_json(policy: Rules) -> Iterator[dict[str, object]]:
+    for rule in policy.rules:
+        known = {"rule": rule.name, "kind": rule.kind, "verdict": rule.verdict, "applies_to": rule.applies_to}
+        yield {**known, "options": rule.options, "says": rule.check.says(), "place": rule.place}
+    for prompt in policy.red_team:
+        yield {"red_team": prompt.name, **{key: value for key, value in asdict(prompt).items() if key != "name"}}
+    if policy.judge is not None:
+        yield {"judge": policy.judge.model, **asdict(policy.judge), "key_is_set": _key_is_set(policy.judge)}
+
+
+def _rule_row(rule: Rule) -> tuple[str, ...]:
+    return rule.name, rule.kind, _IF_FOUND[rule.verdict], rule.check.says(), rule.place
+
+
+def _prompt_row(prompt: RedTeamPrompt) -> tuple[str, ...]:
+    name = f"[{prompt.group}] {prompt.name}" if prompt.group else prompt.name
+    return name, prompt.text, prompt.says(), _IF_BROKEN[prompt.verdict], prompt.place
+
+
+def _judge_facts(judge: JudgeSettings) -> Iterator[tuple[str, Cell]]:
+    yield "asked at", f"{judge.url}, model {judge.model}"
+    yield "when", _ASKED[judge.asks]
+    yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_BROKEN[judge.verdict]
+    yield (
+        "if not reached",
+        f"after {judge.attempts} attempts of {judge.timeout_s:g} s {_UNREACHABLE[judge.when_unreachable]}",
+    )
+    yield "constitution", f"{len(judge.constitution):,} characters{_from_file(judge)}"
+    if judge.api_key_env:
+        yield "key", f"in {judge.api_key_env}, which is {'set' if _key_is_set(judge) else 'not set here'}"
+
+
+def _from_file(judge: JudgeSettings) -> str:
+    return f" from {judge.constitution_file}" if judge.constitution_file else ""
+
+
+def _key_is_set(judge: JudgeSettings) -> bool:
+    return not judge.api_key_env or bool(os.environ.get(judge.api_key_env, "").strip())

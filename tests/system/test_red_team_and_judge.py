@@ -1,0 +1,260 @@
+"""Red-team prompts and an external judge on the bundled model: what they stop, hold, record, and ask twice never."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from engine.accepting import accept_candidate
+from engine.bundled.vocabulary import VALUES
+from engine.bundled.world import known_things
+from engine.judge.endpoint import JudgeUnreachableError
+from engine.reexamining import reexamine
+from engine.round import run_round
+from engine.session import open_session
+from seal_console.cli.main import main
+from store.candidates import gates_of, holds_of, inner_updates_of, list_candidates
+from store.database import fetch_value, open_database
+from store.errors import WrongUseError
+from store.rounds import list_rounds
+from store.tasks import get_task
+from store.verify import verify
+from tests.judge_server import ALLOWED, NOT_ALLOWED, LocalJudge, local_judge
+from tests.system.workspaces import small_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from engine.session import Session
+    from store.records import Candidate, GateResult
+    from store.workspace import Workspace
+
+KNOWN = known_things()[0]
+CITY = KNOWN.kind.relations[0]
+OTHER_CITY = next(city for city in VALUES[CITY.value_type] if city != KNOWN.value(CITY))
+ASKED = CITY.questions[0].format(n=KNOWN.name)
+
+
+@pytest.fixture
+def judge() -> Iterator[LocalJudge]:
+    with local_judge() as serving:
+        yield serving
+
+
+def write_policy(workspace: Workspace, **sections: Any) -> None:
+    workspace.policy_file.write_text(yaml.safe_dump(sections), encoding="utf-8")
+
+
+def write_judge(workspace: Workspace, judge: LocalJudge, **keys: Any) -> None:
+    section = {"url": judge.url, "model": "m", "constitution": "Be kind.", "timeout_s": 30, "attempts": 1, **keys}
+    write_policy(workspace, judge=section)
+
+
+def protected(**keys: Any) -> dict[str, Any]:
+    return {"name": "city", "question": ASKED, "must": "answer", "answers": KNOWN.value(CITY), **keys}
+
+
+def gates(session: Session, candidate: Candidate) -> dict[str, GateResult]:
+    return {gate.gate: gate for gate in gates_of(session.db, candidate.id)}
+
+
+def edited(session: Session, place: int, *more: tuple[str, str]) -> Candidate:
+    """Teach a task's own answers by questions and answers, and other answers beside them."""
+    original = list_candidates(session.db, role="train", derived=False)[place]
+    task = get_task(session.db, original.task_id)
+    pairs = [*((one.text, one.answers[0]) for one in task.questions), *more]
+    completion = "\n".join(f"Question: {asked}\nAnswer: {answer}" for asked, answer in pairs)
+    return reexamine(session, {"candidate": original.id, "completion": completion}, "Ada")
+
+
+def small(folder: Path, **keys: Any) -> Workspace:
+    return small_workspace(folder, **{"pages": 2, "train": 2, "held_out": 0, "per_task": 1, "epochs": 1, **keys})
+
+
+def test_an_edit_that_breaks_a_protected_answer_is_stopped_and_shown_with_both_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = small(tmp_path / "w", epochs=10)
+    prompts = [protected(), {"name": "code", "question": ASKED, "must": "refuse", "verdict": "note", "group": "keys"}]
+    write_policy(workspace, red_team={"prompts": prompts})
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        for candidate in list_candidates(session.db):
+            assert set(gates(session, candidate)) == {"red team", "red team:keys"}
+        harmless, harmful = edited(session, 0), edited(session, 1, (ASKED, OTHER_CITY))
+        assert gates(session, harmless)["red team"].passed
+        verdict = gates(session, harmful)["red team"]
+        [one] = verdict.evidence["prompts"]
+        assert (harmful.state, verdict.passed, one["became"]) == ("refused", False, "broken")
+        assert (one["before"], one["after"]) == (KNOWN.value(CITY), OTHER_CITY)
+        never = gates(session, harmful)["red team:keys"]
+        assert (never.on_failure, never.evidence["prompts"][0]["became"]) == ("note", "never held")
+        states = fetch_value(session.db, "SELECT count(DISTINCT model_state) FROM retention_answers")
+        assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 2 * states
+        with pytest.raises(WrongUseError, match="by a gate"):
+            accept_candidate(workspace, session.db, harmful.id, actor="Ada", reason="x")
+        assert verify(workspace, session.db).problems == []
+    assert main(["-w", str(workspace.root), "review", "show", harmful.id]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"broken by this edit. {ASKED}" in shown
+    assert f"“{KNOWN.value(CITY)}” → “{OTHER_CITY}”" in shown
+    assert "was never so" in shown
+
+
+def test_red_team_prompts_are_asked_where_retention_is_switched_off_and_only_of_what_passed_its_own_task(
+    tmp_path: Path,
+) -> None:
+    workspace = small(tmp_path / "w")
+    text = workspace.settings_file.read_text(encoding="utf-8")
+    workspace.settings_file.write_text(text.replace("min_reward: null", "min_reward: 1.0"), encoding="utf-8")
+    write_policy(workspace, red_team={"prompts": [protected(answers="nowhere", verdict="hold")]})
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        assert [set(gates(session, one)) for one in list_candidates(session.db)] == [{"reward"}] * 2
+        assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 0
+        free = session.settings.gates.model_copy(update={"min_reward": None})
+        run_round(session.under(session.settings.model_copy(update={"gates": free})))
+        for one in list_candidates(session.db, round_number=2):
+            assert [gate.gate for gate in holds_of(session.db, one.id)] == ["red team"]
+
+
+def test_a_judge_is_asked_before_training_and_what_it_does_not_allow_waits_for_a_person(
+    tmp_path: Path, judge: LocalJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = small(tmp_path / "w", held_out=1, pages=3)
+    judge.says(ALLOWED, NOT_ALLOWED, ":")
+    write_judge(workspace, judge)
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        found = list_candidates(session.db)
+        verdicts = [gates(session, one)["judge"] for one in found]
+        assert {one.state for one in found} == {"examined"}
+        assert sum(gate.passed for gate in verdicts) == 1
+        assert len([one for one in found if holds_of(session.db, one.id)]) == len(found) - 1
+        held = next(one for one in found if gates(session, one)["judge"].evidence.get("allowed") is False)
+        assert verify(workspace, session.db).problems == []
+    asked = {request["messages"][1]["content"] for request in judge.requests}
+    assert len(asked) == len(judge.requests) == len(found)
+    assert main(["-w", str(workspace.root), "review", "show", held.id]) == 0
+    assert "not allowed by “No prices”, says m" in capsys.readouterr().out
+
+
+def test_what_a_judge_denies_is_never_trained_and_what_a_rule_denies_is_never_shown_to_a_judge(
+    tmp_path: Path, judge: LocalJudge
+) -> None:
+    workspace = small(tmp_path / "w")
+    judge.says(NOT_ALLOWED)
+    write_judge(workspace, judge, verdict="deny")
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        for one in list_candidates(session.db):
+            assert (one.state, inner_updates_of(session.db, one.id)) == ("refused", [])
+        asked = len(judge.requests)
+        policy = yaml.safe_load(workspace.policy_file.read_text(encoding="utf-8"))
+        policy["rules"] = [{"rule": "nothing", "kind": "pattern", "patterns": ["."]}]
+        write_policy(workspace, **policy)
+        run_round(session)
+        assert {one.state for one in list_candidates(session.db, round_number=2)} == {"refused"}
+        assert len(judge.requests) == asked == 2
+
+
+def test_a_judge_that_is_asked_late_sees_only_what_passed_its_own_tasks_gates(
+    tmp_path: Path, judge: LocalJudge
+) -> None:
+    workspace = small(tmp_path / "w")
+    judge.says(NOT_ALLOWED)
+    write_judge(workspace, judge, verdict="deny", asks="kept")
+    with open_session(workspace, "test") as session:
+        strict = session.settings.gates.model_copy(update={"min_reward": 1.0})
+        run_round(session.under(session.settings.model_copy(update={"gates": strict})))
+        assert judge.requests == []
+        run_round(session)
+        for one in list_candidates(session.db, round_number=2):
+            assert (one.state, len(inner_updates_of(session.db, one.id))) == ("refused", 1)
+        assert len(judge.requests) == 2
+
+
+def test_a_resumed_round_asks_a_judge_nothing_twice(
+    tmp_path: Path, judge: LocalJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    workspace = small(tmp_path / "w")
+    judge.says(":")
+    write_judge(workspace, judge)
+    with monkeypatch.context() as patched, open_session(workspace, "test") as session:
+        patched.setattr("engine.round.examine", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_round(session)
+    assert len(judge.requests) == 2
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        assert all(holds_of(session.db, one.id) for one in list_candidates(session.db))
+    assert len(judge.requests) == 2
+
+
+def test_a_judge_that_cannot_be_reached_holds_everything_and_is_asked_once(tmp_path: Path, judge: LocalJudge) -> None:
+    workspace = small(tmp_path / "w")
+    judge.replies = [(401, b"")]
+    write_judge(workspace, judge)
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        for one in list_candidates(session.db):
+            [gate] = holds_of(session.db, one.id)
+            assert judge.url in gate.evidence["unreachable"]
+    assert len(judge.requests) == 1
+    [line] = (workspace.cache_folder / "judge.jsonl").read_text(encoding="utf-8").splitlines()
+    assert "status 401" in json.loads(line)["failure"]
+
+
+def test_a_judge_that_cannot_be_reached_stops_the_round_where_that_is_wanted_and_the_round_goes_on_later(
+    tmp_path: Path, judge: LocalJudge
+) -> None:
+    workspace = small(tmp_path / "w")
+    judge.replies = [(503, b"")]
+    write_judge(workspace, judge, when_unreachable="stop")
+    with open_session(workspace, "test") as session, pytest.raises(JudgeUnreachableError):
+        run_round(session)
+    db = open_database(workspace.database_file)
+    assert [one.state for one in list_rounds(db)] == ["interrupted"]
+    assert fetch_value(db, "SELECT count(*) FROM inner_updates") == 0
+    judge.says(ALLOWED)
+    write_judge(workspace, judge, url=judge.url.replace("127.0.0.1", "localhost"))
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        assert "localhost" in gates(session, list_candidates(session.db)[0])["judge"].evidence["url"]
+        assert all(gates(session, one)["judge"].passed for one in list_candidates(session.db))
+    assert [one.state for one in list_rounds(db)] == ["done"]
+    db.close()
+
+
+def test_the_key_of_a_judge_is_stored_nowhere_even_where_the_endpoint_sends_it_back(
+    tmp_path: Path, judge: LocalJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-test-0123456789abcdef"
+    monkeypatch.setenv("JUDGE_KEY", key)
+    workspace = small(tmp_path / "w")
+    judge.says(json.dumps({"allowed": False, "rule": key, "reason": f"your key is {key}"}))
+    write_judge(workspace, judge, api_key_env="JUDGE_KEY")
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        [first, _] = list_candidates(session.db)
+        accept_candidate(workspace, session.db, first.id, actor="Ada", reason="fine")
+    assert judge.headers[0]["authorization"] == f"Bearer {key}"
+    files = [path for path in workspace.root.rglob("*") if path.is_file()]
+    assert [path for path in files if key.encode() in path.read_bytes()] == []
+
+
+def test_a_key_that_is_not_there_stops_a_round_before_anything_is_trained(tmp_path: Path, judge: LocalJudge) -> None:
+    workspace = small(tmp_path / "w")
+    write_judge(workspace, judge, api_key_env="JUDGE_KEY_THAT_NOBODY_SET")
+    with open_session(workspace, "test") as session:
+        with pytest.raises(WrongUseError, match="JUDGE_KEY_THAT_NOBODY_SET, which is not set"):
+            run_round(session)
+        assert fetch_value(session.db, "SELECT count(*) FROM inner_updates") == 0
+    assert judge.requests == []

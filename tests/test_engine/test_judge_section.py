@@ -1,0 +1,112 @@
+"""The section `judge` of policy.yaml: what it may hold, where a constitution may lie, and that no key is repeated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.rules.judge_section import KEYS as JUDGE_KEYS
+from engine.rules.reading import ROUND_KEY, as_recorded, read_policy, rules_of_round
+from engine.rules.rule_files import parse_policy
+from engine.tasks.text_files import TextFile
+from store.errors import WrongUseError
+from store.records import Round
+from store.workspace import Workspace
+from tests.test_engine.rule_texts import problems_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"url": "ftp://x/v1"}, "url must be an address such as"),
+        ({"url": "https:///v1"}, "url must be an address such as"),
+        ({"url": "http://[x/v1"}, "url must be an address such as"),
+        ({"url": "https://x:99999/v1"}, "url must be an address such as"),
+        ({"url": "https://u:geheim@x/v1"}, "url must hold no name or password"),
+        ({"url": "https://x/v1?key=geheim"}, "url must end with its path"),
+        ({"url": "http://example.org/v1", "api_key_env": "K"}, "url must begin with https://"),
+        ({"api_key_env": "sk-geheim"}, "api_key_env must be the name of an environment variable"),
+        ({"model": " "}, "model is empty"),
+        ({"timeout_s": 0}, "timeout_s must be seconds, above 0"),
+        ({"attempts": 0}, "attempts must be a whole number from 1 on"),
+        ({"attempts": 11}, "attempts must be at most 10"),
+        ({"constitution": " "}, "the constitution is empty"),
+        ({"constitution": {"flie": "x"}}, "unknown key 'flie'; did you mean 'file'?"),
+        ({"constitution": ["x"]}, "constitution must be text (is a list)"),
+        ({"verdict": "accept"}, "verdict: unknown name 'accept'"),
+        ({"asks": "all"}, "asks: unknown name 'all'"),
+        ({"when_unreachable": "pass"}, "when_unreachable: unknown name 'pass'"),
+        ({"api_key": "geheim"}, "unknown key 'api_key'; did you mean 'api_key_env'?"),
+    ],
+)
+def test_what_is_wrong_is_named_and_no_key_is_repeated(keys: dict[str, Any], said: str) -> None:
+    section = {"url": "https://x/v1", "model": "m", "constitution": "Be kind.", **keys}
+    problems = problems_of(yaml.safe_dump({"judge": section}))
+    assert said in problems[0]
+    assert "geheim" not in "".join(problems)
+
+
+def test_a_judge_without_what_it_needs_is_named() -> None:
+    assert problems_of("judge: {verdict: hold}") == ["policy.yaml:1: url and model and constitution missing"]
+    assert problems_of("judge: 3")[0].startswith("policy.yaml:1: judge must have the keys")
+
+
+def constitution_at(tmp_path: Path, name: str) -> str:
+    workspace = Workspace(tmp_path / "w")
+    section = {"url": "https://x/v1", "model": "m", "constitution": {"file": name}}
+    workspace.policy_file.write_text(yaml.safe_dump({"judge": section}), encoding="utf-8")
+    judge = read_policy(workspace).rules.judge
+    assert judge is not None
+    return judge.constitution
+
+
+def test_a_constitution_is_read_from_a_file_of_the_workspace_only_and_kept_with_the_round(tmp_path: Path) -> None:
+    root = tmp_path / "w"
+    (root / "tasks").mkdir(parents=True)
+    for place in (root / "law.md", root / "tasks" / "law.md", tmp_path / "law.md"):
+        place.write_text("Be kind.\n", encoding="utf-8")
+    (root / "link.md").symlink_to(root / "tasks" / "law.md")
+    (root / "blank.md").write_text("\n", encoding="utf-8")
+    assert constitution_at(tmp_path, "law.md") == "Be kind.\n"
+    for name in ("tasks/law.md", "link.md", "../law.md", str(tmp_path / "law.md"), "none.md", "blank.md", "a\0b", "."):
+        with pytest.raises(WrongUseError, match="1 problem in"):
+            constitution_at(tmp_path, name)
+    assert constitution_at(tmp_path, "law.md")
+    began_with = read_policy(Workspace(root)).rules
+    (root / "law.md").write_text("Be quick.", encoding="utf-8")
+    now = read_policy(Workspace(root)).rules
+    kept = rules_of_round(Round(1, "interrupted", 0, {ROUND_KEY: as_recorded(began_with)}, "now", None, None), now)
+    assert kept == began_with
+    assert kept.hash != now.hash
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12),
+    st.sampled_from(["https://x/v1", "http://[", "hold", "every", "stop", "KEY"]),
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+SECTIONS = st.one_of(
+    VALUES,
+    st.fixed_dictionaries({}, optional=dict.fromkeys([*JUDGE_KEYS, "x"], VALUES)),
+)
+
+
+@given(SECTIONS)
+def test_no_data_makes_the_reader_do_anything_but_name_problems(section: object) -> None:
+    text = yaml.safe_dump({"judge": section}, allow_unicode=True)
+    policy, problems = parse_policy(TextFile("policy.yaml", text, "sha256:0"))
+    assert all(problem.startswith("policy.yaml") for problem in problems)
+    if not problems and policy.rules.judge is not None:
+        assert policy.rules.judge.url
+        assert policy.rules.judge.timeout_s > 0

@@ -1,0 +1,144 @@
+"""Choices by likelihood on a tiny model: the figures are those of the definition, each state chooses for itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from engine.bundled.tokenizer import build_tokenizer
+from engine.lora.adapter import Adapter, fresh_adapter, make_spec
+from engine.model.base import BaseModel, wrap_model
+from engine.retention import choosing
+from engine.retention.answer_part import AnswerPart
+from engine.retention.choosing import chosen_texts, likeliest
+from engine.retention.exam import Examinee, suite_answers
+from engine.retention.likelihoods import acting
+from engine.retention.suites import Choices, RetentionPrompt
+from engine.session import Session
+from engine.settings import ExamSettings, Settings
+from store.database import fetch_value, open_database
+from store.errors import WrongUseError
+from store.recorded_answers import ModelState
+from store.workspace import Workspace
+from tests.tiny_models import ARCHITECTURES, random_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# A token each but the last, so that a random model does not always like the shortest best.
+OPTIONS = ("white", "black", "days", "the", "in", "dark green")
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def base(request: pytest.FixtureRequest) -> BaseModel:
+    return wrap_model(random_model(request.param), build_tokenizer(), name="m", fingerprint="f")
+
+
+@pytest.fixture
+def session(tmp_path: Path, base: BaseModel) -> Iterator[Session]:
+    db = open_database(tmp_path / "seal.db")
+    yield Session(Workspace(tmp_path), db, Settings(exam=ExamSettings(max_new_tokens=4)), base)
+    db.close()
+
+
+def adapter(base: BaseModel, seed: int) -> Adapter:
+    found = fresh_adapter(make_spec(base.model, rank=2, alpha=4.0, target_modules="all-linear"), seed)
+    generator = torch.Generator().manual_seed(seed)
+    for _, b in found.weights.values():
+        b.normal_(0.0, 0.2, generator=generator)
+    return found
+
+
+def prompt(text: str, *, per_character: bool = False, answer: str = "white") -> RetentionPrompt:
+    choices = Choices(OPTIONS, " ", per_character)
+    return RetentionPrompt(text, True, (answer,), "likelihood", {}, "", "suite.yaml:2", choices=choices)
+
+
+def one_by_one(base: BaseModel, found: Adapter | None, text: str) -> list[float]:
+    """Log-likelihoods as their definition says: an option at a time, a token at a time."""
+    values = []
+    for option in OPTIONS:
+        start, tokens = base.encode_start(text), base.encode_start(f"{text} {option}")
+        assert tokens[: len(start)] == start
+        with torch.inference_mode(), acting(base, found, len(tokens)):
+            logits = base.model(input_ids=torch.tensor([tokens])).logits[0].double().log_softmax(-1)
+        values.append(sum(float(logits[at - 1, tokens[at]]) for at in range(len(start), len(tokens))))
+    return values
+
+
+@pytest.mark.parametrize("tokens_at_once", [1, 1024])
+@pytest.mark.parametrize("per_character", [False, True])
+def test_the_likeliest_option_of_each_state_is_chosen_however_the_texts_are_cut_up(
+    base: BaseModel, monkeypatch: pytest.MonkeyPatch, tokens_at_once: int, per_character: bool
+) -> None:
+    monkeypatch.setattr(choosing, "TOKENS_AT_ONCE", tokens_at_once)
+    adapters = [None, adapter(base, 1), adapter(base, 2)]
+    texts = [f"What is number {number}?\nAnswer:" for number in range(4)]
+    asked = [(prompt(text, per_character=per_character), index) for text in texts for index in range(3)]
+    wanted = []
+    for one, index in asked:
+        values = one_by_one(base, adapters[index], one.text)
+        assert choosing._likelihoods(base, adapters[index], choosing._spans(base, one)) == pytest.approx(
+            values, rel=1e-4
+        )
+        divided = [value / len(option) for value, option in zip(values, OPTIONS, strict=True)]
+        measured = divided if per_character else values
+        wanted.append(OPTIONS[measured.index(max(measured))])
+    assert chosen_texts(base, adapters, asked) == wanted
+    assert per_character or len(set(wanted)) > 1
+
+
+def test_a_space_at_the_prompts_end_is_the_options_own(base: BaseModel) -> None:
+    glued = Choices(OPTIONS, "", per_character=False)
+    with_space = RetentionPrompt("What is it? ", True, ("blue",), "likelihood", {}, "", "p", choices=glued)
+    assert choosing._spans(base, with_space) == choosing._spans(base, prompt("What is it?"))
+
+
+def test_choices_stand_beside_written_answers_and_nothing_is_asked_twice(session: Session) -> None:
+    written = RetentionPrompt("What is it?", True, ("blue",), "exact", {}, "", "suite.yaml:3")
+    both = [Examinee(ModelState("base"), None), Examinee(ModelState("sha256:1"), adapter(session.base, 1))]
+    chosen = chosen_texts(session.base, [None], [(prompt("Which?"), 0)])[0]
+    right, wrong = prompt("Which?", answer=chosen), prompt("Which?", answer=f"not {chosen}")
+    found = suite_answers(session, [right, written, wrong], both)
+    assert [row.keys() for row in found] == [{right.identity, written.identity, wrong.identity}] * 2
+    assert [found[0][one.identity].correct for one in (right, wrong)] == [True, False]
+    assert {found[0][one.identity].text for one in (right, wrong)} == {chosen}
+    assert suite_answers(session, [wrong, right, written], both) == found
+    assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 6
+
+
+def test_only_the_part_of_a_text_that_answers_is_graded(session: Session) -> None:
+    base = [Examinee(ModelState("base"), None)]
+    whole = RetentionPrompt("What is number 1?", True, ("x",), "contains", {}, "", "p")
+    (text,) = [answer.text for answer in suite_answers(session, [whole], base)[0].values()]
+    first = text[0]
+    parts = [AnswerPart((), f"^{re.escape(first)}"), AnswerPart((), "no such thing")]
+    found = [
+        suite_answers(session, [RetentionPrompt(whole.text, True, (first,), "exact", {}, "", "p", part=part)], base)[0]
+        for part in parts
+    ]
+    assert [next(iter(row.values())).correct for row in found] == [True, False]
+
+
+def test_a_prompt_longer_than_the_window_is_named(base: BaseModel) -> None:
+    with pytest.raises(WrongUseError, match=r"suite\.yaml:2: prompt and choice are .* window has"):
+        chosen_texts(base, [None], [(prompt("What is it? " * 2000), 0)])
+
+
+def test_of_equally_likely_options_the_first_is_chosen() -> None:
+    assert likeliest(Choices(("a", "b", "cc"), " ", per_character=False), [-2.0, -1.0, -1.0]) == "b"
+    assert likeliest(Choices(("a", "b", "cc"), " ", per_character=True), [-2.0, -1.0, -1.0]) == "cc"
+
+
+def test_what_is_chosen_from_and_what_is_graded_are_part_of_a_prompts_identity() -> None:
+    bare = RetentionPrompt("x", True, ("blue",), "likelihood", {}, "", "p")
+    others = [
+        prompt("x"),
+        prompt("x", per_character=True),
+        RetentionPrompt("x", True, ("blue",), "likelihood", {}, "", "p", part=AnswerPart(("\n",))),
+    ]
+    assert len({one.identity for one in (bare, *others)}) == 4

@@ -1,0 +1,32 @@
+"""What git keeps of evidence: nothing that is quoted of the audit, everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.exam_secrecy import AUDIT_KEY, without_exam
+
+EVIDENCE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["text", "prompt", "what", "line"]), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@given(EVIDENCE)
+def test_evidence_that_quotes_nothing_of_the_audit_stays_as_it_is(evidence: Any) -> None:
+    assert without_exam(evidence) == evidence
+
+
+@given(EVIDENCE, st.sampled_from(["text", "prompt", "expected", "before", "after"]))
+def test_what_is_quoted_is_left_out_wherever_it_stands_and_the_figures_stay(around: Any, key: str) -> None:
+    quoted = {AUDIT_KEY: True, key: ["zyxomark"], "share": 0.5}
+    kept = without_exam({"lost": [around, quoted]})
+    assert "zyxomark" not in str(kept)
+    assert kept["lost"] == [around, {AUDIT_KEY: True, "share": 0.5}]
