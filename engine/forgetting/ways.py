@@ -46,9 +46,9 @@ _CURVATURE = replace(
 _OURS = replace(
     _CURVATURE,
     name="ours",
-    about="the same with two sequences a step, and two earlier ones and three anchors beside them, which count twice",
+    about="the same with two sequences a step, and four earlier ones and three anchors beside them, which count twice",
     recipe=replace(PAPER, batch_size=2),
-    replayed=2,
+    replayed=4,
     anchors=3,
     anchor_weight=2.0,
 )
