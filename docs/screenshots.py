@@ -16,7 +16,7 @@ from store.workspace import Workspace
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (132, 40)
-PICTURES = {"now": ("1",), "review": ("2", "j"), "versions": ("3",), "rounds": ("4",)}
+PICTURES = {"now": ("1",), "review": ("2", "j"), "versions": ("3",), "rounds": ("4",), "retention": ("7",)}
 
 
 async def draw(workspace: Workspace) -> None:

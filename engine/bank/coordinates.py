@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LARGEST_WHOLE = 256  # inputs or outputs; of a larger factor only the directions that matter most are kept,
 DIRECTIONS = 64  # so many: the product costs two of that width then, and memory grows with the width alone.
-LARGEST_MEASURED = 4096  # a larger factor is measured as its diagonal: eigenvectors would take minutes
+LARGEST_MEASURED = 1024  # a larger factor is measured as its diagonal: a model has hundreds, and eigenvectors take long
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from seal_console.console.help import help_for
 from seal_console.console.messages import ShowCandidate, ShowVersion
 from seal_console.console.palette import ConsoleCommands
 from seal_console.console.safe_content import safe
-from seal_console.console.screens.catalogue import MODES, load_screens
+from seal_console.console.screens.catalogue import MODES, load_screen
 from seal_console.console.store_reader import StoreReader
 from seal_console.console.themes import THEMES, next_theme
 from seal_console.console.watch import INTERVAL_S, Pulse, pulse
@@ -119,8 +119,8 @@ class ConsoleApp(GoesOn, App[None]):
 
     async def _prepare_screens(self) -> None:
         """Build the other screens before they are asked for, one at a time, so that keys come in between."""
-        await asyncio.to_thread(load_screens)
         for name in MODES:
+            await asyncio.to_thread(load_screen, name)
             await asyncio.sleep(_BETWEEN_SCREENS_S)
             if not self.is_running:
                 return

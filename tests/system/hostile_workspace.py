@@ -12,6 +12,7 @@ from engine.candidate_cache import keep_adapter
 from engine.settings import default_settings_text
 from seal_console.console.actions import HISTORY_NAME
 from seal_console.console.command_trace import Trace
+from store.alarms import raise_alarm
 from store.base_answers import record_base_answers
 from store.candidates import add_candidates, decisions_of, defer, record_examined, reject
 from store.clock import utc_now
@@ -93,6 +94,7 @@ def _fill(workspace: Workspace, db: Database, words: Words) -> None:
     _published(db, words)
     base = {"name": words.line("Wbase"), "fingerprint": "sha256:" + "1" * 64}
     start_round(db, seed=0, settings={"base": base}, live_version=None, policy_version=None)
+    raise_alarm(db, 1, "echo", {"odd": words.line("Walarm")})
     desk = _Bench(workspace, db, task, words)
     first = desk.examined(1, 0.5)
     accept(workspace, db, first.id, make_adapter(1), base, actor=words.line("Waccepter"), reason=words.line("Wbecause"))

@@ -39,12 +39,12 @@ TITLES = {"OSC 0", "OSC 1", "OSC 2"}
 MARKER = re.compile(r"\bW[a-z]+(?:-[a-z]+)?")
 # Each text of the workspace, and each that is typed; the words are those of hostile_workspace.
 WORDS = """
-    Waccepter Waction Wafter Wagain Wagain-end Walso Wasker Wbase Wbecause Wbefore Wcommand Wcommand-end Wcompletion
-    Wcompletion-end Wcompletion-long Wdeferred Wdeferrer Wdocpath Wdoctitle Wdoer Weditor Wengine Wevidence Wfailed
-    Wfigure Wfilter Wfolder Wformat Wgate Wgold Wkey Wkind Wmodel Wmodule Wmoved Wmover Wname-end Wother Wpalette
-    Wpassage Wpassage-end Wpassage-long Wpasted-end Wpath-end Wprompt Wprompt-end Wpublished Wquestion Wreason-end
-    Wrecipe Wrejected Wrejecter Wrunning Wsampling Wsaved Wsequence Wsetting Wsource Wstage Wtitle Wtyped-end Wunit
-    Wvalue
+    Waccepter Waction Wafter Wagain Wagain-end Walarm Walso Wasker Wbase Wbecause Wbefore Wcommand Wcommand-end
+    Wcompletion Wcompletion-end Wcompletion-long Wdeferred Wdeferrer Wdocpath Wdoctitle Wdoer Weditor Wengine
+    Wevidence Wfailed Wfigure Wfilter Wfolder Wformat Wgate Wgold Wkey Wkind Wmodel Wmodule Wmoved Wmover Wname-end
+    Wother Wpalette Wpassage Wpassage-end Wpassage-long Wpasted-end Wpath-end Wprompt Wprompt-end Wpublished
+    Wquestion Wreason-end Wrecipe Wrejected Wrejecter Wrunning Wsampling Wsaved Wsequence Wsetting Wsource Wstage
+    Wtitle Wtyped-end Wunit Wvalue
 """
 EVERY_TEXT = set(WORDS.split())
 
@@ -82,7 +82,7 @@ def _walked(folder: Path, *, hostile: bool) -> Written:
     words = Words(hostile)
     workspace = make_workspace(folder, hostile=hostile)
     written = []
-    for columns, rows in ((160, 175), (80, 24)):
+    for columns, rows in ((160, 200), (80, 24)):
         with (
             hold_lock(workspace.lock_file, words.line("Wengine")),
             ConsoleTerminal(workspace.root, "--as", words.line("Woperator"), columns=columns, rows=rows) as console,
@@ -133,9 +133,10 @@ def _look(console: ConsoleTerminal) -> None:
     console.opens("j", "Round 1")
     console.opens("5", "1 task", "Wtitle", "source")
     console.opens("6", "Event", "Wkind")
-    for number, kind in ((30, "round.interrupted"), (29, "request.added"), (28, "request.finished")):
+    for number, kind in ((31, "round.interrupted"), (30, "request.added"), (29, "request.finished")):
         console.opens(UP, f"Event {number}  {kind}")
     console.opens("a", "Waction", "by             Wdoer")
+    console.opens("7", "alarm 1 stands: echo", "Walarm", "asked about the edit of v0001")
 
 
 def _act(console: ConsoleTerminal, words: Words, exports: Path) -> None:

@@ -42,6 +42,7 @@ SCREENS = {
     "4": ("1 round",),
     "5": ("/ filter", "1 task by"),
     "6": ("/ filter", " events"),
+    "7": ("no alarm stands",),
 }
 ENDS_BY = (signal.SIGTERM, signal.SIGHUP)
 

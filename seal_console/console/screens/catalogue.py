@@ -27,10 +27,9 @@ def _make(name: str) -> Screen[Any]:
     return screen
 
 
-def load_screens() -> None:
-    """Load all screens, so that none has to be waited for."""
-    for name in CLASSES:
-        import_module(f"seal_console.console.screens.{name}")
+def load_screen(name: str) -> None:
+    """Load a screen, so that it has not to be waited for."""
+    import_module(f"seal_console.console.screens.{name}")
 
 
 MODES: dict[str, str | Callable[[], Screen[Any]]] = {name: partial(_make, name) for name in CLASSES}
