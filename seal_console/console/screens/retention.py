@@ -76,8 +76,8 @@ class RetentionScreen(SealScreen):
                 yield Static(id="status", classes="status")
                 yield HeatMap(id="matrix", empty="No edit was accepted on the live line yet: 2 shows what waits.")
                 with Horizontal(id="plots"):
-                    yield LinesPlot("Drift from the base, nats per token", "no drift was measured", id="drift")
-                    yield LinesPlot("Rounds", "no round was measured", id="rounds_plot")
+                    yield LinesPlot("Drift, nats a token", "no drift was measured", id="drift")
+                    yield LinesPlot("◆ held out ● agree ▲ diverse", "no round was measured", id="rounds_plot")
             yield DetailPane("What is under the cursor", id="card")
 
     @property
