@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from engine.settings import load_settings
+from seal_console.console import garbage
 from store.lock import current_user
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def on_a_terminal() -> bool:
 
 def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, first_screen: str = "now") -> None:
     """Run the console until the operator leaves. Raises WrongUseError for settings that cannot be read."""
+    garbage.hold_back()
     from seal_console.console.app import ConsoleApp  # noqa: PLC0415 - Textual is loaded only where it draws
     from seal_console.serving import start_engine  # noqa: PLC0415
 

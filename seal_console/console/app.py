@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import time
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.events import Event, Paste
+from textual.events import Event, InputEvent, Paste
 
+from seal_console.console import garbage
 from seal_console.console.actions import Actions
 from seal_console.console.crash import write_report
 from seal_console.console.dialogs.confirm import ConfirmDialog, Question
@@ -20,8 +21,9 @@ from seal_console.console.goes_on import GoesOn
 from seal_console.console.help import help_for
 from seal_console.console.messages import ShowCandidate, ShowVersion
 from seal_console.console.palette import ConsoleCommands
+from seal_console.console.preparing import prepare_screens
 from seal_console.console.safe_content import safe
-from seal_console.console.screens.catalogue import MODES, load_screen
+from seal_console.console.screens.catalogue import MODES
 from seal_console.console.store_reader import StoreReader
 from seal_console.console.themes import THEMES, next_theme
 from seal_console.console.watch import INTERVAL_S, Pulse, pulse
@@ -30,6 +32,7 @@ from seal_console.harmless import harmless, harmless_line
 from seal_console.reading.facts import Facts, top_facts
 from seal_console.table_files import suggested_path
 from store.errors import SealError
+from store.lock import lock_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
 from seal_console.console.screens.base import SealScreen
 
 T = TypeVar("T")
-_BETWEEN_SCREENS_S = 0.05
 
 
 class ConsoleApp(GoesOn, App[None]):
@@ -95,6 +97,7 @@ class ConsoleApp(GoesOn, App[None]):
         self._first_screen = first_screen
         self._pulse: Pulse | None = None
         self._looking = False
+        self.last_input = 0.0
 
     def on_mount(self) -> None:
         """Take the settings up, show the first screen, and begin to watch the workspace."""
@@ -105,10 +108,13 @@ class ConsoleApp(GoesOn, App[None]):
         quit_when_asked(lambda: begin(self, self.action_quit, group="quit"))
         self.switch_mode(self._first_screen)
         self.set_interval(INTERVAL_S, self._look)
+        self.set_interval(garbage.EVERY_S, lambda: garbage.collect(time.monotonic() - self.last_input))
         self.call_after_refresh(self._begin)
 
     async def on_event(self, event: Event) -> None:
         """What is pasted may hold control characters: they become signs before any field sees them."""
+        if isinstance(event, InputEvent):
+            self.last_input = time.monotonic()
         if isinstance(event, Paste):
             event.text = harmless(event.text.replace("\r\n", "\n").replace("\r", "\n"))
         await super().on_event(event)
@@ -116,16 +122,6 @@ class ConsoleApp(GoesOn, App[None]):
     def _begin(self) -> None:
         """Once the first screen is painted: open the workspace, and load the other screens."""
         begin(self, self._open, group="open")
-
-    async def _prepare_screens(self) -> None:
-        """Build the other screens before they are asked for, one at a time, so that keys come in between."""
-        for name in MODES:
-            await asyncio.to_thread(load_screen, name)
-            await asyncio.sleep(_BETWEEN_SCREENS_S)
-            if not self.is_running:
-                return
-            await self._init_mode(name)  # what switch_mode does first; a screen that is there stays as it is
-        gc.freeze()  # all this stays; looking through it again and again would hold keys up by 100 ms each time
 
     async def _open(self) -> None:
         try:
@@ -144,7 +140,7 @@ class ConsoleApp(GoesOn, App[None]):
                 self.say(sentence, "warning")
             await self._serve_waiting()
         await self._look()
-        await self._prepare_screens()
+        await prepare_screens(self)
 
     async def _look(self) -> None:
         """Compare the workspace with how it was at the last look."""
@@ -169,7 +165,6 @@ class ConsoleApp(GoesOn, App[None]):
             await self._serve_waiting()
         self.facts = await self.reader.read(lambda db: top_facts(db, seen.engine))
         for screen in self.seal_screens():
-            screen.show_top()
             screen.note_change(happened=before is None or before.events != seen.events)
 
     async def _serve_waiting(self) -> None:
@@ -316,7 +311,7 @@ class ConsoleApp(GoesOn, App[None]):
         begin(self, self._stop_engine, group="ask")
 
     async def _stop_engine(self) -> None:
-        if not self.facts.running:
+        if lock_owner(self.workspace.lock_file) is None:  # the facts are those of the last look, if there was one yet
             self.say("No engine runs.")
             return
         happens = (

@@ -131,7 +131,7 @@ def _screen_changes(terminal: Terminal, count: int) -> list[float]:
         place = (number + 1) % len(names)
         terminal.settle(0.1)
         at = terminal.press(str(place + 1).encode())
-        found.append(terminal.wait_for(partial(_is_current, terminal, names[place]), _KEY_WITHIN_S) - at)
+        found.append(terminal.when_shown(partial(_is_current, terminal, names[place]), _KEY_WITHIN_S) - at)
     return found
 
 
@@ -141,7 +141,7 @@ def _moves(terminal: Terminal, key: bytes, count: int) -> list[float]:
         terminal.settle(0.05)
         before = _marked_line(terminal)
         at = terminal.press(key)
-        found.append(terminal.wait_for(partial(_moved, terminal, before), _KEY_WITHIN_S) - at)
+        found.append(terminal.when_shown(partial(_moved, terminal, before), _KEY_WITHIN_S) - at)
     return found
 
 

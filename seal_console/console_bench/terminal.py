@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _FRAME_WITHIN_S = 1.0
+_SILENCE_S = 0.03
 # Synchronized output: this terminal tells the program that it takes whole frames, and does. Without it half a frame
 # would be drawn here while the other half waits, and would seem to come late.
 _MAY_I_SYNCHRONIZE, _YOU_MAY = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
@@ -98,6 +99,11 @@ class Terminal:
 
     def read(self, wait_s: float) -> float | None:
         """Draw the next frame that the program wrote; returns when it was whole, None where nothing came in time."""
+        at, frame = self._take(wait_s)
+        self._draw(frame)
+        return at
+
+    def _take(self, wait_s: float) -> tuple[float | None, bytes]:
         data, at = b"", None
         while True:
             try:
@@ -108,10 +114,12 @@ class Terminal:
             self._follow_frames(piece)
             if not self._in_frame:
                 break
-        if data:
-            self.raw += data
-            self._stream.feed(data)
-        return at
+        return at, data
+
+    def _draw(self, frame: bytes) -> None:
+        if frame:
+            self.raw += frame
+            self._stream.feed(frame)
 
     def _listen(self) -> None:
         """Take in everything that arrives, until the program is gone."""
@@ -141,9 +149,36 @@ class Terminal:
         while not holds(self.lines()):
             left = until - time.perf_counter()
             if left <= 0:
-                raise SealError("The console did not show what was waited for.\n" + "\n".join(self.lines()))
+                raise self._in_vain()
             at = self.read(min(left, 0.5)) or at
         return at
+
+    def when_shown(self, holds: Callable[[list[str]], bool], within_s: float) -> float:
+        """As `wait_for`, for timing: nothing is drawn until the program is silent.
+
+        Drawing takes a processor from the program, and this process's lock from the thread that reads the clock.
+        """
+        until, shown = time.perf_counter() + within_s, None
+        while shown is None:
+            left = until - time.perf_counter()
+            if left <= 0:
+                raise self._in_vain()
+            for at, frame in self._until_silent(min(left, 0.5)):
+                self._draw(frame)
+                if shown is None and holds(self.lines()):
+                    shown = at
+        return shown
+
+    def _until_silent(self, wait_s: float) -> list[tuple[float, bytes]]:
+        frames = []
+        at, frame = self._take(wait_s)
+        while at is not None:
+            frames.append((at, frame))
+            at, frame = self._take(_SILENCE_S)
+        return frames
+
+    def _in_vain(self) -> SealError:
+        return SealError("The console did not show what was waited for.\n" + "\n".join(self.lines()))
 
     def settle(self, quiet_s: float = 0.2) -> None:
         """Read until nothing arrives for a while."""

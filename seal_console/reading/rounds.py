@@ -182,6 +182,16 @@ def ranking(db: Database, number: int) -> dict[int, int]:
     return found
 
 
+def edited_candidates(db: Database) -> tuple[int, int]:
+    """Return how many candidates a person edited, and how many of these are measured.
+
+    Where neither changes, the ranking of a finished round does not: nothing else is added to it, or measured again.
+    """
+    row = db.conn.execute("SELECT count(*), count(reward_mean) FROM candidates WHERE derived_from IS NOT NULL")
+    count, measured = row.fetchone()
+    return int(count), int(measured)
+
+
 def ranked_rows(db: Database, keys: Sequence[int]) -> dict[int, RankedCandidate]:
     """Return the rows of some keys, by key; at most some hundred at a time."""
     marks = ", ".join("?" for _ in keys)

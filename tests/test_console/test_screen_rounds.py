@@ -9,11 +9,15 @@ from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.rounds import RoundsScreen
 from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.reading.rounds import ranking
+from store.candidates import defer
 from store.rounds import finish_round
 from tests.test_console.console_scenario import Driven, driven, run
 from tests.test_console.test_reading_rounds import begin, finish
 
 if TYPE_CHECKING:
+    from sqlite_utils import Database
+
     from store.workspace import Workspace
     from tests.test_console.cli_scenario import Desk
 
@@ -195,5 +199,36 @@ def test_without_a_round_it_says_how_to_run_one(desk: Desk, workspace: Workspace
             await console.until(lambda: "ctrl+r runs one" in console.shown())
             await console.press("w")
             await console.until(lambda: "nothing to export" in console.said)
+
+    run(flow())
+
+
+def test_a_finished_round_is_ranked_anew_only_where_an_edited_candidate_came(
+    desk: Desk, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = begin(desk)
+    origin = desk.examined(0.25)
+    finish_round(desk.db, number, "done", {"kept": []})
+    ranked: list[int] = []
+
+    def noted(db: Database, of: int) -> dict[int, int]:
+        ranked.append(of)
+        return ranking(db, of)
+
+    monkeypatch.setattr("seal_console.console.screens.rounds.ranking", noted)
+
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            screen = await in_rounds(console)
+            await console.until(lambda: report(console).startswith(f"Round {number}"))
+            seen = list(ranked)
+            assert set(seen) == {number}
+            assert len(seen) == 1
+            defer(desk.db, origin.id, "ada", "later")
+            await console.until(lambda: "deferred" in console.shown())
+            assert ranked == seen
+            desk.examined(0.75, derived_from=origin.id, round_number=number)
+            await console.until(lambda: "2 ranked anew" in console.shown())
+            assert screen.rounds.key == number
 
     run(flow())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
     from textual.app import ComposeResult
+    from textual.events import ScreenResume
 
     from seal_console.console.app import ConsoleApp
 
@@ -34,7 +35,6 @@ class SealScreen(GoesOn, Screen[None]):
 
     NAME: ClassVar[str]
     HELP: ClassVar[str] = ""
-    SHOWS_PROGRESS: ClassVar[bool] = False
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as Textual declares it
         (0, "-narrow"),
         (100, "-medium"),
@@ -48,6 +48,9 @@ class SealScreen(GoesOn, Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._stale = True
+        self._behind = False
+        self.was_loaded = False
+        self._styled_for: tuple[str, bool] | None = None
         # Mounting gives it its styles; Textual takes it for out of date and would parse all styles anew at first sight.
         self._css_update_count = self.app._css_update_count  # noqa: SLF001
 
@@ -75,28 +78,36 @@ class SealScreen(GoesOn, Screen[None]):
         """Take in what has changed, without moving anything under the cursor; by default all is read anew."""
         await self.load()
 
+    async def progress_made(self) -> None:
+        """Take in how far the engine is, where nothing else has changed; by default nothing shows it."""
+
     def on_mount(self) -> None:
         """Show the facts of the top line at once."""
         self.show_top()
 
-    async def on_screen_resume(self) -> None:
+    async def on_screen_resume(self, event: ScreenResume) -> None:
         """Read on the first look, and what changed since the last one."""
+        # Textual would style every widget anew, and draw every line anew after that: most of the time of a change of
+        # screens. But styles follow classes and focus also where nobody sees them; they lack what the application says.
+        styled_for = (self.app.theme, self.app.app_focus)
+        event.refresh_styles = event.refresh_styles and styled_for != self._styled_for
+        self._styled_for = styled_for
         self.show_top()
         if self._stale:
             self._stale = False
             begin(self, partial(self.loaded, self.load), group="load")
+        elif self._behind:
+            begin(self, partial(self.loaded, self.progress_made), group="load", exclusive=False)
+        self._behind = False
 
     def note_change(self, *, happened: bool) -> None:
-        """Take the change in now where the screen is seen, later where it is not.
-
-        Progress alone, where nothing `happened`, concerns only screens that show it.
-        """
-        if not happened and not self.SHOWS_PROGRESS:
-            return
+        """Take the change in now where the screen is seen, later where it is not."""
         if self.is_current or self.app.screen_stack[0] is self:
-            begin(self, partial(self.loaded, self.store_changed), group="load", exclusive=False)
+            self.show_top()
+            change = self.store_changed if happened else self.progress_made
+            begin(self, partial(self.loaded, change), group="load", exclusive=False)
         else:
-            self._stale = True
+            self._stale, self._behind = self._stale or happened, True
 
     def show_top(self) -> None:
         """Say what is live and what runs."""
@@ -150,6 +161,8 @@ class SealScreen(GoesOn, Screen[None]):
                 await result
         except SealError as error:
             self.console.show_error(error)
+        finally:
+            self.was_loaded = True
 
     async def read(self, query: Callable[[Database], object]) -> object:
         """Run a query in the reader's thread."""

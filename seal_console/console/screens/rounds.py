@@ -26,8 +26,8 @@ from seal_console.reading.exports import candidates_table, rounds_table
 from seal_console.reading.now import RoundPoint
 from seal_console.reading.rounds import (
     RankedCandidate,
-    RoundFacts,
     RoundLine,
+    edited_candidates,
     kept_ids,
     ranked_rows,
     ranking,
@@ -83,6 +83,7 @@ class RoundsScreen(TableScreen):
         self._places: dict[int, int] = {}
         self._ranked_anew = 0
         self._kept: frozenset[str] = frozenset()
+        self._ranking: tuple[tuple[int, ...], dict[int, int]] = ((), {})
 
     def body(self) -> ComposeResult:
         """The rounds above; below, the report on one of them and its candidates."""
@@ -127,7 +128,7 @@ class RoundsScreen(TableScreen):
         if key is None:
             return
         if key != self._shown:
-            places = await self.console.reader.read(lambda db: ranking(db, key))
+            places = await self._ranked_now(key)
             self._shown, self._places, self._ranked_anew = key, places, 0
             self.candidates.show(list(self._places), keep=False)
         await self._show_report()
@@ -178,17 +179,28 @@ class RoundsScreen(TableScreen):
         if line is None:
             return
 
-        def read(db: Database) -> tuple[RoundFacts, dict[int, int]]:
-            return round_facts(db, line), ranking(db, line.number)
-
-        facts, now = await self.console.reader.read(read)
+        facts = await self.console.reader.read(lambda db: round_facts(db, line))
+        now = await self._ranked_now(line.number)
         if line.number != self._shown:
             return
-        self._ranked_anew = sum(self._places.get(key) != place for key, place in now.items())
+        same = now is self._places
+        self._ranked_anew = 0 if same else sum(self._places.get(key) != place for key, place in now.items())
         self._kept = kept_ids(facts.round)
         self.candidates.refetch()
         report = round_report(facts, list(self._lines.values())[::-1], self._policies)
         self.query_one("#report", DetailPane).show(report, line.number)
+
+    async def _ranked_now(self, number: int) -> dict[int, int]:
+        """Rank a round's candidates; a finished one that was ranked last is ranked anew only where that may differ."""
+        (last, places), line = self._ranking, self._lines.get(number)
+        finished = line is not None and line.finished_at is not None
+
+        def read(db: Database) -> tuple[tuple[int, ...], dict[int, int]]:
+            depends_on = (number, *edited_candidates(db)) if finished else ()
+            return depends_on, places if finished and depends_on == last else ranking(db, number)
+
+        self._ranking = await self.console.reader.read(read)
+        return self._ranking[1]
 
     def _show_status(self) -> None:
         own = [one for one in self._lines.values() if not one.imported]

@@ -22,7 +22,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from seal_console.console.goes_on import GoesOn
-from seal_console.harmless import harmless_line
+from seal_console.console.widgets.fitting import fitted
 
 if TYPE_CHECKING:
     from textual import events
@@ -182,12 +182,18 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
         """Have other columns, for which `fetch` gives as many cells."""
         self.columns = list(columns)
         self._widths = share_width(self.columns, self.size.width)
-        self.refetch()
-
-    def refetch(self) -> None:
-        """Read the rows in view anew; their order stays."""
         self._rows.clear()
         self.refresh()
+
+    def refetch(self) -> None:
+        """Read the rows in view anew, and draw those that say something else; their order stays."""
+        top = self.scroll_offset.y
+        in_view = range(top, min(top + self.size.height - 1, len(self.keys)))
+        before = {place: self._rows.get(self.keys[place]) for place in in_view}
+        self._rows.clear()
+        for place in in_view:
+            if self._row_of(place, self.keys[place]) != before[place]:
+                self._refresh_row(place)
 
     def chosen(self) -> list[int]:
         """The marked keys in the order of the table, or the one under the cursor."""
@@ -203,7 +209,7 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
         """Redraw the two rows and tell the screen."""
         self._keep_in_view()
         for place in (before, after):
-            self.refresh(Region(0, place + 1 - self.scroll_offset.y, self.size.width, 1))
+            self._refresh_row(place)
         self.post_message(self.Highlighted(self, self.key))
 
     def action_move(self, by: int) -> None:
@@ -290,7 +296,7 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
         row = self._row_of(place, key)
         look = _Look(key, place == self.cursor, key in self.marked, self.has_focus, width, base)
         drawn = self._drawn.get(look)
-        if drawn is None or drawn[0] is not row or drawn[1] is not self._widths:
+        if drawn is None or drawn[0] != row or drawn[1] is not self._widths:
             drawn = (row, self._widths, self._draw_row(row, look))
             self._drawn[look] = drawn
         return drawn[2]
@@ -298,18 +304,18 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
     def _draw_row(self, row: Row | None, look: _Look) -> Strip:
         base = look.base
         over = self._style("cursor") if look.here else self._style("marked") if look.marked else Style.null()
-        segments = [Segment(("●" if look.marked else " ") + ("›" if look.here else " "), base + over)]
+        plain = base + over
+        segments = [Segment(("●" if look.marked else " ") + ("›" if look.here else " "), plain)]
         if row is None:
-            segments.append(Segment("(no longer there)", base + over))
+            segments.append(Segment("(no longer there)", plain))
         else:
             for cell, column, cells in zip(row, self.columns, self._widths, strict=True):
                 if cells <= 0:
                     continue
                 text, tone = (cell, "") if isinstance(cell, str) else (cell.text, cell.tone)
-                plain = not tone or (look.here and look.focused)
-                style = base + (Style.null() if plain else self._style(tone)) + over
-                segments += [*_fitted(text, cells, style, right=column.right), Segment(" " * _GAP, base + over)]
-        return Strip(segments).adjust_cell_length(look.width, base + over)
+                style = plain if not tone or (look.here and look.focused) else base + self._style(tone) + over
+                segments += [*fitted(text, cells, style, right=column.right), Segment(" " * _GAP, plain)]
+        return Strip(segments).adjust_cell_length(look.width, plain)
 
     def _heading(self, width: int, base: Style) -> Strip:
         style = base + self._style("header")
@@ -317,7 +323,7 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
         for column, cells in zip(self.columns, self._widths, strict=False):
             if cells > 0:
                 sign = ("▲" if self.sorted_by[1] else "▼") if column.sort and column.sort == self.sorted_by[0] else ""
-                segments += [*_fitted(column.name + sign, cells, style, right=column.right), Segment(" " * _GAP, style)]
+                segments += [*fitted(column.name + sign, cells, style, right=column.right), Segment(" " * _GAP, style)]
         return Strip(segments).adjust_cell_length(width, style)
 
     def _row_of(self, place: int, key: int) -> Row | None:
@@ -328,6 +334,9 @@ class PagedTable(GoesOn, ScrollView, can_focus=True):
             for one in page:
                 self._rows[one] = found.get(one)
         return self._rows.get(key)
+
+    def _refresh_row(self, place: int) -> None:
+        self.refresh(Region(0, place + 1 - self.scroll_offset.y, self.size.width, 1))
 
     def _place_of(self, key: int | None) -> int:
         if key is None:
@@ -377,11 +386,3 @@ def share_width(columns: Sequence[Column], width: int) -> list[int]:
     for place, one in enumerate(flexible):
         widths[one] += spare // len(flexible) + (1 if place < spare % len(flexible) else 0)
     return widths
-
-
-def _fitted(text: str, cells: int, style: Style, *, right: bool) -> list[Segment]:
-    strip = Strip([Segment(harmless_line(text, 4 * cells + 8), style)])
-    if strip.cell_length > cells:
-        strip = Strip([*strip.crop(0, cells - 1), Segment("…", style)])
-    padding = Segment(" " * (cells - strip.cell_length), style)
-    return [padding, *strip] if right else [*strip, padding]

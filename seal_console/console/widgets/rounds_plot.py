@@ -21,21 +21,22 @@ class RoundsPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self.border_title = "Reward over rounds"
-        self._points: Sequence[RoundPoint] = ()
+        self._points: list[RoundPoint] | None = None
 
     def on_mount(self) -> None:
         """Follow the theme: what is drawn is in its colours."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
 
     def show(self, points: Sequence[RoundPoint]) -> None:
-        """Draw these rounds."""
-        self._points = points
-        self._draw()
+        """Draw these rounds, where they are others: a plot takes as long as all the rest of a screen."""
+        if list(points) != self._points:
+            self._points = list(points)
+            self._draw()
 
     def _draw(self) -> None:
         plot: Any = self.plt
         plot.clear_figure()
-        measured = [one for one in self._points if one.mean_reward is not None]
+        measured = [one for one in self._points or () if one.mean_reward is not None]
         if not measured:
             plot.title("no round has been measured yet")
         else:
