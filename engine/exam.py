@@ -46,7 +46,7 @@ def hold_exam(base: BaseModel, sittings: Sequence[Sitting], settings: ExamSettin
         for question in sitting.questions
     ]
     texts = iter(answer_texts(base, [sitting.adapter for sitting in sittings], requests, settings))
-    return [[_graded(sitting, question, next(texts)) for question in sitting.questions] for sitting in sittings]
+    return [[_graded(base, sitting, question, next(texts)) for question in sitting.questions] for sitting in sittings]
 
 
 def answer_texts(
@@ -59,7 +59,7 @@ def answer_texts(
     return [base.tokenizer.decode(one, skip_special_tokens=True).strip() for one in tokens]
 
 
-def _graded(sitting: Sitting, question: Question, text: str) -> Answer:
+def _graded(base: BaseModel, sitting: Sitting, question: Question, text: str) -> Answer:
     grade = grade_answer(question, text)
     return Answer(
         question_id=question.id,
@@ -70,4 +70,5 @@ def _graded(sitting: Sitting, question: Question, text: str) -> Answer:
         text=text,
         score=grade.score,
         correct=grade.correct,
+        base_fingerprint=base.fingerprint if sitting.candidate_id is None else None,
     )

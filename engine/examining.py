@@ -98,7 +98,7 @@ def examine_untouched(
 ) -> dict[str, Answer]:
     """Answers of the model as it stands, by question id: each question is asked once for each live version."""
     state = "base" if live_version is None else f"v{live_version:04d}"
-    found = base_answers(session.db, [question.id for question in questions], state)
+    found = base_answers(session.db, [question.id for question in questions], state, session.base.fingerprint)
     missing = tuple({q.id: q for q in questions if q.id not in found}.values())
     if missing:
         [answers] = hold_exam(session.base, [Sitting(live, missing, state, "before")], session.settings.exam)

@@ -33,14 +33,16 @@ class LastGates:
 
     def verdicts(self, updated: Sequence[Updated]) -> dict[str, list[GateResult]]:
         """Return the verdicts on each candidate by its id."""
-        found = {one.candidate_id: self._judged(one) for one in updated}
+        found = self._judged(updated)
         left = [one for one in updated if not any(gate.stops for gate in found[one.candidate_id])]
         for desk in (self._red_team, self._retention):
             for candidate_id, gates in desk.verdicts(left).items():
                 found[candidate_id] += gates
         return found
 
-    def _judged(self, updated: Updated) -> list[GateResult]:
-        if updated.task is None:
-            return []
-        return self._judge.verdicts(get_candidate(self._session.db, updated.candidate_id), updated.task)
+    def _judged(self, updated: Sequence[Updated]) -> dict[str, list[GateResult]]:
+        """Return the judge's verdicts, empty for what has no task of its own."""
+        db = self._session.db
+        asked = [(get_candidate(db, one.candidate_id), one.task) for one in updated if one.task is not None]
+        judged = zip(asked, self._judge.verdicts(asked), strict=True)
+        return {one.candidate_id: [] for one in updated} | {candidate.id: gates for (candidate, _), gates in judged}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.reward import reward_of_answers
-from engine.selection import Selection, scored, select
+from engine.selection import Selection, may_be_reinforced, scored, select
 from store.base_answers import base_answers
-from store.candidates import answers_of, holds_of
+from store.candidates import answers_of, gates_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,21 +30,18 @@ class Method:
 
 
 def _by_reward(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> Selection:
-    """Selection over the reward split of what was examined, refused candidates left out.
-
-    What a rule holds for a person is left out, too: nobody has allowed the policy to learn from it.
-    """
+    """Selection over the reward split of what was examined, and may be reinforced."""
     settings = session.settings.round
     questions = {task.id: task.questions for task in tasks}
     state = "base" if candidates[0].live_version is None else f"v{candidates[0].live_version:04d}"
     rows = []
     for candidate in candidates:
-        if candidate.state == "refused" and settings.selection != "paper":
+        if candidate.reward_mean is None:
             continue
-        if candidate.reward_mean is None or holds_of(session.db, candidate.id):
+        if not may_be_reinforced(gates_of(session.db, candidate.id), settings.selection):
             continue
         ids = [question.id for question in questions[candidate.task_id] if question.split == "reward"]
-        before = base_answers(session.db, ids, state).values()
+        before = base_answers(session.db, ids, state, session.base.fingerprint, or_unknown=True).values()
         after = [answer for answer in answers_of(session.db, candidate.id) if answer.phase == "after"]
         reward = reward_of_answers(before, after, ids)
         rows.append(scored(candidate.id, candidate.task_id, candidate.position, reward))

@@ -5,18 +5,16 @@ torch is loaded only by an operation that needs it, so imports stand inside.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.politeness import be_polite
 from engine.progress import Progress, Report
 from store.workspace import Workspace
 
 Parameters = dict[str, Any]
 Operation = Callable[[Parameters, Report], dict[str, Any]]
-
-_POLITENESS = 15
 
 
 def _run(parameters: Parameters, report: Report) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def _run(parameters: Parameters, report: Report) -> dict[str, Any]:
 def _serve(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.serving import IDLE_S, serve  # noqa: PLC0415
 
-    os.nice(_POLITENESS)  # whoever types in a console on this machine comes first
+    be_polite()
     return serve(Workspace(Path(parameters["workspace"])), report, float(parameters.get("idle_s", IDLE_S)))
 
 
@@ -60,6 +58,16 @@ def _retention_matrix(parameters: Parameters, report: Report) -> dict[str, Any]:
 
     with open_session(Workspace(Path(parameters["workspace"])), "retention matrix", report) as session:
         return {"asked": fill_matrix(session, live_version(session.db))}
+
+
+def _policy_red_team(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.rules.red_team_exam import ask_red_team  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+    from store.versions import live_version  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "policy red-team", report) as session:
+        wanted = parameters.get("version")
+        return ask_red_team(session, live_version(session.db) if wanted is None else int(wanted) or None)
 
 
 def _demo(parameters: Parameters, report: Report) -> dict[str, Any]:
@@ -136,6 +144,7 @@ OPERATIONS: dict[str, Operation] = {
     "demo": _demo,
     "retention.run": _retention_run,
     "retention.matrix": _retention_matrix,
+    "policy.red_team": _policy_red_team,
     "serve": _serve,
     "bench.inner": _bench_inner,
     "experiment.forgetting": _experiment_forgetting,

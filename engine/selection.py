@@ -9,7 +9,10 @@
 - equal ones stay in the order in which they were sampled; the best k are taken whatever they gained, even where it
   is less than nothing.
 
-Pure: data in, data out. Neither mode looks at audit questions.
+What policy.yaml refuses or holds is reinforced in neither mode: a veto is a veto. What another gate refuses (reward,
+audit, retention) is left out by `best-k` only; the paper knows no such gate.
+
+Pure: data in, data out. Neither mode ranks by audit questions.
 """
 
 from __future__ import annotations
@@ -18,10 +21,13 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
+from engine.rules.gate_name import is_policy_gate
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from engine.reward import Reward
+    from store.records import GateResult
 
 SelectionMode = Literal["best-k", "paper"]
 
@@ -55,6 +61,11 @@ class Selection:
 def scored(candidate_id: str, task_id: str, position: int, reward: Reward) -> Scored:
     """Return a candidate with its reward in the form that selection takes."""
     return Scored(candidate_id, task_id, position, reward.mean, reward.std, reward.accuracy_after_per_repeat)
+
+
+def may_be_reinforced(gates: Iterable[GateResult], mode: SelectionMode) -> bool:
+    """Whether the policy may be trained on a candidate with these verdicts, should it be among the best."""
+    return not any(gate.holds or (gate.stops and (mode != "paper" or is_policy_gate(gate.gate))) for gate in gates)
 
 
 def select(

@@ -114,7 +114,7 @@ class RoundSettings(Section):
     held_out_edits: PositiveInt = Field(default=2, description="self-edits written for each held-out task")
     selection: Literal["best-k", "paper"] = Field(
         default="best-k",
-        description="best-k needs a reward above the threshold; paper takes the best in any case",
+        description="best-k needs a reward above the threshold; paper takes the best whatever they gained",
     )
     best_k: PositiveInt = Field(default=1, description="self-edits kept for each task")
     threshold: float = Field(default=0.0, ge=-1, le=1, description="best-k keeps rewards strictly above it, −1 … 1")

@@ -69,7 +69,9 @@ def state_before(candidate: Candidate) -> str:
 def answers_before_and_after(db: Database, candidate: Candidate, questions: list[Question]) -> list[Compared]:
     """Return each question's answers; those before are the candidate's own, else those kept of the untouched model."""
     own = answers_of(db, candidate.id)
-    shared = base_answers(db, [question.id for question in questions], state_before(candidate))
+    base = get_round(db, candidate.round_number).settings.get("base", {}).get("fingerprint")
+    asked = [question.id for question in questions]
+    shared = base_answers(db, asked, state_before(candidate), base, or_unknown=True)
     compared = []
     for question in questions:
         mine = [answer for answer in own if answer.question_id == question.id]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.model_window import model_folder, window_of
 from engine.settings import load_settings
+from seal_console.reading.policy import policy_figures
 from store.database import fetch, fetch_value
 from store.errors import SealError
 from store.lock import lock_owner
@@ -60,6 +61,7 @@ def workspace_facts(workspace: Workspace, db: Database) -> dict[str, Any]:
         "model": _model(workspace),
         "live": live_name(live_version(db)),
         "policy": policy_tag(policies[-1].number) if policies else "the base model (no policy kept yet)",
+        "policy_gates": None if (figures := policy_figures(db)) is None else asdict(figures),
         "counts": _counts(db),
         "open_round": None if open_one is None else {"number": open_one.number, "state": open_one.state},
         "engine_lock": None if owner is None else asdict(owner),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.rules.gate_name import JUDGE_GATE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _BECAME = {
     "kept": ("✓", "holds"),
@@ -34,6 +36,12 @@ def judge_words(evidence: Mapping[str, Any]) -> list[str]:
     said = "allowed" if evidence["allowed"] else "not allowed"
     rule = f" by “{evidence['rule']}”" if evidence["rule"] else ""
     return [f"{said}{rule}, says {evidence['model']}", f"• {evidence['reason']}"]
+
+
+def held_by(gates: Sequence[str]) -> str:
+    """Say what holds a candidate, by the names of the gates."""
+    names = ["the judge" if name == JUDGE_GATE else name for name in gates]
+    return f"held by {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
 
 
 def _prompts(evidence: Mapping[str, Any]) -> Iterator[str]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from engine.export_sft import sft_rows
 from engine.reward import reward_of_answers
-from engine.selection import Scored, SelectionMode, scored, select
+from engine.selection import Scored, SelectionMode, may_be_reinforced, scored, select
 from seal_console.answer_comparison import answers_before_and_after
-from store.candidates import holds_of, list_candidates
+from store.candidates import gates_of, list_candidates
 from store.errors import NothingToDoError
 from store.rounds import get_round, latest_round
 from store.tasks import get_task
@@ -34,15 +34,15 @@ def export_round(
 ) -> Export:
     """Return the rows of a round, by default the newest, imported or not.
 
-    As in the round itself, candidates of held-out tasks give none, nor do those that a rule holds for a person, and
-    best-k leaves out what a gate refused. Raises NothingToDoError where the round has no examined candidates to choose
-    from.
+    As in the round itself, candidates of held-out tasks give none, nor do those that policy.yaml refuses or holds, and
+    best-k leaves out what another gate refused. Raises NothingToDoError where the round has no examined candidates to
+    choose from.
     """
     current = latest_round(db, imported=None) if round_number is None else get_round(db, round_number)
     candidates = list_candidates(db, round_number=current.number, role="train", derived=False)
     questions = {task_id: _reward_questions(db, task_id) for task_id in {one.task_id for one in candidates}}
-    measured = [one for one in candidates if one.reward_mean is not None and not holds_of(db, one.id)]
-    eligible = [one for one in measured if not (_refused(one) and mode == "best-k")]
+    measured = [one for one in candidates if one.reward_mean is not None]
+    eligible = [one for one in measured if may_be_reinforced(gates_of(db, one.id), mode)]
     scores = [_scored(db, candidate, questions[candidate.task_id]) for candidate in eligible]
     if not scores:
         raise NothingToDoError(
@@ -51,10 +51,6 @@ def export_round(
         )
     selection = select(scores, mode=mode, best_k=best_k, threshold=threshold)
     return Export(current.number, len(scores), sft_rows(candidates, selection))
-
-
-def _refused(candidate: Candidate) -> bool:
-    return candidate.state == "refused"
 
 
 def _reward_questions(db: Database, task_id: str) -> list[Question]:

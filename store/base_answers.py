@@ -1,11 +1,11 @@
-"""Answers without a candidate, once for each question and state of the model.
+"""Answers without a candidate, once for each question, state of the model and base.
 
 Of the untouched model, of a version, and of a candidate's adapter to the questions of others (as the adapter's hash).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from store.database import execute, transaction
 from store.events import append_event
@@ -32,13 +32,31 @@ def record_base_answers(db: Database, answers: Sequence[Answer]) -> int:
     with transaction(db):
         new = [answer for answer in answers if _insert_if_new(db, answer)]
         for model_state in sorted({answer.model_state for answer in new}):
-            hashes = {a.question_id: hash_json(to_row(a)) for a in new if a.model_state == model_state}
-            append_event(db, "base.examined", {"model_state": model_state, "hashes": hashes})
+            of_state = [answer for answer in new if answer.model_state == model_state]
+            for base in sorted({answer.base_fingerprint or "" for answer in of_state}):
+                hashes = {
+                    a.question_id: hash_json(answer_as_hashed(a))
+                    for a in of_state
+                    if (a.base_fingerprint or "") == base
+                }
+                of_base = {"base": base} if base else {}
+                append_event(db, "base.examined", {"model_state": model_state, **of_base, "hashes": hashes})
     return len(new)
 
 
-def base_answers(db: Database, question_ids: Iterable[str], model_state: str) -> dict[str, Answer]:
-    """Return what is kept of `model_state` for these questions, by question id; unasked questions are left out."""
+def answer_as_hashed(answer: Answer) -> dict[str, Any]:
+    """Return the row of an answer as events vouch for it: those older than the field of the base still hold."""
+    return to_row(answer, without=("base_fingerprint",) if answer.base_fingerprint is None else ())
+
+
+def base_answers(
+    db: Database, question_ids: Iterable[str], model_state: str, base: str | None = None, *, or_unknown: bool = False
+) -> dict[str, Answer]:
+    """Return what is kept of `model_state` for these questions, by question id; unasked questions are left out.
+
+    `base` is the fingerprint of the model that is to have answered; with `or_unknown` an answer of no known base stands
+    in for a missing one. Without `base` the newest answer is returned, whichever base gave it.
+    """
     wanted = list(question_ids)
     found: dict[str, Answer] = {}
     for start in range(0, len(wanted), _ASKED_AT_ONCE):
@@ -47,10 +65,13 @@ def base_answers(db: Database, question_ids: Iterable[str], model_state: str) ->
         rows = select(
             db,
             Answer,
-            f"SELECT * FROM answers WHERE candidate_id IS NULL AND model_state = ? AND question_id IN ({marks})",  # noqa: S608
+            f"SELECT * FROM answers WHERE candidate_id IS NULL AND model_state = ? AND question_id IN ({marks}) "  # noqa: S608
+            "ORDER BY rowid",
             (model_state, *part),
         )
-        found.update({answer.question_id: answer for answer in rows})
+        unknown = [answer for answer in rows if answer.base_fingerprint is None and or_unknown]
+        known = [answer for answer in rows if base in {None, answer.base_fingerprint}]
+        found.update({answer.question_id: answer for answer in [*unknown, *known]})
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from store.base_answers import answer_as_hashed
 from store.candidate_states import require_move
 from store.clock import utc_now
 from store.database import execute, transaction
@@ -180,7 +181,7 @@ def hash_exam(db: Database, candidate: Candidate) -> str:
     """
     figures = {name: value for name, value in to_row(candidate).items() if name in EXAMINED_FIELDS - {"state"}}
     rows: list[dict[str, Any]] = [to_row(update) for update in inner_updates_of(db, candidate.id)]
-    rows += [to_row(answer) for answer in answers_of(db, candidate.id)]
+    rows += [answer_as_hashed(answer) for answer in answers_of(db, candidate.id)]
     rows += [_gate_as_hashed(gate) for gate in gates_of(db, candidate.id)]
     return hash_json([figures, rows])
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 BASE_STATE = "base"
 _ASKED_AT_ONCE = 500
+_ON_BASE = (
+    "(? IS NULL OR (SELECT json_extract(rounds.settings, '$.base.fingerprint') FROM candidates "
+    "JOIN rounds ON rounds.number = candidates.round_number WHERE candidates.id = ?) = ?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,22 @@ def model_state(db: Database, number: int | None) -> ModelState:
     return ModelState(version_tag(number), **rows[0]) if rows else ModelState(version_tag(number))
 
 
-def recorded_answers(db: Database, question_ids: Sequence[str], state: ModelState) -> dict[str, Answer]:
-    """Return what this state answered, by question id; a question that it was never asked is left out."""
-    found = _given_in_the_exam(db, question_ids, state)
+def recorded_answers(
+    db: Database, question_ids: Sequence[str], state: ModelState, base: str | None = None
+) -> dict[str, Answer]:
+    """Return what this state answered, by question id; a question that it was never asked is left out.
+
+    With `base`, the fingerprint of a model, only what was answered on that base counts.
+    """
+    found = _given_in_the_exam(db, question_ids, state, base)
     if state.adapter_hash is not None:
-        found |= base_answers(db, question_ids, state.adapter_hash)
-    return {**found, **base_answers(db, question_ids, state.name)}
+        found |= base_answers(db, question_ids, state.adapter_hash, base)
+    return {**found, **base_answers(db, question_ids, state.name, base)}
 
 
-def _given_in_the_exam(db: Database, question_ids: Sequence[str], state: ModelState) -> dict[str, Answer]:
+def _given_in_the_exam(
+    db: Database, question_ids: Sequence[str], state: ModelState, base: str | None
+) -> dict[str, Answer]:
     if state.candidate_id is None or state.adapter_hash is None:
         return {}
     found: dict[str, Answer] = {}
@@ -65,8 +76,8 @@ def _given_in_the_exam(db: Database, question_ids: Sequence[str], state: ModelSt
             db,
             Answer,
             "SELECT * FROM answers WHERE candidate_id = ? AND phase = 'after' AND model_state = ? "  # noqa: S608
-            f"AND question_id IN ({marks}) ORDER BY repeat DESC",
-            (state.candidate_id, state.adapter_hash, *part),
+            f"AND question_id IN ({marks}) AND {_ON_BASE} ORDER BY repeat DESC",
+            (state.candidate_id, state.adapter_hash, *part, base, state.candidate_id, base),
         )
         found.update({answer.question_id: answer for answer in rows})
     return found

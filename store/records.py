@@ -130,7 +130,8 @@ class InnerUpdate:
 class Answer:
     """One model's answer to one question. `candidate_id` is None for the untouched model.
 
-    `model_state` names what answered: "base", "v0003", or the adapter's hash.
+    `model_state` names what answered: "base", "v0003", or the adapter's hash. `base_fingerprint` is that of the base
+    model; None for a candidate's answers, whose round names it, and for those kept before there was such a field.
     """
 
     question_id: str
@@ -141,6 +142,7 @@ class Answer:
     text: str
     score: float
     correct: bool
+    base_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

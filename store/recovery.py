@@ -53,7 +53,8 @@ def _interrupt_rounds(db: Database) -> list[str]:
 def _remove_leftovers(workspace: Workspace) -> list[str]:
     done = []
     abandoned = sorted(workspace.cache_folder.glob("accepting-v*"))
-    for folder in (workspace.root, workspace.cache_folder, workspace.adapters_folder):
+    in_cache = sorted(path for path in workspace.cache_folder.glob("*") if path.is_dir() and not path.is_symlink())
+    for folder in (workspace.root, workspace.cache_folder, *in_cache, workspace.adapters_folder):
         abandoned += leftovers(folder)
     for path in abandoned:
         remove(path)

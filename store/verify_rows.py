@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.alarm_records import RoundMeasures
 from store.alarms import clearings, list_alarms
+from store.base_answers import answer_as_hashed
 from store.candidate_states import decided_state
 from store.candidates import hash_exam, hash_proposal, list_candidates
 from store.database import fetch, snapshot
@@ -77,7 +78,7 @@ class _Recorded:
         self.tasks: dict[str, str] = {}
         self.round_starts: dict[int, str] = {}
         self.round_outcomes: dict[int, dict[str, Any]] = {}
-        self.base_answers: dict[tuple[str, str], str] = {}
+        self.base_answers: dict[tuple[str, str, str], str] = {}
         self.retention_answers: dict[tuple[str, str], str] = {}
         self.drift: dict[tuple[str, str], str] = {}
         self.round_measures: dict[int, str] = {}
@@ -93,7 +94,9 @@ class _Recorded:
             "documents.added": lambda payload: self.documents.update(payload["hashes"]),
             "round.started": lambda payload: self.round_starts.update({payload["number"]: payload["hash"]}),
             "round.finished": lambda payload: self.round_outcomes.update({payload["number"]: payload["outcome"]}),
-            "base.examined": lambda payload: self.base_answers.update(_hashes_by_state(payload)),
+            "base.examined": lambda payload: self.base_answers.update(
+                {(payload.get("base", ""), *key): found for key, found in _hashes_by_state(payload).items()}
+            ),
             "retention.examined": lambda payload: self.retention_answers.update(_hashes_by_state(payload)),
             "drift.measured": lambda payload: self.drift.update(
                 {(payload["model_state"], payload["anchors_hash"]): payload["hash"]}
@@ -149,7 +152,10 @@ def _check_rounds(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
 
 def _check_base_answers(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
     answers = select(db, Answer, "SELECT * FROM answers WHERE candidate_id IS NULL")
-    stored = {(answer.model_state, answer.question_id): hash_json(to_row(answer)) for answer in answers}
+    stored = {
+        (answer.base_fingerprint or "", answer.model_state, answer.question_id): hash_json(answer_as_hashed(answer))
+        for answer in answers
+    }
     return len(stored), _compare_hashes("answer without a candidate", stored, recorded.base_answers)
 
 

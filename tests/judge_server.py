@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ALLOWED = json.dumps({"allowed": True, "rule": "", "reason": "It keeps to the document."})
 NOT_ALLOWED = json.dumps({"allowed": False, "rule": "No prices", "reason": "It names a price."})
@@ -23,7 +23,10 @@ def completion(content: object) -> bytes:
 
 @dataclass
 class LocalJudge:
-    """What the server replies (each reply once, the last for ever), and what it was asked."""
+    """What the server replies (each reply once, the last for ever), and what it was asked.
+
+    With `answer` the reply follows from the request. With `together` nobody is answered before so many have asked.
+    """
 
     url: str = ""
     replies: list[tuple[int, bytes]] = field(default_factory=lambda: [(200, completion(ALLOWED))])
@@ -31,6 +34,8 @@ class LocalJudge:
     headers: list[dict[str, str]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
     waits: bool = False
+    together: threading.Barrier | None = None
+    answer: Callable[[dict[str, Any]], object] | None = None
 
     def says(self, *contents: object) -> None:
         """Reply with these contents from now on."""
@@ -48,12 +53,14 @@ def local_judge() -> Iterator[LocalJudge]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            judge.requests.append(json.loads(body))
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            judge.requests.append(request)
             judge.headers.append({name.lower(): value for name, value in self.headers.items()})
             if judge.waits:
                 judge.release.wait(timeout=60)
-            status, reply = judge.next_reply()
+            if judge.together is not None:
+                judge.together.wait(timeout=60)
+            status, reply = (200, completion(judge.answer(request))) if judge.answer else judge.next_reply()
             try:
                 self.send_response(status)
                 self.send_header("location", "http://127.0.0.1:9/elsewhere")

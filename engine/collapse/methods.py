@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from engine.collapse.majority import Vote, self_labelled_rewards
 from engine.method import Method
-from engine.selection import Scored, Selection, select
-from store.candidates import answers_of
+from engine.selection import Scored, Selection, may_be_reinforced, select
+from store.candidates import answers_of, gates_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,9 @@ def _by_agreement(session: Session, candidates: Sequence[Candidate], tasks: Sequ
     asked = {question.id for task in tasks for question in task.questions if question.split == "reward"}
     rewards = self_labelled_rewards(_votes(session, candidates, asked))
     rows = [
-        Scored(one.id, one.task_id, one.position, rewards[one.id], 0.0, ()) for one in candidates if one.id in rewards
+        Scored(one.id, one.task_id, one.position, rewards[one.id], 0.0, ())
+        for one in candidates
+        if one.id in rewards and may_be_reinforced(gates_of(session.db, one.id), "paper")
     ]
     return select(rows, mode="best-k", best_k=session.settings.round.best_k, threshold=0.0)
 

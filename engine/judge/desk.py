@@ -1,4 +1,4 @@
-"""Asks a judge about candidates and makes gates of what it says.
+"""Asks a judge about candidates, several at once, and makes gates of what it says.
 
 A judge accepts nothing: where it allows a self-edit, all other gates still decide. What is no answer, and an endpoint
 that cannot be asked, hold the candidate for a person whatever the judge's own verdict is set to.
@@ -7,19 +7,22 @@ that cannot be asked, hold the candidate for a person whatever the judge's own v
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from engine.judge.asking import Asker, Outcome
 from engine.judge.call_log import CallLog
 from engine.judge.endpoint import JudgeUnreachableError, endpoint_of
 from engine.judge.question import question_about
-from engine.judge.reply import Opinion, UnusableReplyError, content_of, parse_reply
+from engine.judge.reply import Opinion, UnusableReplyError, parse_reply
 from engine.progress import Progress
 from engine.rules.gate_name import JUDGE_GATE
 from store.clock import utc_now
 from store.records import GateResult
 
 if TYPE_CHECKING:
-    from engine.judge.question import JudgeQuestion
+    from collections.abc import Generator, Sequence
+
     from engine.rules.judge_section import Asks, JudgeSettings
     from engine.session import Session
     from store.records import Candidate, OnFailure, Task
@@ -36,50 +39,49 @@ class JudgeDesk:
         judge = session.rules.judge
         self._judge: JudgeSettings | None = judge if judge is not None and judge.asks == occasion else None
         if self._judge is not None:
-            self._endpoint = endpoint_of(self._judge, os.environ)
-            self._log = CallLog(session.workspace)
-        self._unreachable = ""
+            self._asker = Asker(
+                endpoint_of(self._judge, os.environ),
+                CallLog(session.workspace),
+                at_once=self._judge.at_once,
+                on_unreachable=self._say_unreachable,
+            )
 
-    def verdicts(self, candidate: Candidate, task: Task) -> list[GateResult]:
-        """Return the judge's verdict on a candidate; none where no judge is asked now.
+    def verdicts(self, asked: Sequence[tuple[Candidate, Task]]) -> Generator[list[GateResult], None, None]:
+        """Give the judge's verdict on each candidate, in their order; none where no judge is asked now.
 
         Raises JudgeUnreachableError where the judge cannot be asked and policy.yaml wants a round to stop then.
         """
         judge = self._judge
         if judge is None:
-            return []
-        question = question_about(candidate, task, model=judge.model, constitution=judge.constitution)
-        evidence: dict[str, Any] = {"url": judge.url, "model": judge.model, "request": question.hash}
-        try:
-            opinion = self._opinion(judge, question)
-        except UnusableReplyError as error:
-            return [_held(candidate, {**evidence, "no_answer": str(error)})]
-        except JudgeUnreachableError as error:
-            if judge.when_unreachable == "stop":
-                raise
-            return [_held(candidate, {**evidence, "unreachable": error.message})]
-        return [opinion_gate(candidate.id, judge, opinion, evidence, utc_now())]
+            yield from ([] for _ in asked)
+            return
+        questions = [
+            question_about(candidate, task, model=judge.model, constitution=judge.constitution)
+            for candidate, task in asked
+        ]
+        with closing(self._asker.outcomes(questions)) as outcomes:
+            for (candidate, _), question, outcome in zip(asked, questions, outcomes, strict=True):
+                evidence = {"url": judge.url, "model": judge.model, "request": question.hash}
+                yield [_verdict(candidate.id, judge, outcome, evidence)]
 
-    def _opinion(self, judge: JudgeSettings, question: JudgeQuestion) -> Opinion:
-        reply = self._log.reply_to(question.hash)
-        if reply is None:
-            reply = content_of(self._response(judge, question))
-            self._log.keep_reply(question.hash, reply)
-        return parse_reply(reply)
+    def _say_unreachable(self, error: JudgeUnreachableError) -> None:
+        if self._judge is not None and self._judge.when_unreachable == "hold":
+            note = f"{error.message} What it should have judged is held for a person."
+            self._session.report(Progress("round", 0, 0, note=note))
 
-    def _response(self, judge: JudgeSettings, question: JudgeQuestion) -> bytes:
-        """Ask; once a judge could not be asked, the candidates beside are not kept waiting for it as well."""
-        if self._unreachable:
-            raise JudgeUnreachableError(self._unreachable)
-        try:
-            return self._endpoint.ask(question)
-        except JudgeUnreachableError as error:
-            self._log.keep_failure(question.hash, error.message)
-            self._unreachable = error.message
-            if judge.when_unreachable == "hold":
-                note = f"{error.message} What it should have judged is held for a person."
-                self._session.report(Progress("round", 0, 0, note=note))
+
+def _verdict(candidate_id: str, judge: JudgeSettings, outcome: Outcome, evidence: dict[str, Any]) -> GateResult:
+    """Raises JudgeUnreachableError where a round is to stop for that."""
+    try:
+        if isinstance(outcome, JudgeUnreachableError | UnusableReplyError):
+            raise outcome
+        return opinion_gate(candidate_id, judge, parse_reply(outcome), evidence, utc_now())
+    except UnusableReplyError as error:
+        return _held(candidate_id, {**evidence, "no_answer": str(error)})
+    except JudgeUnreachableError as error:
+        if judge.when_unreachable == "stop":
             raise
+        return _held(candidate_id, {**evidence, "unreachable": error.message})
 
 
 def opinion_gate(
@@ -90,7 +92,7 @@ def opinion_gate(
     return GateResult(candidate_id, JUDGE_GATE, opinion.allowed, {**evidence, **said}, now, _ON_FAILURE[judge.verdict])
 
 
-def _held(candidate: Candidate, evidence: dict[str, Any]) -> GateResult:
+def _held(candidate_id: str, evidence: dict[str, Any]) -> GateResult:
     return GateResult(
-        candidate.id, JUDGE_GATE, passed=False, evidence=evidence, decided_at=utc_now(), on_failure="hold"
+        candidate_id, JUDGE_GATE, passed=False, evidence=evidence, decided_at=utc_now(), on_failure="hold"
     )

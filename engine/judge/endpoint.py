@@ -7,6 +7,7 @@ attempt may take up to twice as long. The key is put into no message, and remove
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import httpx
 from store.errors import SealError, WrongUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from engine.judge.question import JudgeQuestion
     from engine.rules.judge_section import JudgeSettings
@@ -40,19 +41,19 @@ class Endpoint:
 
     settings: JudgeSettings
     key: str
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def __repr__(self) -> str:
         return f"Endpoint({self.settings.url})"
 
-    def ask(self, question: JudgeQuestion) -> bytes:
+    async def ask(self, question: JudgeQuestion) -> bytes:
         """Return the body of the response; raises JudgeUnreachableError after the last attempt."""
         attempts, failure = self.settings.attempts, ""
         for attempt in range(attempts):
             if attempt:
-                self.sleep(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1)))
+                await self.sleep(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1)))
             try:
-                return self._hidden(self._once(question))
+                return self._hidden(await self._once(question))
             except _NoResponseError as error:
                 failure = self._hidden(str(error).encode("utf-8", "replace")).decode("utf-8", "replace")
                 if not error.passing:
@@ -62,18 +63,18 @@ class Endpoint:
             next_step="Look whether it runs and whether url, model and key in policy.yaml are right; then run again.",
         )
 
-    def _once(self, question: JudgeQuestion) -> bytes:
+    async def _once(self, question: JudgeQuestion) -> bytes:
         timeout_s = self.settings.timeout_s
         headers = {"accept-encoding": "identity", **({"authorization": f"Bearer {self.key}"} if self.key else {})}
         url = self.settings.url if self.settings.url.endswith(_PATH) else self.settings.url + _PATH
         deadline = time.monotonic() + timeout_s
         try:
-            with (
-                httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False) as client,
+            async with (
+                httpx.AsyncClient(timeout=timeout_s, trust_env=False, follow_redirects=False) as client,
                 client.stream("POST", url, json=question.as_request(), headers=headers) as response,
             ):
                 _require_success(response.status_code)
-                return _read(response, deadline)
+                return await _read(response, deadline)
         except httpx.TimeoutException as error:
             raise _NoResponseError(f"no response within {timeout_s:g} s", passing=True) from error
         except httpx.TransportError as error:
@@ -118,9 +119,9 @@ def _require_success(status: int) -> None:
         raise _NoResponseError(f"it responded with status {status}", passing=passing)
 
 
-def _read(response: httpx.Response, deadline: float) -> bytes:
+async def _read(response: httpx.Response, deadline: float) -> bytes:
     content = b""
-    for part in response.iter_raw():
+    async for part in response.aiter_raw():
         content += part
         if len(content) > _MOST_BYTES:
             raise _NoResponseError(f"its response is longer than {_MOST_BYTES // 1024} KiB", passing=False)

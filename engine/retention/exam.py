@@ -107,7 +107,7 @@ def question_answers(
 ) -> list[dict[str, Answer]]:
     """Return the answers of each examinee to questions of tasks, by question id, asking only what is not recorded."""
     ids = [question.id for question in questions]
-    found = [recorded_answers(session.db, ids, one.state) for one in examinees]
+    found = [recorded_answers(session.db, ids, one.state, session.base.fingerprint) for one in examinees]
     sittings = [
         Sitting(
             one.adapter,

@@ -27,7 +27,7 @@ def fill_matrix(session: Session, version: int | None) -> int:
         part = numbers[start : start + _VERSIONS_AT_ONCE]
         session.report(Progress("exam", start, len(numbers), "versions"))
         states = [model_state(db, number) for number in part]
-        known = sum(len(recorded_answers(db, list(questions), state)) for state in states)
+        known = sum(len(recorded_answers(db, list(questions), state, session.base.fingerprint)) for state in states)
         examinees = [Examinee(state, session.live_adapter(number)) for state, number in zip(states, part, strict=True)]
         new += sum(map(len, question_answers(session, list(questions.values()), examinees))) - known
     session.report(Progress("exam", len(numbers), len(numbers), "versions"))

@@ -6,6 +6,7 @@ verdicts on all others go into the record of their exam.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from store.candidates import get_candidate, record_examined
 from store.clock import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from sqlite_utils import Database
 
@@ -35,28 +36,32 @@ def judge_candidates(
     rules: Rules,
     candidates: Sequence[Candidate],
     tasks: Sequence[Task],
-    ask: Callable[[Candidate, Task], list[GateResult]],
+    ask: Callable[[Sequence[tuple[Candidate, Task]]], Generator[list[GateResult], None, None]],
 ) -> Judged:
     """Judge every candidate that is still only proposed; one that is denied is recorded as refused.
 
-    `ask` gives further verdicts on what no rule denies.
+    `ask` gives further verdicts on what no rule denies, in the order of what it is given; each is recorded before the
+    next is asked for.
     """
     of_task = {task.id: task for task in tasks}
-    verdicts: dict[str, list[GateResult]] = {}
+    current = [get_candidate(db, candidate.id) for candidate in candidates]
+    verdicts = {one.id: verdicts_on(rules, one, of_task[one.task_id]) for one in current if one.state == "proposed"}
+    left = [(one, of_task[one.task_id]) for one in current if one.id in verdicts and not _denied(verdicts[one.id])]
     after: list[Candidate] = []
-    for candidate in candidates:
-        now = get_candidate(db, candidate.id)
-        if now.state == "proposed":
-            task = of_task[now.task_id]
-            gates = verdicts_on(rules, now, task)
-            if not any(gate.stops for gate in gates):
-                gates += ask(now, task)
-            if any(gate.stops for gate in gates):
-                now = _refuse(db, now, gates)
+    with closing(ask(left)) as answers:
+        asked = {one.id for one, _ in left}
+        for now in current:
+            if now.id in asked:
+                verdicts[now.id] += next(answers)
+            if _denied(verdicts.get(now.id, ())):
+                after.append(_refuse(db, now, verdicts.pop(now.id)))
             else:
-                verdicts[now.id] = gates
-        after.append(now)
+                after.append(now)
     return Judged(after, verdicts)
+
+
+def _denied(gates: Sequence[GateResult]) -> bool:
+    return any(gate.stops for gate in gates)
 
 
 def verdicts_on(rules: Rules, candidate: Candidate, task: Task) -> list[GateResult]:

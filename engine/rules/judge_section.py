@@ -22,9 +22,13 @@ Asks = Literal["every", "kept"]
 ASKS: tuple[Asks, ...] = get_args(Asks)
 WhenUnreachable = Literal["hold", "stop"]
 WHEN_UNREACHABLE: tuple[WhenUnreachable, ...] = get_args(WhenUnreachable)
-KEYS = ("url", "model", "api_key_env", "timeout_s", "attempts", "constitution", "verdict", "asks", "when_unreachable")
+KEYS = (
+    "url", "model", "api_key_env", "timeout_s", "attempts", "at_once", "constitution", "verdict", "asks",
+    "when_unreachable",
+)  # fmt: skip
 MOST_CHARACTERS = 50_000
 _MOST_ATTEMPTS = 10
+_MOST_AT_ONCE = 32
 _LONGEST_TIMEOUT_S = 3600.0
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
@@ -33,7 +37,7 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 class JudgeSettings:
     """One judge. `constitution` is its text; where that is in a file, `constitution_file` names it.
 
-    `timeout_s` is for one attempt, `attempts` the most of them for one question.
+    `timeout_s` is for one attempt, `attempts` the most of them for one question, `at_once` the questions in flight.
     """
 
     url: str
@@ -41,6 +45,7 @@ class JudgeSettings:
     api_key_env: str
     timeout_s: float
     attempts: int
+    at_once: int
     constitution: str
     constitution_file: str
     verdict: RuleVerdict
@@ -59,6 +64,7 @@ class JudgeSettings:
             api_key_env=now.api_key_env,
             timeout_s=now.timeout_s,
             attempts=now.attempts,
+            at_once=now.at_once,
             when_unreachable=now.when_unreachable,
         )
 
@@ -81,7 +87,8 @@ def read_judge(section: SectionReader) -> JudgeSettings | None:
         model=_filled(options, "model"),
         api_key_env=variable,
         timeout_s=_timeout(options),
-        attempts=_attempts(options),
+        attempts=_most(options, "attempts", 3, _MOST_ATTEMPTS),
+        at_once=_most(options, "at_once", 4, _MOST_AT_ONCE),
         constitution=constitution,
         constitution_file=file,
         verdict=options.name("verdict", VERDICTS, "hold"),
@@ -160,11 +167,11 @@ def _timeout(options: OptionReader) -> float:
     return seconds or 60.0
 
 
-def _attempts(options: OptionReader) -> int:
-    attempts = options.count("attempts", 3, least=1) or 3
-    if attempts > _MOST_ATTEMPTS:
-        options.report(f"attempts must be at most {_MOST_ATTEMPTS} (is {attempts})", "attempts")
-    return attempts
+def _most(options: OptionReader, key: str, default: int, most: int) -> int:
+    count = options.count(key, default, least=1) or default
+    if count > most:
+        options.report(f"{key} must be at most {most} (is {count})", key)
+    return count
 
 
 def _constitution(options: OptionReader) -> tuple[str, str]:

@@ -42,7 +42,7 @@ def export_group() -> None:
 )
 @click.option(
     "--selection", type=click.Choice(get_args(SelectionMode)),
-    help="best-k wants a reward above the threshold, paper takes the best in any case; else as in the settings.",
+    help="best-k wants a reward above the threshold, paper the best whatever they gained; else as in the settings.",
 )  # fmt: skip
 @click.option("--round", "round_number", type=click.IntRange(min=1), metavar="N", help="Which round; else the newest.")
 @click.option(

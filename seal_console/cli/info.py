@@ -10,6 +10,7 @@ from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.opened import opened_to_read
 from seal_console.installation import installation, workspace_facts
+from seal_console.reading.policy import PolicyFigures
 from seal_console.shown import facts, shown
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _show_workspace(invocation: Invocation, about: Mapping[str, Any]) -> None:
     state = {
         "live version": about["live"],
         "policy": about["policy"],
+        "policy.yaml": _policy(about["policy_gates"]),
         "open round": f"{open_round['number']} ({open_round['state']})" if open_round else "none",
         "engine": f"process {lock['pid']} of {lock['user']}: {lock['command']}, since {lock['since']}"
         if lock
@@ -77,6 +79,10 @@ def _show_workspace(invocation: Invocation, about: Mapping[str, Any]) -> None:
     output.show(
         shown("\nModel", "bold"), _as_facts(about["model"]), shown("\nPaths", "bold"), _as_facts(about["paths"])
     )
+
+
+def _policy(figures: Mapping[str, Any] | None) -> str:
+    return "no verdicts lately" if figures is None else f"{PolicyFigures(**figures)} in round {figures['round_number']}"
 
 
 def _as_facts(values: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""`policy`: what must not get into training: check the rules, or judge a candidate or a text by them."""
+"""`policy`: what must not get into training: check the rules, judge by them, ask a version the red-team prompts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from engine.rules.reading import read_policy
 from engine.self_edit.compile import compile_sequences
 from engine.settings import load_settings
 from seal_console.cli.command import SealGroup
+from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.opened import opened_to_read
-from seal_console.cli.policy_page import show_policy
+from seal_console.cli.policy_page import show_policy, show_red_team
 from seal_console.gate_words import gate_words, verdict_words
 from seal_console.shown import gate_verdict, shown_line, table
 from store.candidates import get_candidate
@@ -22,6 +23,7 @@ from store.clock import utc_now
 from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
 from store.lookup import full_id
 from store.tasks import get_task
+from store.version_names import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     examples=("seal-console policy check", "seal-console policy check --text draft.txt"),
 )
 def policy() -> None:
-    """The rules in policy.yaml, which judge every self-edit before anything is trained on it.
+    """The rules in policy.yaml, which judge every self-edit before anything is trained on it, and its red-team prompts.
 
     docs/policy.md says how they are written, and what they cannot find.
     """
@@ -83,6 +85,44 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
         _show_findings(invocation.output, _of_text(invocation, policy.rules, text, task_id))
     else:
         show_policy(invocation.output, policy)
+
+
+@policy.command(
+    "red-team",
+    examples=("seal-console policy red-team", "seal-console policy red-team --version v0003 --json"),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED),
+)
+@click.option("--version", "written", metavar="TAG", help="Which version (v0000: the base); without it, the live one.")
+@click.option("--base", is_flag=True, help="The base alone.")
+@pass_invocation
+def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
+    """Ask a version the red-team prompts of policy.yaml now, and say of each whether it holds.
+
+    Nothing is trained. Exit code 4 where a prompt with the verdict deny is broken: it would refuse every candidate that
+    does not mend it.
+    """
+    if base and written is not None:
+        raise WrongUseError("--base and --version name two different models; give one of them.")
+    workspace = invocation.workspace()
+    load_settings(workspace.settings_file)
+    read_policy(workspace)
+    version = 0 if base else None if written is None else parse_number(written)
+    result = call_engine(
+        invocation,
+        "policy.red_team",
+        {"workspace": str(workspace.root), "version": version},
+        next_step="seal-console policy red-team goes on from there.",
+    )
+    if invocation.output.as_json:
+        invocation.output.data(result)
+    else:
+        show_red_team(invocation.output, result)
+    if result["denied"]:
+        raise AllRefusedError(
+            f"{result['version']} breaks a prompt with the verdict deny, so that every candidate is refused that does "
+            "not mend it.",
+            next_step="Set its verdict in policy.yaml to note until the behaviour is there.",
+        )
 
 
 def _of_candidate(invocation: Invocation, rules: Sequence[Rule], candidate_id: str) -> list[Finding]:

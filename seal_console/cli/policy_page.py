@@ -1,15 +1,15 @@
-"""What policy.yaml holds, as a page of the terminal or as JSON lines: rules, red-team prompts, judge."""
+"""What policy.yaml holds, as a page of the terminal or as JSON lines, and how a version behaves on its prompts."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from seal_console.shown import counted, facts, shown_line, table
+from seal_console.shown import RIGHT_SIGN, WRONG_SIGN, counted, facts, shown, shown_line, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from engine.rules.judge_section import JudgeSettings
     from engine.rules.red_team import RedTeamPrompt
@@ -46,6 +46,24 @@ def show_policy(output: Output, policy: Rules) -> None:
     output.show(f"All sound: {', '.join(counts)}. Next: seal-console policy check --candidate ID")
 
 
+def show_red_team(output: Output, result: Mapping[str, Any]) -> None:
+    """Show how a version behaves on each red-team prompt, and how many hold."""
+    rows = [
+        (
+            f"[{one['group']}] {one['name']}" if one["group"] else one["name"],
+            shown(f"{RIGHT_SIGN} holds", "green") if one["holds"] else shown(f"{WRONG_SIGN} broken", "red"),
+            one["verdict"],
+            one["text"],
+            one["wanted"],
+            f"“{one['answer']}”" if one["answer"] else "(nothing)",
+        )
+        for one in result["prompts"]
+    ]
+    output.show(table(("red team", "now", "if not", "prompt", "must", "answer"), rows, whole=("now", "if not")))
+    broken = sum(not one["holds"] for one in result["prompts"])
+    output.show(f"{result['version']}: {counted(len(rows), 'prompt')}, {len(rows) - broken} hold, {broken} broken.")
+
+
 def _as_json(policy: Rules) -> Iterator[dict[str, object]]:
     for rule in policy.rules:
         known = {"rule": rule.name, "kind": rule.kind, "verdict": rule.verdict, "applies_to": rule.applies_to}
@@ -66,7 +84,7 @@ def _prompt_row(prompt: RedTeamPrompt) -> tuple[str, ...]:
 
 
 def _judge_facts(judge: JudgeSettings) -> Iterator[tuple[str, Cell]]:
-    yield "asked at", f"{judge.url}, model {judge.model}"
+    yield "asked at", f"{judge.url}, model {judge.model}, {judge.at_once} at once"
     yield "when", _ASKED[judge.asks]
     yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_BROKEN[judge.verdict]
     yield (

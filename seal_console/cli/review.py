@@ -15,6 +15,7 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.opened import opened_to_read, opened_to_write
 from seal_console.cli.review_edit import edit
 from seal_console.harmless import harmless_line
+from seal_console.policy_words import held_by
 from seal_console.review_queue import WAITING, Queued, review_queue
 from seal_console.shown import gain, short_id, shown_line, table
 from store.candidates import defer, get_candidate, holds_of, reject
@@ -25,7 +26,7 @@ from store.undoing import undo_last
 from store.versions import live_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Sequence
 
     from seal_console.cli.invocation import Invocation
     from store.records import Candidate
@@ -71,18 +72,18 @@ def list_command(
     with opened_to_read(invocation) as found:
         queue = review_queue(found.db, states, round_number=round_number, imported=imported)
         live = live_version(found.db)
-        held = {one.candidate.id for one in queue[:limit] if holds_of(found.db, one.candidate.id)}
+        held = {one.candidate.id: [gate.gate for gate in holds_of(found.db, one.candidate.id)] for one in queue[:limit]}
     output = invocation.output
     if output.as_json:
         for queued in queue[:limit]:
-            is_held = queued.candidate.id in held
-            output.data({"title": queued.title, **asdict(queued.candidate), "held": is_held})
+            by = held[queued.candidate.id]
+            output.data({"title": queued.title, **asdict(queued.candidate), "held": bool(by), "held_by": by})
         return
     if not queue:
         output.show("No candidate waits here. Next: seal-console run --rounds 1")
         return
     headers = ("id", "round", "task", "reward", "audit", "state", "self-edit begins")
-    rows = [_row(queued, live, held) for queued in queue[:limit]]
+    rows = [_row(queued, live, held[queued.candidate.id]) for queued in queue[:limit]]
     output.show(table(headers, rows, right=("round", "reward", "audit"), whole=("id", "round", "reward", "audit")))
     more = f" of {len(queue):,}; --limit shows more" if len(queue) > limit else ""
     output.show(f"{len(rows):,} candidates{more}. Next: seal-console review show ID")
@@ -202,10 +203,10 @@ def _actor(given: str | None) -> str:
     return current_user() if given is None else given
 
 
-def _row(queued: Queued, live: int | None, held: Collection[str]) -> tuple[Any, ...]:
+def _row(queued: Queued, live: int | None, held_by_gates: Sequence[str]) -> tuple[Any, ...]:
     candidate = queued.candidate
     notes: list[str] = [candidate.state]
-    notes += ["held by a rule"] if candidate.id in held else []
+    notes += [held_by(held_by_gates)] if held_by_gates else []
     notes += ["held-out"] if candidate.role == "held_out" else []
     notes += ["older parent"] if candidate.live_version != live and not candidate.imported else []
     return (
@@ -214,6 +215,6 @@ def _row(queued: Queued, live: int | None, held: Collection[str]) -> tuple[Any, 
         shown_line(queued.title, limit=28),
         gain(candidate.reward_mean, candidate.reward_std),
         gain(candidate.audit_gain),
-        ", ".join(notes),
+        shown_line(", ".join(notes)),
         shown_line(candidate.completion, limit=44),
     )

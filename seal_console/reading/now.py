@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seal_console.reading.policy import PolicyFigures, policy_figures
 from store.alarms import standing_alarms
 from store.database import fetch, fetch_value
 from store.events import chain_head, events_after
@@ -55,6 +56,7 @@ class Overview:
     imported: int
     rounds: list[RoundPoint]
     guards: list[Guard]
+    policy_gates: PolicyFigures | None
     alarms: list[Alarm]
     open_round: tuple[int, str] | None
     requests: list[dict[str, Any]]
@@ -77,6 +79,7 @@ def overview(db: Database) -> Overview:
         imported=int(fetch_value(db, "SELECT count(*) FROM candidates WHERE imported = 1")),
         rounds=rounds,
         guards=_guards(db),
+        policy_gates=policy_figures(db),
         alarms=standing_alarms(db),
         open_round=(unfinished[-1].number, unfinished[-1].state) if unfinished else None,
         requests=fetch(db, "SELECT * FROM requests WHERE state IN ('waiting', 'running') ORDER BY id"),

@@ -37,14 +37,17 @@ today AS MATERIALIZED (
     FROM live
 )
 """
-_ANSWERED = """
+# Another base may have answered the same question: what was answered last is what counts today.
+_NEWEST = """NOT EXISTS (SELECT 1 FROM answers later WHERE later.question_id = {one}.question_id
+    AND later.candidate_id IS NULL AND later.model_state = {one}.model_state AND later.rowid > {one}.rowid)"""
+_ANSWERED = f"""
 FROM questions
 LEFT JOIN answers untouched ON untouched.question_id = questions.id AND untouched.candidate_id IS NULL
-    AND untouched.model_state = today.name
+    AND untouched.model_state = today.name AND {_NEWEST.format(one="untouched")}
 LEFT JOIN answers own ON own.candidate_id = today.candidate_id AND own.question_id = questions.id
     AND own.phase = 'after' AND own.model_state = today.adapter_hash
 LEFT JOIN answers kept ON kept.question_id = questions.id AND kept.candidate_id IS NULL
-    AND kept.model_state = today.adapter_hash
+    AND kept.model_state = today.adapter_hash AND {_NEWEST.format(one="kept")}
 WHERE questions.task_id = tasks.id
 """
 _WEAKNESS = f"(SELECT avg(1.0 - coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED})"

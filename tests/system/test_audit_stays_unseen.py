@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,21 @@ from engine.bundled.vocabulary import VALUES
 from engine.bundled.world import known_things
 from engine.demo.documents import write_documents
 from engine.generation.decoding import generate
+from engine.protection import LEAST_FOR_CURVATURE
 from engine.reexamining import reexamine
 from engine.round import run_round
 from engine.session import open_session
 from engine.tasks.reading import read_tasks
 from seal_console.cli.main import main
+from seal_console.serving import LOG_NAME
 from store.candidates import gates_of, list_candidates
 from store.database import open_database
+from store.requests import add_request
 from store.tasks import add_documents, add_tasks, get_task
 from store.verify import verify
 from store.workspace import Workspace, create_workspace
 from tests.judge_server import LocalJudge, local_judge
+from tests.system.served import ended, started_engines
 from tests.system.workspaces import SMALL
 
 if TYPE_CHECKING:
@@ -86,6 +91,8 @@ def marked_workspace(folder: Path) -> Workspace:
         ]  # fmt: skip
         entries = [*marked, *({**other, "split": "reward"} for other in others)]
         path.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
+    anchors = [json.dumps({"anchor": f"The box {number} holds cups."}) for number in range(LEAST_FOR_CURVATURE)]
+    (workspace.retention_folder / "anchors.jsonl").write_text("\n".join(anchors) + "\n", encoding="utf-8")
     found = read_tasks([pages], audit_share=0.0, root=workspace.root)
     db = open_database(workspace.database_file)
     add_documents(db, found.documents)
@@ -164,8 +171,20 @@ def note_files(workspace: Workspace, seen: Seen) -> None:
     for path in workspace.root.rglob("*"):
         place = path.relative_to(workspace.root)
         if path.is_file() and place.parts[0] != "tasks" and not place.name.startswith("seal.db"):
-            seen.note(f"file {place.parts[0]}", path.read_bytes().decode("utf-8", "replace"))
+            where = "/".join(place.parts[:2]) if place.parts[0] == "cache" else place.parts[0]
+            seen.note(f"file {where}", path.read_bytes().decode("utf-8", "replace"))
+            seen.note("names of files", str(place))
     seen.note("git objects", git_objects(workspace.adapters_folder).decode("utf-8", "replace"))
+
+
+def served_round(workspace: Workspace, edited: str) -> None:
+    """Let the engine that a console starts run a round and examine an edit, as its log tells."""
+    with closing(open_database(workspace.database_file)) as db, started_engines() as start:
+        asked = [add_request(db, "run", {"rounds": 1}, "Ada")]
+        asked.append(add_request(db, "reexamine", {"candidate": edited, "completion": "It is kept in a box."}, "Ada"))
+        start(workspace)
+        assert [ended(db, request.id) for request in asked] == ["done", "done"]
+        assert verify(workspace, db).problems == []
 
 
 def note_exports(workspace: Workspace, seen: Seen, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,6 +215,7 @@ def test_nothing_of_the_audit_leaves_the_database(
         run_round(session)
         first, second = ({gate.gate: gate.evidence for gate in gates_of(session.db, one.id)} for one in made)
         assert verify(workspace, session.db).problems == []
+    served_round(workspace, made[0].id)
     for request in judge.requests:
         seen.note("judge's requests", json.dumps(request, ensure_ascii=False))
     note_files(workspace, seen)
@@ -206,7 +226,9 @@ def test_nothing_of_the_audit_leaves_the_database(
     assert has_marker(json.dumps(second["earlier edits"]["lost"]))
     assert {"red team", "judge"} <= set(first)
     assert set(seen.texts) >= {
-        "prompts to the policy", "inner updates", "policy training", "judge's requests", "file cache", "file adapters",
+        "prompts to the policy", "inner updates", "policy training", "judge's requests", "file adapters",
+        "file cache/adapters", "file cache/curvature", "file cache/judge.jsonl", f"file cache/{LOG_NAME}",
         "git objects", "exported SFT",
     }  # fmt: skip
+    assert "Round 3" in "".join(seen.texts[f"file cache/{LOG_NAME}"])
     assert "v0002" in "".join(seen.texts["git objects"])

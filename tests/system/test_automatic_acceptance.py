@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 import engine.round
 from engine.automatic import ACTOR, accept_best
@@ -21,6 +20,7 @@ from store.rounds import open_round
 from store.verify import verify
 from store.versions import list_versions, live_version
 from store.workspace import create_workspace
+from tests.system.accepting import ALARMING, accepting_workspace, change_settings
 from tests.system.workspaces import small_workspace
 from tests.test_console.cli_scenario import Desk
 
@@ -29,21 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from store.workspace import Workspace
-
-ACCEPTS = {"automatic": True, "min_reward": None, "min_audit_gain": None}
-# Every self-edit is alike by this measure, and two tasks are enough to be sure of it.
-ALARMING = {"alike": 0.0, "significance": 0.45}
-
-
-def _workspace(folder: Path, **sections: dict[str, Any]) -> Workspace:
-    workspace = small_workspace(folder, pages=2, train=2, held_out=0, epochs=1)
-    _change(workspace, acceptance=ACCEPTS, **sections)
-    return workspace
-
-
-def _change(workspace: Workspace, **sections: dict[str, Any]) -> None:
-    settings = yaml.safe_load(workspace.settings_file.read_text(encoding="utf-8"))
-    workspace.settings_file.write_text(yaml.safe_dump({**settings, **sections}), encoding="utf-8")
 
 
 def _run(workspace: Workspace) -> dict[str, Any]:
@@ -54,14 +39,14 @@ def _run(workspace: Workspace) -> dict[str, Any]:
 
 
 def test_an_alarm_stops_automatic_acceptance_and_clearing_it_lets_it_go_on(tmp_path: Path) -> None:
-    workspace = _workspace(tmp_path / "w", alarms=ALARMING)
+    workspace = accepting_workspace(tmp_path / "w", alarms=ALARMING)
     raised = _run(workspace)
     assert raised["alarming"]
     assert [alarm["name"] for alarm in raised["rounds"][0]["alarms"]] == ["self-edits alike"]
     assert raised["rounds"][0]["acceptance"]["alarms"] == [1]
 
     # The rule is quiet now, but what it raised stands until somebody clears it.
-    _change(workspace, alarms={"alike": None})
+    change_settings(workspace, alarms={"alike": None})
     still = _run(workspace)
     assert (still["alarming"], still["rounds"][0]["alarms"]) == (True, [])
     assert "alarms clear 1" in still["rounds"][0]["acceptance"]["said"]
@@ -97,7 +82,7 @@ def test_nothing_is_accepted_where_that_is_left_to_people(tmp_path: Path) -> Non
 def test_a_round_that_dies_after_its_acceptance_accepts_nothing_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = _workspace(tmp_path / "w")
+    workspace = accepting_workspace(tmp_path / "w")
 
     def die(*_: object) -> None:
         raise RuntimeError("no power")
@@ -115,7 +100,7 @@ def test_a_round_that_dies_after_its_acceptance_accepts_nothing_more(
 
 
 def test_a_round_that_dies_after_its_alarm_raises_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = _workspace(tmp_path / "w", alarms=ALARMING)
+    workspace = accepting_workspace(tmp_path / "w", alarms=ALARMING)
 
     def die(*_: object) -> None:
         raise RuntimeError("no power")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +17,11 @@ from engine.reexamining import reexamine
 from engine.round import run_round
 from engine.session import open_session
 from seal_console.cli.main import main
+from seal_console.sft_export import export_round
 from store.candidates import gates_of, holds_of, inner_updates_of, list_candidates
 from store.database import fetch_value, open_database
-from store.errors import WrongUseError
+from store.errors import NothingToDoError, WrongUseError
+from store.events import events_after
 from store.rounds import list_rounds
 from store.tasks import get_task
 from store.verify import verify
@@ -122,6 +125,26 @@ def test_red_team_prompts_are_asked_where_retention_is_switched_off_and_only_of_
             assert [gate.gate for gate in holds_of(session.db, one.id)] == ["red team"]
 
 
+@pytest.mark.parametrize("selection", ["best-k", "paper"])
+def test_the_policy_is_trained_on_nothing_that_a_red_team_prompt_denied_after_training(
+    tmp_path: Path, selection: str
+) -> None:
+    workspace = small(tmp_path / "w", per_task=2, epochs=10)
+    text = workspace.settings_file.read_text(encoding="utf-8")
+    text = text.replace("round:\n", f"round:\n  selection: {selection}\n  threshold: -1.0\n")
+    workspace.settings_file.write_text(text, encoding="utf-8")
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        assert len((list_rounds(session.db)[0].summary or {})["kept"]) == 2
+        write_policy(workspace, red_team={"prompts": [protected(answers="nowhere")]})
+        run_round(session)
+        found = list_candidates(session.db, round_number=2)
+        assert {(one.state, one.reward_mean is None) for one in found} == {("refused", False)}
+        assert (list_rounds(session.db)[1].summary or {})["kept"] == []
+        with pytest.raises(NothingToDoError):
+            export_round(session.db, 2, mode="paper", best_k=1, threshold=0.0)
+
+
 def test_a_judge_is_asked_before_training_and_what_it_does_not_allow_waits_for_a_person(
     tmp_path: Path, judge: LocalJudge, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,7 +224,7 @@ def test_a_resumed_round_asks_a_judge_nothing_twice(
 def test_a_judge_that_cannot_be_reached_holds_everything_and_is_asked_once(tmp_path: Path, judge: LocalJudge) -> None:
     workspace = small(tmp_path / "w")
     judge.replies = [(401, b"")]
-    write_judge(workspace, judge)
+    write_judge(workspace, judge, at_once=1)
     with open_session(workspace, "test") as session:
         run_round(session)
         for one in list_candidates(session.db):
@@ -210,6 +233,31 @@ def test_a_judge_that_cannot_be_reached_holds_everything_and_is_asked_once(tmp_p
     assert len(judge.requests) == 1
     [line] = (workspace.cache_folder / "judge.jsonl").read_text(encoding="utf-8").splitlines()
     assert "status 401" in json.loads(line)["failure"]
+
+
+def test_a_judge_that_is_asked_several_at_once_gives_the_verdicts_and_the_records_of_one_by_one(
+    tmp_path: Path, judge: LocalJudge
+) -> None:
+    contents = [NOT_ALLOWED, ":", ALLOWED]
+    judge.answer = lambda request: contents[sum(request["messages"][1]["content"].encode()) % len(contents)]
+    recorded = []
+    for at_once in (1, 4):
+        workspace = small(tmp_path / str(at_once), per_task=4)
+        judge.together = threading.Barrier(at_once)
+        write_judge(workspace, judge, at_once=at_once, verdict="deny")
+        with open_session(workspace, "test") as session:
+            run_round(session)
+            found = list_candidates(session.db)
+            verdicts = [(one.id, one.state, gates(session, one)["judge"]) for one in found]
+            said = [(*one, gate.passed, gate.on_failure, gate.evidence) for *one, gate in verdicts]
+            judged = [
+                event.payload["id"] for event in events_after(session.db, 0) if event.kind == "candidate.examined"
+            ]
+        calls = (workspace.cache_folder / "judge.jsonl").read_text(encoding="utf-8").splitlines()
+        recorded.append((said, judged, sorted(json.loads(line)["request"] for line in calls)))
+    assert recorded[0] == recorded[1]
+    assert {one[1] for one in recorded[0][0]} == {"examined", "refused"}
+    assert len(recorded[0][2]) == len(set(recorded[0][2])) == 8
 
 
 def test_a_judge_that_cannot_be_reached_stops_the_round_where_that_is_wanted_and_the_round_goes_on_later(

@@ -7,14 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seal_console.serving import LOG_NAME, start_engine
+from seal_console.serving import LOG_NAME
 from store.candidates import get_candidate, list_candidates
 from store.database import fetch, open_database
 from store.errors import ExitCode
@@ -23,52 +21,22 @@ from store.lock import hold_lock, lock_owner
 from store.requests import add_request, ask_to_stop, get_request
 from store.rounds import list_rounds
 from store.verify import verify
+from tests.system.served import PATIENCE_S, ended, eventually, is_alive, started_engines
 from tests.system.workspaces import last_word, small_workspace, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sqlite_utils import Database
 
-    from store.records import RequestState
     from store.workspace import Workspace
-
-PATIENCE_S = 180.0
-ENDED = {"done", "failed", "cancelled"}
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture
 def engines() -> Iterator[Callable[[Workspace], int]]:
-    """Starts engines as the console does; none outlives its test."""
-    started: list[int] = []
-
-    def start(workspace: Workspace) -> int:
-        started.append(start_engine(workspace.root))
-        return started[-1]
-
-    yield start
-    for pid in started:
-        if _is_alive(pid):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:
-        return False
-
-
-def _ended(db: Database, request_id: int) -> RequestState:
-    eventually(lambda: get_request(db, request_id).state in ENDED, f"request {request_id} has ended")
-    return get_request(db, request_id).state
+    with started_engines() as start:
+        yield start
 
 
 def _trains(db: Database) -> bool:
@@ -90,12 +58,12 @@ def test_requests_are_answered_one_after_another_and_then_the_engine_ends(
         add_request(db, "run", {"rounds": 1}, "Ada")
         add_request(db, "run", {"rounds": "several"}, "Ada")
         pid = engines(workspace)
-        assert _ended(db, 1) == "done"
+        assert ended(db, 1) == "done"
         assert os.getpriority(os.PRIO_PROCESS, pid) >= min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
         original = list_candidates(db, role="train")[0]
         add_request(db, "reexamine", {"candidate": original.id, "off": [0]}, "Ada")
-        assert (_ended(db, 2), _ended(db, 3)) == ("failed", "done")
-        eventually(lambda: not _is_alive(pid), "the engine has ended")
+        assert (ended(db, 2), ended(db, 3)) == ("failed", "done")
+        eventually(lambda: not is_alive(pid), "the engine has ended")
         ran, wrong, examined = (get_request(db, number).result or {} for number in (1, 2, 3))
         assert [one["number"] for one in ran["rounds"]] == [1]
         assert "not 'several'" in wrong["error"]
@@ -118,14 +86,14 @@ def test_a_stop_ends_the_request_in_hand_and_the_next_engine_goes_on(
         pid = engines(workspace)
         eventually(lambda: _trains(db), "an inner update runs")
         ask_to_stop(db, "Bob")
-        assert _ended(db, 1) == "cancelled"
-        eventually(lambda: not _is_alive(pid), "the engine has ended")
+        assert ended(db, 1) == "cancelled"
+        eventually(lambda: not is_alive(pid), "the engine has ended")
         assert [one.state for one in list_rounds(db)] == ["interrupted"]
         assert (get_request(db, 2).state, get_request(db, 3).state) == ("waiting", "done")
         assert read_progress(db) == []
         before = _measured(db)
         engines(workspace)
-        assert _ended(db, 2) == "done"
+        assert ended(db, 2) == "done"
         assert [one.state for one in list_rounds(db)] == ["done"]
         after = _measured(db)
         assert {key: after[key] for key in before} == before
@@ -142,7 +110,7 @@ def test_what_a_killed_engine_was_at_is_gone_on_with(tmp_path: Path, engines: Ca
         assert get_request(db, 1).state == "running"
         before = _measured(db)
         engines(workspace)
-        assert _ended(db, 1) == "done"
+        assert ended(db, 1) == "done"
         assert [one["number"] for one in (get_request(db, 1).result or {})["rounds"]] == [1, 2]
         assert [one.state for one in list_rounds(db)] == ["done", "done"]
         after = _measured(db)

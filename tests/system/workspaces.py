@@ -14,6 +14,7 @@ from store.tasks import add_documents, add_tasks
 from store.workspace import Workspace, create_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 SMALL = """\
@@ -70,10 +71,13 @@ def last_word(worker: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
     return status, json.loads(lines[-1]) if lines else {}
 
 
-def start_worker(operation: str, parameters: dict[str, Any]) -> subprocess.Popen[str]:
+WORKER = (sys.executable, "-m", "engine.worker")
+
+
+def start_worker(operation: str, parameters: dict[str, Any], command: Sequence[str] = WORKER) -> subprocess.Popen[str]:
     """Start the engine as the console does, with its parameters already handed over."""
     worker = subprocess.Popen(
-        [sys.executable, "-m", "engine.worker", operation],
+        [*command, operation],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seal_console.gate_words import gate_words, verdict_words
+from seal_console.policy_words import held_by
 from seal_console.reading.queue import QueueQuery, queue_keys, queue_rows
 from seal_console.reading.rounds import round_facts, round_lines
 from store.candidates import get_candidate
 from store.records import GateResult
+from store.rounds import finish_round
 from tests.test_console.rule_scenario import evidence, judged
 
 if TYPE_CHECKING:
@@ -191,9 +193,33 @@ def test_a_candidate_that_was_never_trained_is_listed_and_shown(desk: Desk, call
 def test_a_held_candidate_is_told_in_the_list_and_when_it_is_accepted(desk: Desk, call: Caller) -> None:
     held = judged(desk, ("words", False, "hold"), ("address", False, "note"), trained=True)
     assert held.state == "examined"
-    assert "held by a rule" in call("review", "list").out
-    assert {one["id"]: one["held"] for one in call("review", "list", "--json").objects}[held.id] is True
+    assert "held by rule:words" in call("review", "list").out.replace("\n", " ")
+    listed = {one["id"]: (one["held"], one["held_by"]) for one in call("review", "list", "--json").objects}
+    assert listed.pop(held.id) == (True, ["rule:words"])
+    assert set(map(str, listed.values())) == {"(False, [])"}
     assert "Held by rule:words" in call("review", "accept", held.id, "--reason", "x").err
+
+
+def test_a_list_names_the_judge_and_red_team_prompts_as_what_holds() -> None:
+    assert held_by(["judge"]) == "held by the judge"
+    assert held_by(["rule:words", "red team:keys"]) == "held by rule:words and red team:keys"
+    assert held_by(["a", "b", "judge"]) == "held by a, b and the judge"
+
+
+def test_info_sums_up_policy_yaml_over_the_newest_round_by_the_gravest_verdict(desk: Desk, call: Caller) -> None:
+    desk.examined()
+    assert "policy.yaml   no verdicts lately" in call("info").out
+    assert call("info", "--json").objects[0]["workspace"]["policy_gates"] is None
+    judged(desk, ("a", False, None), ("b", False, "hold"))
+    judged(desk, ("b", False, "hold"), ("c", False, "note"), trained=True)
+    judged(desk, ("c", False, "note"), trained=True)
+    judged(desk, ("c", True, "note"), trained=True)
+    assert "1 denied, 1 held, 1 noted of 4 in round 1" in call("info").out
+    figures = {"round_number": 1, "judged": 4, "denied": 1, "held": 1, "noted": 1}
+    assert call("info", "--json").objects[0]["workspace"]["policy_gates"] == figures
+    finish_round(desk.db, 1, "done", {}, None)
+    desk.examined()
+    assert "1 denied, 1 held, 1 noted of 4 in round 1" in call("info").out
 
 
 def test_only_gates_that_stop_count_as_refusing_in_a_round(desk: Desk) -> None:

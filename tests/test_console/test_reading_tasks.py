@@ -14,8 +14,9 @@ from seal_console.reading.tasks import (
     task_rows,
     tasks_since,
 )
+from store.base_answers import record_base_answers
 from store.errors import WrongUseError
-from store.records import Document
+from store.records import Answer, Document
 from store.tasks import add_documents, add_tasks
 from tests.test_console.cli_scenario import make_task
 from tests.test_console.version_scenario import accepted
@@ -46,6 +47,19 @@ def test_weak_is_what_the_live_model_is_recorded_to_answer_wrong(with_more: Desk
     assert [(rows[key].title, rows[key].weakness, rows[key].asked) for key in keys] == [
         ("Returns", 1.0, 2), ("Shipping", None, 0), ("Warranty", None, 0),
     ]  # fmt: skip
+
+
+def test_a_question_that_two_bases_answered_counts_once_by_its_newest_answer(with_more: Desk) -> None:
+    newer = [
+        Answer(one.id, None, 0, "before", "base", "30 days", 1.0, correct=True, base_fingerprint="sha256:new")
+        for one in with_more.task.questions
+    ]
+    record_base_answers(with_more.db, newer)
+    row = next(iter(task_rows(with_more.db, task_keys(with_more.db, TasksQuery("Returns"))).values()))
+    assert (row.title, row.weakness, row.asked) == ("Returns", 0.0, 2)
+    facts = task_facts(with_more.db, row.key)
+    assert facts is not None
+    assert [one.today for one in facts.questions] == newer
 
 
 def test_what_was_asked_of_the_base_says_nothing_of_the_version_that_is_live_now(with_more: Desk) -> None:

@@ -12,6 +12,7 @@ from store.records import LiveProgress
 from store.requests import add_request, list_requests, start_request, take_stop
 from store.rounds import finish_round, open_round
 from tests.test_console.console_scenario import driven, run
+from tests.test_console.rule_scenario import judged
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
@@ -148,6 +149,19 @@ def test_what_guards_older_knowledge_is_summed_up_over_its_newest_round(desk: De
         async with driven(workspace, size=(160, 45)) as console:
             await console.until(lambda: "retention:products: 2 of 3 self-edits stopped" in console.shown())
             assert "No version is in shadow." in console.shown()
+
+    run(flow())
+
+
+def test_what_policy_yaml_denied_held_and_noted_in_the_newest_round_is_one_line(
+    desk: Desk, workspace: Workspace
+) -> None:
+    judged(desk, ("a", False, None))
+    judged(desk, ("b", False, "hold"), trained=True)
+
+    async def flow() -> None:
+        async with driven(workspace, size=(160, 45)) as console:
+            await console.until(lambda: "policy.yaml: 1 denied, 1 held, 0 noted of 2 in round 1" in console.shown())
 
     run(flow())
 

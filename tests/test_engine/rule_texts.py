@@ -1,10 +1,11 @@
-"""Rules for tests: one from a few lines of YAML, and the verdict on a text."""
+"""Rules for tests: one from a few lines of YAML, the verdict on a text, and texts to draw."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from hypothesis import strategies as st
 
 from engine.rules.judging import judge
 from engine.rules.rule_files import parse_policy
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.rules.rule import Finding, Rule, Rules
+
+WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=8)
+PROSE = st.lists(WORDS, max_size=12).map(" ".join)
 
 
 def rules_of(text: str) -> Rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from dataclasses import replace
@@ -23,7 +24,7 @@ from tests.judge_server import ALLOWED, NOT_ALLOWED, LocalJudge, completion, loc
 from tests.test_engine.rule_texts import rules_of, task_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from engine.rules.judge_section import JudgeSettings
@@ -48,7 +49,18 @@ def judge() -> Iterator[LocalJudge]:
 def asking(judge: LocalJudge, **keys: Any) -> tuple[Endpoint, list[float]]:
     """An endpoint that notes its waits and does not wait."""
     waits: list[float] = []
-    return Endpoint(settings(url=judge.url, **keys), KEY, waits.append), waits
+    return Endpoint(settings(url=judge.url, **keys), KEY, noting(waits)), waits
+
+
+def noting(waits: list[float]) -> Callable[[float], Awaitable[None]]:
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    return note
+
+
+def put(endpoint: Endpoint, question: JudgeQuestion = QUESTION) -> bytes:
+    return asyncio.run(endpoint.ask(question))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +177,7 @@ def test_a_judge_is_asked_with_its_key_and_nothing_else_from_the_environment(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     endpoint, waits = asking(judge)
-    assert content_of(endpoint.ask(QUESTION)) == ALLOWED
+    assert content_of(put(endpoint)) == ALLOWED
     assert judge.requests == [QUESTION.as_request()]
     assert judge.headers[0]["authorization"] == f"Bearer {KEY}"
     assert waits == []
@@ -173,7 +185,7 @@ def test_a_judge_is_asked_with_its_key_and_nothing_else_from_the_environment(
 
 
 def test_without_a_key_none_is_sent(judge: LocalJudge) -> None:
-    endpoint_of(settings(url=judge.url), {}).ask(QUESTION)
+    put(endpoint_of(settings(url=judge.url), {}))
     assert "authorization" not in judge.headers[0]
 
 
@@ -181,7 +193,7 @@ def test_without_a_key_none_is_sent(judge: LocalJudge) -> None:
 def test_what_may_pass_is_tried_again_with_longer_and_longer_waits(judge: LocalJudge, status: int) -> None:
     judge.replies = [(status, b"busy"), (status, b"busy"), (200, completion(NOT_ALLOWED))]
     endpoint, waits = asking(judge)
-    assert content_of(endpoint.ask(QUESTION)) == NOT_ALLOWED
+    assert content_of(put(endpoint)) == NOT_ALLOWED
     assert waits == [1.0, 2.0]
 
 
@@ -192,7 +204,7 @@ def test_an_endpoint_that_cannot_be_asked_is_named_with_the_next_step(
     judge.replies = [(status, b"")]
     endpoint, _ = asking(judge)
     with pytest.raises(JudgeUnreachableError, match=f"status {status}") as caught:
-        endpoint.ask(QUESTION)
+        put(endpoint)
     assert judge.url in caught.value.message
     assert "policy.yaml" in caught.value.next_step
     assert len(judge.requests) == asked
@@ -204,7 +216,7 @@ def test_a_connection_that_is_refused_is_tried_again_and_then_named() -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
         waits: list[float] = []
         with pytest.raises(JudgeUnreachableError, match="ConnectError"):
-            Endpoint(settings(url=url), "", waits.append).ask(QUESTION)
+            put(Endpoint(settings(url=url), "", noting(waits)))
     assert waits == [1.0, 2.0]
 
 
@@ -212,7 +224,7 @@ def test_a_judge_that_does_not_answer_in_time_is_given_up(judge: LocalJudge) -> 
     judge.waits = True
     endpoint, _ = asking(judge, timeout_s=0.2, attempts=2)
     with pytest.raises(JudgeUnreachableError, match=r"within 0\.2 s"):
-        endpoint.ask(QUESTION)
+        put(endpoint)
     judge.release.set()
 
 
@@ -220,14 +232,14 @@ def test_an_endless_response_is_not_read_to_its_end(judge: LocalJudge) -> None:
     judge.replies = [(200, b"x" * 1_000_000)]
     endpoint, _ = asking(judge)
     with pytest.raises(JudgeUnreachableError, match="longer than 256 KiB"):
-        endpoint.ask(QUESTION)
+        put(endpoint)
     assert len(judge.requests) == 1
 
 
 def test_a_key_that_an_endpoint_sends_back_is_masked(judge: LocalJudge) -> None:
     judge.says(f"your key is {KEY}")
     endpoint, _ = asking(judge)
-    assert content_of(endpoint.ask(QUESTION)) == "your key is ••••"
+    assert content_of(put(endpoint)) == "your key is ••••"
 
 
 def test_the_key_comes_from_the_variable_that_is_named() -> None:

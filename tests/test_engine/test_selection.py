@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from engine.export_sft import sft_rows
 from engine.reward import measure_reward
-from engine.selection import Scored, paper_score, scored, select
-from store.records import Candidate
+from engine.rules.gate_name import is_policy_gate
+from engine.selection import Scored, SelectionMode, may_be_reinforced, paper_score, scored, select
+from store.records import Candidate, GateResult, OnFailure
 
 
 def candidate(name: str, task: str, position: int, mean: float, std: float = 0.0, *after: float) -> Scored:
@@ -28,6 +29,49 @@ def rounds(draw: st.DrawFn) -> list[Scored]:
             after = tuple(draw(st.lists(share, min_size=2, max_size=2)))
             found.append(Scored(f"{task}.{position}", str(task), position, mean - base, draw(share), after))
     return draw(st.permutations(found))
+
+
+POLICY_GATES = ("rule:no-secrets", "red team", "red team:keys", "judge")
+OTHER_GATES = ("reward", "audit", "drift", "earlier edits", "retention:judge", "retention:red team")
+MODES = st.sampled_from(["best-k", "paper"])
+OUTCOMES: st.SearchStrategy[tuple[bool, OnFailure | None]] = st.sampled_from(
+    [(True, None), (True, "hold"), (False, None), (False, "note")]
+)
+
+
+def verdict(name: str, passed: bool, on_failure: OnFailure | None = None) -> GateResult:
+    return GateResult("c", name, passed, {}, "now", on_failure)
+
+
+@st.composite
+def verdicts(draw: st.DrawFn, names: tuple[str, ...]) -> list[GateResult]:
+    """Verdicts of some gates, none of which holds."""
+    found = draw(st.lists(st.tuples(st.sampled_from(names), OUTCOMES), max_size=4))
+    return [verdict(name, *outcome) for name, outcome in found]
+
+
+@given(verdicts((*POLICY_GATES, *OTHER_GATES)), st.sampled_from(POLICY_GATES), MODES, st.integers(0, 4))
+def test_what_policy_yaml_refuses_is_never_reinforced(
+    beside: list[GateResult], name: str, mode: SelectionMode, place: int
+) -> None:
+    assert not may_be_reinforced([*beside[:place], verdict(name, False), *beside[place:]], mode)
+
+
+@given(verdicts((*POLICY_GATES, *OTHER_GATES)), st.sampled_from((*POLICY_GATES, *OTHER_GATES)), MODES)
+def test_what_anything_holds_for_a_person_is_never_reinforced(
+    beside: list[GateResult], name: str, mode: SelectionMode
+) -> None:
+    assert not may_be_reinforced([*beside, verdict(name, False, "hold")], mode)
+
+
+@given(verdicts(OTHER_GATES))
+def test_only_the_paper_reinforces_what_another_gate_stopped(gates: list[GateResult]) -> None:
+    assert may_be_reinforced(gates, "best-k") == (not any(gate.stops for gate in gates))
+    assert may_be_reinforced(gates, "paper")
+
+
+def test_the_gates_of_policy_yaml_are_told_from_suites_of_the_same_name() -> None:
+    assert [name for name in (*POLICY_GATES, *OTHER_GATES) if is_policy_gate(name)] == list(POLICY_GATES)
 
 
 @given(rounds(), st.integers(1, 3), st.sampled_from([-1.0, 0.0, 0.25]))

@@ -10,6 +10,7 @@ from seal_console.answer_comparison import Compared, Dossier, dossier, state_bef
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.console.sparkline import sparkline
 from seal_console.gate_words import gate_words, verdict_words
+from seal_console.policy_words import held_by
 from seal_console.reading.queue import QueueRow, siblings
 from seal_console.shown import counted, gain, short_id
 from store.candidates import get_candidate
@@ -85,11 +86,11 @@ def _head(shown: Shown) -> Content:
 
 
 def _held(whole: Dossier) -> list[Content]:
-    """Say which rules hold the candidate while nobody has decided."""
-    gates = ", ".join(gate.gate for gate in whole.gates if gate.holds)
+    """Say what holds the candidate while nobody has decided."""
+    gates = [gate.gate for gate in whole.gates if gate.holds]
     if not gates or whole.candidate.state not in {"examined", "deferred"}:
         return []
-    return [safe_line(f"‖ held by {gates}: only a person may accept it", "$text-warning")]
+    return [safe_line(f"‖ {held_by(gates)}: only a person may accept it", "$text-warning")]
 
 
 def _answers(compared: Sequence[Compared]) -> Content:

@@ -31,7 +31,6 @@ class NowScreen(SealScreen):
     """Where an operator begins."""
 
     NAME = "now"
-    SHOWS_PROGRESS = True
     HELP = "What is live and what happens right now. The panel 'What needs me?' says what to do next."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next_step", "Do what is next", id="now.next"),
@@ -51,6 +50,12 @@ class NowScreen(SealScreen):
     NowScreen.-narrow #events { height: 12; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._state: Overview | None = None
+        self._ran = False
+        self._put_last: dict[str, Content] = {}
+
     def body(self) -> ComposeResult:
         """Two columns: what runs and how it went; what needs a person and what happened."""
         with HorizontalScroll(id="columns"):  # can have the focus: where it is narrow, keys scroll it
@@ -69,14 +74,22 @@ class NowScreen(SealScreen):
     async def load(self) -> None:
         """Read and show everything."""
         state, stages = await self.console.reader.read(lambda db: (overview(db), read_progress(db)))
-        self._state = state
-        self._put("needs", lines(*needs(state, running=self.console.facts.running)))
+        self._state, self._ran = state, self.console.facts.running
+        self._put("needs", lines(*needs(state, running=self._ran)))
         self._put("engine", engine_lines(state, stages, engine=self.console.facts.engine))
         self._put("live", live_lines(state))
         self._put("queue", queue_lines(state))
         self._put("guards", guard_lines(state))
         self._put("event_lines", lines(*(event_line(event) for event in state.events)))
         self.query_one(RoundsPlot).show(state.rounds)
+
+    async def progress_made(self) -> None:
+        """Show how far the engine is; the rest, which takes much longer to read, changes with events."""
+        if self._state is None or self._ran != self.console.facts.running:
+            await self.load()
+            return
+        stages = await self.console.reader.read(read_progress)
+        self._put("engine", engine_lines(self._state, stages, engine=self.console.facts.engine))
 
     async def action_next_step(self) -> None:
         """Go where something waits, else ask for a round."""
@@ -86,7 +99,14 @@ class NowScreen(SealScreen):
             await self.app.run_action("run_round")
 
     def _put(self, name: str, content: Content) -> None:
-        self.query_one(f"#{name}", Static).update(content)
+        """Change a panel only where it says something else, and lay the screen out anew only where it gets longer."""
+        panel, before = self.query_one(f"#{name}", Static), self._put_last.get(name)
+        if before is not None and content.is_same(before):
+            return
+        self._put_last[name] = content
+        rules, width = panel.styles.get_rules(), panel.content_size.width
+        same = before is not None and width > 0 and before.get_height(rules, width) == content.get_height(rules, width)
+        panel.update(content, layout=not same)
 
 
 def needs(state: Overview, *, running: bool) -> list[Content]:
@@ -213,8 +233,17 @@ def guard_lines(state: Overview) -> Content:
         )
         for one in state.guards
     ]
-    if not rows:
-        rows = [safe("No candidate was examined for retention: a suite in retention/ does that.", "$text-muted")]
+    policy = state.policy_gates
+    if policy is not None:
+        rows.append(
+            joined(
+                ("✗ ", "$text-warning bold") if policy.denied or policy.held else ("✓ ", "$text-success"),
+                f"policy.yaml: {policy}",
+                (f" in round {policy.round_number}", "$text-muted"),
+            )
+        )
+    if not state.guards:
+        rows += [safe("No candidate was examined for retention: a suite in retention/ does that.", "$text-muted")]
     return lines(*alarms, *rows, safe("No version is in shadow.", "$text-muted"))
 
 

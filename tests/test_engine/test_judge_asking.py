@@ -1,0 +1,198 @@
+"""A judge that is asked several questions at once: the same outcomes as one by one, and nothing left where it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import tempfile
+import threading
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.judge.asking import Asker
+from engine.judge.call_log import CallLog
+from engine.judge.endpoint import JudgeUnreachableError, endpoint_of
+from engine.judge.question import JudgeQuestion
+from engine.judge.reply import UnusableReplyError
+from store.workspace import Workspace
+from tests.judge_server import LocalJudge, completion, local_judge
+from tests.test_engine.test_judge import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.judge.asking import Outcome
+
+Kind = Literal["answers", "no answer", "cannot be reached"]
+KINDS: tuple[Kind, ...] = ("answers", "no answer", "cannot be reached")
+
+
+@dataclass
+class Scripted:
+    """A judge without a network: what each question comes to and how many turns of the loop that takes."""
+
+    kinds: dict[str, Kind]
+    turns: dict[str, int]
+    asked: list[str] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    asked_too_late: list[str] = field(default_factory=list)
+    failed: bool = False
+
+    async def ask(self, question: JudgeQuestion) -> bytes:
+        self.asked.append(question.data)
+        self.asked_too_late += [question.data] if self.failed else []
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        for _ in range(self.turns[question.data]):
+            await asyncio.sleep(0)
+        self.in_flight -= 1
+        if self.kinds[question.data] == "cannot be reached":
+            self.failed = True
+            raise JudgeUnreachableError(f"no way to {question.data}")
+        return completion(question.data) if self.kinds[question.data] == "answers" else b"{}"
+
+
+@dataclass
+class Heard:
+    """What asking came to: outcomes in words, the lines of the log, and the failures that were told."""
+
+    outcomes: list[str]
+    log: list[dict[str, Any]]
+    told: list[str]
+    judge: Scripted
+
+
+def question(data: str) -> JudgeQuestion:
+    return JudgeQuestion("m", "Be kind.", data)
+
+
+def in_words(outcome: Outcome) -> str:
+    if isinstance(outcome, JudgeUnreachableError):
+        return f"unreachable: {outcome.message}"
+    return f"no answer: {outcome}" if isinstance(outcome, UnusableReplyError) else outcome
+
+
+def hear(wanted: Sequence[str], kinds: dict[str, Kind], turns: dict[str, int], at_once: int) -> Heard:
+    judge, told = Scripted(kinds, turns), []
+    with tempfile.TemporaryDirectory() as folder:
+        log = CallLog(Workspace(Path(folder)))
+        asker = Asker(judge, log, at_once=at_once, on_unreachable=lambda error: told.append(error.message))
+        outcomes = [in_words(one) for one in asker.outcomes([question(data) for data in wanted])]
+        path = Path(folder) / "cache" / "judge.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return Heard(outcomes, [json.loads(line) for line in lines], told, judge)
+
+
+@st.composite
+def scripts(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> tuple[list[str], dict[str, Kind], dict[str, int]]:
+    """Questions, some of them twice, what each comes to, and how long that takes."""
+    wanted = draw(st.lists(st.sampled_from("abcdefgh"), max_size=10))
+    return (
+        wanted,
+        {data: draw(st.sampled_from(kinds)) for data in sorted(set(wanted))},
+        {data: draw(st.integers(0, 6)) for data in sorted(set(wanted))},
+    )
+
+
+@given(scripts(("answers", "no answer")), st.integers(1, 5))
+def test_several_at_once_come_to_the_same_as_one_by_one(
+    script: tuple[list[str], dict[str, Kind], dict[str, int]], at_once: int
+) -> None:
+    one_by_one, together = (hear(*script, wide) for wide in (1, at_once))
+    assert together.outcomes == one_by_one.outcomes
+    assert together.judge.asked == one_by_one.judge.asked == list(dict.fromkeys(script[0]))
+    assert together.judge.most_in_flight <= at_once
+    without_time = [sorted(str({**line, "at": ""}) for line in heard.log) for heard in (one_by_one, together)]
+    assert without_time[0] == without_time[1]
+    assert len(together.log) == len(set(script[0]))
+
+
+@given(scripts(KINDS), st.integers(1, 5))
+def test_once_a_judge_cannot_be_reached_nothing_more_is_put_to_it_and_no_answer_is_lost(
+    script: tuple[list[str], dict[str, Kind], dict[str, int]], at_once: int
+) -> None:
+    wanted, kinds, _ = script
+    heard = hear(*script, at_once)
+    asked = heard.judge.asked
+    failed = [data for data in asked if kinds[data] == "cannot be reached"]
+    assert sorted(line["request"] for line in heard.log) == sorted(question(data).hash for data in asked)
+    assert heard.told == heard.told[:1]
+    assert bool(heard.told) == bool(failed)
+    assert asked == list(dict.fromkeys(wanted))[: len(asked)]
+    assert heard.judge.asked_too_late == []
+    for data, outcome in zip(wanted, heard.outcomes, strict=True):
+        if data in asked and kinds[data] != "cannot be reached":
+            assert outcome.startswith(data if kinds[data] == "answers" else "no answer")
+        else:
+            assert outcome == (f"unreachable: no way to {data}" if data in asked else f"unreachable: {heard.told[0]}")
+
+
+def test_what_is_in_the_log_already_is_not_asked_again(tmp_path: Path) -> None:
+    log = CallLog(Workspace(tmp_path))
+    log.keep_reply(question("a").hash, "known")
+    judge = Scripted({"b": "answers"}, {"b": 0})
+    asker = Asker(judge, log, at_once=2, on_unreachable=lambda _: None)
+    assert list(asker.outcomes([question("a"), question("b"), question("a")])) == ["known", "b", "known"]
+    assert judge.asked == ["b"]
+
+
+@contextmanager
+def asking_locally(folder: Path, at_once: int) -> Iterator[tuple[LocalJudge, Asker]]:
+    with local_judge() as judge:
+        endpoint = endpoint_of(settings(url=judge.url, timeout_s=60), {})
+        log = CallLog(Workspace(folder))
+        yield judge, Asker(endpoint, log, at_once=at_once, on_unreachable=lambda _: None)
+
+
+def test_so_many_are_in_flight_over_real_sockets_as_the_setting_says(tmp_path: Path) -> None:
+    with asking_locally(tmp_path, at_once=3) as (judge, asker):
+        judge.together = threading.Barrier(3)
+        judge.answer = lambda request: request["messages"][1]["content"]
+        wanted = [f"question {number}" for number in range(9)]
+        assert list(asker.outcomes([question(data) for data in wanted])) == wanted
+    assert len(judge.requests) == 9
+
+
+def wait_for(judge: LocalJudge, requests: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(judge.requests) < requests:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_interruption_ends_the_requests_in_flight_at_once(tmp_path: Path) -> None:
+    with asking_locally(tmp_path, at_once=2) as (judge, asker):
+        judge.waits = True
+
+        def interrupt_when_asked() -> None:
+            wait_for(judge, 2)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt_when_asked)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(asker.outcomes([question(data) for data in "abcd"]))
+        thread.join()
+        assert not judge.release.is_set()
+        assert len(judge.requests) == 2
+    assert not (tmp_path / "cache" / "judge.jsonl").exists()
+
+
+def test_who_stops_listening_ends_the_requests_in_flight(tmp_path: Path) -> None:
+    with asking_locally(tmp_path, at_once=2) as (judge, asker):
+        judge.answer = lambda request: (judge.requests.index(request) and judge.release.wait(60)) or "first"
+        with closing(asker.outcomes([question(data) for data in "abcd"])) as outcomes:
+            assert next(outcomes) == "first"
+        assert not judge.release.is_set()
+    kept = (tmp_path / "cache" / "judge.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["reply"] for line in kept] == ["first"]
