@@ -1,7 +1,13 @@
-"""Measures how much each layer's weights matter to what a model knows: its Fisher information over anchor texts.
+"""Measures how much each layer's weights matter to what a model says of anchor texts.
 
-In Kronecker form, by layer: C, the mean outer product of inputs, and G, that of the gradients of the log-likelihood
-with respect to outputs, with targets drawn from the model itself (Martens 2014, arXiv 1412.1193, "true" Fisher).
+The measure is the Gauss-Newton matrix JᵀJ of the logits where an anchor is learnt: unlike the Fisher information, in
+which an answer that the model is sure of hardly counts, every anchor counts alike, and sure answers are what shall not
+be lost. J is met through random combinations of the logits, whose gradients' outer products have JᵀJ as their mean
+(Hutchinson's estimator).
+
+In Kronecker form, by layer: C of its inputs x, and G of the gradients g of its outputs. A token whose output matters
+nothing shall not count in C, so both are weighted: C sums |g|² x xᵀ, G sums |x|² g gᵀ. That is the first step, from the
+identity, towards the nearest Kronecker product (Van Loan and Pitsianis 1993).
 """
 
 from __future__ import annotations
@@ -29,28 +35,29 @@ DAMPING = 0.01
 
 @dataclass
 class Curvature:
-    """The factors of each layer by module name, as sums over `tokens` tokens; diagonals for very large layers."""
+    """The factors of each layer by module name, as sums over tokens; diagonals for very large layers.
+
+    Their scale has no meaning.
+    """
 
     inputs: dict[str, torch.Tensor] = field(default_factory=dict)
     outputs: dict[str, torch.Tensor] = field(default_factory=dict)
-    tokens: int = 0
 
     def coordinates(self, damping: float = DAMPING) -> Coordinates:
         """Return the coordinates in which every direction matters as much."""
         return Coordinates(
-            {name: root_of(factor / self.tokens, damping) for name, factor in self.inputs.items()},
-            {name: root_of(factor / self.tokens, damping) for name, factor in self.outputs.items()},
+            {name: root_of(factor, damping) for name, factor in self.inputs.items()},
+            {name: root_of(factor, damping) for name, factor in self.outputs.items()},
         )
 
 
 def measure_curvature(base: BaseModel, anchors: Sequence[TrainingSequence], seed: int) -> Curvature:
-    """Measure the base itself over anchor sequences. `seed` draws the targets."""
+    """Measure the base itself over anchor sequences. `seed` draws the combinations of logits."""
     found = Curvature()
     generator = torch.Generator(device=base.device).manual_seed(seed)
     with _listening(base, found):
         for start in range(0, len(anchors), _TOGETHER):
             _pass(base, anchors[start : start + _TOGETHER], generator)
-            found.tokens += sum(len(one.tokens) for one in anchors[start : start + _TOGETHER])
     return found
 
 
@@ -60,9 +67,8 @@ def _pass(base: BaseModel, anchors: Sequence[TrainingSequence], generator: torch
     embedded = base.model.get_input_embeddings()(tick.tokens[None]).detach().requires_grad_()
     with packed_sequences(tick.by_sequence):
         logits = base.model(inputs_embeds=embedded, position_ids=tick.positions[None], use_cache=False).logits[0]
-    likelihood = torch.log_softmax(logits[tick.learnt].float(), dim=-1)
-    drawn = torch.multinomial(likelihood.detach().exp(), 1, generator=generator)
-    likelihood.gather(1, drawn).sum().backward()
+    learnt = logits[tick.learnt].float()
+    learnt.backward(torch.randn(learnt.shape, generator=generator, device=base.device))
 
 
 @contextmanager
@@ -79,13 +85,22 @@ def _listening(base: BaseModel, found: Curvature) -> Iterator[None]:
 
 def _listener(name: str, found: Curvature) -> Callable[..., None]:
     def listen(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        _add(found.inputs, name, inputs[0].detach())
-        output.register_hook(lambda gradient: _add(found.outputs, name, gradient))
+        x = _by_token(inputs[0].detach())
+
+        def listen_back(gradient: torch.Tensor) -> None:
+            g = _by_token(gradient)
+            _add(found.inputs, name, x * torch.linalg.vector_norm(g, dim=1, keepdim=True))
+            _add(found.outputs, name, g * torch.linalg.vector_norm(x, dim=1, keepdim=True))
+
+        output.register_hook(listen_back)
 
     return listen
 
 
+def _by_token(x: torch.Tensor) -> torch.Tensor:
+    return x.reshape(-1, x.shape[-1]).float()
+
+
 def _add(to: dict[str, torch.Tensor], name: str, x: torch.Tensor) -> None:
-    flat = x.reshape(-1, x.shape[-1]).float()
-    product = flat.square().sum(0) if flat.shape[1] > LARGEST_MEASURED else flat.T @ flat
+    product = x.square().sum(0) if x.shape[1] > LARGEST_MEASURED else x.T @ x
     to[name] = product if name not in to else to[name] + product

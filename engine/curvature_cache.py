@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.model.base import BaseModel
     from engine.session import Session
 
-_FORMAT = 1  # of the file, and of how it is measured
+_FORMAT = 2  # of the file, and of how it is measured
 _SIDES = ("inputs", "outputs")
 _KINDS: tuple[type[Whole | Diagonal | FewDirections], ...] = (Whole, Diagonal, FewDirections)
 _SEED = 0

@@ -20,7 +20,7 @@ from engine.gates import verdicts
 from engine.last_gates import LastGates
 from engine.lora.files import adapter_files
 from engine.progress import Progress
-from engine.protection import Protection, protection_on
+from engine.protection import Protection, beside_each_step, protection_on
 from engine.retention.desk import Updated
 from engine.reward import Reward, reward_of_answers
 from engine.seeds import derive_seed
@@ -88,8 +88,8 @@ def inner_job(
     seed = derive_seed("inner update", session.settings.round.seed, key, repeat)
     tokens = tuple(TrainingSequence(tuple(_cut(session.base, text))) for text in sequences)
     start = session.starting_adapter(live, seed)
-    recipe = protection.recipe(recipe_of(session.settings.inner_update), is_fresh=live is None)
-    companions = protection.companions(session.settings.protection, recipe.batch_size)
+    recipe = protection.recipe(recipe_of(session.settings.inner_update))
+    companions = protection.companions(*beside_each_step(session.settings.protection, recipe.batch_size))
     return InnerJob(f"{key}/{repeat}", tokens, recipe, seed, start, companions)
 
 

@@ -32,34 +32,51 @@ if TYPE_CHECKING:
     from store.records import Candidate, Version
 
 LEAST_FOR_CURVATURE = 32  # anchors; fewer say too little about what a model knows
-# A fresh LoRA begins with B = 0, where A has no gradient: in these coordinates it learns too little at the same rate.
+# In these coordinates a step does less: nothing moves far where the model knows much. A fresh LoRA, which begins with
+# B = 0, where A has no gradient, learns less still.
+CURVED_RATE = 1.15
 FRESH_RATE = 1.5
+TRIMMED = 0.3
+# The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns one more: so
+# what stands beside it weighs more. After so many edits that of the earlier ones has doubled, and that of the anchors.
+EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 32, 64
 
 
 @dataclass(frozen=True, slots=True)
 class Protection:
     """Sequences that updates draw companions from, and the coordinates that they are trained in (None: plain ones).
 
-    `described` is what the records of an inner update say about it; empty where nothing is protected.
+    `edits` counts the edits that updates build on. `described` is what the records of an inner update say about it;
+    empty where nothing is protected.
     """
 
     replayed: tuple[TrainingSequence, ...] = ()
     anchors: tuple[TrainingSequence, ...] = ()
     coordinates: Coordinates | None = None
+    edits: int = 0
     described: dict[str, Any] = field(default_factory=dict)
 
-    def recipe(self, recipe: Recipe, *, is_fresh: bool) -> Recipe:
-        """Return the recipe of an update, which starts from a fresh adapter or from an accepted one."""
-        if self.coordinates is None or not is_fresh:
-            return recipe
-        return replace(recipe, learning_rate=recipe.learning_rate * FRESH_RATE)
+    @property
+    def rate(self) -> float:
+        """What the learning rate is multiplied by; the first update starts from a fresh adapter."""
+        if self.coordinates is None:
+            return 1.0
+        return CURVED_RATE if self.edits else CURVED_RATE * FRESH_RATE
 
-    def companions(self, settings: ProtectionSettings, batch_size: int) -> tuple[Companions, ...]:
-        """Return what is trained beside each step of `batch_size` sequences."""
-        replayed, anchors = (math.ceil(one * batch_size) for one in (settings.replay_ratio, settings.anchor_ratio))
-        found = [Companions(self.replayed, replayed)] if self.replayed and replayed else []
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """Return a recipe as it is under this protection."""
+        if self.coordinates is None:
+            return recipe
+        return replace(recipe, learning_rate=recipe.learning_rate * self.rate, trimmed=TRIMMED)
+
+    def companions(self, replayed: int, anchors: int, anchor_weight: float) -> tuple[Companions, ...]:
+        """Return what is trained beside each step: so many of each, where there are any."""
+        found = []
+        if self.replayed and replayed:
+            found.append(Companions(self.replayed, replayed, 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY))
         if self.anchors and anchors:
-            found.append(Companions(self.anchors, anchors, settings.anchor_weight))
+            weight = anchor_weight * (1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS)
+            found.append(Companions(self.anchors, anchors, weight))
         return tuple(found)
 
 
@@ -69,20 +86,27 @@ def protection_on(session: Session, live_version: int | None) -> Protection:
     Raises WrongUseError where a file in retention/ cannot be read.
     """
     settings, base = session.settings.protection, session.base
-    line = line_of(session.db, live_version) if settings.replay_ratio else []
-    replayed = _replayed(session, line, settings.replay_from)
+    line = line_of(session.db, live_version)
+    replayed = _replayed(session, line, settings.replay_from) if settings.replay_ratio else ()
     texts = read_retention(session.workspace).anchors if settings.uses_anchors else ()
     anchors = tuple(sequence for text in texts if (sequence := anchor_sequence(base, text)) is not None)
     curved = settings.curvature and len(anchors) >= LEAST_FOR_CURVATURE
     coordinates, curvature_hash = cached_coordinates(session, anchors) if curved else (None, None)
+    protection = Protection(replayed, anchors if settings.anchor_ratio else (), coordinates, len(line))
     described = {
         "replayed": {"sequences": len(replayed), "of": [version.tag for version in line]} if replayed else None,
         "anchors": {"texts": len(anchors), "hash": hash_json(list(texts))} if anchors else None,
         "curvature": curvature_hash,
-        "fresh_rate": FRESH_RATE if curved and live_version is None else None,
+        "rate": protection.rate if curved else None,
+        "trimmed": TRIMMED if curved else None,
     }
-    described = {key: value for key, value in described.items() if value is not None}
-    return Protection(replayed, anchors if settings.anchor_ratio else (), coordinates, described)
+    return replace(protection, described={key: value for key, value in described.items() if value is not None})
+
+
+def beside_each_step(settings: ProtectionSettings, batch_size: int) -> tuple[int, int, float]:
+    """How many earlier sequences and anchors stand beside a step of so many sequences, and what the anchors weigh."""
+    replayed, anchors = (math.ceil(ratio * batch_size) for ratio in (settings.replay_ratio, settings.anchor_ratio))
+    return replayed, anchors, settings.anchor_weight
 
 
 def anchor_sequence(base: BaseModel, text: str) -> TrainingSequence | None:

@@ -24,7 +24,10 @@ class TrainingSequence:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Hyperparameters of one inner update: AdamW (0.9, 0.999, 1e-8), clipping by the adapter's own gradient norm."""
+    """Hyperparameters of one inner update: AdamW (0.9, 0.999, 1e-8), clipping by the adapter's own gradient norm.
+
+    `trimmed` is the share of every matrix's changes, the smallest, that are taken back at the end.
+    """
 
     epochs: int = 10
     learning_rate: float = 1e-3
@@ -32,6 +35,7 @@ class Recipe:
     batch_size: int = 1
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    trimmed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +115,28 @@ def training_order(job: InnerJob) -> list[list[int]]:
 
 
 def companions_of(job: InnerJob) -> list[list[list[int]]]:
-    """Indices of the companions of each step, group by group: drawn from the job's seed, none twice in a step."""
+    """Indices of the companions of each step, group by group: dealt from the job's seed, none twice in a step.
+
+    A group is dealt out like a shuffled deck, to its end before it is shuffled again: what is not trained beside an
+    update is what the update makes the model forget.
+    """
     generator = torch.Generator().manual_seed(job.seed + 1)
-    return [
-        [torch.randperm(len(one.sequences), generator=generator)[: one.each_step].tolist() for one in job.companions]
-        for _ in range(job.steps)
-    ]
+    dealt = [_hands(len(one.sequences), one.each_step, job.steps, generator) for one in job.companions]
+    return [[hands[step] for hands in dealt] for step in range(job.steps)]
+
+
+def _hands(cards: int, each: int, hands: int, generator: torch.Generator) -> list[list[int]]:
+    dealt: list[list[int]] = []
+    deck: list[int] = []
+    for _ in range(hands):
+        hand, deck = deck[:each], deck[each:]
+        if len(hand) < min(each, cards):
+            shuffled: list[int] = torch.randperm(cards, generator=generator).tolist()
+            deck = sorted(shuffled, key=set(hand).__contains__)  # what is held goes to the bottom
+            missing = min(each, cards) - len(hand)
+            hand, deck = hand + deck[:missing], deck[missing:]
+        dealt.append(hand)
+    return dealt
 
 
 def rate_at(step: int, steps: int, recipe: Recipe) -> float:

@@ -60,8 +60,7 @@ def flat_weights(adapter: Adapter) -> torch.Tensor:
 
 def adapter_from(row: torch.Tensor, spec: LoraSpec) -> Adapter:
     """Copy a row of a stack to the CPU, as an adapter."""
-    sizes = [size for target in spec.targets for size in (spec.rank * target.inputs, spec.rank * target.outputs)]
-    parts = iter(row.cpu().split(sizes))
+    parts = iter(by_matrix(row.cpu(), spec))
     weights = {
         target.module: (
             next(parts).view(spec.rank, target.inputs).clone(),
@@ -70,6 +69,28 @@ def adapter_from(row: torch.Tensor, spec: LoraSpec) -> Adapter:
         for target in spec.targets
     }
     return Adapter(spec, weights)
+
+
+def by_matrix(row: torch.Tensor, spec: LoraSpec) -> Sequence[torch.Tensor]:
+    """Split a row into views of A and B of each target, in the spec's order."""
+    sizes = [spec.rank * size for target in spec.targets for size in (target.inputs, target.outputs)]
+    parts: Sequence[torch.Tensor] = row.split(sizes)
+    return parts
+
+
+def trimmed(row: torch.Tensor, start: torch.Tensor, spec: LoraSpec, share: float) -> torch.Tensor:
+    """Take this share of every matrix's changes since the start back, the smallest of them; rows are [parameters].
+
+    Small changes are mostly noise of the optimiser, and disturb what the adapter knew: trimming, the first step of
+    TIES-Merging (Yadav et al. 2023, arXiv 2306.01708).
+    """
+    change = row - start
+    for of_matrix in by_matrix(change, spec):
+        count = int(share * of_matrix.numel())
+        if count:
+            sizes = of_matrix.abs()
+            of_matrix.masked_fill_(sizes <= sizes.kthvalue(count).values, 0.0)
+    return start + change
 
 
 def stack_of(adapters: Sequence[Adapter | None], spec: LoraSpec, device: torch.device) -> AdapterStack:

@@ -32,7 +32,7 @@ from engine.bank.job import (
 )
 from engine.bank.layout import to_device
 from engine.bank.packing import Group, PackedTick, pack
-from engine.bank.stack import AdapterStack, adapter_from, flat_weights
+from engine.bank.stack import AdapterStack, adapter_from, flat_weights, trimmed
 from store.errors import SealError
 
 if TYPE_CHECKING:
@@ -155,11 +155,14 @@ class InnerUpdateBank:
                 return
             _check(job, self._spec, self._base.window_tokens)
             slot = free.pop()
-            start = job.start if self._coordinates is None else self._coordinates.into(job.start)
-            self._weights[slot].copy_(flat_weights(start))
+            self._weights[slot].copy_(self._start(job))
             for state in (self._first_moments, self._second_moments, self._steps):
                 state[slot].zero_()
             running.append(_Running(slot, job, training_order(job), companions_of(job), time.monotonic()))
+
+    def _start(self, job: InnerJob) -> torch.Tensor:
+        """The weights that a job starts from, in the bank's coordinates: [parameters]."""
+        return flat_weights(job.start if self._coordinates is None else self._coordinates.into(job.start))
 
     def _tick(self, running: list[_Running]) -> None:
         times = [self._clock()]
@@ -256,6 +259,9 @@ class InnerUpdateBank:
                 f"inner update {one.job.key}: the loss is no longer finite after {len(losses)} steps",
                 next_step="lower inner_update.learning_rate in seal.yaml",
             )
+        if one.job.recipe.trimmed:
+            start = self._start(one.job).to(weights.device)
+            weights = trimmed(weights, start, self._spec, one.job.recipe.trimmed)
         elapsed = time.monotonic() - one.started
         adapter = adapter_from(weights, self._spec)
         if self._coordinates is not None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import Companions, InnerJob, TrainingSequence
+from engine.bank.job import InnerJob, TrainingSequence
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
 from engine.exam import answer_texts
@@ -81,7 +81,7 @@ class _Bench:
     def __init__(self, base: BaseModel, seed: int, report: Report, *, curvature: bool) -> None:
         self._base, self._seed, self._report = base, seed, report
         self._spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
-        self._anchors = [_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS)]
+        self._anchors = tuple(_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS))
         began = time.perf_counter()
         self._coordinates = measure_curvature(base, self._anchors, seed).coordinates() if curvature else None
         self.curvature_s = time.perf_counter() - began if curvature else None
@@ -128,15 +128,13 @@ class _Bench:
         seed = self._seed * 1_000_003 + index * 1009 + place
         texts = one.line.edits[place].sequences
         sequences = tuple(_sequence(self._base, text, answers_only=way.answers_only) for text in texts)
-        companions = []
-        if way.replayed and one.memory:
-            companions.append(Companions(tuple(one.memory), way.replayed))
-        if way.anchors:
-            companions.append(Companions(tuple(self._anchors), way.anchors, way.anchor_weight))
+        protection = Protection(
+            tuple(one.memory), self._anchors, self._coordinates if way.curvature else None, edits=place
+        )
+        companions = protection.companions(way.replayed, way.anchors, way.anchor_weight)
         start = one.adapter or fresh_adapter(self._spec, seed)
-        protection = Protection(coordinates=self._coordinates if way.curvature else None)
-        recipe = protection.recipe(way.recipe, is_fresh=one.adapter is None)
-        return InnerJob(str(index), sequences, recipe, seed, start, tuple(companions))
+        recipe = protection.recipe(way.recipe)
+        return InnerJob(str(index), sequences, recipe, seed, start, companions)
 
     def _ask_all(self, running: list[_Running], place: int) -> None:
         asked = [[q for edit in one.line.edits[: place + 1] for q in edit.questions] for one in running]

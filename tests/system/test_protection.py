@@ -12,10 +12,20 @@ from hypothesis import strategies as st
 
 from engine import curvature, curvature_cache
 from engine.accepting import accept_candidate
-from engine.bank.job import TrainingSequence
+from engine.bank.coordinates import Coordinates
+from engine.bank.job import Recipe, TrainingSequence
 from engine.bank.training import InnerUpdateBank
 from engine.examining import inner_job
-from engine.protection import LEAST_FOR_CURVATURE, Protection, anchor_sequence, drawn_in_turn, protection_on
+from engine.protection import (
+    EDITS_TO_DOUBLE_ANCHORS,
+    EDITS_TO_DOUBLE_REPLAY,
+    LEAST_FOR_CURVATURE,
+    Protection,
+    anchor_sequence,
+    beside_each_step,
+    drawn_in_turn,
+    protection_on,
+)
 from engine.round import run_round
 from engine.session import Session, open_session
 from engine.settings import ProtectionSettings
@@ -73,8 +83,28 @@ def test_replay_draws_as_much_of_every_edit_as_there_is_room_for(
 def test_companions_are_as_many_as_the_ratio_says_rounded_up(ratio: float, batch_size: int) -> None:
     settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
-    companions = Protection(replayed=(one,), anchors=(one,)).companions(settings, batch_size)
+    companions = Protection(replayed=(one,), anchors=(one,)).companions(*beside_each_step(settings, batch_size))
     assert [group.each_step for group in companions] == ([] if ratio == 0 else [-int(-(ratio * batch_size) // 1)])
+
+
+def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> None:
+    one = (TrainingSequence((1, 2, 3)),)
+    weights = [
+        [group.weight for group in Protection(one, one, edits=edits).companions(1, 1, 2.0)]
+        for edits in (0, EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS)
+    ]
+    assert weights[0] == [1.0, 2.0]
+    assert weights[1][0] == 2.0
+    assert weights[2][1] == 4.0
+
+
+def test_only_in_the_coordinates_an_update_learns_faster_and_is_trimmed() -> None:
+    coordinates = Coordinates({}, {})
+    recipe = Recipe(learning_rate=1e-3)
+    assert Protection(edits=3).recipe(recipe) == recipe
+    first, later = (Protection(coordinates=coordinates, edits=edits).recipe(recipe) for edits in (0, 1))
+    assert first.learning_rate > later.learning_rate > recipe.learning_rate
+    assert first.trimmed == later.trimmed > 0
 
 
 def test_nothing_stands_beside_an_update_where_nothing_was_accepted_and_there_are_no_anchors(tmp_path: Path) -> None:
@@ -178,4 +208,4 @@ def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_s
         assert len(protection_on(session, 1).replayed) == 1
     set_up(workspace, replay_ratio=0.0)
     with open_session(workspace, "test") as session:
-        assert protection_on(session, 1) == Protection()
+        assert protection_on(session, 1) == Protection(edits=1)

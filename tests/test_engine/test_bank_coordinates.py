@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine import curvature
 from engine.bank import coordinates as kinds
 from engine.bank.coordinates import Diagonal, FewDirections, Whole, root_of
-from engine.bank.job import Companions, InnerJob, Recipe, companions_of, rate_at, training_order
+from engine.bank.job import Companions, InnerJob, Recipe, TrainingSequence, companions_of, rate_at, training_order
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
 from engine.lora.adapter import Adapter, adaptable_modules
@@ -22,7 +22,6 @@ from tests.tiny_models import random_model
 
 if TYPE_CHECKING:
     from engine.bank.coordinates import Coordinates
-    from engine.bank.job import TrainingSequence
     from engine.model.base import BaseModel
 
 NEVER = 1e9
@@ -163,23 +162,40 @@ def test_what_goes_in_comes_out() -> None:
         assert torch.allclose(there_and_back.weights[name][1], b, atol=1e-5)
 
 
-def test_the_inputs_factor_is_the_sum_of_outer_products_over_all_tokens() -> None:
+def test_the_factors_are_those_of_each_tokens_input_and_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     base = tiny_base("qwen2")
-    anchors = random_sequences(random.Random("anchors"), 5)
-    found = measure_curvature(base, anchors, seed=0)
+    anchors = [TrainingSequence(one.tokens, 3) for one in random_sequences(random.Random("anchors"), 1)]
     model = random_model("qwen2").eval()
-    name, module = next(iter(adaptable_modules(model).items()))
-    seen: list[torch.Tensor] = []
-    module.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0][0].detach()))
-    for one in anchors:
-        model(torch.tensor([one.tokens]))
-    expected = sum((x.T @ x for x in seen), torch.zeros(seen[0].shape[1], seen[0].shape[1]))
-    assert found.tokens == sum(len(one.tokens) for one in anchors)
-    assert torch.allclose(found.inputs[name], expected, rtol=1e-3, atol=1e-3)
-    assert set(found.inputs) == set(found.outputs) == set(adaptable_modules(model))
+    noise = torch.randn(len(anchors[0].tokens) - 3, model.config.vocab_size)
+    monkeypatch.setattr(torch, "randn", lambda *_, **__: noise)
+    found = measure_curvature(base, anchors, seed=0)
+
+    seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for name, module in adaptable_modules(model).items():
+        module.register_forward_hook(lambda _, inputs, output, name=name: _remember(seen, name, inputs[0], output))
+    logits = model(torch.tensor([anchors[0].tokens])).logits[0]
+    (logits[2:-1] * noise).sum().backward()
+    assert set(found.inputs) == set(found.outputs) == set(seen)
+    for name, (x, output) in seen.items():
+        assert output.grad is not None
+        g = output.grad[0]
+        c = torch.einsum("ti,tj,tk,tk->ij", x, x, g, g)
+        assert relative_error(found.inputs[name], c) < 1e-3
+        assert relative_error(found.outputs[name], torch.einsum("ti,tj,tk,tk->ij", g, g, x, x)) < 1e-3
 
 
-def test_the_outputs_factor_is_that_of_targets_drawn_from_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def _remember(
+    seen: dict[str, tuple[torch.Tensor, torch.Tensor]], name: str, inputs: torch.Tensor, output: torch.Tensor
+) -> None:
+    output.retain_grad()
+    seen[name] = (inputs[0].detach(), output)
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float(torch.linalg.matrix_norm(found - expected) / torch.linalg.matrix_norm(expected))
+
+
+def test_measuring_again_with_the_seed_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     base = tiny_base("qwen2")
     anchors = random_sequences(random.Random("anchors"), 5)
     first, same, other = (measure_curvature(base, anchors, seed).outputs for seed in (0, 0, 1))
