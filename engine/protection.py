@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     from engine.settings import ProtectionSettings
     from store.records import Candidate, Version
 
+GOLDEN = (math.sqrt(5) - 1) / 2
 LEAST_FOR_CURVATURE = 32  # anchors; fewer say too little about what a model knows
 # In these coordinates a step does less: nothing moves far where the model knows much. A fresh LoRA, which begins with
 # B = 0, where A has no gradient, learns less still.
 CURVED_RATE = 1.15
 FRESH_RATE = 1.5
-TRIMMED = 0.3
-# The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns one more: so
-# what stands beside it weighs more. After so many edits that of the earlier ones has doubled, and that of the anchors.
+TRIMMED = 0.45  # about 30 % of the changes
+# The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns another: so
+# what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors.
 EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 32, 64
 
 
@@ -71,13 +72,23 @@ class Protection:
 
     def companions(self, replayed: int, anchors: int, anchor_weight: float) -> tuple[Companions, ...]:
         """Return what is trained beside each step: so many of each, where there are any."""
-        found = []
-        if self.replayed and replayed:
-            found.append(Companions(self.replayed, replayed, 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY))
-        if self.anchors and anchors:
-            weight = anchor_weight * (1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS)
-            found.append(Companions(self.anchors, anchors, weight))
-        return tuple(found)
+        groups = (
+            (self.replayed, replayed, 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY),
+            (self.anchors, anchors, anchor_weight * (1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS)),
+        )
+        return tuple(
+            Companions(sequences, each_step, weight, first=self._first(sequences))
+            for sequences, each_step, weight in groups
+            if sequences and each_step
+        )
+
+    def _first(self, sequences: Sequence[TrainingSequence]) -> int:
+        """Where the turns of this edit begin: far from where those of the edits before it did.
+
+        Multiples of the golden ratio spread best over a circle, however many there are, so what one update had no room
+        for comes up beside the next.
+        """
+        return int(len(sequences) * (self.edits * GOLDEN % 1.0))
 
 
 def protection_on(session: Session, live_version: int | None) -> Protection:
@@ -92,7 +103,9 @@ def protection_on(session: Session, live_version: int | None) -> Protection:
     anchors = tuple(sequence for text in texts if (sequence := anchor_sequence(base, text)) is not None)
     curved = settings.curvature and len(anchors) >= LEAST_FOR_CURVATURE
     coordinates, curvature_hash = cached_coordinates(session, anchors) if curved else (None, None)
-    protection = Protection(replayed, anchors if settings.anchor_ratio else (), coordinates, len(line))
+    # Neighbours in a file are often about one thing, and would come up in one step.
+    mixed = sorted(anchors, key=lambda one: hash_json(list(one.tokens))) if settings.anchor_ratio else ()
+    protection = Protection(replayed, tuple(mixed), coordinates, len(line))
     described = {
         "replayed": {"sequences": len(replayed), "of": [version.tag for version in line]} if replayed else None,
         "anchors": {"texts": len(anchors), "hash": hash_json(list(texts))} if anchors else None,

@@ -1,11 +1,11 @@
 """Coordinates in which an inner update moves where the model knows little, and keeps still where it knows much.
 
-A layer's weights matter to what the model knows as its Fisher information says, here in Kronecker form (K-FAC, Martens
-and Grosse 2015, arXiv 1503.05671): C, the mean outer product of the layer's inputs over anchor texts, times G, that of
-the gradients of its outputs. An adapter is trained as A = A′ P and B = Q B′ with P = C^-½ and Q = G^-½: a step of the
-same size in A′ and B′ changes the anchors' likelihood as little in every direction. This is the curvature penalty of
-Ritter et al. 2018 (arXiv 1805.07810) turned into a change of variables, which costs two small products a layer and
-step, and leaves an ordinary adapter behind.
+How much a layer's weights matter to what the model says of anchor texts is measured in Kronecker form (K-FAC, Martens
+and Grosse 2015, arXiv 1503.05671; `engine/curvature.py`): C, from the outer products of the layer's inputs, times G,
+from those of the gradients of its outputs. An adapter is trained as A = A′ P and B = Q B′ with P = C^-½ and Q = G^-½: a
+step of the same size in A′ and B′ changes the anchors' logits as little in every direction. This is the curvature
+penalty of Ritter et al. 2018 (arXiv 1805.07810) turned into a change of variables, which costs two small products a
+layer and step, and leaves an ordinary adapter behind.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class TrainingSequence:
 class Recipe:
     """Hyperparameters of one inner update: AdamW (0.9, 0.999, 1e-8), clipping by the adapter's own gradient norm.
 
-    `trimmed` is the share of every matrix's changes, the smallest, that are taken back at the end.
+    At the end changes are taken back that are smaller than `trimmed` times the root mean square of their matrix.
     """
 
     epochs: int = 10
@@ -40,14 +40,22 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Companions:
-    """Sequences trained beside a job's own, so that they are not forgotten: `each_step` of them, drawn anew each time.
+    """Sequences trained beside a job's own, so that they are not forgotten: `each_step` of them.
 
-    Their mean loss counts `weight` times as much as that of the job's own sequences.
+    They take turns in their order, over and over, from the one at `first` on: what is not trained beside an update is
+    what the update makes the model forget. Their mean loss counts `weight` times as much as that of the job's own.
     """
 
     sequences: tuple[TrainingSequence, ...]
     each_step: int
     weight: float = 1.0
+    first: int = 0
+
+    def beside(self, step: int) -> list[int]:
+        """Indices of those of a step (counted from 0), none of them twice."""
+        count = len(self.sequences)
+        each = min(self.each_step, count)
+        return [(self.first + step * each + place) % count for place in range(each)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +120,6 @@ def training_order(job: InnerJob) -> list[list[int]]:
         shuffled: list[int] = torch.randperm(len(job.sequences), generator=generator).tolist()
         order += [shuffled[at : at + size] for at in range(0, len(shuffled), size)]
     return order
-
-
-def companions_of(job: InnerJob) -> list[list[list[int]]]:
-    """Indices of the companions of each step, group by group: dealt from the job's seed, none twice in a step.
-
-    A group is dealt out like a shuffled deck, to its end before it is shuffled again: what is not trained beside an
-    update is what the update makes the model forget.
-    """
-    generator = torch.Generator().manual_seed(job.seed + 1)
-    dealt = [_hands(len(one.sequences), one.each_step, job.steps, generator) for one in job.companions]
-    return [[hands[step] for hands in dealt] for step in range(job.steps)]
-
-
-def _hands(cards: int, each: int, hands: int, generator: torch.Generator) -> list[list[int]]:
-    dealt: list[list[int]] = []
-    deck: list[int] = []
-    for _ in range(hands):
-        hand, deck = deck[:each], deck[each:]
-        if len(hand) < min(each, cards):
-            shuffled: list[int] = torch.randperm(cards, generator=generator).tolist()
-            deck = sorted(shuffled, key=set(hand).__contains__)  # what is held goes to the bottom
-            missing = min(each, cards) - len(hand)
-            hand, deck = hand + deck[:missing], deck[missing:]
-        dealt.append(hand)
-    return dealt
 
 
 def rate_at(step: int, steps: int, recipe: Recipe) -> float:

@@ -78,18 +78,15 @@ def by_matrix(row: torch.Tensor, spec: LoraSpec) -> Sequence[torch.Tensor]:
     return parts
 
 
-def trimmed(row: torch.Tensor, start: torch.Tensor, spec: LoraSpec, share: float) -> torch.Tensor:
-    """Take this share of every matrix's changes since the start back, the smallest of them; rows are [parameters].
+def trimmed(row: torch.Tensor, start: torch.Tensor, spec: LoraSpec, least: float) -> torch.Tensor:
+    """Take changes since the start back that are smaller than `least` times the root mean square of their matrix.
 
-    Small changes are mostly noise of the optimiser, and disturb what the adapter knew: trimming, the first step of
-    TIES-Merging (Yadav et al. 2023, arXiv 2306.01708).
+    Rows are [parameters]. Small changes are mostly noise of the optimiser, and disturb what the adapter knew: trimming,
+    the first step of TIES-Merging (Yadav et al. 2023, arXiv 2306.01708), which ranks them; this needs one pass.
     """
     change = row - start
     for of_matrix in by_matrix(change, spec):
-        count = int(share * of_matrix.numel())
-        if count:
-            sizes = of_matrix.abs()
-            of_matrix.masked_fill_(sizes <= sizes.kthvalue(count).values, 0.0)
+        of_matrix.masked_fill_(of_matrix.abs() < least * of_matrix.square().mean().sqrt(), 0.0)
     return start + change
 
 

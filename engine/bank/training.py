@@ -25,7 +25,6 @@ from engine.bank.job import (
     InnerResult,
     RunningUpdate,
     TrainingSequence,
-    companions_of,
     rate_at,
     spread_points,
     training_order,
@@ -48,7 +47,6 @@ class _Running:
     slot: int
     job: InnerJob
     order: list[list[int]]
-    beside: list[list[list[int]]]
     started: float
     step: int = 0
     tokens: int = 0
@@ -57,14 +55,12 @@ class _Running:
     def next_sequences(self) -> list[TrainingSequence]:
         """The job's own sequences of the next step, then its companions, group by group."""
         own = [self.job.sequences[index] for index in self.order[self.step]]
-        beside = zip(self.job.companions, self.beside[self.step], strict=True)
-        return own + [group.sequences[index] for group, chosen in beside for index in chosen]
+        return own + [group.sequences[index] for group in self.job.companions for index in group.beside(self.step)]
 
     def next_groups(self) -> list[Group]:
         """How many of them belong together, and with which weight."""
-        beside = zip(self.job.companions, self.beside[self.step], strict=True)
-        found = [(len(chosen), group.weight) for group, chosen in beside if chosen]
-        return [(len(self.order[self.step]), 1.0), *found]
+        beside = [(len(group.beside(self.step)), group.weight) for group in self.job.companions]
+        return [(len(self.order[self.step]), 1.0), *((count, weight) for count, weight in beside if count)]
 
 
 @dataclass(slots=True)
@@ -158,7 +154,7 @@ class InnerUpdateBank:
             self._weights[slot].copy_(self._start(job))
             for state in (self._first_moments, self._second_moments, self._steps):
                 state[slot].zero_()
-            running.append(_Running(slot, job, training_order(job), companions_of(job), time.monotonic()))
+            running.append(_Running(slot, job, training_order(job), time.monotonic()))
 
     def _start(self, job: InnerJob) -> torch.Tensor:
         """The weights that a job starts from, in the bank's coordinates: [parameters]."""

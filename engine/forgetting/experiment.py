@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class _Running:
 
     line: EditLine
     adapter: Adapter | None = None
-    memory: list[TrainingSequence] = field(default_factory=list)
+    memory: list[tuple[TrainingSequence, ...]] = field(default_factory=list)  # of each edit, but for its passage
     before: list[float] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
 
@@ -122,15 +123,14 @@ class _Bench:
         cost.seconds += time.perf_counter() - began
         cost.cpu_seconds += time.process_time() - cpu_began
         for one, job in zip(running, jobs, strict=True):
-            one.memory += job.sequences[:-1]  # the last is the passage
+            one.memory.append(job.sequences[:-1])  # the last is the passage
 
     def _job(self, way: Way, one: _Running, place: int, index: int) -> InnerJob:
         seed = self._seed * 1_000_003 + index * 1009 + place
         texts = one.line.edits[place].sequences
         sequences = tuple(_sequence(self._base, text, answers_only=way.answers_only) for text in texts)
-        protection = Protection(
-            tuple(one.memory), self._anchors, self._coordinates if way.curvature else None, edits=place
-        )
+        replayed = tuple(sequence for of_rank in zip_longest(*one.memory) for sequence in of_rank if sequence)
+        protection = Protection(replayed, self._anchors, self._coordinates if way.curvature else None, edits=place)
         companions = protection.companions(way.replayed, way.anchors, way.anchor_weight)
         start = one.adapter or fresh_adapter(self._spec, seed)
         recipe = protection.recipe(way.recipe)

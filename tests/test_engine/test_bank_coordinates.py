@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine import curvature
 from engine.bank import coordinates as kinds
 from engine.bank.coordinates import Diagonal, FewDirections, Whole, root_of
-from engine.bank.job import Companions, InnerJob, Recipe, TrainingSequence, companions_of, rate_at, training_order
+from engine.bank.job import Companions, InnerJob, Recipe, TrainingSequence, rate_at, training_order
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
 from engine.lora.adapter import Adapter, adaptable_modules
@@ -60,12 +60,12 @@ def trained_alone(architecture: str, job: InnerJob, coordinates: Coordinates) ->
         module.register_forward_hook(hook(name))  # type: ignore[arg-type]
     parameters = [matrix for pair in learnt.values() for matrix in pair]
     optimiser = torch.optim.AdamW(parameters, weight_decay=job.recipe.weight_decay)
-    order, beside = training_order(job), companions_of(job)
+    order = training_order(job)
     for step, indices in enumerate(order):
         optimiser.param_groups[0]["lr"] = rate_at(step, len(order), job.recipe)
         loss = mean_loss(model, [job.sequences[index] for index in indices])
-        for group, chosen in zip(job.companions, beside[step], strict=True):
-            loss = loss + group.weight * mean_loss(model, [group.sequences[index] for index in chosen])
+        for group in job.companions:
+            loss = loss + group.weight * mean_loss(model, [group.sequences[index] for index in group.beside(step)])
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, job.recipe.max_grad_norm)
@@ -79,7 +79,7 @@ def test_the_bank_in_coordinates_equals_autograd_alone(architecture: str) -> Non
     spec, coordinates = tiny_spec(base), coordinates_of(base)
     companions = (
         Companions(random_sequences(random.Random("earlier"), 4), 2, weight=0.5),
-        Companions(random_sequences(random.Random("anchors"), 3), 1),
+        Companions(random_sequences(random.Random("anchors"), 3), 1, first=2),
     )
     recipes = [Recipe(epochs=2, learning_rate=2e-3, max_grad_norm=NEVER), Recipe(epochs=3, batch_size=2)]
     jobs = []
