@@ -40,7 +40,7 @@ FRESH_RATE = 1.5
 TRIMMED = 0.45  # about 30 % of the changes
 # The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns another: so
 # what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors.
-EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 32, 64
+EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 16, 64
 
 
 @dataclass(frozen=True, slots=True)
