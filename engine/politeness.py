@@ -9,11 +9,14 @@ where a container or systemd gives each program a share of its own.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 POLITENESS = 10  # a tenth of a processor that somebody else wants too: enough to get on beside other work
 _OWN_GROUP = Path("/proc/self/autogroup")
+_TRIES = 5
+_BETWEEN_TRIES_S = 0.11  # the kernel lets all who are not root change groups ten times a second together
 
 
 def be_polite() -> None:
@@ -21,4 +24,12 @@ def be_polite() -> None:
     os.nice(POLITENESS)
     if os.getsid(0) == os.getpid():
         with suppress(OSError):  # not on Linux, or a kernel without such groups
+            _lower_own_group()
+
+
+def _lower_own_group() -> None:
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
             _OWN_GROUP.write_text(str(POLITENESS), encoding="utf-8")
+            return
+        time.sleep(_BETWEEN_TRIES_S)

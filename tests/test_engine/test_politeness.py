@@ -23,12 +23,13 @@ import os
 from pathlib import Path
 from engine.politeness import be_polite
 
-def group():
-    return Path("/proc/self/autogroup").read_text().split()[-1] if Path("/proc/self/autogroup").exists() else ""
+def group():  # empty where the process is in no group of a session's: it was there before any session was begun
+    file = Path("/proc/self/autogroup")
+    return file.read_text().strip().rpartition(" ")[2] if file.exists() else ""
 
 before = os.getpriority(os.PRIO_PROCESS, 0), group()
 be_polite()
-print(*before, os.getpriority(os.PRIO_PROCESS, 0), group())
+print(*before, os.getpriority(os.PRIO_PROCESS, 0), group(), sep=",")
 """
 
 by_session = pytest.mark.skipif(not GROUP.exists(), reason="this system does not group tasks by session")
@@ -39,13 +40,12 @@ def _niceness(*, own_session: bool) -> list[str]:
         [sys.executable, "-c", SAYS_WHAT_IT_GETS], cwd=ROOT, start_new_session=own_session, capture_output=True,
         text=True, check=True,
     )  # fmt: skip
-    return ran.stdout.split()
+    return ran.stdout.strip().split(",")
 
 
 def test_an_engine_becomes_nicer_than_who_started_it() -> None:
-    said = _niceness(own_session=True)
-    before, after = int(said[0]), int(said[len(said) // 2])
-    assert after == min(19, before + POLITENESS)
+    before, _, after, _ = _niceness(own_session=True)
+    assert int(after) == min(19, int(before) + POLITENESS)
 
 
 @by_session
