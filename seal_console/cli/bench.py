@@ -34,7 +34,7 @@ def bench() -> None:
     "console",
     examples=("seal-console bench console", "seal-console bench console --keep /tmp/large --out console.json"),
 )
-@click.option("--candidates", type=click.IntRange(min=100), default=100_000, show_default=True, help="In the store.")
+@click.option("--candidates", type=click.IntRange(min=1_000), default=100_000, show_default=True, help="In the store.")
 @click.option("--events", type=click.IntRange(min=0), default=1_000_000, show_default=True, help="In the store.")
 @click.option("--keys", type=click.IntRange(min=1), default=100, show_default=True, help="Keys pressed on each screen.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is in the store.")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from seal_console.console.app import ConsoleApp
 
 _QUIET_S = 0.05
-_BETWEEN_STEPS_S = 0.02
+_BETWEEN_STEPS_S = 0.003  # a key that has come is seen, and what it asks for is begun
+_ASKED_AGAIN_S = 0.02
 _STEP_S = 0.005
 _MOST_LAYOUTS = 4
 
@@ -49,13 +50,13 @@ async def _quiet(app: ConsoleApp) -> None:
     """Let others run, and wait until no key has come for a while."""
     await asyncio.sleep(_BETWEEN_STEPS_S)
     while app.is_running and time.monotonic() < app.last_input + _QUIET_S:
-        await asyncio.sleep(_BETWEEN_STEPS_S)
+        await asyncio.sleep(_ASKED_AGAIN_S)
 
 
 async def _lay_out(app: ConsoleApp, screen: SealScreen) -> None:
     """Do what Textual does when a screen is first seen; widgets that learn their size may ask for another layout."""
     while app.is_running and not screen.was_loaded:
-        await asyncio.sleep(_BETWEEN_STEPS_S)
+        await asyncio.sleep(_ASKED_AGAIN_S)
     if not screen.is_current:
         screen.query("ToastRack").set(display=False)  # else Textual does so at the first look, and lays out anew
         screen._update_timer.resume()  # noqa: SLF001 - its first turn comes a sixtieth of a second late

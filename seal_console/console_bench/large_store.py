@@ -32,9 +32,18 @@ _CANDIDATE = (
     "adapter_hash, imported) "
     "VALUES (?, 1, ?, ?, 'train', 'implications', ?, ?, '{}', ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, 0)"
 )
-_UPDATE = "INSERT INTO inner_updates VALUES (?, 0, ?, '{}', 20, 600, 1.0, ?, NULL, ?)"
-_ANSWER = "INSERT INTO answers VALUES (?, ?, 0, 'after', ?, ?, ?, ?)"
-_GATE = "INSERT INTO gates VALUES (?, 'reward', ?, '{\"must_be_above\":0.0}', ?, NULL)"
+_UPDATE = (
+    "INSERT INTO inner_updates (candidate_id, repeat, seed, hyperparameters, steps, trained_tokens, elapsed_s, losses, "
+    "finished_at) VALUES (?, 0, ?, '{}', 20, 600, 1.0, ?, ?)"
+)
+_ANSWER = (
+    "INSERT INTO answers (question_id, candidate_id, repeat, phase, model_state, text, score, correct) "
+    "VALUES (?, ?, 0, 'after', ?, ?, ?, ?)"
+)
+_GATE = (
+    "INSERT INTO gates (candidate_id, gate, passed, evidence, decided_at) "
+    "VALUES (?, 'reward', ?, '{\"must_be_above\":0.0}', ?)"
+)
 
 
 def make_large_store(
