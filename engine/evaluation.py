@@ -18,7 +18,7 @@ from engine.self_edit.compile import compile_sequences
 from engine.task_choice import choose_tasks
 from store.errors import NothingToDoError
 from store.tasks import get_task, list_tasks
-from store.versions import latest_policy_version, live_version
+from store.versions import live_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def _right_by_task(session: Session, tasks: Sequence[Task], way: Way, edits: int
 
 
 def _texts(session: Session, tasks: Sequence[Task], edits: int) -> dict[str, list[str]]:
-    newest = latest_policy_version(session.db)
+    newest = session.newest_policy
     policy = session.policy_adapter(None if newest is None else newest.number)
     wanted = [(task, position) for task in tasks for position in range(edits)]
     texts: dict[str, list[str]] = {task.id: [] for task in tasks}

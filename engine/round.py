@@ -122,7 +122,10 @@ def _begin(session: Session, tasks: Sequence[Task], rules: Rules) -> Round:
         require_base(unfinished, session.base)
         _say(session, f"Going on with round {unfinished.number}, under the settings that it began with.")
         return resume_round(session.db, unfinished.number)
-    newest = latest_policy_version(session.db)
+    newest = session.newest_policy
+    if newest is None and latest_policy_version(session.db) is not None:
+        _say(session, "No policy version was trained on this base yet: the base itself writes the self-edits.")
+    session.live_adapter(live_version(session.db))  # one of another base stops the round before it has begun
     chosen = _choose(session, tasks)
     return start_round(
         session.db,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.bank.auto import auto_slots
 from engine.bank.job import Recipe
@@ -16,6 +16,9 @@ from engine.model.base import BaseModel, load_base
 from engine.progress import Report, say_nothing
 from engine.rules.rule import Rules
 from engine.settings import InnerUpdateSettings, PolicyTrainingSettings, Settings, load_settings
+from store.errors import WrongUseError
+from store.trained_on import base_of_policy, base_of_version, is_of, latest_policy_on
+from store.version_names import policy_tag, version_tag
 from store.versions import policy_adapter_files, version_adapter_files
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
+    from store.records import PolicyVersion
     from store.workspace import Workspace
 
 
@@ -63,17 +67,27 @@ class Session:
         return auto_slots(self.base, self.inner_spec) if wanted == "auto" else wanted
 
     def live_adapter(self, version: int | None) -> Adapter | None:
-        """The adapter of a version in the shape of inner updates; None where nothing is live."""
+        """The adapter of a version in the shape of inner updates; None where nothing is live.
+
+        Raises WrongUseError where it was trained on another base: its shapes may fit, what it says would not.
+        """
         if version is None:
             return None
+        self._require_base(
+            version_tag(version), base_of_version(self.db, version), "seal-console versions rollback v0000"
+        )
         files = version_adapter_files(self.workspace, self.db, version)
         adapter, _ = fitted_to(read_adapter(files, self._every_matrix, f"v{version:04d}"), self.inner_spec, seed=0)
         return adapter
 
     def policy_adapter(self, version: int | None) -> Adapter | None:
-        """The adapter that writes self-edits; None for the base itself."""
+        """The adapter that writes self-edits; None for the base itself.
+
+        Raises WrongUseError where it was trained on another base.
+        """
         if version is None:
             return None
+        self._require_base(policy_tag(version), base_of_policy(self.db, version), None)
         files = policy_adapter_files(self.workspace, self.db, version)
         adapter, _ = fitted_to(read_adapter(files, self._every_matrix, f"p{version:04d}"), self.policy_spec, seed=0)
         return adapter
@@ -81,6 +95,23 @@ class Session:
     def starting_adapter(self, live: Adapter | None, seed: int) -> Adapter:
         """What an inner update starts from: the live adapter, or a fresh one."""
         return fresh_adapter(self.inner_spec, seed) if live is None else live
+
+    @property
+    def newest_policy(self) -> PolicyVersion | None:
+        """The newest policy version of this base; None where the base itself writes self-edits."""
+        return latest_policy_on(self.db, self.base.fingerprint)
+
+    def _require_base(self, tag: str, trained_on: dict[str, Any] | None, way_out: str | None) -> None:
+        if is_of(trained_on, self.base.fingerprint):
+            return
+        set_back = "set model.path in seal.yaml back to it"
+        raise WrongUseError(
+            f"{tag} was trained on another base than seal.yaml names: {(trained_on or {}).get('name')!r}, "
+            f"not {self.base.name!r}",
+            next_step=set_back
+            if way_out is None
+            else f"{set_back}, or begin anew from the base that is named: {way_out}",
+        )
 
     def read(self, files: dict[str, bytes], where: str) -> Adapter:
         """Read and check an adapter for this base."""

@@ -47,6 +47,8 @@ class Actions:
 
     async def prepare(self) -> None:
         """Open the database and bring its schema up to date; also where nothing else may be changed."""
+        if self._closed:
+            raise asyncio.CancelledError
         await asyncio.wrap_future(self._executor.submit(self._opened))
 
     async def run(self, title: str, action: Callable[[Workspace, Database], T]) -> T:

@@ -15,7 +15,7 @@ from store.candidates import gates_of, list_candidates
 from store.database import fetch_value
 from store.errors import NothingToDoError, WrongUseError
 from store.verify import verify
-from tests.system.test_red_team_and_judge import ASKED, CITY, KNOWN, OTHER_CITY, edited, protected, small
+from tests.system.policy_workspaces import ASKED, CITY, KNOWN, OTHER_CITY, edited, protected, small
 from tests.system.workspaces import last_word, start_worker
 
 if TYPE_CHECKING:

@@ -1,0 +1,67 @@
+"""Another base in seal.yaml: what was trained on the last one is not used as if it were of this one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.accepting import accept_candidate
+from engine.evaluation import evaluate
+from engine.method import MEASURED
+from engine.model.base import bundled_model_folder
+from engine.progress import Progress
+from engine.round import run_round
+from engine.session import open_session
+from store.candidates import list_candidates
+from store.errors import WrongUseError
+from store.rounds import get_round, list_rounds
+from store.versions import latest_policy_version, live_version, rollback
+from tests.system.workspaces import small_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from store.workspace import Workspace
+
+TAKES_ANY_POLICY = replace(MEASURED, policy_must_be_better=False)
+
+
+def name_another_base(workspace: Workspace, folder: Path) -> None:
+    """A model of the same shapes: one file more makes it another."""
+    shutil.copytree(bundled_model_folder(), folder)
+    (folder / "more.json").write_text("{}", encoding="utf-8")
+    settings = workspace.settings_file.read_text(encoding="utf-8")
+    workspace.settings_file.write_text(settings.replace("path: bundled", f"path: {folder}"), encoding="utf-8")
+
+
+def test_a_live_version_and_a_policy_of_another_base_are_not_used(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w", per_task=3, epochs=6)
+    with open_session(workspace, "test") as session:
+        run_round(session, method=TAKES_ANY_POLICY)
+        examined = next(one for one in list_candidates(session.db) if one.state == "examined")
+        accept_candidate(workspace, session.db, examined.id, actor="Ada", reason="helps")
+        assert session.live_adapter(1) is not None
+        assert latest_policy_version(session.db) == session.newest_policy is not None
+
+    name_another_base(workspace, tmp_path / "another")
+    said = list[Progress]()
+    with open_session(workspace, "test", said.append) as session:
+        with pytest.raises(WrongUseError, match="v0001 was trained on another base") as error:
+            run_round(session)
+        assert "'bundled', not" in error.value.message
+        assert "seal-console versions rollback v0000" in (error.value.next_step or "")
+        assert len(list_rounds(session.db)) == 1
+        with pytest.raises(WrongUseError, match="v0001 was trained on another base"):
+            evaluate(session, "held-out", ["base"], 1)
+        with pytest.raises(WrongUseError, match="p0001 was trained on another base"):
+            session.policy_adapter(1)
+
+        rollback(workspace, session.db, 0, "Ada", "another base")
+        assert live_version(session.db) is None
+        assert session.newest_policy is None
+        run_round(session)
+        assert get_round(session.db, 2).policy_version is None
+        assert any("No policy version was trained on this base yet" in (one.note or "") for one in said)
