@@ -74,7 +74,12 @@ def version_files(
         ],
         "reward": {"mean": candidate.reward_mean, "std": candidate.reward_std, "audit_gain": candidate.audit_gain},
         "gates": [
-            {"gate": gate.gate, "passed": gate.passed, "evidence": without_exam(gate.evidence)}
+            {
+                "gate": gate.gate,
+                "passed": gate.passed,
+                "evidence": without_exam(gate.evidence),
+                **({} if gate.on_failure is None else {"on_failure": gate.on_failure}),
+            }
             for gate in gates_of(db, candidate.id)
         ],
         "decision": to_row(decision),

@@ -12,10 +12,11 @@ from store.candidates import decisions_of, defer, get_candidate, reject
 from store.database import transaction
 from store.errors import LockedError, NothingToDoError, WrongUseError
 from store.lock import hold_lock
-from store.records import Decision
+from store.records import Decision, GateResult
 from store.recovery import recover
 from store.repository import LIVE_REF, Repository
 from store.rounds import finish_round
+from store.rows import to_row
 from store.verify import verify
 from store.versions import (
     add_policy_version,
@@ -70,6 +71,16 @@ def test_an_accepted_candidate_is_live_tagged_and_checked_out(lab: Lab) -> None:
     assert manifest["files"]["adapter_model.safetensors"] == "sha256:" + hashlib.sha256(weights).hexdigest()
     assert verify(lab.workspace, lab.db).problems == []
     assert not list(lab.workspace.cache_folder.iterdir())
+
+
+def test_a_manifest_says_which_gates_only_held_or_noted(lab: Lab) -> None:
+    candidate = lab.examined()
+    for name, on_failure in (("judge", "hold"), ("rule:names", "note")):
+        lab.db["gates"].insert(to_row(GateResult(candidate.id, name, False, {}, "now", on_failure)))
+    lab.accept(candidate)
+    manifest = json.loads((lab.workspace.adapters_folder / "manifest.json").read_bytes())
+    said = {gate["gate"]: gate.get("on_failure", "stops") for gate in manifest["gates"]}
+    assert said == {"audit": "stops", "judge": "hold", "rule:names": "note"}
 
 
 def test_somebody_elses_decision_made_meanwhile_stops_the_acceptance(lab: Lab) -> None:
