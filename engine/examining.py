@@ -88,7 +88,7 @@ def inner_job(
     seed = derive_seed("inner update", session.settings.round.seed, key, repeat)
     tokens = tuple(TrainingSequence(tuple(_cut(session.base, text))) for text in sequences)
     start = session.starting_adapter(live, seed)
-    recipe = protection.recipe(recipe_of(session.settings.inner_update))
+    recipe = protection.recipe(recipe_of(session.settings.inner_update), len(tokens))
     companions = protection.companions(*beside_each_step(session.settings.protection, recipe.batch_size))
     return InnerJob(f"{key}/{repeat}", tokens, recipe, seed, start, companions)
 

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import Companions, TrainingSequence
+from engine.bank.job import Companions, TrainingSequence, rate_at, steps_of
 from engine.curvature_cache import cached_coordinates
 from engine.retention.earlier import line_of
 from engine.retention.reading import read_retention
@@ -35,9 +35,12 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 LEAST_FOR_CURVATURE = 32  # anchors; fewer say too little about what a model knows
 # In these coordinates a step does less: nothing moves far where the model knows much. A fresh LoRA, which begins with
 # B = 0, where A has no gradient, learns less still.
-CURVED_RATE = 1.15
+CURVED_RATE = 1.4
 FRESH_RATE = 1.5
 TRIMMED = 0.45  # about 30 % of the changes
+# An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share
+# of both its factors, step by step, while what is trained beside it learns again what is still wanted.
+DECAYED = 0.035
 # The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns another: so
 # what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors.
 EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 16, 64
@@ -64,11 +67,14 @@ class Protection:
             return 1.0
         return CURVED_RATE if self.edits else CURVED_RATE * FRESH_RATE
 
-    def recipe(self, recipe: Recipe) -> Recipe:
-        """Return a recipe as it is under this protection."""
+    def recipe(self, recipe: Recipe, sequences: int) -> Recipe:
+        """Return a recipe as it is under this protection, for an update on so many sequences."""
         if self.coordinates is None:
             return recipe
-        return replace(recipe, learning_rate=recipe.learning_rate * self.rate, trimmed=TRIMMED)
+        faster = replace(recipe, learning_rate=recipe.learning_rate * self.rate, trimmed=TRIMMED)
+        steps = steps_of(faster, sequences)
+        moved = sum(rate_at(step, steps, faster) for step in range(steps))
+        return replace(faster, weight_decay=recipe.weight_decay + DECAYED / moved if moved else recipe.weight_decay)
 
     def companions(self, replayed: int, anchors: int, anchor_weight: float) -> tuple[Companions, ...]:
         """Return what is trained beside each step: so many of each, where there are any."""
@@ -112,6 +118,7 @@ def protection_on(session: Session, live_version: int | None) -> Protection:
         "curvature": curvature_hash,
         "rate": protection.rate if curved else None,
         "trimmed": TRIMMED if curved else None,
+        "decayed": DECAYED if curved else None,
     }
     return replace(protection, described={key: value for key, value in described.items() if value is not None})
 

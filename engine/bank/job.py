@@ -72,7 +72,7 @@ class InnerJob:
     @property
     def steps(self) -> int:
         """Optimiser steps in the whole job."""
-        return self.recipe.epochs * math.ceil(len(self.sequences) / self.recipe.batch_size)
+        return steps_of(self.recipe, len(self.sequences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,11 @@ def training_order(job: InnerJob) -> list[list[int]]:
         shuffled: list[int] = torch.randperm(len(job.sequences), generator=generator).tolist()
         order += [shuffled[at : at + size] for at in range(0, len(shuffled), size)]
     return order
+
+
+def steps_of(recipe: Recipe, sequences: int) -> int:
+    """Optimiser steps of an inner update on so many sequences."""
+    return recipe.epochs * math.ceil(sequences / recipe.batch_size)
 
 
 def rate_at(step: int, steps: int, recipe: Recipe) -> float:

@@ -133,7 +133,7 @@ class _Bench:
         protection = Protection(replayed, self._anchors, self._coordinates if way.curvature else None, edits=place)
         companions = protection.companions(way.replayed, way.anchors, way.anchor_weight)
         start = one.adapter or fresh_adapter(self._spec, seed)
-        recipe = protection.recipe(way.recipe)
+        recipe = protection.recipe(way.recipe, len(sequences))
         return InnerJob(str(index), sequences, recipe, seed, start, companions)
 
     def _ask_all(self, running: list[_Running], place: int) -> None:

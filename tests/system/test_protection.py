@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import torch
 import yaml
 from hypothesis import given
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 from engine import curvature, curvature_cache
 from engine.accepting import accept_candidate
 from engine.bank.coordinates import Coordinates
-from engine.bank.job import Recipe, TrainingSequence
+from engine.bank.job import Recipe, TrainingSequence, rate_at
 from engine.bank.training import InnerUpdateBank
 from engine.examining import inner_job
 from engine.protection import (
+    DECAYED,
     EDITS_TO_DOUBLE_ANCHORS,
     EDITS_TO_DOUBLE_REPLAY,
     LEAST_FOR_CURVATURE,
@@ -35,8 +38,7 @@ from tests.system.workspaces import small_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
+    from engine.bank.job import Schedule
     from engine.lora.adapter import Adapter
     from store.workspace import Workspace
 
@@ -101,10 +103,27 @@ def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> 
 def test_only_in_the_coordinates_an_update_learns_faster_and_is_trimmed() -> None:
     coordinates = Coordinates({}, {})
     recipe = Recipe(learning_rate=1e-3)
-    assert Protection(edits=3).recipe(recipe) == recipe
-    first, later = (Protection(coordinates=coordinates, edits=edits).recipe(recipe) for edits in (0, 1))
+    assert Protection(edits=3).recipe(recipe, 6) == recipe
+    first, later = (Protection(coordinates=coordinates, edits=edits).recipe(recipe, 6) for edits in (0, 1))
     assert first.learning_rate > later.learning_rate > recipe.learning_rate
     assert first.trimmed == later.trimmed > 0
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize(("sequences", "batch_size"), [(6, 2), (40, 1)])
+def test_an_update_gives_the_same_share_of_the_adapter_back_however_many_steps_it_has(
+    schedule: Schedule, sequences: int, batch_size: int
+) -> None:
+    plain = Recipe(schedule=schedule, batch_size=batch_size, weight_decay=0.01)
+    recipe = Protection(coordinates=Coordinates({}, {}), edits=1).recipe(plain, sequences)
+    steps = 10 * sequences // batch_size
+    left = math.prod(1 - rate_at(step, steps, recipe) * (recipe.weight_decay - 0.01) for step in range(steps))
+    assert left == pytest.approx(1 - DECAYED, abs=1e-3)
+
+
+def test_without_a_rate_nothing_is_given_back() -> None:
+    recipe = Protection(coordinates=Coordinates({}, {})).recipe(Recipe(learning_rate=0.0), 3)
+    assert recipe.weight_decay == 0.0
 
 
 def test_nothing_stands_beside_an_update_where_nothing_was_accepted_and_there_are_no_anchors(tmp_path: Path) -> None:

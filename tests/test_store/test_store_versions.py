@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,8 +76,9 @@ def test_an_accepted_candidate_is_live_tagged_and_checked_out(lab: Lab) -> None:
 
 def test_a_manifest_says_which_gates_only_held_or_noted(lab: Lab) -> None:
     candidate = lab.examined()
-    for name, on_failure in (("judge", "hold"), ("rule:names", "note")):
-        lab.db["gates"].insert(to_row(GateResult(candidate.id, name, False, {}, "now", on_failure)))
+    held = GateResult(candidate.id, "judge", False, {}, "now", "hold")
+    for gate in (held, replace(held, gate="rule:names", on_failure="note")):
+        lab.db["gates"].insert(to_row(gate))
     lab.accept(candidate)
     manifest = json.loads((lab.workspace.adapters_folder / "manifest.json").read_bytes())
     said = {gate["gate"]: gate.get("on_failure", "stops") for gate in manifest["gates"]}
