@@ -22,6 +22,7 @@ from engine.bank.attention import packed_sequences
 from engine.bank.coordinates import LARGEST_MEASURED, Coordinates, root_of
 from engine.bank.packing import pack
 from engine.lora.adapter import adaptable_modules
+from engine.progress import Progress, Report, say_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,13 +52,17 @@ class Curvature:
         )
 
 
-def measure_curvature(base: BaseModel, anchors: Sequence[TrainingSequence], seed: int) -> Curvature:
+def measure_curvature(
+    base: BaseModel, anchors: Sequence[TrainingSequence], seed: int, report: Report = say_nothing
+) -> Curvature:
     """Measure the base itself over anchor sequences. `seed` draws the combinations of logits."""
     found = Curvature()
     generator = torch.Generator(device=base.device).manual_seed(seed)
     with _listening(base, found):
         for start in range(0, len(anchors), _TOGETHER):
+            report(Progress("curvature", start, len(anchors), "anchors"))
             _pass(base, anchors[start : start + _TOGETHER], generator)
+    report(Progress("curvature", len(anchors), len(anchors), "anchors"))
     return found
 
 

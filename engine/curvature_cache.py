@@ -43,7 +43,7 @@ def cached_coordinates(session: Session, anchors: Sequence[TrainingSequence]) ->
     if found is None:
         note = f"Measuring what the base knows of {len(anchors):,} anchors."
         session.report(Progress("round", 0, 0, note=note))
-        found = measure_curvature(base, anchors, _SEED).coordinates()
+        found = measure_curvature(base, anchors, _SEED, session.report).coordinates()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, safetensors.torch.save(_tensors(found)))
     return found, identity

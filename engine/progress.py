@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Stage = Literal["propose", "inner updates", "exam", "policy", "round"]
+Stage = Literal["curvature", "propose", "inner updates", "exam", "policy", "round"]
 
 
 @dataclass(frozen=True, slots=True)

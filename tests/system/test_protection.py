@@ -18,6 +18,7 @@ from engine.bank.coordinates import Coordinates
 from engine.bank.job import Recipe, TrainingSequence, rate_at
 from engine.bank.training import InnerUpdateBank
 from engine.examining import inner_job
+from engine.progress import Progress
 from engine.protection import (
     DECAYED,
     EDITS_TO_DOUBLE_ANCHORS,
@@ -188,10 +189,12 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
         return measure(*arguments)
 
     monkeypatch.setattr(curvature_cache, "measure_curvature", counted)
-    with open_session(workspace, "test") as session:
+    said = list[Progress]()
+    with open_session(workspace, "test", said.append) as session:
         first, again = protection_on(session, None), protection_on(session, None)
         assert len(measured) == 1
         assert first.coordinates is not None
+        assert [(one.done, one.total) for one in said if one.stage == "curvature"][-1] == (LEAST_FOR_CURVATURE,) * 2
         assert again.coordinates is not None
         for name, root in first.coordinates.inputs.items():
             read = again.coordinates.inputs[name]

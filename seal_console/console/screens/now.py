@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from store.records import LiveProgress
 
 _MOST_UPDATES = 8
-_STAGES = ("propose", "inner updates", "exam", "policy")
+_STAGES = ("curvature", "propose", "inner updates", "exam", "policy")
 
 
 class NowScreen(SealScreen):
@@ -160,6 +160,7 @@ def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) ->
         rows.append(safe("No engine runs.", "$text-muted"))
         stages = []  # what an engine that died left behind
     rows += [_stage(stage) for stage in sorted(stages, key=_place) if stage.total]
+    rows += _newest_note(stages)
     for update in _updates(stages):
         curve = [float(value) for value in update.get("losses", [])]
         last = f"{curve[-1]:.3f}" if curve else "…"
@@ -174,6 +175,12 @@ def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) ->
         if request["state"] == "waiting"
     ]
     return lines(*rows)
+
+
+def _newest_note(stages: list[LiveProgress]) -> list[Content]:
+    """What the engine said last, as long as no stage has got further since."""
+    newest = max(stages, key=lambda stage: stage.updated_at, default=None)
+    return [safe(newest.note, "$text-muted")] if newest is not None and newest.note else []
 
 
 def _place(stage: LiveProgress) -> int:
