@@ -40,7 +40,7 @@ FRESH_RATE = 1.5
 TRIMMED = 0.45  # about 30 % of the changes
 # An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share
 # of both its factors, step by step, while what is trained beside it learns again what is still wanted.
-DECAYED = 0.018
+DECAYED = 0.012
 # The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns another: so
 # what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors.
 EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 16, 32
