@@ -35,7 +35,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 LEAST_FOR_CURVATURE = 32  # anchors; fewer say too little about what a model knows
 # In these coordinates a step does less: nothing moves far where the model knows much. A fresh LoRA, which begins with
 # B = 0, where A has no gradient, learns less still.
-CURVED_RATE = 1.35
+CURVED_RATE = 1.25
 FRESH_RATE = 1.5
 TRIMMED = 0.45  # about 30 % of the changes
 # An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share

@@ -60,11 +60,20 @@ class _Cost:
 def experiment(
     base: BaseModel, ways: Sequence[Way], *, lines: int, edits: int, seed: int, report: Report
 ) -> dict[str, Any]:
-    """Run every way over the same lines; returns figures that json can write (shares 0 … 1, seconds, tokens)."""
+    """Run every way over the same lines; returns figures that json can write (shares 0 … 1, seconds, tokens).
+
+    The ways take turns from edit to edit, so what slows the machine down for a while slows all of them.
+    """
     drawn = [edit_line(seed, place, edits) for place in range(lines)]
-    bench = _Bench(base, seed, report, curvature=any(way.curvature for way in ways))
+    bench = _Bench(base, seed, curvature=any(way.curvature for way in ways))
     known = bench.accuracies([None] * lines, [line.untouched for line in drawn])
-    results = {way.name: _figures(way, *bench.run(way, drawn), known) for way in ways}
+    runs = [(way, [_Running(line) for line in drawn], _Cost()) for way in ways]
+    for place in range(edits):
+        for turn, (way, running, cost) in enumerate(runs):
+            done = place * len(runs) + turn
+            report(Progress("inner updates", done, edits * len(runs), "edits", note=f"{way.name}: edit {place + 1}"))
+            bench.edit(way, running, place, cost)
+    results = {way.name: _figures(way, running, bench.untouched(running), cost, known) for way, running, cost in runs}
     return {
         "schema": SCHEMA,
         "seed": seed,
@@ -79,27 +88,25 @@ def experiment(
 class _Bench:
     """What all ways share."""
 
-    def __init__(self, base: BaseModel, seed: int, report: Report, *, curvature: bool) -> None:
-        self._base, self._seed, self._report = base, seed, report
+    def __init__(self, base: BaseModel, seed: int, *, curvature: bool) -> None:
+        self._base, self._seed = base, seed
         self._spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
         self._anchors = tuple(_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS))
         began = time.perf_counter()
         self._coordinates = measure_curvature(base, self._anchors, seed).coordinates() if curvature else None
         self.curvature_s = time.perf_counter() - began if curvature else None
 
-    def run(self, way: Way, drawn: Sequence[EditLine]) -> tuple[list[_Running], list[float], _Cost]:
-        """Train every line to its end; returns the lines, the untouched things' accuracies, and the cost."""
-        running, cost = [_Running(line) for line in drawn], _Cost()
-        edits = len(drawn[0].edits)
-        for place in range(edits):
-            self._report(Progress("inner updates", place, edits, "edits", note=f"{way.name}: edit {place + 1}"))
-            asked = [one.line.edits[place].questions for one in running]
-            for one, accuracy in zip(running, self.accuracies([one.adapter for one in running], asked), strict=True):
-                one.before.append(accuracy)
-            self._train(way, running, place, cost)
-            self._ask_all(running, place)
-        untouched = self.accuracies([one.adapter for one in running], [one.line.untouched for one in running])
-        return running, untouched, cost
+    def edit(self, way: Way, running: list[_Running], place: int, cost: _Cost) -> None:
+        """Train every line on its edit at a place, and ask it about all its edits so far."""
+        asked = [one.line.edits[place].questions for one in running]
+        for one, accuracy in zip(running, self.accuracies([one.adapter for one in running], asked), strict=True):
+            one.before.append(accuracy)
+        self._train(way, running, place, cost)
+        self._ask_all(running, place)
+
+    def untouched(self, running: Sequence[_Running]) -> list[float]:
+        """Accuracy of each line on known things that none of its edits touched."""
+        return self.accuracies([one.adapter for one in running], [one.line.untouched for one in running])
 
     def accuracies(self, adapters: Sequence[Adapter | None], asked: Sequence[Sequence[Asked]]) -> list[float]:
         """Ask each adapter its questions, in one mixed batch."""
