@@ -66,9 +66,14 @@ class Driven:
 
 @asynccontextmanager
 async def driven(
-    workspace: Workspace, *, size: tuple[int, int] = (120, 40), read_only: bool = False, actor: str = "ada"
+    workspace: Workspace,
+    *,
+    size: tuple[int, int] = (120, 40),
+    read_only: bool = False,
+    actor: str = "ada",
+    messages: bool = False,
 ) -> AsyncIterator[Driven]:
-    """Open the console on a workspace; engines that it would start are only noted."""
+    """Open the console on a workspace. Engines that it would start are only noted, `messages` shown or only kept."""
     started: list[Path] = []
 
     def start(root: Path) -> int:
@@ -78,7 +83,7 @@ async def driven(
     app = ConsoleApp(
         workspace, load_settings(workspace.settings_file), actor=actor, read_only=read_only, start_engine=start
     )
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=messages) as pilot:
         console = Driven(app, pilot, started)
         await console.until(lambda: app.facts.live != "…", "the first look")
         yield console

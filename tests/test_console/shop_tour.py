@@ -32,10 +32,12 @@ _DRAWN = {
 
 
 @asynccontextmanager
-async def in_shop(shop: Workspace, size: tuple[int, int], theme: str) -> AsyncIterator[Driven]:
+async def in_shop(
+    shop: Workspace, size: tuple[int, int], theme: str, *, messages: bool = False
+) -> AsyncIterator[Driven]:
     """Open a console on the shop while an engine works there."""
     with hold_lock(shop.lock_file, "serve"):
-        async with driven(shop, size=size, actor=ACTOR) as console:
+        async with driven(shop, size=size, actor=ACTOR, messages=messages) as console:
             console.app.theme = theme
             await console.until(lambda: console.app.facts.running, "the engine is seen")
             yield console

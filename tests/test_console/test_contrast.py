@@ -134,8 +134,7 @@ def test_all_text_can_be_read_in_every_theme(shop: Workspace, theme: str, least:
     weak: list[str] = []
 
     async def flow() -> None:
-        async with in_shop(shop, SIZE, theme) as console:
-            console.app._disable_notifications = False  # screens that are opened from now on show messages
+        async with in_shop(shop, SIZE, theme, messages=True) as console:
             for places in (tour(console), more_to_read(console)):
                 async for place in places:
                     weak.extend(f"{place}: {one}" for one in hard_to_read(console.app, least))

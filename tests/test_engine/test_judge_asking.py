@@ -170,6 +170,15 @@ def wait_for(judge: LocalJudge, requests: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl+C raises here; it may be ignored where tests run by themselves."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_requests_in_flight_at_once(tmp_path: Path) -> None:
     with asking_locally(tmp_path, at_once=2) as (judge, asker):
         judge.waits = True
