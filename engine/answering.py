@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.progress import Progress
 from engine.reexamining import reexamine
 from engine.round import run_rounds
 from engine.run_result import run_result
@@ -41,7 +40,6 @@ class Answerer:
         settings = load_settings(held.workspace.settings_file)
         if self._base is None or self._settings != settings.model:
             self._base = None  # the old one makes room first
-            held.report(Progress("round", 0, 0, note="Loading the base model."))
             self._base, self._settings = load_base_of(settings), settings.model
         return Session(held.workspace, held.db, settings, self._base, held.report)
 

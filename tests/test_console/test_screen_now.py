@@ -54,16 +54,16 @@ def test_it_says_what_is_live_what_waits_and_what_runs(desk: Desk, workspace: Wo
 
 def test_what_the_engine_said_last_is_shown_until_a_stage_gets_further(desk: Desk, workspace: Workspace) -> None:
     at = "2026-11-22T09:00:00.000Z"
-    loading = LiveProgress("round", 0, 0, "", "Loading the base model.", None, at, at, {})
+    loading = LiveProgress("round", 0, 0, "", "Loading the model.", None, at, at, {})
 
     async def flow() -> None:
         async with driven(workspace) as console:
             with hold_lock(workspace.lock_file, "serve"):
                 put_progress(desk.db, [loading])
-                await console.until(lambda: "Loading the base model." in console.shown())
+                await console.until(lambda: "Loading the model." in console.shown())
                 put_progress(desk.db, [progress(10)])
                 await console.until(lambda: "10/40 2.0/s" in console.shown())
-                assert "Loading the base model." not in console.shown()
+                assert "Loading the model." not in console.shown()
 
     run(flow())
 
