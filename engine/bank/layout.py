@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What one more part costs in calls, counted in padded tokens; measured on CPUs, where calls are cheap beside products.
-_CALLS_IN_TOKENS = 32
+# Attention makes more calls for a part, and works less for a token.
+CALLS_IN_TOKENS, ATTENTION_CALLS_IN_TOKENS = 32, 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ class Layout:
 
     parts: tuple[Part, ...]
     tokens: int
+
+    def longest(self) -> list[int]:
+        """For each group the tokens of the longest of its part."""
+        return [part.grouping.longest for part in self.parts for _ in range(part.grouping.groups)]
 
     def by_groups(self, stacked: torch.Tensor) -> Sequence[torch.Tensor]:
         """Split [all groups, …] into the parts."""
@@ -122,9 +127,14 @@ def group_tokens(lengths: Sequence[int], device: torch.device) -> Grouping:
     return Grouping(groups, longest, tokens, to_device(into, device), to_device(back, device))
 
 
-def lay_out(lengths: Sequence[int], device: torch.device, *, in_parts: bool = False) -> Layout:
-    """Lay groups out as one part, or in the parts that cost least; in parts, no group may be empty."""
-    cuts = _cheapest_cuts(lengths) if in_parts else [0, len(lengths)]
+def lay_out(
+    lengths: Sequence[int], device: torch.device, *, in_parts: bool = False, calls: int = CALLS_IN_TOKENS
+) -> Layout:
+    """Lay groups out as one part, or in the parts that cost least; in parts, no group may be empty.
+
+    `calls` is what one more part costs, in padded tokens.
+    """
+    cuts = _cheapest_cuts(lengths, calls) if in_parts else [0, len(lengths)]
     parts, token = [], 0
     for first, last in itertools.pairwise(cuts):
         mine = lengths[first:last]
@@ -133,14 +143,14 @@ def lay_out(lengths: Sequence[int], device: torch.device, *, in_parts: bool = Fa
     return Layout(tuple(parts), token)
 
 
-def _cheapest_cuts(lengths: Sequence[int]) -> list[int]:
+def _cheapest_cuts(lengths: Sequence[int], calls: int) -> list[int]:
     """Where to cut so that padded tokens and calls together are least, by dynamic programming over the first groups."""
     best, cut_before = [0], [0]
     for last in range(1, len(lengths) + 1):
         longest, cheapest = 0, (0, 0)
         for first in range(last - 1, -1, -1):
             longest = max(longest, lengths[first])
-            cost = best[first] + _CALLS_IN_TOKENS + (last - first) * longest
+            cost = best[first] + calls + (last - first) * longest
             if first == last - 1 or cost < cheapest[0]:
                 cheapest = (cost, first)
         best.append(cheapest[0])

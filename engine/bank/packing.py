@@ -1,7 +1,8 @@
 """Packs the next sequence of every busy slot into one row for the frozen base.
 
-On a CPU, where each slot brings one sequence, those of like length are padded to the longest of their part: a few more
-tokens for the base, but every gathering becomes a view. What pads a sequence is never seen by it and never learnt.
+On a CPU slots of like length are padded to the longest of their part, at the end of their last sequence: a few more
+tokens for the base, but every gathering into slots becomes a view. What pads a sequence is never seen by it and never
+learnt.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine.bank.layout import Layout, lay_out, to_device
+from engine.bank.layout import ATTENTION_CALLS_IN_TOKENS, Layout, lay_out, to_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,18 +52,19 @@ def pack(
 
     `groups` cuts those of each slot into groups, the slot's own first and then its companions; without it all are own.
     """
-    in_parts = device.type == "cpu"
-    lengths = [len(one.tokens) for taken in sequences for one in taken]
-    by_sequence = lay_out(lengths, device, in_parts=in_parts)
-    by_slot = by_sequence
-    if len(lengths) > len(sequences):
-        slot_lengths = [sum(len(one.tokens) for one in taken) for taken in sequences]
-        by_slot = lay_out(slot_lengths, device, in_parts=in_parts)
-    elif in_parts:
-        lengths = [max(lengths[part.groups]) for part in by_sequence.parts for _ in lengths[part.groups]]
-        by_slot = by_sequence = lay_out(lengths, device, in_parts=True)
+    on_cpu = device.type == "cpu"
+    lengths = [[len(one.tokens) for one in taken] for taken in sequences]
+    by_slot = lay_out([sum(of_slot) for of_slot in lengths], device, in_parts=on_cpu)
+    if on_cpu:
+        for of_slot, longest in zip(lengths, by_slot.longest(), strict=True):
+            of_slot[-1] += longest - sum(of_slot)
+        by_slot = lay_out(list(map(sum, lengths)), device, in_parts=True)
+    in_row = [length for of_slot in lengths for length in of_slot]
+    by_sequence = by_slot
+    if len(in_row) > len(lengths):
+        by_sequence = lay_out(in_row, device, in_parts=on_cpu, calls=ATTENTION_CALLS_IN_TOKENS)
     cut = [[(len(taken), 1.0)] for taken in sequences] if groups is None else groups
-    return _packed_row(sequences, cut, lengths, by_slot, by_sequence, device=device)
+    return _packed_row(sequences, cut, in_row, by_slot, by_sequence, device=device)
 
 
 def _packed_row(

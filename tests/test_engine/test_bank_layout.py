@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,9 +39,9 @@ def test_tokens_are_grouped_and_come_back(lengths: list[int], width: int) -> Non
     assert torch.equal(grouping.scatter(zeroed), packed)
 
 
-@given(FULL_LENGTHS)
-def test_parts_follow_one_another_and_cost_least(lengths: list[int]) -> None:
-    layout = lay_out(lengths, CPU, in_parts=True)
+@given(FULL_LENGTHS, st.integers(0, 200))
+def test_parts_follow_one_another_and_cost_least(lengths: list[int], calls: int) -> None:
+    layout = lay_out(lengths, CPU, in_parts=True, calls=calls)
     bounds = [layout.parts[0].groups.start, *(part.groups.stop for part in layout.parts)]
     assert bounds[0] == 0
     assert bounds[-1] == len(lengths)
@@ -52,7 +53,7 @@ def test_parts_follow_one_another_and_cost_least(lengths: list[int]) -> None:
     assert layout.tokens == sum(lengths)
 
     def cost(cuts: list[int]) -> int:
-        return sum(32 + (last - first) * max(lengths[first:last]) for first, last in pairwise(cuts))
+        return sum(calls + (last - first) * max(lengths[first:last]) for first, last in pairwise(cuts))
 
     inside = range(1, len(lengths))
     every = [
@@ -105,8 +106,10 @@ def test_a_packed_row_learns_every_token_of_every_slot_once(slots: list[list[Tra
     assert found_again == [one.tokens for one in every]
 
 
-def test_single_sequences_of_like_length_need_no_gathering() -> None:
-    slots = [[TrainingSequence((5,) * length)] for length in (10, 11, 12, 12, 50, 52)]
+@pytest.mark.parametrize("beside", [0, 4])
+def test_slots_of_like_length_need_no_gathering(beside: int) -> None:
+    each = [TrainingSequence((5,))] * beside
+    slots = [[*each, TrainingSequence((5,) * (length - beside))] for length in (10, 11, 12, 12, 50, 52)]
     tick = pack(slots, CPU)
     assert [part.groups for part in tick.by_slot.parts] == [slice(0, 4), slice(4, 6)]
     assert all(part.grouping.into is None for part in tick.by_slot.parts)
