@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from engine.failure_report import write_report
 from engine.operations import OPERATIONS
+from engine.waiting import wait_briefly
 from store.errors import ExitCode, SealError, WrongUseError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _MOST_ARGUMENTS = 2
 
 def main(arguments: list[str]) -> int:
     """Run one operation; returns the exit status."""
+    wait_briefly()
     signal.signal(signal.SIGINT, _interrupt_once)
     detached = bool(arguments) and arguments[0] in DETACHED
     channel = _Channel(_take_stdout(), detached=detached)

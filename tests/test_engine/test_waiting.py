@@ -1,0 +1,42 @@
+"""How long threads of one computation wait busily for each other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from engine.waiting import wait_briefly
+
+SAYS_WHEN = """
+import sys
+import engine.worker
+early = "torch" not in sys.modules
+try:
+    engine.worker.main(["serve", '{"workspace": "/nowhere"}'])
+finally:
+    import os
+    print(early, os.environ["GOMP_SPINCOUNT"], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("set_by_the_user", "expected"),
+    [
+        ({}, {"GOMP_SPINCOUNT": "10000"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+    ],
+)
+def test_what_the_user_set_stays(set_by_the_user: dict[str, str], expected: dict[str, str]) -> None:
+    environ = dict(set_by_the_user)
+    wait_briefly(environ)
+    assert environ == expected
+
+
+def test_the_worker_sets_it_before_torch_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    done = subprocess.run([sys.executable, "-c", SAYS_WHEN], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stderr.splitlines()[-1] == "True 10000", done.stderr
