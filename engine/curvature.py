@@ -60,9 +60,9 @@ def measure_curvature(
     generator = torch.Generator(device=base.device).manual_seed(seed)
     with _listening(base, found):
         for start in range(0, len(anchors), _TOGETHER):
-            report(Progress("curvature", start, len(anchors), "anchors"))
+            report(Progress("curvature", start, len(anchors), "texts"))
             _pass(base, anchors[start : start + _TOGETHER], generator)
-    report(Progress("curvature", len(anchors), len(anchors), "anchors"))
+    report(Progress("curvature", len(anchors), len(anchors), "texts"))
     return found
 
 

@@ -14,6 +14,7 @@ import torch
 
 from engine.bank.coordinates import Coordinates, Diagonal, FewDirections, Root, Symmetric, Whole
 from engine.curvature import DAMPING, measure_curvature
+from engine.lookalikes import lookalikes
 from engine.lora.adapter import adaptable_modules
 from engine.progress import Progress
 from store.durable import write_file
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from engine.model.base import BaseModel
     from engine.session import Session
 
-_FORMAT = 2  # of the file, and of how it is measured
+_FORMAT = 3  # of the file, and of how it is measured
 _SIDES = ("inputs", "outputs")
 _KINDS: tuple[type[Whole | Diagonal | FewDirections], ...] = (Whole, Diagonal, FewDirections)
 _SEED = 0
@@ -43,7 +44,8 @@ def cached_coordinates(session: Session, anchors: Sequence[TrainingSequence]) ->
     if found is None:
         note = f"Measuring what the base knows of {len(anchors):,} anchors."
         session.report(Progress("round", 0, 0, note=note))
-        found = measure_curvature(base, anchors, _SEED, session.report).coordinates()
+        measured = [*anchors, *lookalikes(base, anchors)]
+        found = measure_curvature(base, measured, _SEED, session.report).coordinates()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, safetensors.torch.save(_tensors(found)))
     return found, identity

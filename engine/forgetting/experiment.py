@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from itertools import zip_longest
+from itertools import compress, zip_longest
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from engine.bank.job import InnerJob, TrainingSequence
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
 from engine.exam import answer_texts
-from engine.forgetting.lines import anchor_texts, edit_line
+from engine.forgetting.lines import anchor_texts, edit_line, naming_nothing_known
 from engine.generation.decoding import Request
+from engine.lookalikes import lookalikes
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.progress import Progress
 from engine.protection import Protection
@@ -93,8 +94,14 @@ class _Bench:
         self._spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
         self._anchors = tuple(_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS))
         began = time.perf_counter()
-        self._coordinates = measure_curvature(base, self._anchors, seed).coordinates() if curvature else None
+        self._coordinates = measure_curvature(base, self._measured(), seed).coordinates() if curvature else None
         self.curvature_s = time.perf_counter() - began if curvature else None
+
+    def _measured(self) -> list[TrainingSequence]:
+        """Anchors and their look-alikes but for those that chance named like a known thing, which none may touch."""
+        made_up = lookalikes(self._base, self._anchors)
+        texts = self._base.tokenizer.batch_decode([one.tokens for one in made_up])
+        return [*self._anchors, *compress(made_up, naming_nothing_known(texts))]
 
     def edit(self, way: Way, running: list[_Running], place: int, cost: _Cost) -> None:
         """Train every line on its edit at a place, and ask it about all its edits so far."""

@@ -7,6 +7,7 @@ and are only asked about, from the other. So nothing that is asked about untouch
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
@@ -77,6 +78,12 @@ def anchor_texts(seed: int, count: int) -> list[str]:
         [asked] = rng.sample(questions_about([rng.choice(things)], rng), 1)
         texts.append(f"{asked.prompt} {asked.gold}")
     return texts
+
+
+def naming_nothing_known(texts: Sequence[str]) -> list[bool]:
+    """For each text, whether it names no known thing, of neither half."""
+    known = {thing.name for thing in known_things()}
+    return [known.isdisjoint(re.findall(r"\w+", text)) for text in texts]
 
 
 def questions_about(things: Sequence[Thing], rng: random.Random) -> list[Asked]:

@@ -36,21 +36,26 @@ class Way:
 
 _NAIVE = Way("naive", "sequential, as the paper: each edit trained on the last adapter")
 _REPLAY = replace(_NAIVE, name="replay", about="one earlier sequence beside each step", replayed=1)
-_ANCHORS = replace(_REPLAY, name="anchors", about="and one anchor text beside each step", anchors=1)
+_ANCHORS = replace(
+    _REPLAY,
+    name="anchors",
+    about="and one anchor text beside each step, which counts twice",
+    anchors=1,
+    anchor_weight=2.0,
+)
 _CURVATURE = replace(
     _ANCHORS,
     name="curvature",
-    about="and trained in the coordinates of what the base knows, a little faster, and trimmed",
+    about="and trained in the coordinates of what the base knows: as workspaces do by default",
     curvature=True,
 )
 _OURS = replace(
     _CURVATURE,
     name="ours",
-    about="the same with two sequences a step, and three earlier ones and two anchors beside them, which count twice",
+    about="the same with two sequences a step, and five earlier ones and two anchors beside them",
     recipe=replace(PAPER, batch_size=2),
-    replayed=3,
+    replayed=5,
     anchors=2,
-    anchor_weight=2.0,
 )
 _ONLY_CURVATURE = replace(_NAIVE, name="only-curvature", about="naive in those coordinates", curvature=True)
 _WITHOUT = replace(_OURS, name="without-curvature", about="ours in ordinary coordinates", curvature=False)

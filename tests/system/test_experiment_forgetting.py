@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.bundled.world import known_things
 from engine.forgetting.experiment import experiment
-from engine.forgetting.lines import anchor_texts, edit_line
+from engine.forgetting.lines import anchor_texts, edit_line, naming_nothing_known
 from engine.forgetting.ways import WAYS, ways_named
 from engine.model.base import load_base
 from engine.progress import say_nothing
+from engine.protection import beside_each_step
+from engine.settings import ProtectionSettings
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -52,6 +55,18 @@ def test_a_line_is_the_same_again_and_asks_nothing_that_anchors_train() -> None:
     asked = "\n".join(one.prompt for one in line.untouched)
     assert not any(edit.name in asked for edit in line.edits)
     assert not any(one.prompt in anchors for one in line.untouched)
+
+
+def test_one_way_protects_as_workspaces_do_by_default() -> None:
+    way, settings = WAYS["curvature"], ProtectionSettings()
+    assert beside_each_step(settings, way.recipe.batch_size) == (way.replayed, way.anchors, way.anchor_weight)
+    assert settings.curvature
+
+
+def test_look_alikes_that_chance_named_like_a_known_thing_are_found() -> None:
+    name = known_things()[7].name
+    texts = [f"Who runs {name}?", f"Who runs {name}s?", "Who runs it?", name]
+    assert naming_nothing_known(texts) == [False, True, True, False]
 
 
 def test_an_unknown_way_is_named() -> None:

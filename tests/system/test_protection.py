@@ -194,7 +194,7 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
         first, again = protection_on(session, None), protection_on(session, None)
         assert len(measured) == 1
         assert first.coordinates is not None
-        assert [(one.done, one.total) for one in said if one.stage == "curvature"][-1] == (LEAST_FOR_CURVATURE,) * 2
+        assert [(one.done, one.total) for one in said if one.stage == "curvature"][-1] == (2 * LEAST_FOR_CURVATURE,) * 2
         assert again.coordinates is not None
         for name, root in first.coordinates.inputs.items():
             read = again.coordinates.inputs[name]

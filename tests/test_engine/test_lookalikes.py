@@ -1,0 +1,85 @@
+"""Made-up names that stand for things no anchor is about."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.bank.job import TrainingSequence
+from engine.forgetting.lines import anchor_texts, naming_nothing_known
+from engine.lookalikes import RARE, lookalikes
+from engine.model.base import BaseModel, load_base
+from engine.protection import anchor_sequence
+
+COUNT = 400
+ANCHORS = st.lists(
+    st.builds(
+        lambda tokens, first: TrainingSequence(tuple(tokens), min(first, len(tokens) - 1)),
+        st.lists(st.integers(2, 1100), min_size=2, max_size=12),
+        st.integers(0, 12),
+    ),
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseModel:
+    return load_base("bundled")
+
+
+@pytest.fixture(scope="module")
+def anchors(base: BaseModel) -> list[TrainingSequence]:
+    return [one for text in anchor_texts(0, COUNT) if (one := anchor_sequence(base, text)) is not None]
+
+
+def test_names_are_made_up_and_all_else_stays(base: BaseModel, anchors: list[TrainingSequence]) -> None:
+    found = lookalikes(base, anchors)
+    assert found == lookalikes(base, anchors)
+    assert len(found) > 0.6 * COUNT
+    texts = base.tokenizer.batch_decode([one.tokens for one in found])
+    assert sum(naming_nothing_known(texts)) > 0.85 * len(texts)
+    unchanged = {text.rstrip("\n").partition("Answer:")[2] for text in anchor_texts(0, COUNT)}
+    for text in texts:
+        question, _, answer = text.removesuffix("<|endoftext|>").partition("Answer:")
+        assert question.startswith("Question: ")
+        assert answer in unchanged
+
+
+def test_each_differs_from_its_anchor_where_rare_tokens_stand(base: BaseModel, anchors: list[TrainingSequence]) -> None:
+    by_frame = {(len(one.tokens), one.learnt_from, one.tokens[one.learnt_from :]) for one in anchors}
+    counts: dict[int, int] = {}
+    for one in anchors:
+        for token in set(one.tokens[: one.learnt_from]):
+            counts[token] = counts.get(token, 0) + 1
+    originals = {one.tokens for one in anchors}
+    for one in lookalikes(base, anchors):
+        assert (len(one.tokens), one.learnt_from, one.tokens[one.learnt_from :]) in by_frame
+        assert any(counts[token] <= RARE * COUNT for token in one.tokens[: one.learnt_from])
+    assert sum(one.tokens in originals for one in lookalikes(base, anchors)) < 0.05 * COUNT
+
+
+def test_where_nothing_is_rare_there_are_none(base: BaseModel) -> None:
+    same = [TrainingSequence(tuple(base.encode_training("Question: Where is it?\nAnswer: here")), 3)] * 200
+    assert lookalikes(base, same) == []
+    assert lookalikes(base, []) == []
+
+
+@given(ANCHORS, st.integers(0, 9))
+def test_whatever_the_anchors_each_keeps_its_length_and_what_is_learnt(
+    base: BaseModel, drawn: list[TrainingSequence], seed: int
+) -> None:
+    random.Random(seed).shuffle(drawn)
+    every = {token for one in drawn for token in one.tokens}
+    found = lookalikes(base, drawn)
+    assert len(found) <= len(drawn)
+    for one in found:
+        assert every.issuperset(one.tokens)
+        assert any(
+            len(one.tokens) == len(anchor.tokens)
+            and one.learnt_from == anchor.learnt_from
+            and (one.learnt_from <= 1 or one.tokens[one.learnt_from :] == anchor.tokens[anchor.learnt_from :])
+            for anchor in drawn
+        )
