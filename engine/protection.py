@@ -35,12 +35,12 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 LEAST_FOR_CURVATURE = 32  # anchors; fewer say too little about what a model knows
 # In these coordinates a step does less: nothing moves far where the model knows much. A fresh LoRA, which begins with
 # B = 0, where A has no gradient, learns less still.
-CURVED_RATE = 1.25
+CURVED_RATE = 1.3
 FRESH_RATE = 1.5
-TRIMMED = 0.45  # about 30 % of the changes
+TRIMMED = 0.2  # about 14 % of the changes
 # An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share
 # of both its factors, step by step, while what is trained beside it learns again what is still wanted.
-DECAYED = 0.012
+DECAYED = 0.02
 # The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns another: so
 # what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors.
 EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 16, 32

@@ -52,9 +52,9 @@ _CURVATURE = replace(
 _OURS = replace(
     _CURVATURE,
     name="ours",
-    about="the same with two sequences a step, and five earlier ones and two anchors beside them",
+    about="the same with two sequences a step, and four earlier ones and two anchors beside them",
     recipe=replace(PAPER, batch_size=2),
-    replayed=5,
+    replayed=4,
     anchors=2,
 )
 _ONLY_CURVATURE = replace(_NAIVE, name="only-curvature", about="naive in those coordinates", curvature=True)
