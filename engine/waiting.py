@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-SPINS = 10_000  # some tens of microseconds: longer than threads wait for each other between two small products
+SPINS = 100_000  # longer than threads wait for each other between two small products, and far shorter than by default
 
 
 def wait_briefly(environ: MutableMapping[str, str] = os.environ) -> None:
