@@ -14,6 +14,7 @@ from textual.events import AppBlur, AppFocus
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.screens.catalogue import MODES
 from seal_console.console.screens.tasks import TasksScreen
+from seal_console.console.widgets.key_bar import KeyBar
 from seal_console.console.widgets.paged_table import PagedTable
 from tests.test_console.console_scenario import Driven, driven, run
 
@@ -159,5 +160,21 @@ def test_a_screen_that_is_seen_after_the_window_came_back_looks_as_one_with_the_
             screen = unseen(console, "tasks")
             assert screen is not None
             assert screen._styled_for == (console.app.theme, True)
+
+    run(flow())
+
+
+def test_prepared_screens_may_still_be_laid_out_while_the_console_closes(workspace: Workspace) -> None:
+    async def flow() -> None:
+        async with driven(workspace) as console:
+            await all_prepared(console)
+            bar = console.app._screen_stacks["tasks"][0].query_one(KeyBar)
+            shown = console.app._screen_stack
+            kept = shown.copy()
+            shown.clear()  # as Textual does before it closes the screens of the other modes
+            try:
+                bar.on_resize()
+            finally:
+                shown.extend(kept)
 
     run(flow())

@@ -64,8 +64,8 @@ class KeyBar(Static):
         return next((place for place in self._places if place.first <= x < place.last), None)
 
     def _show(self, screen: Screen[object]) -> None:
-        if screen is not self.screen or not self.size.width:
-            return
+        if screen is not self.screen or not self.size.width or not self.app.screen_stack:
+            return  # the last: an app that closes empties its stack before the prepared screens are gone
         pieces, self._places = [], []
         at = 0
         for binding, piece in self._fitting(self._shown(screen)):
