@@ -5,26 +5,24 @@ A file that cannot be read, or does not fit, is measured anew; the cache may be 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-import safetensors.torch
-import torch
-
 from engine.bank.coordinates import Coordinates, Diagonal, FewDirections, Root, Symmetric, Whole
 from engine.curvature import DAMPING, measure_curvature
-from engine.lookalikes import lookalikes
 from engine.lora.adapter import adaptable_modules
 from engine.progress import Progress
-from store.durable import write_file
+from engine.tensor_cache import cached_file, read_tensors, write_tensors
 from store.hashing import hash_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import torch
+
     from engine.bank.job import TrainingSequence
+    from engine.lookalikes import Lookalike
     from engine.model.base import BaseModel
     from engine.session import Session
 
@@ -34,20 +32,24 @@ _KINDS: tuple[type[Whole | Diagonal | FewDirections], ...] = (Whole, Diagonal, F
 _SEED = 0
 
 
-def cached_coordinates(session: Session, anchors: Sequence[TrainingSequence]) -> tuple[Coordinates, str]:
-    """Return the coordinates of the session's base over these anchors, and the hash of all that they depend on."""
+def cached_coordinates(
+    session: Session, anchors: Sequence[TrainingSequence], made_up: Sequence[Lookalike]
+) -> tuple[Coordinates, str]:
+    """Return the coordinates of the session's base over anchors and what was made up of them.
+
+    And the hash of all that they depend on; what is made up follows from the anchors.
+    """
     base = session.base
     tokens = [[list(one.tokens), one.learnt_from] for one in anchors]
     identity = hash_json([_FORMAT, base.fingerprint, str(base.precision), DAMPING, _SEED, tokens])
-    path = session.workspace.cache_folder / "curvature" / f"{identity.removeprefix('sha256:')}.safetensors"
+    path = cached_file(session.workspace.cache_folder, "curvature", identity)
     found = _read(path, base)
     if found is None:
         note = f"Measuring what the base knows of {len(anchors):,} anchors."
         session.report(Progress("round", 0, 0, note=note))
-        measured = [*anchors, *lookalikes(base, anchors)]
+        measured = [*anchors, *(one.sequence for one in made_up)]
         found = measure_curvature(base, measured, _SEED, session.report).coordinates()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, safetensors.torch.save(_tensors(found)))
+        write_tensors(path, _tensors(found))
     return found, identity
 
 
@@ -68,16 +70,17 @@ def _tensors(coordinates: Coordinates) -> dict[str, torch.Tensor]:
 
 
 def _read(path: Path, base: BaseModel) -> Coordinates | None:
-    with suppress(OSError, KeyError, safetensors.SafetensorError):
-        tensors = safetensors.torch.load(path.read_bytes())
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-            return None
+    tensors = read_tensors(path)
+    if tensors is None:
+        return None
+    try:
         inputs, outputs = (
             {module: _root(tensors, f"{side}/{module}", base) for module in adaptable_modules(base.model)}
             for side in _SIDES
         )
-        return Coordinates(inputs, outputs)
-    return None
+    except KeyError:
+        return None
+    return Coordinates(inputs, outputs)
 
 
 def _root(tensors: dict[str, torch.Tensor], where: str, base: BaseModel) -> Root:

@@ -13,7 +13,7 @@ from engine.exam import Sitting, hold_exam
 from engine.examining import inner_job
 from engine.progress import Progress
 from engine.proposing import write_self_edits
-from engine.protection import protection_on
+from engine.protecting import protection_on
 from engine.self_edit.compile import compile_sequences
 from engine.task_choice import choose_tasks
 from store.errors import NothingToDoError

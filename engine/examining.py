@@ -20,7 +20,8 @@ from engine.gates import verdicts
 from engine.last_gates import LastGates
 from engine.lora.files import adapter_files
 from engine.progress import Progress
-from engine.protection import Protection, beside_each_step, protection_on
+from engine.protecting import protection_on
+from engine.protection import Protection, beside_each_step
 from engine.retention.desk import Updated
 from engine.reward import Reward, reward_of_answers
 from engine.seeds import derive_seed
@@ -89,7 +90,7 @@ def inner_job(
     tokens = tuple(TrainingSequence(tuple(_cut(session.base, text))) for text in sequences)
     start = session.starting_adapter(live, seed)
     recipe = protection.recipe(recipe_of(session.settings.inner_update), len(tokens))
-    companions = protection.companions(*beside_each_step(session.settings.protection, recipe.batch_size))
+    companions = protection.companions(beside_each_step(session.settings.protection, recipe.batch_size), sequences)
     return InnerJob(f"{key}/{repeat}", tokens, recipe, seed, start, companions)
 
 

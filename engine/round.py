@@ -16,7 +16,7 @@ from engine.lora.files import adapter_files
 from engine.method import MEASURED
 from engine.progress import Progress
 from engine.proposing import Occasion, Policy, propose
-from engine.protection import protection_on
+from engine.protecting import protection_on
 from engine.retention.harness_prompts import full_retention
 from engine.round_conditions import require_base, settings_of
 from engine.rules.reading import ROUND_KEY, as_recorded, read_policy, rules_of_round

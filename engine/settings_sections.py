@@ -213,6 +213,16 @@ class ProtectionSettings(Section):
     anchor_weight: float = Field(
         default=2.0, gt=0, le=10, description="how much the anchors' mean loss counts against that of the self-edit"
     )
+    lookalike_ratio: float = Field(
+        default=0.5,
+        ge=0,
+        le=8,
+        description="look-alikes of the anchors, taught what the base says of them, beside each sequence of the"
+        " self-edit; 0 trains on none; needs 32 anchors or more",
+    )
+    lookalike_weight: float = Field(
+        default=0.1, gt=0, le=10, description="how much the look-alikes' mean loss counts against that of the self-edit"
+    )
     curvature: bool = Field(
         default=True,
         description="train where the base's knowledge of the anchors is disturbed least; needs 32 anchors or more",
@@ -221,7 +231,7 @@ class ProtectionSettings(Section):
     @property
     def uses_anchors(self) -> bool:
         """Whether the files in retention/ are read for it."""
-        return self.anchor_ratio > 0 or self.curvature
+        return self.anchor_ratio > 0 or self.lookalike_ratio > 0 or self.curvature
 
 
 class ConsoleSettings(Section):

@@ -70,11 +70,17 @@ class FewDirections:
 
     def behind(self, x: torch.Tensor) -> torch.Tensor:
         """Return x M for x [..., m, n]."""
-        return x * self.rest + ((x @ self.directions) * self.more) @ self.directions.T
+        rows = (x * self.rest).view(-1, x.shape[-1])
+        return rows.addmm_((x @ self.directions).view(len(rows), -1), self._weighted().T).view(x.shape)
 
     def before(self, x: torch.Tensor) -> torch.Tensor:
         """Return M x for x [..., n, m]."""
-        return x * self.rest + (self.directions * self.more) @ (self.directions.T @ x)
+        along = (self.directions.T @ x).view(-1, len(self.more), x.shape[-1])
+        rows = (x * self.rest).view(-1, *x.shape[-2:])
+        return rows.baddbmm_(self._weighted().expand(len(rows), -1, -1), along).view(x.shape)
+
+    def _weighted(self) -> torch.Tensor:
+        return self.directions * self.more
 
 
 Symmetric = Whole | Diagonal | FewDirections

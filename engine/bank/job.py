@@ -12,14 +12,37 @@ if TYPE_CHECKING:
     from engine.lora.adapter import Adapter
 
 Schedule = Literal["linear", "cosine", "constant"]
+_ROUNDING = 1e-9  # what a product of steps may fall short by
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """Tokens that may stand in one place, and how likely each is there; the probabilities sum to one."""
+
+    tokens: tuple[int, ...]
+    probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSequence:
-    """Token ids of one sequence; tokens from `learnt_from` on count in the loss (the first token never does)."""
+    """Token ids of one sequence; tokens from `learnt_from` on count in the loss (the first token never does).
+
+    With `last` only the last place is learnt, and in place of its token what is likely there.
+    """
 
     tokens: tuple[int, ...]
     learnt_from: int = 1
+    last: Likely | None = None
+
+    @property
+    def fed(self) -> int:
+        """How many tokens the model is given: all but the last, after which nothing is asked."""
+        return len(self.tokens) - 1
+
+    @property
+    def first_learnt(self) -> int:
+        """Index of the first token that is learnt."""
+        return max(1, self.learnt_from) if self.last is None else self.fed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +66,12 @@ class Companions:
     """Sequences trained beside a job's own, so that they are not forgotten: `each_step` of them.
 
     They take turns in their order, over and over, from the one at `first` on: what is not trained beside an update is
-    what the update makes the model forget. Their mean loss counts `weight` times as much as that of the job's own.
+    what the update makes the model forget. Half a sequence each step is one every other step. Their mean loss counts
+    `weight` times as much as that of the job's own, in the steps that have any.
     """
 
     sequences: tuple[TrainingSequence, ...]
-    each_step: int
+    each_step: float
     weight: float = 1.0
     first: int = 0
 
@@ -55,7 +79,8 @@ class Companions:
         """Indices of those of a step (counted from 0), none of them twice."""
         count = len(self.sequences)
         each = min(self.each_step, count)
-        return [(self.first + step * each + place) % count for place in range(each)]
+        before, after = (math.floor(steps * each + _ROUNDING) for steps in (step, step + 1))
+        return [(self.first + place) % count for place in range(before, after)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ learnt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,18 +21,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Targets:
+    """The tokens that are learnt, one for each learnt position, in order: [learnt].
+
+    Where some positions learn what is likely instead of one token, `rows` names the position of each target, and
+    `probabilities` how likely it is there; all three are [targets] then.
+    """
+
+    tokens: torch.Tensor
+    rows: torch.Tensor | None = None
+    probabilities: torch.Tensor | None = None
+
+    def losses(self, logits: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of each learnt position, [learnt], under logits [learnt, vocabulary]; in nats."""
+        if self.rows is None or self.probabilities is None:
+            return torch.nn.functional.cross_entropy(logits.float(), self.tokens, reduction="none")
+        chosen = logits.float().log_softmax(dim=-1)[self.rows, self.tokens]
+        return chosen.new_zeros(len(logits)).index_add(0, self.rows, chosen * -self.probabilities)
+
+
+@dataclass(frozen=True, slots=True)
 class PackedTick:
     """One row of tokens, and what is learnt from it.
 
-    `tokens` and `positions` are [tokens]. `learnt` names the positions whose next token (`targets`) is learnt, `slots`
-    the slot of each, `shares` its share in the loss of that slot, and `own` its share in the mean over the slot's own
-    sequences, zero for companions; all five are [learnt tokens].
+    `tokens` and `positions` are [tokens]. `learnt` names the positions whose next token is learnt, `slots` the slot of
+    each, `shares` its share in the loss of that slot, and `own` its share in the mean over the slot's own sequences,
+    zero for companions; all four are [learnt].
     """
 
     tokens: torch.Tensor
     positions: torch.Tensor
     learnt: torch.Tensor
-    targets: torch.Tensor
+    targets: Targets
     slots: torch.Tensor
     shares: torch.Tensor
     own: torch.Tensor
@@ -53,7 +73,7 @@ def pack(
     `groups` cuts those of each slot into groups, the slot's own first and then its companions; without it all are own.
     """
     on_cpu = device.type == "cpu"
-    lengths = [[len(one.tokens) for one in taken] for taken in sequences]
+    lengths = [[one.fed for one in taken] for taken in sequences]
     by_slot = lay_out([sum(of_slot) for of_slot in lengths], device, in_parts=on_cpu)
     if on_cpu:
         for of_slot, longest in zip(lengths, by_slot.longest(), strict=True):
@@ -79,7 +99,7 @@ def _packed_row(
     tokens: list[int] = []
     positions: list[int] = []
     learnt: list[int] = []
-    targets: list[int] = []
+    targets = _TargetLists()
     slots: list[int] = []
     shares: list[float] = []
     own: list[float] = []
@@ -87,13 +107,12 @@ def _packed_row(
     for slot, taken in enumerate(sequences):
         learnt_of: list[int] = []
         for one in taken:
-            first, real = max(1, one.learnt_from), len(one.tokens)
-            padding = next(length_of_next) - real
-            learnt += range(len(tokens) + first - 1, len(tokens) + real - 1)
-            targets += one.tokens[first:]
-            tokens += one.tokens + one.tokens[-1:] * padding
-            positions += [*range(real), *[real - 1] * padding]
-            learnt_of.append(real - first)
+            padding = next(length_of_next) - one.fed
+            targets.add(one, len(learnt))
+            learnt += range(len(tokens) + one.first_learnt - 1, len(tokens) + one.fed)
+            tokens += one.tokens[:-1] + one.tokens[-1:] * padding
+            positions += [*range(one.fed), *[one.fed - 1] * padding]
+            learnt_of.append(one.fed + 1 - one.first_learnt)
         slots += [slot] * sum(learnt_of)
         for place, (tokens_of_group, weight) in enumerate(_in_groups(learnt_of, groups[slot])):
             shares += [weight / tokens_of_group] * tokens_of_group
@@ -102,7 +121,7 @@ def _packed_row(
         tokens=to_device(torch.tensor(tokens), device),
         positions=to_device(torch.tensor(positions), device),
         learnt=to_device(torch.tensor(learnt), device),
-        targets=to_device(torch.tensor(targets), device),
+        targets=targets.on(device),
         slots=to_device(torch.tensor(slots), device),
         shares=to_device(torch.tensor(shares), device),
         own=to_device(torch.tensor(own), device),
@@ -117,3 +136,31 @@ def _in_groups(learnt: Sequence[int], groups: Sequence[Group]) -> Iterator[tuple
     for count, weight in groups:
         yield sum(learnt[at : at + count]), weight
         at += count
+
+
+@dataclass(slots=True)
+class _TargetLists:
+    tokens: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    one_each: bool = True
+
+    def add(self, sequence: TrainingSequence, row: int) -> None:
+        """Add what a sequence learns, whose first learnt position is this row."""
+        if sequence.last is None:
+            learnt = sequence.tokens[sequence.first_learnt :]
+            self.tokens += learnt
+            self.rows += range(row, row + len(learnt))
+            self.probabilities += [1.0] * len(learnt)
+        else:
+            self.one_each = False
+            self.tokens += sequence.last.tokens
+            self.rows += [row] * len(sequence.last.tokens)
+            self.probabilities += sequence.last.probabilities
+
+    def on(self, device: torch.device) -> Targets:
+        tokens = to_device(torch.tensor(self.tokens), device)
+        if self.one_each:
+            return Targets(tokens)
+        rows, probabilities = torch.tensor(self.rows), torch.tensor(self.probabilities)
+        return Targets(tokens, to_device(rows, device), to_device(probabilities, device))

@@ -162,7 +162,7 @@ class InnerUpdateBank:
 
     def _tick(self, running: list[_Running]) -> None:
         times = [self._clock()]
-        running = sorted(running, key=lambda one: sum(len(sequence.tokens) for sequence in one.next_sequences()))
+        running = sorted(running, key=lambda one: sum(sequence.fed for sequence in one.next_sequences()))
         sequences = [one.next_sequences() for one in running]
         rows = to_device(torch.tensor([one.slot for one in running]), self._base.device)
         torch.index_select(self._weights, 0, rows, out=self._at_work.weights[: len(running)])
@@ -201,7 +201,7 @@ class InnerUpdateBank:
         matrices, scaling = self._at_work.first(len(sequences)), self._spec.scaling
         with self._base.switch.on(matrices, tick.by_slot, scaling, learning=True), packed_sequences(tick.by_sequence):
             logits = self._logits(tick)
-        each = torch.nn.functional.cross_entropy(logits.float(), tick.targets, reduction="none")
+        each = tick.targets.losses(logits)
         own = each.new_zeros(len(sequences)).index_add(0, tick.slots, each.detach() * tick.own)
         return (each * tick.shares).sum(), own
 
@@ -277,5 +277,5 @@ def _check(job: InnerJob, spec: LoraSpec, window_tokens: int) -> None:
                 f"inner update {job.key}: sequence {index} has {len(sequence.tokens)} tokens, "
                 f"the model's window {window_tokens}"
             )
-        if len(sequence.tokens) <= max(1, sequence.learnt_from):
+        if len(sequence.tokens) <= max(1, sequence.first_learnt):
             raise SealError(f"inner update {job.key}: sequence {index} has no token to learn")

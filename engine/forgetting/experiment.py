@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from engine.bank.job import InnerJob, TrainingSequence
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
+from engine.distilling import taught_by_base
 from engine.exam import answer_texts
 from engine.forgetting.lines import anchor_texts, edit_line, naming_nothing_known
 from engine.generation.decoding import Request
 from engine.lookalikes import lookalikes
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.progress import Progress
-from engine.protection import Protection
+from engine.protection import Protection, naming_nothing_in
 from engine.self_edit.compile import answer_start
 from engine.settings import ExamSettings
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from engine.forgetting.lines import Asked, EditLine
     from engine.forgetting.ways import Way
+    from engine.lookalikes import Lookalike
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
     from engine.progress import Report
@@ -94,14 +96,17 @@ class _Bench:
         self._spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
         self._anchors = tuple(_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS))
         began = time.perf_counter()
-        self._coordinates = measure_curvature(base, self._measured(), seed).coordinates() if curvature else None
+        made_up = self._made_up()
+        measured = [*self._anchors, *(one.sequence for one in made_up)]
+        self._coordinates = measure_curvature(base, measured, seed).coordinates() if curvature else None
         self.curvature_s = time.perf_counter() - began if curvature else None
+        self._taught = tuple(taught_by_base(base, made_up))
 
-    def _measured(self) -> list[TrainingSequence]:
-        """Anchors and their look-alikes but for those that chance named like a known thing, which none may touch."""
+    def _made_up(self) -> list[Lookalike]:
+        """Look-alikes but for those that chance named like a known thing, which none may touch."""
         made_up = lookalikes(self._base, self._anchors)
-        texts = self._base.tokenizer.batch_decode([one.tokens for one in made_up])
-        return [*self._anchors, *compress(made_up, naming_nothing_known(texts))]
+        texts = self._base.tokenizer.batch_decode([one.sequence.tokens for one in made_up])
+        return list(compress(made_up, naming_nothing_known(texts)))
 
     def edit(self, way: Way, running: list[_Running], place: int, cost: _Cost) -> None:
         """Train every line on its edit at a place, and ask it about all its edits so far."""
@@ -144,8 +149,11 @@ class _Bench:
         texts = one.line.edits[place].sequences
         sequences = tuple(_sequence(self._base, text, answers_only=way.answers_only) for text in texts)
         replayed = tuple(sequence for of_rank in zip_longest(*one.memory) for sequence in of_rank if sequence)
-        protection = Protection(replayed, self._anchors, self._coordinates if way.curvature else None, edits=place)
-        companions = protection.companions(way.replayed, way.anchors, way.anchor_weight)
+        earlier = [text for edit in one.line.edits[:place] for text in edit.sequences]
+        taught = tuple(naming_nothing_in(self._taught, earlier)) if way.beside.lookalikes else ()
+        coordinates = self._coordinates if way.curvature else None
+        protection = Protection(replayed, self._anchors, taught, coordinates, edits=place)
+        companions = protection.companions(way.beside, texts)
         start = one.adapter or fresh_adapter(self._spec, seed)
         recipe = protection.recipe(way.recipe, len(sequences))
         return InnerJob(str(index), sequences, recipe, seed, start, companions)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from engine.bank.job import Recipe
+from engine.protection import Beside
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -18,30 +19,26 @@ PAPER = Recipe(epochs=10, learning_rate=2e-3, batch_size=1)
 class Way:
     """How each inner update of a line is made.
 
-    `replayed` and `anchors` are sequences of earlier edits, but for their passages, and anchor texts trained beside
-    every step, `anchor_weight` what the anchors' mean loss counts; with `curvature`
-    the adapter is trained in the coordinates of what the base knows; with `answers_only` a question's own words are
-    not learnt, only what follows "Answer:".
+    `beside` is what is trained beside every step, of earlier edits all but their passages; with `curvature` the adapter
+    is trained in the coordinates of what the base knows; with `answers_only` a question's own words are not learnt,
+    only what follows "Answer:".
     """
 
     name: str
     about: str
     recipe: Recipe = PAPER
-    replayed: int = 0
-    anchors: int = 0
-    anchor_weight: float = 1.0
+    beside: Beside = field(default_factory=Beside)
     curvature: bool = False
     answers_only: bool = False
 
 
 _NAIVE = Way("naive", "sequential, as the paper: each edit trained on the last adapter")
-_REPLAY = replace(_NAIVE, name="replay", about="one earlier sequence beside each step", replayed=1)
+_REPLAY = replace(_NAIVE, name="replay", about="one earlier sequence beside each step", beside=Beside(replayed=1))
 _ANCHORS = replace(
     _REPLAY,
     name="anchors",
     about="and one anchor text beside each step, which counts twice",
-    anchors=1,
-    anchor_weight=2.0,
+    beside=Beside(replayed=1, anchors=1, anchor_weight=2.0),
 )
 _CURVATURE = replace(
     _ANCHORS,
@@ -54,8 +51,7 @@ _OURS = replace(
     name="ours",
     about="the same with two sequences a step, and four earlier ones and two anchors beside them",
     recipe=replace(PAPER, batch_size=2),
-    replayed=4,
-    anchors=2,
+    beside=Beside(replayed=4, anchors=2, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1),
 )
 _ONLY_CURVATURE = replace(_NAIVE, name="only-curvature", about="naive in those coordinates", curvature=True)
 _WITHOUT = replace(_OURS, name="without-curvature", about="ours in ordinary coordinates", curvature=False)

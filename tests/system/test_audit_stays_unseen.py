@@ -20,7 +20,7 @@ from engine.bundled.vocabulary import VALUES
 from engine.bundled.world import known_things
 from engine.demo.documents import write_documents
 from engine.generation.decoding import generate
-from engine.protection import LEAST_FOR_CURVATURE
+from engine.protecting import LEAST_ANCHORS
 from engine.reexamining import reexamine
 from engine.round import run_round
 from engine.session import open_session
@@ -91,7 +91,7 @@ def marked_workspace(folder: Path) -> Workspace:
         ]  # fmt: skip
         entries = [*marked, *({**other, "split": "reward"} for other in others)]
         path.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
-    anchors = [json.dumps({"anchor": f"The box {number} holds cups."}) for number in range(LEAST_FOR_CURVATURE)]
+    anchors = [json.dumps({"anchor": f"The box {number} holds cups."}) for number in range(LEAST_ANCHORS)]
     (workspace.retention_folder / "anchors.jsonl").write_text("\n".join(anchors) + "\n", encoding="utf-8")
     found = read_tasks([pages], audit_share=0.0, root=workspace.root)
     db = open_database(workspace.database_file)

@@ -59,7 +59,7 @@ def test_a_line_is_the_same_again_and_asks_nothing_that_anchors_train() -> None:
 
 def test_one_way_protects_as_workspaces_do_by_default() -> None:
     way, settings = WAYS["curvature"], ProtectionSettings()
-    assert beside_each_step(settings, way.recipe.batch_size) == (way.replayed, way.anchors, way.anchor_weight)
+    assert beside_each_step(settings, way.recipe.batch_size) == way.beside
     assert settings.curvature
 
 

@@ -17,18 +17,17 @@ from engine.accepting import accept_candidate
 from engine.bank.coordinates import Coordinates
 from engine.bank.job import Recipe, TrainingSequence, rate_at
 from engine.bank.training import InnerUpdateBank
+from engine.distilling import Taught
 from engine.examining import inner_job
 from engine.progress import Progress
+from engine.protecting import LEAST_ANCHORS, anchor_sequence, drawn_in_turn, protection_on
 from engine.protection import (
     DECAYED,
     EDITS_TO_DOUBLE_ANCHORS,
     EDITS_TO_DOUBLE_REPLAY,
-    LEAST_FOR_CURVATURE,
+    Beside,
     Protection,
-    anchor_sequence,
     beside_each_step,
-    drawn_in_turn,
-    protection_on,
 )
 from engine.round import run_round
 from engine.session import Session, open_session
@@ -83,22 +82,33 @@ def test_replay_draws_as_much_of_every_edit_as_there_is_room_for(
 
 
 @given(ratio=st.floats(0, 8), batch_size=st.integers(1, 8))
-def test_companions_are_as_many_as_the_ratio_says_rounded_up(ratio: float, batch_size: int) -> None:
-    settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0)
+def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int) -> None:
+    settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, lookalike_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
-    companions = Protection(replayed=(one,), anchors=(one,)).companions(*beside_each_step(settings, batch_size))
-    assert [group.each_step for group in companions] == ([] if ratio == 0 else [-int(-(ratio * batch_size) // 1)])
+    protection = Protection(replayed=(one,), anchors=(one,), lookalikes=(Taught(one, ("Menpid",)),))
+    companions = protection.companions(beside_each_step(settings, batch_size), SEQUENCES)
+    assert [group.each_step for group in companions] == ([] if ratio == 0 else [ratio * batch_size])
+
+
+def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:
+    one, other = TrainingSequence((1, 2, 3)), TrainingSequence((4, 5, 6))
+    protection = Protection(lookalikes=(Taught(one, ("Menpid",)), Taught(other, ("Menzorp", "Solpid"))))
+    beside = Beside(lookalikes=0.5)
+    assert [group.sequences for group in protection.companions(beside, SEQUENCES)] == [(other,)]
+    assert [group.sequences for group in protection.companions(beside, ["Mens and Pid"])] == [(one, other)]
+    assert protection.companions(beside, ["Menpid and Solpid"]) == ()
 
 
 def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> None:
     one = (TrainingSequence((1, 2, 3)),)
+    beside = Beside(replayed=1, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1)
     weights = [
-        [group.weight for group in Protection(one, one, edits=edits).companions(1, 1, 2.0)]
+        [group.weight for group in Protection(one, one, (Taught(one[0], ()),), edits=edits).companions(beside, [])]
         for edits in (0, EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS)
     ]
-    assert weights[0] == [1.0, 2.0]
+    assert weights[0] == [1.0, 2.0, 0.1]
     assert weights[1][0] == 2.0
-    assert weights[2][1] == 4.0
+    assert weights[2][1:] == [4.0, 0.2]
 
 
 def test_only_in_the_coordinates_an_update_learns_faster_and_is_trimmed() -> None:
@@ -144,43 +154,64 @@ def test_of_an_anchor_that_is_a_question_only_the_answer_is_learnt(tmp_path: Pat
         assert anchor_sequence(base, "") is None
 
 
-def test_anchors_and_curvature_change_the_update_and_each_can_be_switched_off(tmp_path: Path) -> None:
+def test_anchors_look_alikes_and_curvature_change_the_update_and_each_can_be_switched_off(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
-    write_anchors(workspace, LEAST_FOR_CURVATURE)
+    write_anchors(workspace, LEAST_ANCHORS)
     found = {}
     ways: dict[str, dict[str, Any]] = {
-        "both": {},
-        "anchors": {"curvature": False},
-        "curvature": {"anchor_ratio": 0.0},
-        "heavier": {"curvature": False, "anchor_weight": 5.0},
-        "neither": {"curvature": False, "anchor_ratio": 0.0},
+        "all": {},
+        "anchors": {"curvature": False, "lookalike_ratio": 0.0},
+        "curvature": {"anchor_ratio": 0.0, "lookalike_ratio": 0.0},
+        "heavier anchors": {"curvature": False, "lookalike_ratio": 0.0, "anchor_weight": 5.0},
+        "look-alikes": {"curvature": False, "anchor_ratio": 0.0},
+        "more look-alikes": {"curvature": False, "anchor_ratio": 0.0, "lookalike_ratio": 3.0},
+        "heavier look-alikes": {"curvature": False, "anchor_ratio": 0.0, "lookalike_weight": 5.0},
+        "none": {"curvature": False, "anchor_ratio": 0.0, "lookalike_ratio": 0.0},
     }
     for name, settings in ways.items():
         set_up(workspace, **settings)
         with open_session(workspace, "test") as session:
             protection = protection_on(session, None)
-            assert (protection.coordinates is not None) == (name in {"both", "curvature"})
-            assert bool(protection.anchors) == (name in {"both", "anchors", "heavier"})
+            assert (protection.coordinates is not None) == (name in {"all", "curvature"})
+            assert bool(protection.anchors) == (name in {"all", "anchors", "heavier anchors"})
+            assert bool(protection.lookalikes) == (name == "all" or name.endswith("look-alikes"))
+            assert ("lookalikes" in protection.described) == bool(protection.lookalikes)
             found[name] = trained(session, protection)
             plain = trained(session, Protection())
-    assert not differ(found["neither"], plain)
+    assert not differ(found["none"], plain)
     assert all(differ(found[one], found[other]) for one in found for other in found if one < other)
 
 
 def test_too_few_anchors_are_trained_on_but_say_nothing_about_what_is_known(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
-    write_anchors(workspace, LEAST_FOR_CURVATURE - 1)
+    write_anchors(workspace, LEAST_ANCHORS - 1)
     with open_session(workspace, "test") as session:
         protection = protection_on(session, None)
-    assert len(protection.anchors) == LEAST_FOR_CURVATURE - 1
+    assert len(protection.anchors) == LEAST_ANCHORS - 1
     assert protection.coordinates is None
+    assert protection.lookalikes == ()
+
+
+def test_what_a_suite_asks_about_is_made_up_beside_no_update(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w")
+    write_anchors(workspace, LEAST_ANCHORS)
+    with open_session(workspace, "test") as session:
+        before = protection_on(session, None)
+        asked = before.lookalikes[0].named[0]
+        suite = {"prompt": f"Is it {asked}?", "answers": ["yes"]}
+        (workspace.retention_folder / "asked.jsonl").write_text(json.dumps(suite) + "\n", encoding="utf-8")
+        after = protection_on(session, None)
+    assert after.lookalikes == tuple(one for one in before.lookalikes if not one.is_named_in(suite["prompt"]))
+    assert 0 < len(after.lookalikes) < len(before.lookalikes)
+    assert after.described["lookalikes"]["texts"] == len(after.lookalikes)
+    assert after.described["curvature"] == before.described["curvature"]
 
 
 def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = small_workspace(tmp_path / "w")
-    write_anchors(workspace, LEAST_FOR_CURVATURE)
+    write_anchors(workspace, LEAST_ANCHORS)
     measured = []
     measure = curvature.measure_curvature
 
@@ -194,7 +225,7 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
         first, again = protection_on(session, None), protection_on(session, None)
         assert len(measured) == 1
         assert first.coordinates is not None
-        assert [(one.done, one.total) for one in said if one.stage == "curvature"][-1] == (2 * LEAST_FOR_CURVATURE,) * 2
+        assert [(one.done, one.total) for one in said if one.stage == "curvature"][-1] == (2 * LEAST_ANCHORS,) * 2
         assert again.coordinates is not None
         for name, root in first.coordinates.inputs.items():
             read = again.coordinates.inputs[name]
@@ -206,7 +237,7 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
         file.write_bytes(file.read_bytes()[:1000])
         assert protection_on(session, None).described == first.described
         assert len(measured) == 2
-        write_anchors(workspace, LEAST_FOR_CURVATURE + 1)
+        write_anchors(workspace, LEAST_ANCHORS + 1)
         assert protection_on(session, None).described != first.described
         assert len(measured) == 3
 
@@ -231,3 +262,9 @@ def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_s
     set_up(workspace, replay_ratio=0.0)
     with open_session(workspace, "test") as session:
         assert protection_on(session, 1) == Protection(edits=1)
+        write_anchors(workspace, 300)
+        names = {name for one in protection_on(session, None).lookalikes for name in one.named}
+        told = [name for name in names if any(name in text for text in first.sequences)]
+        left = {name for one in protection_on(session, 1).lookalikes for name in one.named}
+        assert told
+        assert left == names.difference(told)

@@ -83,6 +83,8 @@ SHOWN_ELSEWHERE = {
     "protection.replay_from": "test_protection.py",
     "protection.anchor_ratio": "test_protection.py",
     "protection.anchor_weight": "test_protection.py",
+    "protection.lookalike_ratio": "test_protection.py",
+    "protection.lookalike_weight": "test_protection.py",
     "protection.curvature": "test_protection.py",
     "alarms.one_answer": "test_alarm_rules.py",
     "alarms.accuracy_fall": "test_alarm_rules.py",

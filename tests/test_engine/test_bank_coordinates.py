@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine import curvature
 from engine.bank import coordinates as kinds
 from engine.bank.coordinates import Diagonal, FewDirections, Whole, root_of
-from engine.bank.job import Companions, InnerJob, Recipe, TrainingSequence, rate_at, training_order
+from engine.bank.job import Companions, InnerJob, Likely, Recipe, TrainingSequence, rate_at, training_order
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
 from engine.lora.adapter import Adapter, adaptable_modules
@@ -36,10 +36,20 @@ def mean_loss(model: torch.nn.Module, sequences: list[TrainingSequence]) -> torc
     """Mean over all learnt tokens, each sequence by itself, so that nothing is packed or padded."""
     losses = []
     for one in sequences:
-        first = max(1, one.learnt_from)
+        first = max(1, one.learnt_from) if one.last is None else len(one.tokens) - 1
         logits = model(torch.tensor([one.tokens])).logits[0, first - 1 : -1]
-        losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(one.tokens[first:]), reduction="none"))
+        targets = torch.tensor(one.tokens[first:])
+        if one.last is not None:
+            targets = torch.zeros_like(logits)
+            targets[0, list(one.last.tokens)] = torch.tensor(one.last.probabilities)
+        losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
     return torch.cat(losses).mean()
+
+
+def with_likely(sequence: TrainingSequence) -> TrainingSequence:
+    """The same, learning what is likely in its last place."""
+    tokens = tuple(random.Random(str(sequence.tokens)).sample(range(2, 1100), 5))
+    return TrainingSequence(sequence.tokens, sequence.learnt_from, Likely(tokens, (0.4, 0.3, 0.2, 0.06, 0.04)))
 
 
 def trained_alone(architecture: str, job: InnerJob, coordinates: Coordinates) -> Adapter:
@@ -65,7 +75,8 @@ def trained_alone(architecture: str, job: InnerJob, coordinates: Coordinates) ->
         optimiser.param_groups[0]["lr"] = rate_at(step, len(order), job.recipe)
         loss = mean_loss(model, [job.sequences[index] for index in indices])
         for group in job.companions:
-            loss = loss + group.weight * mean_loss(model, [group.sequences[index] for index in group.beside(step)])
+            if beside := [group.sequences[index] for index in group.beside(step)]:
+                loss = loss + group.weight * mean_loss(model, beside)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, job.recipe.max_grad_norm)
@@ -80,12 +91,13 @@ def test_the_bank_in_coordinates_equals_autograd_alone(architecture: str) -> Non
     companions = (
         Companions(random_sequences(random.Random("earlier"), 4), 2, weight=0.5),
         Companions(random_sequences(random.Random("anchors"), 3), 1, first=2),
+        Companions(tuple(map(with_likely, random_sequences(random.Random("look-alikes"), 4))), 1.5, weight=0.7),
     )
     recipes = [Recipe(epochs=2, learning_rate=2e-3, max_grad_norm=NEVER), Recipe(epochs=3, batch_size=2)]
     jobs = []
     for place, recipe in enumerate(recipes):
         plain = random_job(f"job {place}", spec, recipe, 3, acting=place == 1)
-        jobs.append(InnerJob(plain.key, plain.sequences, recipe, plain.seed, plain.start, companions[: place + 1]))
+        jobs.append(InnerJob(plain.key, plain.sequences, recipe, plain.seed, plain.start, companions[: 1 + 2 * place]))
     bank = InnerUpdateBank(base, spec, 2, coordinates=coordinates)
     for result in bank.train(jobs):
         job = next(job for job in jobs if job.key == result.key)

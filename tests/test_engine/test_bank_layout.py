@@ -7,17 +7,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bank.job import TrainingSequence
+from engine.bank.job import Likely, TrainingSequence
 from engine.bank.layout import Layout, group_tokens, lay_out
-from engine.bank.packing import pack
+from engine.bank.packing import PackedTick, pack
 
 CPU = torch.device("cpu")
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=7).filter(any)
 FULL_LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=9)
+LIKELY = st.lists(st.integers(2, 99), min_size=1, max_size=4, unique=True).map(
+    lambda tokens: Likely(tuple(tokens), (1 / len(tokens),) * len(tokens))
+)
 SEQUENCES = st.builds(
-    lambda tokens, first: TrainingSequence(tuple(tokens), min(first, len(tokens) - 1)),
+    lambda tokens, first, last: TrainingSequence(tuple(tokens), min(first, len(tokens) - 1), last),
     st.lists(st.integers(2, 99), min_size=2, max_size=60),
     st.integers(0, 70),
+    st.none() | LIKELY,
 )
 
 
@@ -80,6 +84,23 @@ def test_products_are_those_of_each_group_with_its_own_matrix(lengths: list[int]
     torch.testing.assert_close(torch.cat(scattered), expected)
 
 
+def learnt_there(sequence: TrainingSequence, place: int) -> list[tuple[int, float]]:
+    """Tokens that a sequence learns in a place, and how likely each is there."""
+    if sequence.last is None:
+        return [(sequence.tokens[place], 1.0)]
+    return list(zip(sequence.last.tokens, torch.tensor(sequence.last.probabilities).tolist(), strict=True))
+
+
+def targets_by_row(tick: PackedTick) -> list[list[tuple[int, float]]]:
+    tokens, rows, probabilities = tick.targets.tokens.tolist(), tick.targets.rows, tick.targets.probabilities
+    if rows is None or probabilities is None:
+        return [[(token, 1.0)] for token in tokens]
+    found: list[list[tuple[int, float]]] = [[] for _ in tick.learnt]
+    for row, token, probability in zip(rows.tolist(), tokens, probabilities.tolist(), strict=True):
+        found[row].append((token, probability))
+    return [sorted(of_row) for of_row in found]
+
+
 def real_rows(layout: Layout) -> int:
     return sum(part.grouping.groups * part.grouping.longest for part in layout.parts)
 
@@ -88,28 +109,38 @@ def real_rows(layout: Layout) -> int:
 def test_a_packed_row_learns_every_token_of_every_slot_once(slots: list[list[TrainingSequence]]) -> None:
     tick = pack(slots, CPU)
     learnt = [
-        (slot, position, token)
+        (slot, position, sorted(learnt_there(one, position)))
         for slot, taken in enumerate(slots)
         for one in taken
-        for position, token in list(enumerate(one.tokens))[max(1, one.learnt_from) :]
+        for position in (range(max(1, one.learnt_from), len(one.tokens)) if one.last is None else [len(one.tokens) - 1])
     ]
-    found = zip(tick.slots.tolist(), (tick.positions[tick.learnt] + 1).tolist(), tick.targets.tolist(), strict=True)
+    found = zip(tick.slots.tolist(), (tick.positions[tick.learnt] + 1).tolist(), targets_by_row(tick), strict=True)
     assert list(found) == learnt
-    assert torch.equal(tick.tokens[tick.learnt + 1], tick.targets)
     shares = torch.zeros(len(slots)).index_add(0, tick.slots, tick.shares)
     torch.testing.assert_close(shares, torch.ones(len(slots)))
     assert len(tick.tokens) == len(tick.positions) == tick.by_slot.tokens == tick.by_sequence.tokens
-    starts = [place for place, position in enumerate(tick.positions.tolist()) if position == 0]
-    row = tick.tokens.tolist()
-    every = [one for taken in slots for one in taken]
-    found_again = [tuple(row[at : at + len(one.tokens)]) for at, one in zip(starts, every, strict=True)]
-    assert found_again == [one.tokens for one in every]
+    row, positions = tick.tokens.tolist(), tick.positions.tolist()
+    seen = [tuple(row[at - positions[at] : at + 1]) for at in tick.learnt.tolist()]
+    learnt_by = [one for taken in slots for one in taken for _ in range(len(one.tokens) - one.first_learnt)]
+    assert seen == [one.tokens[: len(before)] for one, before in zip(learnt_by, seen, strict=True)]
+
+
+@given(st.lists(SEQUENCES, min_size=1, max_size=5), st.integers(0, 99))
+def test_losses_are_cross_entropies_with_what_is_likely(taken: list[TrainingSequence], seed: int) -> None:
+    tick = pack([taken], CPU)
+    logits = torch.randn(len(tick.learnt), 100, generator=torch.Generator().manual_seed(seed))
+    wanted = torch.zeros_like(logits)
+    for row, targets in enumerate(targets_by_row(tick)):
+        for token, probability in targets:
+            wanted[row, token] = probability
+    expected = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+    torch.testing.assert_close(tick.targets.losses(logits), expected)
 
 
 @pytest.mark.parametrize("beside", [0, 4])
 def test_slots_of_like_length_need_no_gathering(beside: int) -> None:
-    each = [TrainingSequence((5,))] * beside
-    slots = [[*each, TrainingSequence((5,) * (length - beside))] for length in (10, 11, 12, 12, 50, 52)]
+    each = [TrainingSequence((5, 5))] * beside
+    slots = [[*each, TrainingSequence((5,) * (1 + length - beside))] for length in (10, 11, 12, 12, 50, 52)]
     tick = pack(slots, CPU)
     assert [part.groups for part in tick.by_slot.parts] == [slice(0, 4), slice(4, 6)]
     assert all(part.grouping.into is None for part in tick.by_slot.parts)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bank.job import Companions, TrainingSequence
-from engine.protection import Protection
+from engine.protection import Beside, Protection
 
 
 def sequences(count: int) -> tuple[TrainingSequence, ...]:
@@ -28,10 +28,30 @@ def test_every_companion_comes_up_as_often_as_the_others_and_never_twice_in_a_st
     assert hands[0][0] == group.first
 
 
+@given(
+    count=st.integers(1, 12),
+    parts=st.integers(1, 7),
+    whole=st.integers(0, 3),
+    first=st.integers(0, 11),
+)
+def test_a_share_of_a_sequence_is_one_every_few_steps(count: int, parts: int, whole: int, first: int) -> None:
+    """In as many steps as there are parts of one each, `whole` in every step and one more in one of them."""
+    group = Companions(sequences(count), whole + 1 / parts, first=first % count)
+    hands = [group.beside(step) for step in range(parts * 5)]
+    each = min(whole + 1 / parts, count)
+    assert sum(map(len, hands)) == round(each * parts * 5)
+    assert {len(hand) for hand in hands} <= {int(each), int(each) + 1}
+    assert all(len(hand) == len(set(hand)) for hand in hands)
+    dealt = [place for hand in hands for place in hand]
+    assert dealt == [(group.first + at) % count for at in range(len(dealt))]
+
+
 @given(count=st.integers(30, 300), edits=st.integers(0, 100))
 def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: int, edits: int) -> None:
     """With room for half of them, none waits longer than two updates."""
-    groups = [Protection(sequences(count), edits=edits + later).companions(1, 0, 1.0)[0] for later in range(3)]
+    groups = [
+        Protection(sequences(count), edits=edits + later).companions(Beside(replayed=1), [])[0] for later in range(3)
+    ]
     steps = -(-count // 2)
     seen = {place for group in groups for step in range(steps) for place in group.beside(step)}
     assert seen == set(range(count))

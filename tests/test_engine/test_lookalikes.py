@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from engine.bank.job import TrainingSequence
 from engine.forgetting.lines import anchor_texts, naming_nothing_known
 from engine.lookalikes import RARE, lookalikes
 from engine.model.base import BaseModel, load_base
-from engine.protection import anchor_sequence
+from engine.protecting import anchor_sequence
 
 COUNT = 400
 ANCHORS = st.lists(
@@ -39,13 +40,16 @@ def test_names_are_made_up_and_all_else_stays(base: BaseModel, anchors: list[Tra
     found = lookalikes(base, anchors)
     assert found == lookalikes(base, anchors)
     assert len(found) > 0.6 * COUNT
-    texts = base.tokenizer.batch_decode([one.tokens for one in found])
+    texts = base.tokenizer.batch_decode([one.sequence.tokens for one in found])
     assert sum(naming_nothing_known(texts)) > 0.85 * len(texts)
     unchanged = {text.rstrip("\n").partition("Answer:")[2] for text in anchor_texts(0, COUNT)}
-    for text in texts:
+    for text, one in zip(texts, found, strict=True):
+        assert one.named
+        assert all(re.fullmatch(r"\w+", name) and name in text for name in one.named)
         question, _, answer = text.removesuffix("<|endoftext|>").partition("Answer:")
         assert question.startswith("Question: ")
         assert answer in unchanged
+        assert base.tokenizer.decode(one.asked) == f"{question}Answer:"
 
 
 def test_each_differs_from_its_anchor_where_rare_tokens_stand(base: BaseModel, anchors: list[TrainingSequence]) -> None:
@@ -55,10 +59,25 @@ def test_each_differs_from_its_anchor_where_rare_tokens_stand(base: BaseModel, a
         for token in set(one.tokens[: one.learnt_from]):
             counts[token] = counts.get(token, 0) + 1
     originals = {one.tokens for one in anchors}
-    for one in lookalikes(base, anchors):
+    found = [one.sequence for one in lookalikes(base, anchors)]
+    for one in found:
         assert (len(one.tokens), one.learnt_from, one.tokens[one.learnt_from :]) in by_frame
         assert any(counts[token] <= RARE * COUNT for token in one.tokens[: one.learnt_from])
-    assert sum(one.tokens in originals for one in lookalikes(base, anchors)) < 0.05 * COUNT
+    assert sum(one.tokens in originals for one in found) < 0.05 * COUNT
+
+
+def test_in_a_plain_text_a_name_has_its_effect_after_the_last_made_up_word(base: BaseModel) -> None:
+    texts = [
+        f"The box {number} holds the cups of {name}." for number, name in enumerate(("Palmar", "Solfux", "Zorkel"))
+    ]
+    anchors = [one for text in texts for one in [anchor_sequence(base, text)] * 20 if one is not None]
+    common = [one for text in ["The box holds the cups of it."] for one in [anchor_sequence(base, text)] * 3000 if one]
+    found = lookalikes(base, [*anchors, *common])
+    assert len(found) == len(anchors)
+    for one in found:
+        text, asked = base.tokenizer.decode(one.sequence.tokens), base.tokenizer.decode(one.asked)
+        assert text.startswith(asked)
+        assert asked.endswith(one.named)
 
 
 def test_where_nothing_is_rare_there_are_none(base: BaseModel) -> None:
@@ -75,7 +94,10 @@ def test_whatever_the_anchors_each_keeps_its_length_and_what_is_learnt(
     every = {token for one in drawn for token in one.tokens}
     found = lookalikes(base, drawn)
     assert len(found) <= len(drawn)
-    for one in found:
+    for made_up in found:
+        one = made_up.sequence
+        assert made_up.asked == one.tokens[: len(made_up.asked)]
+        assert 0 < len(made_up.asked) < len(one.tokens)
         assert every.issuperset(one.tokens)
         assert any(
             len(one.tokens) == len(anchor.tokens)

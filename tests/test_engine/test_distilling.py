@@ -1,0 +1,105 @@
+"""What the base says of look-alikes, and that learning it changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from engine import distilling
+from engine.bank.job import InnerJob, Recipe
+from engine.bank.training import InnerUpdateBank
+from engine.distilling import LIKELY, cached_distillation, taught_by_base
+from engine.forgetting.lines import anchor_texts
+from engine.lookalikes import Lookalike, lookalikes
+from engine.lora.adapter import fresh_adapter, make_spec
+from engine.model.base import BaseModel, load_base
+from engine.protecting import anchor_sequence
+from engine.session import open_session
+from tests.system.workspaces import small_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseModel:
+    return load_base("bundled")
+
+
+@pytest.fixture(scope="module")
+def made_up(base: BaseModel) -> list[Lookalike]:
+    texts = [*anchor_texts(0, 120), *(f"A box of {name} is red." for name in ("Palmar", "Solfux", "Zorkel"))]
+    found = lookalikes(base, [one for text in texts for one in [anchor_sequence(base, text)] if one is not None])
+    assert len({len(one.asked) for one in found}) > 3
+    return found
+
+
+@torch.no_grad()
+def said_alone(base: BaseModel, asked: tuple[int, ...]) -> torch.Tensor:
+    """Probabilities [vocabulary] of what comes next."""
+    said: torch.Tensor = base.model(torch.tensor([asked])).logits[0, -1].softmax(-1)
+    return said
+
+
+def test_each_is_taught_the_likeliest_tokens_that_the_base_says_there(
+    base: BaseModel, made_up: list[Lookalike]
+) -> None:
+    for one, taught in zip(made_up, taught_by_base(base, made_up), strict=True):
+        said, likely = said_alone(base, one.asked), taught.sequence.last
+        assert likely is not None
+        assert taught.named == one.named
+        assert taught.sequence.tokens[:-1] == one.asked
+        assert taught.sequence.tokens[-1] == int(said.argmax())
+        values, tokens = said.topk(LIKELY)
+        assert torch.tensor(likely.probabilities) == pytest.approx(values / values.sum(), abs=1e-4)
+        assert set(likely.tokens[:5]) == set(tokens[:5].tolist())
+        assert sum(likely.probabilities) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_of_none_there_is_nothing_to_teach(base: BaseModel) -> None:
+    assert taught_by_base(base, []) == []
+
+
+def test_what_the_base_says_is_learnt_without_moving_it(base: BaseModel, made_up: list[Lookalike]) -> None:
+    spec = make_spec(base.model, rank=4, alpha=8.0, target_modules="all-linear")
+    soft = tuple(one.sequence for one in taught_by_base(base, made_up)[:20])
+    hard = tuple(replace(one, last=None) for one in soft)
+    recipe = Recipe(epochs=1, learning_rate=1e-3, batch_size=20, schedule="constant", max_grad_norm=1e9)
+    start = fresh_adapter(spec, 0)
+    moved = {}
+    for name, sequences in (("soft", soft), ("hard", hard)):
+        job = InnerJob(name, sequences, recipe, 0, start)
+        bank = InnerUpdateBank(base, spec, 1)
+        [_] = bank.train([job])
+        assert bank._at_work.gradients is not None
+        moved[name] = float(bank._at_work.gradients.norm())
+    assert moved["soft"] < 0.05 * moved["hard"]
+
+
+def test_the_base_is_asked_once_and_a_damaged_file_is_asked_anew(
+    tmp_path: Path, made_up: list[Lookalike], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    ask = distilling._asked
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return ask(*arguments)
+
+    monkeypatch.setattr(distilling, "_asked", counted)
+    workspace = small_workspace(tmp_path / "w")
+    with open_session(workspace, "test") as session:
+        first, identity = cached_distillation(session, made_up)
+        assert cached_distillation(session, made_up) == (first, identity)
+        assert len(calls) == 1
+        [file] = (workspace.cache_folder / "distilled").iterdir()
+        file.write_bytes(file.read_bytes()[:100])
+        assert cached_distillation(session, made_up) == (first, identity)
+        assert len(calls) == 2
+        fewer, other = cached_distillation(session, made_up[1:])
+        assert fewer == first[1:]
+        assert other != identity
+        assert len(calls) == 3
