@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GOLDEN = (math.sqrt(5) - 1) / 2
 # In these coordinates a step does less: nothing moves far where the model knows much. A fresh LoRA, which begins with
 # B = 0, where A has no gradient, learns less still.
-CURVED_RATE = 1.3
+CURVED_RATE = 1.45
 FRESH_RATE = 1.5
 TRIMMED = 0.2  # about 14 % of the changes
 # An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share

@@ -43,22 +43,31 @@ _ANCHORS = replace(
 _CURVATURE = replace(
     _ANCHORS,
     name="curvature",
-    about="and trained in the coordinates of what the base knows: as workspaces do by default",
+    about="and trained in the coordinates of what the base knows",
     curvature=True,
 )
-_OURS = replace(
+_LOOKALIKES = replace(
     _CURVATURE,
+    name="lookalikes",
+    about="and a look-alike with what the base says of it beside every other step: as workspaces do by default",
+    beside=Beside(replayed=1, anchors=1, lookalikes=0.5, anchor_weight=2.0, lookalike_weight=0.1),
+)
+_OURS = replace(
+    _LOOKALIKES,
     name="ours",
-    about="the same with two sequences a step, and four earlier ones and two anchors beside them",
+    about="the same with two sequences a step, and five earlier ones, an anchor and a look-alike beside them",
     recipe=replace(PAPER, batch_size=2),
-    beside=Beside(replayed=4, anchors=2, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1),
+    beside=Beside(replayed=5, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1),
 )
 _ONLY_CURVATURE = replace(_NAIVE, name="only-curvature", about="naive in those coordinates", curvature=True)
 _WITHOUT = replace(_OURS, name="without-curvature", about="ours in ordinary coordinates", curvature=False)
+_WITHOUT_LOOKALIKES = replace(
+    _OURS, name="without-lookalikes", about="ours without them", beside=replace(_OURS.beside, lookalikes=0)
+)
 _ANSWERS = replace(_OURS, name="answers-only", about="ours, learning answers only of the edits", answers_only=True)
-WAYS: dict[str, Way] = {
-    way.name: way for way in (_NAIVE, _REPLAY, _ANCHORS, _CURVATURE, _OURS, _ONLY_CURVATURE, _WITHOUT, _ANSWERS)
-}
+_STEPS_TO_OURS = (_NAIVE, _REPLAY, _ANCHORS, _CURVATURE, _LOOKALIKES, _OURS)
+_OURS_BUT = (_ONLY_CURVATURE, _WITHOUT, _WITHOUT_LOOKALIKES, _ANSWERS)
+WAYS: dict[str, Way] = {way.name: way for way in (*_STEPS_TO_OURS, *_OURS_BUT)}
 
 
 def ways_named(names: Sequence[str]) -> list[Way]:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
     from seal_console.cli.output import Output
 
-WAYS = ("naive", "replay", "anchors", "curvature", "ours", "only-curvature", "without-curvature", "answers-only")
+WAYS = (
+    *("naive", "replay", "anchors", "curvature", "lookalikes", "ours"),
+    *("only-curvature", "without-curvature", "without-lookalikes", "answers-only"),
+)
 _SHOWN_EDITS = 12
 
 

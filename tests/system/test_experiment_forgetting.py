@@ -15,6 +15,7 @@ from engine.model.base import load_base
 from engine.progress import say_nothing
 from engine.protection import beside_each_step
 from engine.settings import ProtectionSettings
+from seal_console.cli.experiment import WAYS as OFFERED
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def test_a_line_is_the_same_again_and_asks_nothing_that_anchors_train() -> None:
 
 
 def test_one_way_protects_as_workspaces_do_by_default() -> None:
-    way, settings = WAYS["curvature"], ProtectionSettings()
+    way, settings = WAYS["lookalikes"], ProtectionSettings()
     assert beside_each_step(settings, way.recipe.batch_size) == way.beside
     assert settings.curvature
 
@@ -73,3 +74,7 @@ def test_an_unknown_way_is_named() -> None:
     with pytest.raises(WrongUseError, match="no way 'best'"):
         ways_named(["naive", "best"])
     assert all(name == way.name for name, way in WAYS.items())
+
+
+def test_the_command_offers_every_way() -> None:
+    assert list(OFFERED) == list(WAYS)

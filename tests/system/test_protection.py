@@ -198,10 +198,11 @@ def test_what_a_suite_asks_about_is_made_up_beside_no_update(tmp_path: Path) -> 
     with open_session(workspace, "test") as session:
         before = protection_on(session, None)
         asked = before.lookalikes[0].named[0]
-        suite = {"prompt": f"Is it {asked}?", "answers": ["yes"]}
-        (workspace.retention_folder / "asked.jsonl").write_text(json.dumps(suite) + "\n", encoding="utf-8")
+        question = f"Is it {asked}?"
+        line = json.dumps({"prompt": question, "answers": ["yes"]})
+        (workspace.retention_folder / "asked.jsonl").write_text(f"{line}\n", encoding="utf-8")
         after = protection_on(session, None)
-    assert after.lookalikes == tuple(one for one in before.lookalikes if not one.is_named_in(suite["prompt"]))
+    assert after.lookalikes == tuple(one for one in before.lookalikes if not one.is_named_in(question))
     assert 0 < len(after.lookalikes) < len(before.lookalikes)
     assert after.described["lookalikes"]["texts"] == len(after.lookalikes)
     assert after.described["curvature"] == before.described["curvature"]
