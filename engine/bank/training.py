@@ -67,13 +67,13 @@ class _Running:
 class BankStatistics:
     """What a bank did: `slot_steps` is the sum over ticks of busy slots, `capacity` that of all slots.
 
-    The seconds are those of the bank's clock; one that does not wait for a CUDA device only times the launches.
+    `fed` counts the tokens that the base was given, padding not among them. The seconds are those of the bank's clock; one that does not wait for a CUDA device only times the launches.
     """
 
     ticks: int = 0
     slot_steps: int = 0
     capacity: int = 0
-    tokens: int = 0
+    fed: int = 0
     forward_s: float = 0.0
     backward_s: float = 0.0
     optimiser_s: float = 0.0
@@ -188,7 +188,7 @@ class InnerUpdateBank:
         statistics.ticks += 1
         statistics.slot_steps += len(sequences)
         statistics.capacity += self._slots
-        statistics.tokens += sum(len(sequence.tokens) for taken in sequences for sequence in taken)
+        statistics.fed += sum(sequence.fed for taken in sequences for sequence in taken)
         statistics.forward_s += times[1] - times[0]
         statistics.backward_s += times[2] - times[1]
         statistics.optimiser_s += times[3] - times[2]
