@@ -67,7 +67,8 @@ class _Running:
 class BankStatistics:
     """What a bank did: `slot_steps` is the sum over ticks of busy slots, `capacity` that of all slots.
 
-    `fed` counts the tokens that the base was given, padding not among them. The seconds are those of the bank's clock; one that does not wait for a CUDA device only times the launches.
+    `fed` counts the tokens that the base was given, padding not among them. The seconds are those of the bank's clock;
+    one that does not wait for a CUDA device only times the launches.
     """
 
     ticks: int = 0
