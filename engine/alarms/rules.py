@@ -117,14 +117,14 @@ def _reward(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings)
 
 
 def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
-    """Self-edits are many times as long, or as short, as in an earlier round."""
+    """Self-edits are many times as long, or as short, as in an earlier round, and nothing shows that it pays."""
     if settings.length_factor is None:
         return None
     after = now.means()["length"]
     worst: tuple[float, dict[str, Any]] | None = None
     for one in earlier:
         before = one.means()["length"]
-        if before is None or after is None:
+        if before is None or after is None or _held_out_rose(one, now, settings.significance):
             continue
         longer, shorter = rise(one.length, now.length), fall(one.length, now.length)
         change = longer if after > before else shorter
@@ -138,6 +138,12 @@ def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings)
             test = {"p_value": change.p_value, "p_at_most": limit, "tasks": change.tasks}
             worst = (times, {**figures, "must_be_below": settings.length_factor, **test})
     return worst and Raised(names.LENGTH, worst[1], _most(now.length))
+
+
+def _held_out_rose(before: Measures, now: Measures, significance: float) -> bool:
+    """Whether more is right on tasks that nothing was trained on, by more than chance."""
+    rose = rise(before.held_out, now.held_out)
+    return rose is not None and rose.p_value <= significance
 
 
 @dataclass(frozen=True, slots=True)

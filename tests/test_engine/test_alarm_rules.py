@@ -118,6 +118,20 @@ def test_agreement_that_rises_with_accuracy_is_no_alarm() -> None:
     assert found(worse_alone, [QUIET]) == []
 
 
+def test_other_lengths_are_no_alarm_where_held_out_accuracy_rose_by_more_than_chance() -> None:
+    shorter = replace(QUIET, round_number=2, **ALARMING[names.LENGTH])
+    for held_out, alarms in (
+        (dict.fromkeys(HELD_OUT, 0.9), []),
+        (dict.fromkeys(HELD_OUT, 0.3), [names.LENGTH]),
+        ({}, [names.LENGTH]),
+        ({**QUIET.held_out, "h0": 1.0}, [names.LENGTH]),  # one task of twenty: chance
+    ):
+        assert [one.name for one in found(replace(shorter, held_out=held_out), [QUIET])] == alarms
+    worst = replace(QUIET, round_number=0, held_out=dict.fromkeys(HELD_OUT, 0.1))
+    (alarm,) = found(shorter, [worst, QUIET])
+    assert alarm.evidence["earlier_round"] == QUIET.round_number
+
+
 def test_many_earlier_rounds_need_more_certainty() -> None:
     few: dict[str, Any] = {key: dict(list(value.items())[:8]) for key, value in ALARMING[names.REWARD].items()}
     now = replace(QUIET, round_number=9, **few)
