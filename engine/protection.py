@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from engine.settings import ProtectionSettings
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-# In these coordinates a step does less: nothing moves far where the model knows much. A fresh LoRA, which begins with
-# B = 0, where A has no gradient, learns less still.
-CURVED_RATE = 1.45
+# In these coordinates a step does less: nothing moves far where the model knows much. That is what later edits want. A
+# fresh LoRA begins with B = 0, where A has no gradient, and learns too little so, as the first of a line.
 FRESH_RATE = 1.5
 TRIMMED = 0.2  # about 14 % of the changes
 # An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share
@@ -69,9 +68,7 @@ class Protection:
     @property
     def rate(self) -> float:
         """What the learning rate is multiplied by; the first update starts from a fresh adapter."""
-        if self.coordinates is None:
-            return 1.0
-        return CURVED_RATE if self.edits else CURVED_RATE * FRESH_RATE
+        return 1.0 if self.edits or self.coordinates is None else FRESH_RATE
 
     def recipe(self, recipe: Recipe, sequences: int) -> Recipe:
         """Return a recipe as it is under this protection, for an update on so many sequences."""

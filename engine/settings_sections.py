@@ -195,7 +195,7 @@ class ProtectionSettings(Section):
     """What each inner update trains beside its self-edit, so that little else is forgotten."""
 
     replay_ratio: float = Field(
-        default=1.0,
+        default=1.5,
         ge=0,
         le=8,
         description="sequences of earlier accepted edits beside each sequence of the self-edit; 0 switches replay off",
@@ -205,7 +205,7 @@ class ProtectionSettings(Section):
         description="sequences that replay draws from, at most: an equal share of every edit on the live line",
     )
     anchor_ratio: float = Field(
-        default=1.0,
+        default=0.5,
         ge=0,
         le=8,
         description="anchor texts of retention/ beside each sequence of the self-edit; 0 trains on none",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -49,14 +50,16 @@ _CURVATURE = replace(
 _LOOKALIKES = replace(
     _CURVATURE,
     name="lookalikes",
-    about="and a look-alike with what the base says of it beside every other step: as workspaces do by default",
-    beside=Beside(replayed=1, anchors=1, lookalikes=0.5, anchor_weight=2.0, lookalike_weight=0.1),
+    about="and by turns an anchor or a look-alike with what the base says of it, and half an earlier sequence more: as"
+    " workspaces do by default",
+    beside=Beside(replayed=1.5, anchors=0.5, lookalikes=0.5, anchor_weight=2.0, lookalike_weight=0.1),
 )
 _OURS = replace(
     _LOOKALIKES,
     name="ours",
-    about="the same with two sequences a step, and five earlier ones, an anchor and a look-alike beside them",
-    recipe=replace(PAPER, batch_size=2),
+    # For twice the batch the rate of Adam grows by the root of two (Malladi et al. 2022, arXiv 2205.10287).
+    about="two sequences a step at √2 times the rate, and five earlier ones, an anchor and a look-alike beside them",
+    recipe=replace(PAPER, batch_size=2, learning_rate=PAPER.learning_rate * math.sqrt(2)),
     beside=Beside(replayed=5, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1),
 )
 _ONLY_CURVATURE = replace(_NAIVE, name="only-curvature", about="naive in those coordinates", curvature=True)

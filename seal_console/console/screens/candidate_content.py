@@ -12,6 +12,7 @@ from seal_console.console.sparkline import sparkline
 from seal_console.gate_words import gate_words, verdict_words
 from seal_console.policy_words import held_by
 from seal_console.reading.queue import QueueRow, siblings
+from seal_console.recipe_words import protection_words, recipe_words
 from seal_console.shown import counted, gain, short_id
 from store.candidates import get_candidate
 from store.version_names import policy_tag
@@ -209,7 +210,8 @@ def _provenance(whole: Dossier) -> Content:
         "written by": _writer(candidate),
         "trained on": state_before(candidate),
         "sampling": f"{_json(candidate.sampling)}, seed {candidate.seed}",
-        "inner update": _json(whole.updates[0].hyperparameters) if whole.updates else "none",
+        "inner update": recipe_words(whole.updates[0].hyperparameters) if whole.updates else "none",
+        "beside it": protection_words(whole.updates[0].hyperparameters) if whole.updates else "nothing",
         "inner seeds": ", ".join(str(update.seed) for update in whole.updates) or "none",
         "adapter": candidate.adapter_hash or "none",
         "created": candidate.created_at,

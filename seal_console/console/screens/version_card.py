@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from seal_console.console.fact_lines import fact, heading, moment, muted
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.gate_words import verdict_words
+from seal_console.recipe_words import protection_words, recipe_words
 from seal_console.shown import gain, percent, short_id
 from store.version_names import live_name, policy_tag, version_tag
 
@@ -122,7 +123,7 @@ def _manifest(stored: Stored) -> list[Content]:
     rows.append(fact("base", ", ".join(_short(value) for value in (manifest.get("base") or {}).values())))
     for update in (manifest.get("inner_updates") or [])[:1]:
         recipe = update.get("hyperparameters") or {}
-        rows.append(fact("recipe", safe(", ".join(f"{name} {value}" for name, value in recipe.items()))))
+        rows += [fact("recipe", recipe_words(recipe)), fact("beside it", protection_words(recipe))]
         rows.append(fact("trained", f"{update.get('steps', 0):,} steps on {update.get('trained_tokens', 0):,} tokens"))
     head = manifest.get("chain_head") or {}
     rows.append(fact("log up to", f"event {head.get('sequence', '–')}, {_short(head.get('hash', '–'))}"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seal_console.console.fact_lines import beside, heading, moment, muted, right_or_wrong
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.console.screens.version_card import pointed
+from seal_console.recipe_words import protection_words
 from seal_console.shown import counted, gain, short_id
 from store.version_names import version_tag
 
@@ -115,5 +116,6 @@ def _from_manifest(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     for update in (manifest.get("inner_updates") or [])[:1]:
         recipe = update.get("hyperparameters") or {}
         rows += [(name.replace("_", " "), str(recipe[name])) for name in _RECIPE if name in recipe]
+        rows.append(("beside it", protection_words(recipe)))
         rows += [("steps", str(update.get("steps", "–"))), ("tokens", str(update.get("trained_tokens", "–")))]
     return rows

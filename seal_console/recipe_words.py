@@ -1,0 +1,58 @@
+"""How an inner update was made, in words: its hyperparameters, and what stood beside it so that little is forgotten.
+
+Manifests and records are read as they are: what is not as the engine writes it is shown as it stands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seal_console.shown import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PROTECTION = "protection"
+_NAMED = 3  # versions that are named one by one
+
+
+def recipe_words(hyperparameters: Mapping[str, Any]) -> str:
+    """Return every hyperparameter with its name, but for the protection."""
+    return ", ".join(f"{name} {value}" for name, value in hyperparameters.items() if name != _PROTECTION)
+
+
+def protection_words(hyperparameters: Mapping[str, Any]) -> str:
+    """Return what was trained beside each step, and how; "nothing" where nothing was."""
+    protection = hyperparameters.get(_PROTECTION)
+    if not protection:
+        return "nothing"
+    try:
+        parts = [*_beside(protection), *_coordinates(protection)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return str(protection)
+    return ", ".join(parts) or "nothing"
+
+
+def _beside(protection: Mapping[str, Any]) -> list[str]:
+    parts = []
+    if replayed := protection.get("replayed"):
+        parts.append(f"{counted(replayed['sequences'], 'sequence')} of {_versions(replayed['of'])}")
+    if (anchors := protection.get("anchors")) and protection.get("anchor_ratio", 1.0):
+        parts.append(counted(anchors["texts"], "anchor"))
+    if found := protection.get("lookalikes"):
+        parts.append(f"{counted(found['texts'], 'look-alike')} of anchors")
+    return parts
+
+
+def _coordinates(protection: Mapping[str, Any]) -> list[str]:
+    if "curvature" not in protection:
+        return []
+    texts, rate = counted(protection["anchors"]["texts"], "anchor"), float(protection.get("rate", 1.0))
+    where = f"in the coordinates of what the base knows of {texts}"
+    return [where, f"at {rate:.3g} × the rate"] if rate != 1.0 else [where]
+
+
+def _versions(tags: list[str]) -> str:
+    if len(tags) <= _NAMED:
+        return ", ".join(map(str, tags))
+    return f"{len(tags)} versions, {tags[0]} to {tags[-1]}"

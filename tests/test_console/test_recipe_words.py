@@ -1,0 +1,60 @@
+"""How an inner update was made, in words, whatever the record holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seal_console.recipe_words import protection_words, recipe_words
+
+WHOLE: dict[str, Any] = {
+    "anchor_ratio": 1.0,
+    "anchors": {"texts": 1280, "hash": "sha256:1"},
+    "replayed": {"sequences": 1, "of": ["v0001"]},
+    "lookalikes": {"texts": 900, "hash": "sha256:2"},
+    "curvature": "sha256:3",
+    "rate": 1.4500000000000002,
+}
+SAID = (
+    "1 sequence of v0001, 1,280 anchors, 900 look-alikes of anchors, "
+    "in the coordinates of what the base knows of 1,280 anchors, at 1.45 × the rate"
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted([*WHOLE, "of"])), inner),
+    max_leaves=12,
+)
+
+
+def test_all_that_stood_beside_it_is_told_and_hashes_are_not() -> None:
+    hyperparameters = {"rank": 16, "schedule": "linear", "protection": WHOLE}
+    assert recipe_words(hyperparameters) == "rank 16, schedule linear"
+    assert protection_words(hyperparameters) == SAID
+
+
+@pytest.mark.parametrize("hyperparameters", [{}, {"protection": None}, {"protection": {}}, {"protection": {"a": 1}}])
+def test_nothing_is_said_to_be_nothing(hyperparameters: dict[str, Any]) -> None:
+    assert protection_words(hyperparameters) == "nothing"
+
+
+def test_anchors_that_were_only_measured_stood_beside_nothing() -> None:
+    said = protection_words({"protection": {**WHOLE, "anchor_ratio": 0.0, "lookalikes": None, "replayed": None}})
+    assert said == "in the coordinates of what the base knows of 1,280 anchors, at 1.45 × the rate"
+
+
+def test_the_rate_is_told_where_it_was_another() -> None:
+    assert protection_words({"protection": {**WHOLE, "rate": 1.0}}) == SAID.removesuffix(", at 1.45 × the rate")
+
+
+def test_of_a_long_line_the_first_and_the_last_version_are_named() -> None:
+    tags = [f"v{number:04d}" for number in range(1, 13)]
+    said = protection_words({"protection": {"replayed": {"sequences": 60, "of": tags}}})
+    assert said == "60 sequences of 12 versions, v0001 to v0012"
+
+
+@given(JSON)
+def test_what_is_not_as_the_engine_writes_it_is_shown_as_it_stands(protection: Any) -> None:
+    assert protection_words({"protection": protection})
