@@ -37,8 +37,8 @@ def _beside(protection: Mapping[str, Any]) -> list[str]:
     parts = []
     if replayed := protection.get("replayed"):
         parts.append(f"{counted(replayed['sequences'], 'sequence')} of {_versions(replayed['of'])}")
-    if (anchors := protection.get("anchors")) and protection.get("anchor_ratio", 1.0):
-        parts.append(counted(anchors["texts"], "anchor"))
+    if _trained_on_anchors(protection):
+        parts.append(counted(protection["anchors"]["texts"], "anchor"))
     if found := protection.get("lookalikes"):
         parts.append(f"{counted(found['texts'], 'look-alike')} of anchors")
     return parts
@@ -47,9 +47,14 @@ def _beside(protection: Mapping[str, Any]) -> list[str]:
 def _coordinates(protection: Mapping[str, Any]) -> list[str]:
     if "curvature" not in protection:
         return []
-    texts, rate = counted(protection["anchors"]["texts"], "anchor"), float(protection.get("rate", 1.0))
-    where = f"in the coordinates of what the base knows of {texts}"
+    rate = float(protection.get("rate", 1.0))
+    of = "those anchors" if _trained_on_anchors(protection) else counted(protection["anchors"]["texts"], "anchor")
+    where = f"in the coordinates of what the base knows of {of}"
     return [where, f"at {rate:.3g} × the rate"] if rate != 1.0 else [where]
+
+
+def _trained_on_anchors(protection: Mapping[str, Any]) -> bool:
+    return bool(protection.get("anchors")) and bool(protection.get("anchor_ratio", 1.0))
 
 
 def _versions(tags: list[str]) -> str:

@@ -79,6 +79,7 @@ _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "round": lambda payload: f"round {payload.get('number', (payload.get('round') or {}).get('number', ''))}",
     "policy": _policy,
     "alarm": _alarm,
+    "drift": lambda payload: f"of {_short(payload.get('model_state', ''))}",
     "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_standing(payload.get('alarms') or [])}",
     "request": lambda payload: f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}",
 }

@@ -20,7 +20,7 @@ WHOLE: dict[str, Any] = {
 }
 SAID = (
     "1 sequence of v0001, 1,280 anchors, 900 look-alikes of anchors, "
-    "in the coordinates of what the base knows of 1,280 anchors, at 1.45 × the rate"
+    "in the coordinates of what the base knows of those anchors, at 1.45 × the rate"
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),

@@ -100,7 +100,9 @@ def _measured(facts: VersionFacts) -> list[Content]:
     candidate = facts.candidate
     if candidate is None:
         return []
-    gates = ", ".join(f"{gate.gate} {verdict_words(gate)}" for gate in facts.gates)
+    passed = sum(gate.passed for gate in facts.gates)
+    others = [f"{gate.gate} {verdict_words(gate)}" for gate in facts.gates if not gate.passed]
+    gates = ", ".join([*([f"✓ {passed} passed"] if passed else []), *others])
     return [
         safe(""),
         heading("Measured before it was accepted"),
