@@ -34,6 +34,8 @@ DECAYED = 0.02
 # what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors and
 # of their look-alikes.
 EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 16, 32
+# What comes up so often in one update is held: of a long line each earlier sequence comes up about once.
+MOST_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +81,20 @@ class Protection:
         moved = sum(rate_at(step, steps, faster) for step in range(steps))
         return replace(faster, weight_decay=recipe.weight_decay + DECAYED / moved if moved else recipe.weight_decay)
 
-    def companions(self, beside: Beside, own: Sequence[str]) -> tuple[Companions, ...]:
-        """Return what is trained beside each step of an update on these texts: so many of each, where there are any."""
+    def companions(self, beside: Beside, own: Sequence[str], steps: int) -> tuple[Companions, ...]:
+        """Return what is trained beside each step of an update on these texts: so many of each, where there are any.
+
+        Fewer where there are so few that one would come up more than MOST_TURNS times in the update's steps.
+        """
         weighs = 1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS
+        turns = MOST_TURNS / max(1, steps)
         groups = (
             (self.replayed, beside.replayed, 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY),
             (self.anchors, beside.anchors, beside.anchor_weight * weighs),
             (self._not_about(own) if beside.lookalikes else (), beside.lookalikes, beside.lookalike_weight * weighs),
         )
         return tuple(
-            Companions(sequences, each_step, weight, first=self._first(sequences))
+            Companions(sequences, min(each_step, turns * len(sequences)), weight, self._first(sequences))
             for sequences, each_step, weight in groups
             if sequences and each_step
         )

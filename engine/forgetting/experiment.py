@@ -12,7 +12,7 @@ from itertools import compress, zip_longest
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import InnerJob, TrainingSequence
+from engine.bank.job import InnerJob, TrainingSequence, steps_of
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
 from engine.distilling import taught_by_base
@@ -153,9 +153,9 @@ class _Bench:
         taught = tuple(naming_nothing_in(self._taught, earlier)) if way.beside.lookalikes else ()
         coordinates = self._coordinates if way.curvature else None
         protection = Protection(replayed, self._anchors, taught, coordinates, edits=place)
-        companions = protection.companions(way.beside, texts)
         start = one.adapter or fresh_adapter(self._spec, seed)
         recipe = protection.recipe(way.recipe, len(sequences))
+        companions = protection.companions(way.beside, texts, steps_of(recipe, len(sequences)))
         return InnerJob(str(index), sequences, recipe, seed, start, companions)
 
     def _ask_all(self, running: list[_Running], place: int) -> None:

@@ -25,6 +25,7 @@ from engine.protection import (
     DECAYED,
     EDITS_TO_DOUBLE_ANCHORS,
     EDITS_TO_DOUBLE_REPLAY,
+    MOST_TURNS,
     Beside,
     Protection,
     beside_each_step,
@@ -86,24 +87,24 @@ def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int)
     settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, lookalike_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
     protection = Protection(replayed=(one,), anchors=(one,), lookalikes=(Taught(one, ("Menpid",)),))
-    companions = protection.companions(beside_each_step(settings, batch_size), SEQUENCES)
-    assert [group.each_step for group in companions] == ([] if ratio == 0 else [ratio * batch_size])
+    companions = protection.companions(beside_each_step(settings, batch_size), SEQUENCES, 1)
+    assert [group.each_step for group in companions] == ([] if ratio == 0 else [min(ratio * batch_size, MOST_TURNS)])
 
 
 def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:
     one, other = TrainingSequence((1, 2, 3)), TrainingSequence((4, 5, 6))
     protection = Protection(lookalikes=(Taught(one, ("Menpid",)), Taught(other, ("Menzorp", "Solpid"))))
     beside = Beside(lookalikes=0.5)
-    assert [group.sequences for group in protection.companions(beside, SEQUENCES)] == [(other,)]
-    assert [group.sequences for group in protection.companions(beside, ["Mens and Pid"])] == [(one, other)]
-    assert protection.companions(beside, ["Menpid and Solpid"]) == ()
+    assert [group.sequences for group in protection.companions(beside, SEQUENCES, 1)] == [(other,)]
+    assert [group.sequences for group in protection.companions(beside, ["Mens and Pid"], 1)] == [(one, other)]
+    assert protection.companions(beside, ["Menpid and Solpid"], 1) == ()
 
 
 def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> None:
     one = (TrainingSequence((1, 2, 3)),)
     beside = Beside(replayed=1, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1)
     weights = [
-        [group.weight for group in Protection(one, one, (Taught(one[0], ()),), edits=edits).companions(beside, [])]
+        [group.weight for group in Protection(one, one, (Taught(one[0], ()),), edits=edits).companions(beside, [], 3)]
         for edits in (0, EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS)
     ]
     assert weights[0] == [1.0, 2.0, 0.1]

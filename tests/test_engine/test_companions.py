@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bank.job import Companions, TrainingSequence
-from engine.protection import Beside, Protection
+from engine.protection import MOST_TURNS, Beside, Protection
 
 
 def sequences(count: int) -> tuple[TrainingSequence, ...]:
@@ -50,8 +50,18 @@ def test_a_share_of_a_sequence_is_one_every_few_steps(count: int, parts: int, wh
 def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: int, edits: int) -> None:
     """With room for half of them, none waits longer than two updates."""
     groups = [
-        Protection(sequences(count), edits=edits + later).companions(Beside(replayed=1), [])[0] for later in range(3)
+        Protection(sequences(count), edits=edits + later).companions(Beside(replayed=1), [], -(-count // 2))[0]
+        for later in range(3)
     ]
     steps = -(-count // 2)
     seen = {place for group in groups for step in range(steps) for place in group.beside(step)}
     assert seen == set(range(count))
+
+
+@given(count=st.integers(1, 40), each_step=st.floats(0.1, 8), steps=st.integers(1, 60))
+def test_none_comes_up_more_often_in_an_update_than_it_needs_to(count: int, each_step: float, steps: int) -> None:
+    [group] = Protection(sequences(count)).companions(Beside(replayed=each_step), [], steps)
+    seen = Counter(place for step in range(steps) for place in group.beside(step))
+    assert max(seen.values(), default=0) <= MOST_TURNS
+    if count * MOST_TURNS >= each_step * steps:
+        assert group.each_step == each_step
