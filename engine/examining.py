@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import InnerJob, InnerResult, RunningUpdate, TrainingSequence, steps_of
+from engine.bank.job import InnerJob, InnerResult, RunningUpdate, TrainingSequence
 from engine.bank.training import InnerUpdateBank
 from engine.candidate_cache import keep_adapter
 from engine.exam import Sitting, hold_exam
@@ -91,7 +91,7 @@ def inner_job(
     start = session.starting_adapter(live, seed)
     recipe = protection.recipe(recipe_of(session.settings.inner_update), len(tokens))
     beside = beside_each_step(session.settings.protection, recipe.batch_size)
-    companions = protection.companions(beside, sequences, steps_of(recipe, len(tokens)))
+    companions = protection.companions(beside, sequences)
     return InnerJob(f"{key}/{repeat}", tokens, recipe, seed, start, companions)
 
 

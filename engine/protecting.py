@@ -9,7 +9,7 @@ from engine.bank.job import TrainingSequence
 from engine.curvature_cache import cached_coordinates
 from engine.distilling import Taught, cached_distillation
 from engine.lookalikes import lookalikes
-from engine.protection import DECAYED, TRIMMED, Protection, naming_nothing_in
+from engine.protection import DECAYED, NEWEST, TRIMMED, Protection, naming_nothing_in
 from engine.retention.earlier import line_of
 from engine.retention.reading import read_retention
 from engine.retention.suites import Retention
@@ -45,8 +45,10 @@ def protection_on(session: Session, live_version: int | None) -> Protection:
     curved = settings.curvature and measured
     coordinates, curvature_hash = cached_coordinates(session, measured, made_up) if curved else (None, None)
     taught, taught_hash = cached_distillation(session, made_up) if settings.lookalike_ratio and made_up else ([], None)
+    newest, older = _replayed(session, edits, settings.replay_from) if settings.replay_ratio else ((), ())
     protection = Protection(
-        _replayed(session, edits, settings.replay_from) if settings.replay_ratio else (),
+        older,
+        newest,
         tuple(anchors) if settings.anchor_ratio else (),
         tuple(_asked_by_nobody(taught, edits, retention)),
         coordinates,
@@ -82,7 +84,8 @@ def _described(
     protection: Protection, line: Sequence[Version], anchors: int, hashes: dict[str, str | None]
 ) -> dict[str, Any]:
     """Return what the records of an inner update say; anchors are counted also where they are only measured."""
-    replayed, made_up, curved = protection.replayed, protection.lookalikes, protection.coordinates is not None
+    replayed, made_up = [*protection.newest, *protection.replayed], protection.lookalikes
+    curved = protection.coordinates is not None
     described = {
         "replayed": {"sequences": len(replayed), "of": [version.tag for version in line]} if replayed else None,
         "anchors": {"texts": anchors, "hash": hashes["anchors"]} if anchors else None,
@@ -106,10 +109,18 @@ def _mixed(sequence: TrainingSequence) -> str:
     return hash_json(list(sequence.tokens))
 
 
-def _replayed(session: Session, newest_first: Sequence[Candidate], most: int) -> tuple[TrainingSequence, ...]:
-    base = session.base
+def _replayed(
+    session: Session, newest_first: Sequence[Candidate], most: int
+) -> tuple[tuple[TrainingSequence, ...], tuple[TrainingSequence, ...]]:
+    """Return the sequences of the newest edits, and those of all before that are not among them."""
     written = [_without_passage(session, candidate) for candidate in newest_first]
-    texts = drawn_in_turn(written, most, session.settings.round.seed)
+    newest = drawn_in_turn(written[:NEWEST], most, session.settings.round.seed)
+    before = [[text for text in of_edit if text not in newest] for of_edit in written[NEWEST:]]
+    older = drawn_in_turn(before, most - len(newest), session.settings.round.seed)
+    return _as_sequences(session.base, newest), _as_sequences(session.base, older)
+
+
+def _as_sequences(base: BaseModel, texts: Sequence[str]) -> tuple[TrainingSequence, ...]:
     sequences = [tuple(base.encode_training(text)[: base.window_tokens]) for text in texts]
     return tuple(TrainingSequence(tokens) for tokens in sequences if len(tokens) > 1)
 

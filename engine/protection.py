@@ -29,13 +29,14 @@ FRESH_RATE = 1.5
 TRIMMED = 0.2  # about 14 % of the changes
 # An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share
 # of both its factors, step by step, while what is trained beside it learns again what is still wanted.
-DECAYED = 0.02
+DECAYED = 0.023
 # The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns another: so
 # what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors and
 # of their look-alikes.
 EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 16, 32
-# What comes up so often in one update is held: of a long line each earlier sequence comes up about once.
-MOST_TURNS = 3
+# An edit that many updates have replayed is held more firmly than one that few have: so the newest edits have at least
+# this share of what is replayed.
+NEWEST, NEWEST_SHARE = 8, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,12 @@ class Beside:
 class Protection:
     """Sequences that updates draw companions from, and the coordinates that they are trained in (None: plain ones).
 
-    `edits` counts the edits that updates build on. `described` is what the records of an inner update say about it;
-    empty where nothing is protected.
+    `newest` are those of the NEWEST newest edits, `replayed` those of all before. `edits` counts the edits that updates
+    build on. `described` is what the records of an inner update say about it; empty where nothing is protected.
     """
 
     replayed: tuple[TrainingSequence, ...] = ()
+    newest: tuple[TrainingSequence, ...] = ()
     anchors: tuple[TrainingSequence, ...] = ()
     lookalikes: tuple[Taught, ...] = ()
     coordinates: Coordinates | None = None
@@ -81,23 +83,29 @@ class Protection:
         moved = sum(rate_at(step, steps, faster) for step in range(steps))
         return replace(faster, weight_decay=recipe.weight_decay + DECAYED / moved if moved else recipe.weight_decay)
 
-    def companions(self, beside: Beside, own: Sequence[str], steps: int) -> tuple[Companions, ...]:
-        """Return what is trained beside each step of an update on these texts: so many of each, where there are any.
-
-        Fewer where there are so few that one would come up more than MOST_TURNS times in the update's steps.
-        """
-        weighs = 1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS
-        turns = MOST_TURNS / max(1, steps)
+    def companions(self, beside: Beside, own: Sequence[str]) -> tuple[Companions, ...]:
+        """Return what is trained beside each step of an update on these texts: so many of each, where there are any."""
+        earlier = 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY
+        anchored = 1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS
+        made_up = self._not_about(own) if beside.lookalikes else ()
+        newest = self._share_of_newest()
         groups = (
-            (self.replayed, beside.replayed, 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY),
-            (self.anchors, beside.anchors, beside.anchor_weight * weighs),
-            (self._not_about(own) if beside.lookalikes else (), beside.lookalikes, beside.lookalike_weight * weighs),
+            (self.newest, beside.replayed * newest, earlier * newest),
+            (self.replayed, beside.replayed * (1.0 - newest), earlier * (1.0 - newest)),
+            (self.anchors, beside.anchors, beside.anchor_weight * anchored),
+            (made_up, beside.lookalikes, beside.lookalike_weight * anchored),
         )
         return tuple(
-            Companions(sequences, min(each_step, turns * len(sequences)), weight, self._first(sequences))
+            Companions(sequences, each_step, weight, first=self._first(sequences))
             for sequences, each_step, weight in groups
             if sequences and each_step
         )
+
+    def _share_of_newest(self) -> float:
+        every = len(self.newest) + len(self.replayed)
+        if not self.newest or not self.replayed:
+            return float(bool(self.newest))
+        return max(NEWEST_SHARE, len(self.newest) / every)
 
     def _not_about(self, texts: Sequence[str]) -> tuple[TrainingSequence, ...]:
         return tuple(one.sequence for one in naming_nothing_in(self.lookalikes, texts))

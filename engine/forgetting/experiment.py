@@ -12,7 +12,7 @@ from itertools import compress, zip_longest
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import InnerJob, TrainingSequence, steps_of
+from engine.bank.job import InnerJob, TrainingSequence
 from engine.bank.training import InnerUpdateBank
 from engine.curvature import measure_curvature
 from engine.distilling import taught_by_base
@@ -22,7 +22,7 @@ from engine.generation.decoding import Request
 from engine.lookalikes import lookalikes
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.progress import Progress
-from engine.protection import Protection, naming_nothing_in
+from engine.protection import NEWEST, Protection, naming_nothing_in
 from engine.self_edit.compile import answer_start
 from engine.settings import ExamSettings
 
@@ -148,14 +148,14 @@ class _Bench:
         seed = self._seed * 1_000_003 + index * 1009 + place
         texts = one.line.edits[place].sequences
         sequences = tuple(_sequence(self._base, text, answers_only=way.answers_only) for text in texts)
-        replayed = tuple(sequence for of_rank in zip_longest(*one.memory) for sequence in of_rank if sequence)
+        older, newest = _in_turn(one.memory[:-NEWEST]), _in_turn(one.memory[-NEWEST:])
         earlier = [text for edit in one.line.edits[:place] for text in edit.sequences]
         taught = tuple(naming_nothing_in(self._taught, earlier)) if way.beside.lookalikes else ()
         coordinates = self._coordinates if way.curvature else None
-        protection = Protection(replayed, self._anchors, taught, coordinates, edits=place)
+        protection = Protection(older, newest, self._anchors, taught, coordinates, edits=place)
         start = one.adapter or fresh_adapter(self._spec, seed)
         recipe = protection.recipe(way.recipe, len(sequences))
-        companions = protection.companions(way.beside, texts, steps_of(recipe, len(sequences)))
+        companions = protection.companions(way.beside, texts)
         return InnerJob(str(index), sequences, recipe, seed, start, companions)
 
     def _ask_all(self, running: list[_Running], place: int) -> None:
@@ -170,6 +170,10 @@ class _Bench:
             one.rows.append(
                 [mean(next(texts) == q.gold for q in edit.questions) for edit in one.line.edits[: place + 1]]
             )
+
+
+def _in_turn(of_edits: Sequence[tuple[TrainingSequence, ...]]) -> tuple[TrainingSequence, ...]:
+    return tuple(sequence for of_rank in zip_longest(*of_edits) for sequence in of_rank if sequence)
 
 
 def _sequence(base: BaseModel, text: str, *, answers_only: bool) -> TrainingSequence:

@@ -25,7 +25,6 @@ from engine.protection import (
     DECAYED,
     EDITS_TO_DOUBLE_ANCHORS,
     EDITS_TO_DOUBLE_REPLAY,
-    MOST_TURNS,
     Beside,
     Protection,
     beside_each_step,
@@ -87,24 +86,24 @@ def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int)
     settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, lookalike_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
     protection = Protection(replayed=(one,), anchors=(one,), lookalikes=(Taught(one, ("Menpid",)),))
-    companions = protection.companions(beside_each_step(settings, batch_size), SEQUENCES, 1)
-    assert [group.each_step for group in companions] == ([] if ratio == 0 else [min(ratio * batch_size, MOST_TURNS)])
+    companions = protection.companions(beside_each_step(settings, batch_size), SEQUENCES)
+    assert [group.each_step for group in companions] == ([] if ratio == 0 else [ratio * batch_size])
 
 
 def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:
     one, other = TrainingSequence((1, 2, 3)), TrainingSequence((4, 5, 6))
     protection = Protection(lookalikes=(Taught(one, ("Menpid",)), Taught(other, ("Menzorp", "Solpid"))))
     beside = Beside(lookalikes=0.5)
-    assert [group.sequences for group in protection.companions(beside, SEQUENCES, 1)] == [(other,)]
-    assert [group.sequences for group in protection.companions(beside, ["Mens and Pid"], 1)] == [(one, other)]
-    assert protection.companions(beside, ["Menpid and Solpid"], 1) == ()
+    assert [group.sequences for group in protection.companions(beside, SEQUENCES)] == [(other,)]
+    assert [group.sequences for group in protection.companions(beside, ["Mens and Pid"])] == [(one, other)]
+    assert protection.companions(beside, ["Menpid and Solpid"]) == ()
 
 
 def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> None:
     one = (TrainingSequence((1, 2, 3)),)
     beside = Beside(replayed=1, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1)
     weights = [
-        [group.weight for group in Protection(one, one, (Taught(one[0], ()),), edits=edits).companions(beside, [], 3)]
+        [group.weight for group in Protection(one, (), one, (Taught(one[0], ()),), edits=edits).companions(beside, [])]
         for edits in (0, EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS)
     ]
     assert weights[0] == [1.0, 2.0, 0.1]
@@ -252,15 +251,16 @@ def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_s
         assert "protection" not in inner_updates_of(session.db, first.id)[0].hyperparameters
         accept_candidate(workspace, session.db, first.id, actor="ada", reason="test")
         protection = protection_on(session, 1)
-        assert len(protection.replayed) == len(set(first.sequences)) - 1  # without the passage
+        assert protection.replayed == ()
+        assert len(protection.newest) == len(set(first.sequences)) - 1  # without the passage
         run_round(session)
         later = next(one for one in list_candidates(session.db, round_number=2) if one.state == "examined")
         recorded = inner_updates_of(session.db, later.id)[0].hyperparameters["protection"]
-        assert recorded["replayed"] == {"sequences": len(protection.replayed), "of": ["v0001"]}
+        assert recorded["replayed"] == {"sequences": len(protection.newest), "of": ["v0001"]}
         assert recorded["replay_ratio"] == ProtectionSettings().replay_ratio
     set_up(workspace, replay_from=1)
     with open_session(workspace, "test") as session:
-        assert len(protection_on(session, 1).replayed) == 1
+        assert len(protection_on(session, 1).newest) == 1
     set_up(workspace, replay_ratio=0.0)
     with open_session(workspace, "test") as session:
         assert protection_on(session, 1) == Protection(edits=1)

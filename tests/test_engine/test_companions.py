@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bank.job import Companions, TrainingSequence
-from engine.protection import MOST_TURNS, Beside, Protection
+from engine.protection import NEWEST_SHARE, Beside, Protection
 
 
 def sequences(count: int) -> tuple[TrainingSequence, ...]:
@@ -50,18 +51,24 @@ def test_a_share_of_a_sequence_is_one_every_few_steps(count: int, parts: int, wh
 def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: int, edits: int) -> None:
     """With room for half of them, none waits longer than two updates."""
     groups = [
-        Protection(sequences(count), edits=edits + later).companions(Beside(replayed=1), [], -(-count // 2))[0]
-        for later in range(3)
+        Protection(sequences(count), edits=edits + later).companions(Beside(replayed=1), [])[0] for later in range(3)
     ]
     steps = -(-count // 2)
     seen = {place for group in groups for step in range(steps) for place in group.beside(step)}
     assert seen == set(range(count))
 
 
-@given(count=st.integers(1, 40), each_step=st.floats(0.1, 8), steps=st.integers(1, 60))
-def test_none_comes_up_more_often_in_an_update_than_it_needs_to(count: int, each_step: float, steps: int) -> None:
-    [group] = Protection(sequences(count)).companions(Beside(replayed=each_step), [], steps)
-    seen = Counter(place for step in range(steps) for place in group.beside(step))
-    assert max(seen.values(), default=0) <= MOST_TURNS
-    if count * MOST_TURNS >= each_step * steps:
-        assert group.each_step == each_step
+@given(older=st.integers(0, 200), newest=st.integers(0, 60), ratio=st.sampled_from([0.5, 1.0, 2.5, 5.0]))
+def test_the_newest_edits_have_their_share_and_what_is_replayed_weighs_the_same(
+    older: int, newest: int, ratio: float
+) -> None:
+    protection = Protection(sequences(older), sequences(newest), edits=16)
+    groups = protection.companions(Beside(replayed=ratio), [])
+    assert len(groups) == bool(older) + bool(newest)
+    if older + newest:
+        assert sum(group.weight for group in groups) == pytest.approx(2.0)
+    if newest and older >= 30 and newest >= 30:
+        share = groups[0].each_step / ratio
+        assert share == pytest.approx(max(NEWEST_SHARE, newest / (older + newest)))
+        assert sum(group.each_step for group in groups) == pytest.approx(ratio)
+        assert groups[0].weight / groups[0].each_step == pytest.approx(groups[1].weight / groups[1].each_step)
