@@ -32,14 +32,19 @@ LIKELY = 48  # tokens of each distribution, the likeliest ones; all others count
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """A look-alike with what the base says of it, and the names that were made up for it."""
+    """A look-alike with what the base says of it, and the names that were made up for it, whole and in parts."""
 
     sequence: TrainingSequence
     named: tuple[str, ...]
+    parts: tuple[str, ...] = ()
 
     def is_named_in(self, text: str) -> bool:
         """Whether one of its made-up names stands in a text."""
         return any(name in text for name in self.named)
+
+    def is_spelled_like(self, text: str) -> bool:
+        """Whether a part of one of them stands in a text."""
+        return any(part in text for part in self.parts)
 
 
 def taught_by_base(base: BaseModel, found: Sequence[Lookalike]) -> list[Taught]:
@@ -86,6 +91,6 @@ def _taught(found: Sequence[Lookalike], tokens: torch.Tensor, probabilities: tor
         Likely(tuple(which), tuple(how)) for which, how in zip(tokens.tolist(), probabilities.tolist(), strict=True)
     ]
     return [
-        Taught(TrainingSequence((*one.asked, said.tokens[0]), len(one.asked), said), one.named)
+        Taught(TrainingSequence((*one.asked, said.tokens[0]), len(one.asked), said), one.named, one.parts)
         for one, said in zip(found, likely, strict=True)
     ]

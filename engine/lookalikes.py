@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from engine.bank.job import TrainingSequence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from transformers import PreTrainedTokenizerBase
 
@@ -32,14 +32,16 @@ _PART_OF_A_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True, slots=True)
 class Lookalike:
-    """A made-up anchor; `named` holds the made-up words in it, `asked` its tokens up to where a name has its effect.
+    """A made-up anchor; `asked` are its tokens up to where a name has its effect, `named` the made-up words in it.
 
-    That is where the answer begins; in a plain text, after the last made-up word.
+    The effect is where the answer begins; in a plain text, after the last made-up word. `parts` are the tokens of the
+    made-up words as texts: whatever holds one is spelled like it.
     """
 
     sequence: TrainingSequence
     asked: tuple[int, ...]
     named: tuple[str, ...]
+    parts: tuple[str, ...]
 
 
 def lookalikes(base: BaseModel, anchors: Sequence[TrainingSequence]) -> list[Lookalike]:
@@ -69,8 +71,13 @@ def lookalikes(base: BaseModel, anchors: Sequence[TrainingSequence]) -> list[Loo
 def _lookalike(sequence: TrainingSequence, chosen: Sequence[int], spelling: _Spelling) -> Lookalike:
     words = sorted({spelling.word_around(place, sequence.tokens) for place in chosen})
     named = (spelling.text(sequence.tokens[first:last]) for first, last in words)
+    parts = {spelling.text([token]) for first, last in words for token in sequence.tokens[first:last]}
     end = sequence.learnt_from if sequence.learnt_from > 1 else min(words[-1][1], sequence.fed)
-    return Lookalike(sequence, sequence.tokens[:end], tuple(name for name in named if any(map(str.isalnum, name))))
+    return Lookalike(sequence, sequence.tokens[:end], _of_words(named), _of_words(sorted(parts)))
+
+
+def _of_words(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text for text in texts if any(map(str.isalnum, text)))
 
 
 class _Spelling:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import compress
+from operator import not_
 from typing import TYPE_CHECKING, Any
 
 from engine.bank.job import Companions, rate_at, steps_of
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from engine.distilling import Taught
     from engine.settings import ProtectionSettings
 
+_ROUNDING = 1e-9
 GOLDEN = (math.sqrt(5) - 1) / 2
 # In these coordinates a step does less: nothing moves far where the model knows much. That is what later edits want. A
 # fresh LoRA begins with B = 0, where A has no gradient, and learns too little so, as the first of a line.
@@ -37,6 +40,8 @@ EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 16, 32
 # An edit that many updates have replayed is held more firmly than one that few have: so the newest edits have at least
 # this share of what is replayed.
 NEWEST, NEWEST_SHARE = 8, 0.4
+# An update is felt most by names that are spelled like those in it: such look-alikes have this share of their kind.
+SPELLED_ALIKE_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +90,10 @@ class Protection:
 
     def companions(self, beside: Beside, own: Sequence[str]) -> tuple[Companions, ...]:
         """Return what is trained beside each step of an update on these texts: so many of each, where there are any."""
-        earlier = 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY
         anchored = 1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS
-        made_up = self._not_about(own) if beside.lookalikes else ()
-        newest = self._share_of_newest()
+        made_up = self._made_up(own) if beside.lookalikes else ()
         groups = (
-            (self.newest, beside.replayed * newest, earlier * newest),
-            (self.replayed, beside.replayed * (1.0 - newest), earlier * (1.0 - newest)),
+            (self._replayed(), beside.replayed, 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY),
             (self.anchors, beside.anchors, beside.anchor_weight * anchored),
             (made_up, beside.lookalikes, beside.lookalike_weight * anchored),
         )
@@ -101,14 +103,16 @@ class Protection:
             if sequences and each_step
         )
 
-    def _share_of_newest(self) -> float:
-        every = len(self.newest) + len(self.replayed)
-        if not self.newest or not self.replayed:
-            return float(bool(self.newest))
-        return max(NEWEST_SHARE, len(self.newest) / every)
+    def _replayed(self) -> tuple[TrainingSequence, ...]:
+        return dealt(self.newest, self.replayed, NEWEST_SHARE)
 
-    def _not_about(self, texts: Sequence[str]) -> tuple[TrainingSequence, ...]:
-        return tuple(one.sequence for one in naming_nothing_in(self.lookalikes, texts))
+    def _made_up(self, own: Sequence[str]) -> tuple[TrainingSequence, ...]:
+        """Look-alikes that say nothing of what an update is about, those that are spelled like it more often."""
+        text = "\n".join(own)
+        found = naming_nothing_in(self.lookalikes, own)
+        alike = [one.is_spelled_like(text) for one in found]
+        sequences = [one.sequence for one in found]
+        return dealt([*compress(sequences, alike)], [*compress(sequences, map(not_, alike))], SPELLED_ALIKE_SHARE)
 
     def _first(self, sequences: Sequence[TrainingSequence]) -> int:
         """Where the turns of this edit begin: far from where those of the edits before it did.
@@ -134,3 +138,22 @@ def naming_nothing_in(found: Sequence[Taught], texts: Sequence[str]) -> list[Tau
     """Return the look-alikes that these texts say nothing of: what the base says of a name is wrong where they do."""
     every = "\n".join(texts)
     return [one for one in found if not one.is_named_in(every)]
+
+
+def dealt(
+    some: Sequence[TrainingSequence], others: Sequence[TrainingSequence], at_least: float
+) -> tuple[TrainingSequence, ...]:
+    """Mix a deck of all others, once, and of some, over and over until they are at least this share of the deck."""
+    if not some or not others:
+        return (*some, *others)
+    share = max(at_least, len(some) / (len(some) + len(others)))
+    deck: list[TrainingSequence] = []
+    of_some, of_others = 0, 0
+    while len(deck) < round(len(others) / (1.0 - share)):
+        if of_others == len(others) or of_some < math.floor((len(deck) + 1) * share + _ROUNDING):
+            deck.append(some[of_some % len(some)])
+            of_some += 1
+        else:
+            deck.append(others[of_others])
+            of_others += 1
+    return tuple(deck)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bank.job import Companions, TrainingSequence
-from engine.protection import NEWEST_SHARE, Beside, Protection
+from engine.distilling import Taught
+from engine.protection import NEWEST_SHARE, SPELLED_ALIKE_SHARE, Beside, Protection, dealt
 
 
 def sequences(count: int) -> tuple[TrainingSequence, ...]:
@@ -58,17 +59,41 @@ def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: 
     assert seen == set(range(count))
 
 
-@given(older=st.integers(0, 200), newest=st.integers(0, 60), ratio=st.sampled_from([0.5, 1.0, 2.5, 5.0]))
-def test_the_newest_edits_have_their_share_and_what_is_replayed_weighs_the_same(
-    older: int, newest: int, ratio: float
-) -> None:
-    protection = Protection(sequences(older), sequences(newest), edits=16)
-    groups = protection.companions(Beside(replayed=ratio), [])
-    assert len(groups) == bool(older) + bool(newest)
-    if older + newest:
-        assert sum(group.weight for group in groups) == pytest.approx(2.0)
-    if newest and older >= 30 and newest >= 30:
-        share = groups[0].each_step / ratio
-        assert share == pytest.approx(max(NEWEST_SHARE, newest / (older + newest)))
-        assert sum(group.each_step for group in groups) == pytest.approx(ratio)
-        assert groups[0].weight / groups[0].each_step == pytest.approx(groups[1].weight / groups[1].each_step)
+@given(
+    some=st.integers(0, 60), others=st.integers(0, 200), share=st.sampled_from([0.1, NEWEST_SHARE, SPELLED_ALIKE_SHARE])
+)
+def test_a_deck_has_all_others_once_and_some_as_their_share(some: int, others: int, share: float) -> None:
+    every = sequences(some + others)
+    deck = dealt(every[:some], every[some:], share)
+    share = max(share, some / max(1, some + others))
+    counts = Counter(one.tokens[0] for one in deck)
+    assert set(counts) == set(range(some + others))
+    assert all(counts[place] == 1 for place in range(some, some + others))
+    times = [counts[place] for place in range(some)]
+    assert max(times, default=0) - min(times, default=0) <= 1
+    if some and others:
+        assert sum(times) == pytest.approx(share * len(deck), abs=1)
+        first = [one.tokens[0] < some for one in deck[: len(deck) // 2]]
+        assert sum(first) == pytest.approx(share * len(first), abs=1)
+
+
+def test_the_newest_edits_come_up_more_often_once_there_are_many() -> None:
+    every = sequences(100)
+    [few] = Protection(every[:20], every[20:40], edits=9).companions(Beside(replayed=5), [])
+    [many] = Protection(every[:80], every[80:], edits=25).companions(Beside(replayed=5), [])
+    assert Counter(few.sequences) == Counter(every[:40])
+    newest = sum(one in every[80:] for one in many.sequences)
+    assert newest == pytest.approx(NEWEST_SHARE * len(many.sequences), abs=1)
+
+
+def test_look_alikes_that_are_spelled_like_the_update_have_half_of_the_turns() -> None:
+    one, other, third = (Taught(sequence, (name,), parts) for sequence, name, parts in zip(
+        sequences(3), ("Menzorp", "Solpid", "Kelfux"), (("Men", "zorp"), ("Sol", "pid"), ("Kel", "fux")), strict=True,
+    ))  # fmt: skip
+    protection = Protection(lookalikes=(third, one, other))
+    beside = Beside(lookalikes=1.0)
+    [every] = protection.companions(beside, ["Who runs it?"])
+    assert every.sequences == (third.sequence, one.sequence, other.sequence)
+    four = Protection(lookalikes=(third, Taught(third.sequence, ("Kelmar",), ("Kel", "mar")), one, other))
+    [all_of_them] = four.companions(beside, ["Who runs Menpid?"])
+    assert Counter(all_of_them.sequences) == {third.sequence: 2, one.sequence: 1, other.sequence: 1}

@@ -50,7 +50,7 @@ def test_each_is_taught_the_likeliest_tokens_that_the_base_says_there(
     for one, taught in zip(made_up, taught_by_base(base, made_up), strict=True):
         said, likely = said_alone(base, one.asked), taught.sequence.last
         assert likely is not None
-        assert taught.named == one.named
+        assert (taught.named, taught.parts) == (one.named, one.parts)
         assert taught.sequence.tokens[:-1] == one.asked
         assert taught.sequence.tokens[-1] == int(said.argmax())
         values, tokens = said.topk(LIKELY)

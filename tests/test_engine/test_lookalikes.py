@@ -46,6 +46,8 @@ def test_names_are_made_up_and_all_else_stays(base: BaseModel, anchors: list[Tra
     for text, one in zip(texts, found, strict=True):
         assert one.named
         assert all(re.fullmatch(r"\w+", name) and name in text for name in one.named)
+        assert all(any(part in name for name in one.named) for part in one.parts)
+        assert len("".join(one.parts)) >= len(min(one.named, key=len))
         question, _, answer = text.removesuffix("<|endoftext|>").partition("Answer:")
         assert question.startswith("Question: ")
         assert answer in unchanged
