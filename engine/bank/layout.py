@@ -11,6 +11,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -145,20 +146,27 @@ def lay_out(
 
 def _cheapest_cuts(lengths: Sequence[int], calls: int) -> list[int]:
     """Where to cut so that padded tokens and calls together are least, by dynamic programming over the first groups."""
-    best, cut_before = [0], [0]
+    backwards = np.array(lengths)[::-1]
+    counts = np.arange(1, len(lengths) + 1)
+    best, cut_before = np.zeros(len(lengths) + 1, dtype=np.int64), [0]
     for last in range(1, len(lengths) + 1):
-        longest, cheapest = 0, (0, 0)
-        for first in range(last - 1, -1, -1):
-            longest = max(longest, lengths[first])
-            cost = best[first] + calls + (last - first) * longest
-            if first == last - 1 or cost < cheapest[0]:
-                cheapest = (cost, first)
-        best.append(cheapest[0])
-        cut_before.append(cheapest[1])
+        longest = np.maximum.accumulate(backwards[len(lengths) - last :])  # of the last 1, 2, … groups before `last`
+        costs = best[last - 1 :: -1] + counts[:last] * longest
+        cheapest = int(costs.argmin())
+        best[last] = costs[cheapest] + calls
+        cut_before.append(last - 1 - cheapest)
     cuts = [len(lengths)]
     while cuts[-1] > 0:
         cuts.append(cut_before[cuts[-1]])
     return cuts[::-1]
+
+
+def tensor_of(values: Sequence[float], device: torch.device) -> torch.Tensor:
+    """Bring numbers to the device; torch reads a list several times as slowly as numpy does."""
+    if not values:
+        return torch.tensor(values, device=device)
+    found = np.array(values)
+    return to_device(torch.from_numpy(found.astype(np.float32) if found.dtype == np.float64 else found), device)
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine.bank.layout import ATTENTION_CALLS_IN_TOKENS, Layout, lay_out, to_device
+from engine.bank.layout import ATTENTION_CALLS_IN_TOKENS, Layout, lay_out, tensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,13 +118,13 @@ def _packed_row(
             shares += [weight / tokens_of_group] * tokens_of_group
             own += [0.0 if place else 1.0 / tokens_of_group] * tokens_of_group
     return PackedTick(
-        tokens=to_device(torch.tensor(tokens), device),
-        positions=to_device(torch.tensor(positions), device),
-        learnt=to_device(torch.tensor(learnt), device),
+        tokens=tensor_of(tokens, device),
+        positions=tensor_of(positions, device),
+        learnt=tensor_of(learnt, device),
         targets=targets.on(device),
-        slots=to_device(torch.tensor(slots), device),
-        shares=to_device(torch.tensor(shares), device),
-        own=to_device(torch.tensor(own), device),
+        slots=tensor_of(slots, device),
+        shares=tensor_of(shares, device),
+        own=tensor_of(own, device),
         by_slot=by_slot,
         by_sequence=by_sequence,
     )
@@ -159,8 +159,7 @@ class _TargetLists:
             self.probabilities += sequence.last.probabilities
 
     def on(self, device: torch.device) -> Targets:
-        tokens = to_device(torch.tensor(self.tokens), device)
+        tokens = tensor_of(self.tokens, device)
         if self.one_each:
             return Targets(tokens)
-        rows, probabilities = torch.tensor(self.rows), torch.tensor(self.probabilities)
-        return Targets(tokens, to_device(rows, device), to_device(probabilities, device))
+        return Targets(tokens, tensor_of(self.rows, device), tensor_of(self.probabilities, device))
