@@ -50,8 +50,8 @@ _CURVATURE = replace(
 _LOOKALIKES = replace(
     _CURVATURE,
     name="lookalikes",
-    about="and by turns an anchor or a look-alike with what the base says of it, and half an earlier sequence more: as"
-    " workspaces do by default",
+    about="and a look-alike with what the base says of it, which like the anchor stands beside every other step, and"
+    " half an earlier sequence more: as workspaces do by default",
     beside=Beside(replayed=1.5, anchors=0.5, lookalikes=0.5, anchor_weight=2.0, lookalike_weight=0.1),
 )
 _OURS = replace(
