@@ -80,6 +80,7 @@ def marked_workspace(folder: Path) -> Workspace:
     settings = SMALL.format(model="bundled", train=2, held_out=1, per_task=1, epochs=10, repeats=1)
     settings = settings.replace("round:\n", "round:\n  selection: paper\n")
     settings = settings.replace("retention:\n  gate: null\n", "retention:\n  gate: each\n  earlier_losses: 99\n")
+    settings += "protection:\n  replay_ratio: 0\n"  # so that one edit undoes another
     workspace = create_workspace(folder, settings)
     pages = write_documents(workspace.tasks_folder, pages=3, notes=0, untouched=0, seed=1).pages
     for path in pages.glob("*.questions.yaml"):
