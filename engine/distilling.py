@@ -20,7 +20,7 @@ from engine.tensor_cache import cached_file, read_tensors, write_tensors
 from store.hashing import hash_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.lookalikes import Lookalike
     from engine.model.base import BaseModel
@@ -58,13 +58,23 @@ def cached_distillation(session: Session, found: Sequence[Lookalike]) -> tuple[l
     identity = hash_json([_FORMAT, LIKELY, base.fingerprint, str(base.precision), [list(one.asked) for one in found]])
     path = cached_file(session.workspace.cache_folder, "distilled", identity)
     tensors = read_tensors(path)
-    if tensors is None or not {"tokens", "probabilities"} <= tensors.keys():
+    if tensors is None or not _answers(tensors, len(found), base.model.config.get_text_config().vocab_size):
         note = f"Asking the base about {len(found):,} look-alikes of the anchors."
         session.report(Progress("round", 0, 0, note=note))
         tokens, probabilities = _asked(base, found)
         tensors = {"tokens": tokens, "probabilities": probabilities}
         write_tensors(path, tensors)
     return _taught(found, tensors["tokens"], tensors["probabilities"]), identity
+
+
+def _answers(tensors: Mapping[str, torch.Tensor], asked: int, vocabulary: int) -> bool:
+    """Whether these can be the answers to so many questions: a file may be whole and yet hold something else."""
+    if not {"tokens", "probabilities"} <= tensors.keys():
+        return False
+    tokens, probabilities = tensors["tokens"], tensors["probabilities"]
+    shaped = tokens.shape == probabilities.shape == (asked, min(LIKELY, vocabulary)) or not asked
+    whole = tokens.dtype == torch.long and probabilities.is_floating_point()
+    return shaped and whole and bool(((tokens >= 0) & (tokens < vocabulary)).all())
 
 
 @torch.inference_mode()

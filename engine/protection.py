@@ -28,7 +28,7 @@ _ROUNDING = 1e-9
 GOLDEN = (math.sqrt(5) - 1) / 2
 # In these coordinates a step does less: nothing moves far where the model knows much. That is what later edits want. A
 # fresh LoRA begins with B = 0, where A has no gradient, and learns too little so, as the first of a line.
-FRESH_RATE = 1.5
+FRESH_RATE = 2.5
 TRIMMED = 0.2  # about 14 % of the changes
 # An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share
 # of both its factors, step by step, while what is trained beside it learns again what is still wanted.

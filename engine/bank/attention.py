@@ -71,13 +71,13 @@ def attend(  # noqa: PLR0917 - the signature that transformers calls
             enable_gqa=query.shape[1] != key.shape[1],
         )
         return out.transpose(1, 2), None
-    query, key, value = (rows[0].transpose(0, 1) for rows in (query, key, value))
-
+    # Not rows[0]: its gradient is written into zeros of the whole, that of a view is passed on.
+    query, key, value = (rows.squeeze(0).transpose(0, 1) for rows in (query, key, value))
     attended = [
         _attend_in_groups(part.grouping, *rows, scaling=scaling, window=sliding_window)
         for part, *rows in zip(layout.parts, *map(layout.by_tokens, (query, key, value)), strict=True)
     ]
-    return (attended[0] if len(attended) == 1 else torch.cat(attended))[None], None
+    return (attended[0] if len(attended) == 1 else torch.cat(attended)).unsqueeze(0), None
 
 
 def _attend_in_groups(

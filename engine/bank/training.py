@@ -210,9 +210,9 @@ class InnerUpdateBank:
         """Logits at the learnt positions alone, [learnt tokens, vocabulary]."""
         call = {"input_ids": tick.tokens[None], "position_ids": tick.positions[None], "use_cache": False}
         if self._keeps_positions:
-            kept: torch.Tensor = self._base.model(**call, logits_to_keep=tick.learnt).logits[0]
+            kept: torch.Tensor = self._base.model(**call, logits_to_keep=tick.learnt).logits.squeeze(0)
             return kept
-        every: torch.Tensor = self._base.model(**call).logits[0]
+        every: torch.Tensor = self._base.model(**call).logits.squeeze(0)
         return every[tick.learnt]
 
     def _divisors(self, running: list[_Running]) -> torch.Tensor:

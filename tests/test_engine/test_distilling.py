@@ -18,6 +18,7 @@ from engine.lora.adapter import fresh_adapter, make_spec
 from engine.model.base import BaseModel, load_base
 from engine.protecting import anchor_sequence
 from engine.session import open_session
+from engine.tensor_cache import cached_file, write_tensors
 from tests.system.workspaces import small_workspace
 
 if TYPE_CHECKING:
@@ -103,3 +104,32 @@ def test_the_base_is_asked_once_and_a_damaged_file_is_asked_anew(
         assert fewer == first[1:]
         assert other != identity
         assert len(calls) == 3
+
+
+def _rows(count: int, width: int = LIKELY, token: int = 5) -> dict[str, torch.Tensor]:
+    return {"tokens": torch.full((count, width), token), "probabilities": torch.full((count, width), 1 / width)}
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        _rows(4),
+        _rows(6),
+        _rows(5, width=LIKELY - 1),
+        _rows(5, token=1_000_000),
+        _rows(5, token=-1),
+        {"tokens": _rows(5)["tokens"]},
+        {**_rows(5), "tokens": torch.full((5, LIKELY), 0.5)},
+        {**_rows(5), "probabilities": torch.ones(5, LIKELY, dtype=torch.long)},
+    ],
+)
+def test_a_whole_file_that_holds_something_else_is_asked_anew(
+    tmp_path: Path, made_up: list[Lookalike], tensors: dict[str, torch.Tensor]
+) -> None:
+    with open_session(small_workspace(tmp_path / "w"), "test") as session:
+        first, identity = cached_distillation(session, made_up[:5])
+        file = cached_file(session.workspace.cache_folder, "distilled", identity)
+        intact = file.read_bytes()
+        write_tensors(file, tensors)
+        assert cached_distillation(session, made_up[:5]) == (first, identity)
+        assert file.read_bytes() == intact
