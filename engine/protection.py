@@ -37,6 +37,9 @@ DECAYED = 0.023
 # what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors and
 # of their look-alikes.
 EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS = 16, 32
+# For the same reason few companions will do on a short line: beside its first edits stands so large a share of what is
+# set, and all of it after so many edits.
+LEAST_REPLAYED, LEAST_ANCHORED, EDITS_TO_ALL = 1 / 3, 1 / 2, 25
 # An edit that many updates have replayed is held more firmly than one that few have: so the newest edits have at least
 # this share of what is replayed.
 NEWEST, NEWEST_SHARE = 8, 0.4
@@ -48,7 +51,8 @@ SPELLED_ALIKE_SHARE = 0.5
 class Beside:
     """How many sequences of each kind stand beside a step (0.5: one every other step), and what their mean loss counts.
 
-    What earlier edits count is not a choice: as much as the update's own.
+    While a line has few edits, a share of these numbers stands there. What earlier edits count is not a choice: as much
+    as the update's own.
     """
 
     replayed: float = 0.0
@@ -89,19 +93,24 @@ class Protection:
         return replace(faster, weight_decay=recipe.weight_decay + DECAYED / moved if moved else recipe.weight_decay)
 
     def companions(self, beside: Beside, own: Sequence[str]) -> tuple[Companions, ...]:
-        """Return what is trained beside each step of an update on these texts: so many of each, where there are any."""
-        anchored = 1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS
+        """Return what is trained beside each step of an update on these texts, of each kind where there is any."""
+        heavier = 1.0 + self.edits / EDITS_TO_DOUBLE_ANCHORS
+        replayed, anchored = beside.replayed * self._share(LEAST_REPLAYED), self._share(LEAST_ANCHORED)
         made_up = self._made_up(own) if beside.lookalikes else ()
         groups = (
-            (self._replayed(), beside.replayed, 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY),
-            (self.anchors, beside.anchors, beside.anchor_weight * anchored),
-            (made_up, beside.lookalikes, beside.lookalike_weight * anchored),
+            (self._replayed(), replayed, 1.0 + self.edits / EDITS_TO_DOUBLE_REPLAY),
+            (self.anchors, beside.anchors * anchored, beside.anchor_weight * heavier),
+            (made_up, beside.lookalikes * anchored, beside.lookalike_weight * heavier),
         )
         return tuple(
             Companions(sequences, each_step, weight, first=self._first(sequences))
             for sequences, each_step, weight in groups
             if sequences and each_step
         )
+
+    def _share(self, least: float) -> float:
+        """Of the companions that are set, how large a share stands beside a step on a line of so many edits."""
+        return least + (1.0 - least) * min(1.0, self.edits / EDITS_TO_ALL)
 
     def _replayed(self) -> tuple[TrainingSequence, ...]:
         return dealt(self.newest, self.replayed, NEWEST_SHARE)

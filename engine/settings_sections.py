@@ -198,7 +198,8 @@ class ProtectionSettings(Section):
         default=1.5,
         ge=0,
         le=8,
-        description="sequences of earlier accepted edits beside each sequence of the self-edit; 0 switches replay off",
+        description="sequences of earlier accepted edits beside each sequence of the self-edit, after 25 edits or"
+        " more; a third of that beside the first, then ever more; 0 switches replay off",
     )
     replay_from: PositiveInt = Field(
         default=1000,
@@ -208,7 +209,8 @@ class ProtectionSettings(Section):
         default=0.5,
         ge=0,
         le=8,
-        description="anchor texts of retention/ beside each sequence of the self-edit; 0 trains on none",
+        description="anchor texts of retention/ beside each sequence of the self-edit, after 25 edits or more; half of"
+        " that beside the first; 0 trains on none",
     )
     anchor_weight: float = Field(
         default=2.0, gt=0, le=10, description="how much the anchors' mean loss counts against that of the self-edit"
@@ -217,8 +219,8 @@ class ProtectionSettings(Section):
         default=0.5,
         ge=0,
         le=8,
-        description="look-alikes of the anchors, taught what the base says of them, beside each sequence of the"
-        " self-edit; 0 trains on none; needs 32 anchors or more",
+        description="look-alikes of the anchors, taught what the base says of them, as many as anchors would be with"
+        " this ratio; 0 trains on none; needs 32 anchors or more",
     )
     lookalike_weight: float = Field(
         default=0.1, gt=0, le=10, description="how much the look-alikes' mean loss counts against that of the self-edit"

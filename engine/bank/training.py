@@ -47,6 +47,7 @@ class _Running:
     slot: int
     job: InnerJob
     order: list[list[int]]
+    start: torch.Tensor  # [parameters], in the bank's coordinates
     started: float
     step: int = 0
     tokens: int = 0
@@ -152,10 +153,11 @@ class InnerUpdateBank:
                 return
             _check(job, self._spec, self._base.window_tokens)
             slot = free.pop()
-            self._weights[slot].copy_(self._start(job))
+            start = to_device(self._start(job), self._base.device)
+            self._weights[slot].copy_(start)
             for state in (self._first_moments, self._second_moments, self._steps):
                 state[slot].zero_()
-            running.append(_Running(slot, job, training_order(job), time.monotonic()))
+            running.append(_Running(slot, job, training_order(job), start, time.monotonic()))
 
     def _start(self, job: InnerJob) -> torch.Tensor:
         """The weights that a job starts from, in the bank's coordinates: [parameters]."""
@@ -257,8 +259,7 @@ class InnerUpdateBank:
                 next_step="lower inner_update.learning_rate in seal.yaml",
             )
         if one.job.recipe.trimmed:
-            start = self._start(one.job).to(weights.device)
-            weights = trimmed(weights, start, self._spec, one.job.recipe.trimmed)
+            weights = trimmed(weights, one.start, self._spec, one.job.recipe.trimmed)
         elapsed = time.monotonic() - one.started
         adapter = adapter_from(weights, self._spec)
         if self._coordinates is not None:

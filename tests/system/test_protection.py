@@ -23,6 +23,7 @@ from engine.progress import Progress
 from engine.protecting import LEAST_ANCHORS, anchor_sequence, drawn_in_turn, protection_on
 from engine.protection import (
     DECAYED,
+    EDITS_TO_ALL,
     EDITS_TO_DOUBLE_ANCHORS,
     EDITS_TO_DOUBLE_REPLAY,
     Beside,
@@ -85,9 +86,10 @@ def test_replay_draws_as_much_of_every_edit_as_there_is_room_for(
 def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int) -> None:
     settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, lookalike_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
-    protection = Protection(replayed=(one,), anchors=(one,), lookalikes=(Taught(one, ("Menpid",)),))
+    made_up = (Taught(one, ("Menpid",)),)
+    protection = Protection(replayed=(one,), anchors=(one,), lookalikes=made_up, edits=EDITS_TO_ALL)
     companions = protection.companions(beside_each_step(settings, batch_size), SEQUENCES)
-    assert [group.each_step for group in companions] == ([] if ratio == 0 else [ratio * batch_size])
+    assert [group.each_step for group in companions] == ([] if ratio == 0 else [pytest.approx(ratio * batch_size)])
 
 
 def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:

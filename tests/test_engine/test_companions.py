@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 
 import pytest
@@ -10,7 +12,16 @@ from hypothesis import strategies as st
 
 from engine.bank.job import Companions, TrainingSequence
 from engine.distilling import Taught
-from engine.protection import NEWEST_SHARE, SPELLED_ALIKE_SHARE, Beside, Protection, dealt
+from engine.protection import (
+    EDITS_TO_ALL,
+    LEAST_ANCHORED,
+    LEAST_REPLAYED,
+    NEWEST_SHARE,
+    SPELLED_ALIKE_SHARE,
+    Beside,
+    Protection,
+    dealt,
+)
 
 
 def sequences(count: int) -> tuple[TrainingSequence, ...]:
@@ -54,7 +65,7 @@ def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: 
     groups = [
         Protection(sequences(count), edits=edits + later).companions(Beside(replayed=1), [])[0] for later in range(3)
     ]
-    steps = -(-count // 2)
+    steps = math.ceil(count / 2 / groups[0].each_step)
     seen = {place for group in groups for step in range(steps) for place in group.beside(step)}
     assert seen == set(range(count))
 
@@ -75,6 +86,20 @@ def test_a_deck_has_all_others_once_and_some_as_their_share(some: int, others: i
         assert sum(times) == pytest.approx(share * len(deck), abs=1)
         first = [one.tokens[0] < some for one in deck[: len(deck) // 2]]
         assert sum(first) == pytest.approx(share * len(first), abs=1)
+
+
+def test_the_more_edits_there_are_the_more_stands_beside_a_step_until_it_is_all_that_is_set() -> None:
+    one = sequences(1)
+    beside = Beside(replayed=3.0, anchors=1.0, lookalikes=0.5)
+    taught = (Taught(one[0], ()),)
+    numbers = [
+        [group.each_step for group in Protection(one, (), one, taught, edits=edits).companions(beside, [])]
+        for edits in range(EDITS_TO_ALL + 9)
+    ]
+    assert numbers[0] == pytest.approx([3.0 * LEAST_REPLAYED, 1.0 * LEAST_ANCHORED, 0.5 * LEAST_ANCHORED])
+    for fewer, more in itertools.pairwise(numbers[: EDITS_TO_ALL + 1]):
+        assert all(one < other for one, other in zip(fewer, more, strict=True))
+    assert all(each == pytest.approx([3.0, 1.0, 0.5]) for each in numbers[EDITS_TO_ALL:])
 
 
 def test_the_newest_edits_come_up_more_often_once_there_are_many() -> None:
