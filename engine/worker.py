@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from engine.failure_report import write_report
+from engine.freed_memory import keep_freed_memory
 from engine.operations import OPERATIONS
 from engine.waiting import wait_briefly
 from store.errors import ExitCode, SealError, WrongUseError
@@ -35,6 +36,7 @@ _MOST_ARGUMENTS = 2
 def main(arguments: list[str]) -> int:
     """Run one operation; returns the exit status."""
     wait_briefly()
+    keep_freed_memory()
     signal.signal(signal.SIGINT, _interrupt_once)
     detached = bool(arguments) and arguments[0] in DETACHED
     channel = _Channel(_take_stdout(), detached=detached)

@@ -18,7 +18,7 @@ import torch
 from engine.lora.adapter import Adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from engine.bank.linear import SlotMatrices
 
@@ -71,16 +71,14 @@ class FewDirections:
     def behind(self, x: torch.Tensor) -> torch.Tensor:
         """Return x M for x [..., m, n]."""
         rows = (x * self.rest).view(-1, x.shape[-1])
-        return rows.addmm_((x @ self.directions).view(len(rows), -1), self._weighted().T).view(x.shape)
+        along = (x @ self.directions).mul_(self.more).view(len(rows), -1)
+        return rows.addmm_(along, self.directions.T).view(x.shape)
 
     def before(self, x: torch.Tensor) -> torch.Tensor:
         """Return M x for x [..., n, m]."""
-        along = (self.directions.T @ x).view(-1, len(self.more), x.shape[-1])
+        along = (self.directions.T @ x).mul_(self.more[:, None]).view(-1, len(self.more), x.shape[-1])
         rows = (x * self.rest).view(-1, *x.shape[-2:])
-        return rows.baddbmm_(self._weighted().expand(len(rows), -1, -1), along).view(x.shape)
-
-    def _weighted(self) -> torch.Tensor:
-        return self.directions * self.more
+        return rows.baddbmm_(self.directions.expand(len(rows), -1, -1), along).view(x.shape)
 
 
 Symmetric = Whole | Diagonal | FewDirections
@@ -114,23 +112,24 @@ class Coordinates:
                 of_layer.a_grad.copy_(self.inputs[name].matrix.behind(of_layer.a_grad))
                 of_layer.b_grad.copy_(self.outputs[name].matrix.before(of_layer.b_grad))
 
-    def into(self, adapter: Adapter) -> Adapter:
-        """Write an adapter in these coordinates."""
-        return self._changed(adapter, inverse=True)
+    def into(self, adapters: Sequence[Adapter]) -> list[Adapter]:
+        """Write adapters in these coordinates."""
+        return self._changed(adapters, inverse=True)
 
-    def out_of(self, adapter: Adapter) -> Adapter:
-        """Read an adapter that is written in these coordinates."""
-        return self._changed(adapter, inverse=False)
+    def out_of(self, adapters: Sequence[Adapter]) -> list[Adapter]:
+        """Read adapters that are written in these coordinates."""
+        return self._changed(adapters, inverse=False)
 
-    def _changed(self, adapter: Adapter, *, inverse: bool) -> Adapter:
+    def _changed(self, adapters: Sequence[Adapter], *, inverse: bool) -> list[Adapter]:
         """In double precision: an adapter goes through this once for each edit, and nothing shall be worn off."""
-        weights = {}
-        for name, (a, b) in adapter.weights.items():
+        changed: list[dict[str, tuple[torch.Tensor, torch.Tensor]]] = [{} for _ in adapters]
+        for name in adapters[0].weights if adapters else ():
             p, q = self.inputs[name], self.outputs[name]
-            left, right = (q.inverse, p.inverse) if inverse else (q.matrix, p.matrix)
-            changed_a = exact(right).behind(a.double()).float()
-            weights[name] = (changed_a, exact(left).before(b.double()).float())
-        return Adapter(adapter.spec, weights)
+            left, right = (exact(one.inverse if inverse else one.matrix) for one in (q, p))
+            for adapter, weights in zip(adapters, changed, strict=True):
+                a, b = adapter.weights[name]
+                weights[name] = (right.behind(a.double()).float(), left.before(b.double()).float())
+        return [Adapter(adapter.spec, weights) for adapter, weights in zip(adapters, changed, strict=True)]
 
 
 def root_of(factor: torch.Tensor, damping: float) -> Root:

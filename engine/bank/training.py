@@ -36,7 +36,7 @@ from store.errors import SealError
 
 if TYPE_CHECKING:
     from engine.bank.coordinates import Coordinates
-    from engine.lora.adapter import LoraSpec
+    from engine.lora.adapter import Adapter, LoraSpec
     from engine.model.base import BaseModel
 
 
@@ -125,8 +125,9 @@ class InnerUpdateBank:
             self._tick(running)
             if on_tick is not None:
                 on_tick(len(running))
-            for one in [one for one in running if one.step == len(one.order)]:
-                result = self._result(one)
+            finished = [one for one in running if one.step == len(one.order)]
+            for one, adapter in zip(finished, self._adapters(finished), strict=True):
+                result = self._result(one, adapter)
                 running.remove(one)
                 free.append(one.slot)
                 self._fill(queue, running, free)
@@ -147,21 +148,20 @@ class InnerUpdateBank:
         return updates
 
     def _fill(self, queue: Iterator[InnerJob], running: list[_Running], free: list[int]) -> None:
-        while free:
-            job = next(queue, None)
-            if job is None:
-                return
+        jobs = list(islice(queue, len(free)))
+        for job in jobs:
             _check(job, self._spec, self._base.window_tokens)
-            slot = free.pop()
-            start = to_device(self._start(job), self._base.device)
+        for job, row in zip(jobs, self._starts(jobs), strict=True):
+            slot, start = free.pop(), to_device(row, self._base.device)
             self._weights[slot].copy_(start)
             for state in (self._first_moments, self._second_moments, self._steps):
                 state[slot].zero_()
             running.append(_Running(slot, job, training_order(job), start, time.monotonic()))
 
-    def _start(self, job: InnerJob) -> torch.Tensor:
-        """The weights that a job starts from, in the bank's coordinates: [parameters]."""
-        return flat_weights(job.start if self._coordinates is None else self._coordinates.into(job.start))
+    def _starts(self, jobs: Sequence[InnerJob]) -> list[torch.Tensor]:
+        """The weights that jobs start from, in the bank's coordinates: [parameters] each."""
+        starts = [job.start for job in jobs]
+        return [flat_weights(one) for one in (self._coordinates.into(starts) if self._coordinates else starts)]
 
     def _tick(self, running: list[_Running]) -> None:
         times = [self._clock()]
@@ -250,21 +250,23 @@ class InnerUpdateBank:
             weight_decay=one.job.recipe.weight_decay,
         )
 
-    def _result(self, one: _Running) -> InnerResult:
+    def _adapters(self, finished: Sequence[_Running]) -> list[Adapter]:
+        """What finished jobs have learnt, as ordinary adapters."""
+        adapters = [adapter_from(self._without_small_changes(one), self._spec) for one in finished]
+        return adapters if self._coordinates is None else self._coordinates.out_of(adapters)
+
+    def _without_small_changes(self, one: _Running) -> torch.Tensor:
+        row, least = self._weights[one.slot], one.job.recipe.trimmed
+        return trimmed(row, one.start, self._spec, least) if least else row
+
+    def _result(self, one: _Running, adapter: Adapter) -> InnerResult:
         losses: list[float] = torch.stack(one.losses).tolist()
-        weights = self._weights[one.slot]
-        if not all(map(math.isfinite, losses)) or not bool(torch.isfinite(weights).all()):
+        if not all(map(math.isfinite, losses)) or not bool(torch.isfinite(self._weights[one.slot]).all()):
             raise SealError(
                 f"inner update {one.job.key}: the loss is no longer finite after {len(losses)} steps",
                 next_step="lower inner_update.learning_rate in seal.yaml",
             )
-        if one.job.recipe.trimmed:
-            weights = trimmed(weights, one.start, self._spec, one.job.recipe.trimmed)
-        elapsed = time.monotonic() - one.started
-        adapter = adapter_from(weights, self._spec)
-        if self._coordinates is not None:
-            adapter = self._coordinates.out_of(adapter)
-        return InnerResult(one.job.key, adapter, losses, one.step, one.tokens, elapsed)
+        return InnerResult(one.job.key, adapter, losses, one.step, one.tokens, time.monotonic() - one.started)
 
 
 def _check(job: InnerJob, spec: LoraSpec, window_tokens: int) -> None:

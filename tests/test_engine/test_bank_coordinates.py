@@ -55,7 +55,7 @@ def with_likely(sequence: TrainingSequence) -> TrainingSequence:
 def trained_alone(architecture: str, job: InnerJob, coordinates: Coordinates) -> Adapter:
     """Train A′ and B′ with autograd and torch's AdamW on a plain model."""
     model, spec = random_model(architecture).eval().requires_grad_(requires_grad=False), job.start.spec
-    start = coordinates.into(job.start).weights
+    start = coordinates.into([job.start])[0].weights
     learnt = {name: [matrix.clone().requires_grad_() for matrix in pair] for name, pair in start.items()}
 
     def hook(name: str) -> object:
@@ -81,7 +81,8 @@ def trained_alone(architecture: str, job: InnerJob, coordinates: Coordinates) ->
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, job.recipe.max_grad_norm)
         optimiser.step()
-    return coordinates.out_of(Adapter(spec, {name: (a.detach(), b.detach()) for name, (a, b) in learnt.items()}))
+    adapter = Adapter(spec, {name: (a.detach(), b.detach()) for name, (a, b) in learnt.items()})
+    return coordinates.out_of([adapter])[0]
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "gpt2"])
@@ -168,7 +169,7 @@ def test_a_diagonal_factor_is_a_diagonal_root() -> None:
 def test_what_goes_in_comes_out() -> None:
     base = tiny_base("qwen2")
     adapter, coordinates = acting_adapter(tiny_spec(base), 3), coordinates_of(base)
-    there_and_back = coordinates.out_of(coordinates.into(adapter))
+    [there_and_back] = coordinates.out_of(coordinates.into([adapter]))
     for name, (a, b) in adapter.weights.items():
         assert torch.allclose(there_and_back.weights[name][0], a, atol=1e-5)
         assert torch.allclose(there_and_back.weights[name][1], b, atol=1e-5)
