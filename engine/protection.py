@@ -32,7 +32,7 @@ FRESH_RATE = 2.5
 TRIMMED = 0.2  # about 14 % of the changes
 # An adapter grows with every edit, and with it what it costs the base's knowledge. So each update gives back this share
 # of both its factors, step by step, while what is trained beside it learns again what is still wanted.
-DECAYED = 0.023
+DECAYED = 0.025
 # The more edits there are, the more there is to lose, and the sooner an adapter that has learnt many learns another: so
 # what stands beside it weighs more. After so many edits the weight of earlier ones has doubled, and that of anchors and
 # of their look-alikes.

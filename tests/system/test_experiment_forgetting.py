@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from engine.bundled.world import known_things
 from engine.forgetting.experiment import experiment
@@ -14,7 +18,8 @@ from engine.forgetting.ways import WAYS, ways_named
 from engine.model.base import load_base
 from engine.progress import say_nothing
 from engine.protection import beside_each_step
-from engine.settings import ProtectionSettings
+from engine.session import recipe_of
+from engine.settings import ProtectionSettings, Settings
 from seal_console.cli.experiment import WAYS as OFFERED
 from store.errors import WrongUseError
 
@@ -63,6 +68,17 @@ def test_one_way_protects_as_workspaces_do_by_default() -> None:
     way, settings = WAYS["lookalikes"], ProtectionSettings()
     assert beside_each_step(settings, way.recipe.batch_size) == way.beside
     assert settings.curvature
+
+
+def test_the_settings_that_the_documentation_names_are_our_way() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "retention.md").read_text(encoding="utf-8")
+    [written] = [one for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "replay_ratio" in one]
+    settings = Settings.model_validate(yaml.safe_load(written))
+    way, recipe = WAYS["ours"], recipe_of(settings.inner_update)
+    assert beside_each_step(settings.protection, recipe.batch_size) == way.beside
+    assert recipe == replace(way.recipe, learning_rate=recipe.learning_rate)
+    assert recipe.learning_rate == pytest.approx(way.recipe.learning_rate, rel=0.01)
+    assert settings.protection.curvature
 
 
 def test_look_alikes_that_chance_named_like_a_known_thing_are_found() -> None:
