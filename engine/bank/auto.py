@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from engine.model.base import BaseModel
 
 _MOST_SLOTS = {"cpu": 32, "cuda": 64}
-_BYTES_PER_PARAMETER = 5 * 4  # weight, its working copy, gradient and two moments in float32
+_BYTES_PER_PARAMETER = 6 * 4  # weight, its working copy, what it began as, gradient and two moments in float32
 _SHARE_OF_MEMORY = 0.25
 
 
