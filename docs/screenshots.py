@@ -10,7 +10,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from engine.settings import load_settings
+from engine.settings.reading import load_settings
 from seal_console.console.app import ConsoleApp
 from store.workspace import Workspace
 

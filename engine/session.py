@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from engine.bank.auto import auto_slots
 from engine.bank.job import Recipe
-from engine.holding import hold_workspace
+from engine.guardrails.rule import Guardrails
 from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
 from engine.lora.files import read_adapter
 from engine.model.base import BaseModel, load_base
-from engine.progress import Report, say_nothing
-from engine.rules.rule import Rules
-from engine.settings import InnerUpdateSettings, PolicyTrainingSettings, Settings, load_settings
+from engine.runtime.engine_lock import lock_workspace
+from engine.runtime.progress import Report, ignore_progress
+from engine.settings.reading import load_settings
+from store.base_compatibility import base_of_policy, base_of_version, is_of, latest_policy_on
 from store.errors import WrongUseError
-from store.trained_on import base_of_policy, base_of_version, is_of, latest_policy_on
-from store.version_names import policy_tag, version_tag
-from store.versions import policy_adapter_files, version_adapter_files
+from store.policy_versions import policy_adapter_files
+from store.version_tags import policy_tag, version_tag
+from store.versions import version_adapter_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlite_utils import Database
 
+    from engine.settings.sections import InnerUpdateSettings, PolicyTrainingSettings, Settings
     from store.records import PolicyVersion
     from store.workspace import Workspace
 
@@ -41,10 +43,10 @@ class Session:
     db: Database
     settings: Settings
     base: BaseModel
-    report: Report = say_nothing
-    rules: Rules = field(default_factory=Rules)
+    report: Report = ignore_progress
+    rules: Guardrails = field(default_factory=Guardrails)
 
-    def under(self, settings: Settings, rules: Rules | None = None) -> Session:
+    def under(self, settings: Settings, rules: Guardrails | None = None) -> Session:
         """Return the same session with the settings, and the rules, that a round began under."""
         rules = self.rules if rules is None else rules
         same = settings == self.settings and rules == self.rules
@@ -77,7 +79,7 @@ class Session:
             version_tag(version), base_of_version(self.db, version), "seal-console versions rollback v0000"
         )
         files = version_adapter_files(self.workspace, self.db, version)
-        adapter, _ = fitted_to(read_adapter(files, self._every_matrix, f"v{version:04d}"), self.inner_spec, seed=0)
+        adapter, _ = fitted_to(read_adapter(files, self._every_matrix, version_tag(version)), self.inner_spec, seed=0)
         return adapter
 
     def policy_adapter(self, version: int | None) -> Adapter | None:
@@ -89,7 +91,7 @@ class Session:
             return None
         self._require_base(policy_tag(version), base_of_policy(self.db, version), None)
         files = policy_adapter_files(self.workspace, self.db, version)
-        adapter, _ = fitted_to(read_adapter(files, self._every_matrix, f"p{version:04d}"), self.policy_spec, seed=0)
+        adapter, _ = fitted_to(read_adapter(files, self._every_matrix, policy_tag(version)), self.policy_spec, seed=0)
         return adapter
 
     def starting_adapter(self, live: Adapter | None, seed: int) -> Adapter:
@@ -135,13 +137,13 @@ def recipe_of(settings: InnerUpdateSettings | PolicyTrainingSettings) -> Recipe:
 
 
 @contextmanager
-def open_session(workspace: Workspace, command: str, report: Report = say_nothing) -> Iterator[Session]:
+def open_session(workspace: Workspace, command: str, report: Report = ignore_progress) -> Iterator[Session]:
     """Hold the workspace (`holding.hold_workspace`) and load the base.
 
     Raises LockedError where another engine works in the workspace.
     """
     settings = load_settings(workspace.settings_file)
-    with hold_workspace(workspace, command, report) as held:
+    with lock_workspace(workspace, command, report) as held:
         yield Session(workspace, held.db, settings, load_base_of(settings), held.report)
 
 

@@ -1,8 +1,8 @@
 """Runs one operation of the engine in a child process and yields what it says, as typed messages.
 
-The child is `python -m engine.worker OPERATION`; its parameters go in as one line of JSON on stdin, which then stays
-open: when this process is gone, the child reads its end and stops. Ctrl+C reaches the child through the terminal; here
-it is only counted, so that the child can end by itself; the second one kills it.
+The child is `python -m engine.jobs.worker OPERATION`; its parameters go in as one line of JSON on stdin, which then
+stays open: when this process is gone, the child reads its end and stops. Ctrl+C reaches the child through the terminal;
+here it is only counted, so that the child can end by itself; the second one kills it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import engine
-from engine.progress import Progress
+from engine.runtime.progress import Progress
 from store import errors
 from store.errors import ExitCode, SealError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from types import FrameType, TracebackType
 
-WORKER_COMMAND = (sys.executable, "-m", "engine.worker")
+WORKER_COMMAND = (sys.executable, "-m", "engine.jobs.worker")
 GOES_ON = "seal-console run goes on where it stopped."
 _STDIN_STAYS_OPEN_S = 10.0
 _END_WITHIN_S = 10.0

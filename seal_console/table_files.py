@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
-from seal_console.harmless import harmless, harmless_line, json_line
+from seal_console.sanitize import json_line, sanitize, sanitize_line
 from store.clock import utc_now
 from store.database import open_to_read
 from store.errors import WrongUseError
@@ -88,7 +88,7 @@ def as_text(workspace: Workspace, table: TableExport, most: int) -> tuple[str, i
         rows = list(islice(table.rows(db), most))
     finally:
         db.conn.close()
-    cells = [table.headers, *([harmless_line("" if value is None else str(value)) for value in row] for row in rows)]
+    cells = [table.headers, *([sanitize_line("" if value is None else str(value)) for value in row] for row in rows)]
     return "\n".join("\t".join(row) for row in cells), len(rows)
 
 
@@ -127,4 +127,4 @@ def _cell(value: Value) -> str | int | float:
         return json.dumps(value)
     if not isinstance(value, str):
         return value
-    return f"'{harmless(value)}" if value.startswith(FORMULA_SIGNS) else harmless(value)
+    return f"'{sanitize(value)}" if value.startswith(FORMULA_SIGNS) else sanitize(value)

@@ -5,9 +5,9 @@ An alarm stands until it is cleared; nothing else ends it. What is alarming is d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from store.alarm_records import Alarm, AlarmClearing, RoundMeasures
 from store.candidates import require_words
 from store.clock import utc_now
 from store.database import fetch_value, transaction
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlite_utils import Database
+
 
 _STANDING = "id NOT IN (SELECT alarm_id FROM alarm_clearings)"
 _LIST = "seal-console alarms list"
@@ -111,3 +112,33 @@ def clear_alarms(db: Database, wanted: str, actor: str, reason: str) -> list[Ala
             insert(db, "alarm_clearings", clearing)
             append_event(db, "alarm.cleared", {"clearing": to_row(clearing), "name": alarm.name})
     return open_ones
+
+
+@dataclass(frozen=True, slots=True)
+class RoundMeasures:
+    """What was measured of a round as a whole; `measures` are as the engine writes them."""
+
+    round_number: int
+    measures: dict[str, Any]
+    measured_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something alarming in the figures of a round. It stands until somebody clears it."""
+
+    id: int
+    name: str
+    round_number: int
+    evidence: dict[str, Any]
+    raised_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmClearing:
+    """Who cleared an alarm, and why."""
+
+    alarm_id: int
+    actor: str
+    reason: str
+    cleared_at: str

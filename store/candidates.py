@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from store.base_answers import answer_as_hashed
+from store.answers import answer_as_hashed
 from store.candidate_states import require_move
 from store.clock import utc_now
 from store.database import execute, transaction

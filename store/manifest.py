@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from store.audit_redaction import without_exam
 from store.candidates import gates_of, inner_updates_of
 from store.card import policy_card, version_card
 from store.errors import CorruptError
 from store.events import chain_head
-from store.exam_secrecy import without_exam
 from store.hashing import hash_bytes
 from store.records import Candidate, Decision, PolicyVersion, Version
 from store.rows import to_row
 from store.tasks import get_task
-from store.version_names import policy_tag, version_tag
+from store.version_tags import policy_tag, version_tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from store.adapter_files import ADAPTER_NAMES, adapter_problems, hash_adapter
 from store.clock import utc_now
 from store.errors import WrongUseError
+from store.live_ref import no_checkpoint, writing
 from store.manifest import policy_files
-from store.moving_live import no_checkpoint, writing
 from store.records import PolicyVersion
 from store.repository import POLICY_REF, ROOT_TAG_REF, Repository
-from store.version_names import policy_tag, tag_number
 from store.version_rows import get_policy_version, list_policy_versions, record_policy_version
+from store.version_tags import policy_tag, tag_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,8 +17,8 @@ RoundState = Literal["running", "interrupted", "done", "failed"]
 Role = Literal["train", "held_out"]
 DecisionAction = Literal["accept", "reject", "defer", "undo"]
 OnFailure = Literal["hold", "note"]
-RequestKind = Literal["run", "reexamine", "cancel"]
-RequestState = Literal["waiting", "running", "done", "failed", "cancelled"]
+JobKind = Literal["run", "reexamine", "cancel"]
+JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Job:
     """Something that the engine is asked to do, by a console or another process.
 
     `result` holds, while the request is waiting or running, what a later engine needs to go on with it; afterwards what
@@ -273,9 +273,9 @@ class Request:
     """
 
     id: int
-    kind: RequestKind
+    kind: JobKind
     payload: dict[str, Any]
-    state: RequestState
+    state: JobState
     actor: str
     requested_at: str
     finished_at: str | None = None
@@ -286,7 +286,7 @@ class Request:
 class LiveProgress:
     """How far a stage of the engine's work is: `done` of `total` units, `rate` of them a second over the last seconds.
 
-    `rate` is None where it is not known yet. `details` depend on the stage (`engine/progress.py`).
+    `rate` is None where it is not known yet. `details` depend on the stage (`engine/runtime/progress.py`).
     """
 
     stage: str

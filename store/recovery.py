@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from store.database import fetch, transaction
 from store.durable import leftovers, remove
-from store.half_done import finish_half_done
+from store.live_ref import WRITER_WAIT_S
 from store.lock import hold_lock, lock_owner
-from store.moving_live import WRITER_WAIT_S
+from store.pending_moves import finish_half_done
 from store.repository import Repository
 from store.rounds import interrupt_round
 

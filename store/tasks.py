@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class TasksAdded:
     """What became of a list of rows to add: ids that are new, and how many were there already."""
 
     new_ids: list[str]
@@ -35,7 +35,7 @@ class ListedTask:
     audit_questions: int
 
 
-def add_documents(db: Database, documents: Sequence[Document]) -> Added:
+def add_documents(db: Database, documents: Sequence[Document]) -> TasksAdded:
     """Add documents, all or none; those whose id is known are left as they are."""
     hashes: dict[str, str] = {}
     with transaction(db):
@@ -46,10 +46,10 @@ def add_documents(db: Database, documents: Sequence[Document]) -> Added:
             hashes[document.id] = hash_json(to_row(document))
         if hashes:
             append_event(db, "documents.added", {"hashes": hashes})
-    return Added(list(hashes), len(documents) - len(hashes))
+    return TasksAdded(list(hashes), len(documents) - len(hashes))
 
 
-def add_tasks(db: Database, tasks: Sequence[Task]) -> Added:
+def add_tasks(db: Database, tasks: Sequence[Task]) -> TasksAdded:
     """Add tasks with their questions, all or none; those whose id is known are left as they are."""
     hashes: dict[str, str] = {}
     with transaction(db):
@@ -62,7 +62,7 @@ def add_tasks(db: Database, tasks: Sequence[Task]) -> Added:
             hashes[task.id] = hash_task(task)
         if hashes:
             append_event(db, "tasks.added", {"hashes": hashes})
-    return Added(list(hashes), len(tasks) - len(hashes))
+    return TasksAdded(list(hashes), len(tasks) - len(hashes))
 
 
 def list_tasks(db: Database, *, imported: bool | None = None) -> list[ListedTask]:

@@ -16,7 +16,7 @@ from store.errors import NothingToDoError, WrongUseError
 from store.events import append_event
 from store.records import Decision
 from store.rows import select, to_row
-from store.version_names import version_tag
+from store.version_tags import version_tag
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Undoable:
+class UndoableDecision:
     """A decision that can be taken back, and the state that its candidate then has."""
 
     candidate: Candidate
@@ -34,7 +34,7 @@ class Undoable:
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class UndoResult:
     """What was taken back: the candidate as it is now, the decision, and the one that takes it back."""
 
     candidate: Candidate
@@ -42,7 +42,7 @@ class Undone:
     decision: Decision
 
 
-def last_undoable(db: Database, actor: str) -> Undoable:
+def last_undoable(db: Database, actor: str) -> UndoableDecision:
     """Return what `undo_last` would take back; raises what it would raise."""
     decision, about_it = _newest_standing(db, actor)
     if about_it[-1] != decision:
@@ -55,10 +55,10 @@ def last_undoable(db: Database, actor: str) -> Undoable:
     if decision.action == "accept":
         raise _commit_stays(db, decision)
     candidate = get_candidate(db, decision.candidate_id)
-    return Undoable(candidate, decision, decided_state(about_it[:-1], "examined"))
+    return UndoableDecision(candidate, decision, decided_state(about_it[:-1], "examined"))
 
 
-def undo_last(db: Database, actor: str, reason: str = "") -> Undone:
+def undo_last(db: Database, actor: str, reason: str = "") -> UndoResult:
     """Take back the newest decision of `actor` that still stands; the candidate is again what it was before it.
 
     Raises NothingToDoError where there is none, WrongUseError where it is an acceptance, or where somebody decided
@@ -72,7 +72,7 @@ def undo_last(db: Database, actor: str, reason: str = "") -> Undone:
         undo = Decision(found.candidate.id, "undo", actor, words, utc_now())
         set_state(db, undo.candidate_id, found.state_before, undo)
         append_event(db, "candidate.undone", {"decision": to_row(undo), "state": found.state_before})
-    return Undone(replace(found.candidate, state=found.state_before), taken_back, undo)
+    return UndoResult(replace(found.candidate, state=found.state_before), taken_back, undo)
 
 
 def _newest_standing(db: Database, actor: str) -> tuple[Decision, list[Decision]]:

@@ -13,8 +13,8 @@ from store.hashing import hash_bytes
 from store.manifest import CARD_NAME, MANIFEST_NAME, policy_from_manifest, version_from_manifest
 from store.repository import LIVE_REF, POLICY_REF, ROOT_TAG_REF
 from store.rows import to_row
-from store.version_names import live_name, policy_tag, tag_number, version_tag
 from store.version_rows import list_policy_versions, list_versions
+from store.version_tags import live_name, policy_tag, tag_number, version_tag
 
 if TYPE_CHECKING:
     from sqlite_utils import Database

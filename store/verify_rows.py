@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from store.alarm_records import RoundMeasures
-from store.alarms import clearings, list_alarms
-from store.base_answers import answer_as_hashed
+from store.alarms import RoundMeasures, clearings, list_alarms
+from store.answers import answer_as_hashed
 from store.candidate_states import decided_state
 from store.candidates import hash_exam, hash_proposal, list_candidates
 from store.database import fetch, snapshot
 from store.events import events_after, verify_chain
 from store.hashing import hash_json
+from store.jobs import REQUEST_CHANGES, hash_request, list_requests
 from store.records import Answer, CandidateState, Decision, Drift, Event, RetentionAnswer, Version
-from store.requests import REQUEST_CHANGES, hash_request, list_requests
 from store.rounds import hash_start, list_rounds, outcome_of
 from store.rows import from_row, select, to_row
 from store.tasks import get_task, hash_task, list_documents
@@ -55,7 +54,7 @@ def check_recorded_rows(db: Database) -> tuple[int, list[str]]:
     counts = 0
     problems: list[str] = []
     with snapshot(db):
-        recorded = _Recorded(db)
+        recorded = _RecordedHashes(db)
         for check in _CHECKS:
             count, found = check(db, recorded)
             counts += count
@@ -63,14 +62,14 @@ def check_recorded_rows(db: Database) -> tuple[int, list[str]]:
     return counts, problems
 
 
-class _Exam(NamedTuple):
+class _RecordedExam(NamedTuple):
     """What an exam made of a candidate, and the hash of all that was measured."""
 
     state: CandidateState
     hash: str
 
 
-class _Recorded:
+class _RecordedHashes:
     """What the event log says should be stored."""
 
     def __init__(self, db: Database) -> None:
@@ -85,7 +84,7 @@ class _Recorded:
         self.alarms: dict[int, str] = {}
         self.clearings: list[dict[str, Any]] = []
         self.proposals: dict[str, str] = {}
-        self.exams: dict[str, _Exam] = {}
+        self.exams: dict[str, _RecordedExam] = {}
         self.decisions: list[dict[str, Any]] = []
         self.versions: list[dict[str, Any]] = []
         self.moves: dict[int, dict[str, Any]] = {}
@@ -120,7 +119,7 @@ class _Recorded:
                 readers[event.kind](event.payload)
 
     def _read_exam(self, payload: dict[str, Any]) -> None:
-        self.exams[payload["id"]] = _Exam(payload["state"], payload["hash"])
+        self.exams[payload["id"]] = _RecordedExam(payload["state"], payload["hash"])
 
 
 def _hashes_by_state(payload: dict[str, Any]) -> dict[tuple[str, str], str]:
@@ -134,12 +133,12 @@ def _all_events(db: Database) -> Iterator[Event]:
         after = batch[-1].sequence
 
 
-def _check_documents(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_documents(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     stored = {document.id: hash_json(to_row(document)) for document in list_documents(db)}
     return len(stored), _compare_hashes("document", stored, recorded.documents)
 
 
-def _check_rounds(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_rounds(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     rounds = list_rounds(db)
     problems = _compare_hashes("round", {r.number: hash_start(r) for r in rounds}, recorded.round_starts)
     for current in rounds:
@@ -150,7 +149,7 @@ def _check_rounds(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
     return len(rounds), problems
 
 
-def _check_base_answers(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_base_answers(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     answers = select(db, Answer, "SELECT * FROM answers WHERE candidate_id IS NULL")
     stored = {
         (answer.base_fingerprint or "", answer.model_state, answer.question_id): hash_json(answer_as_hashed(answer))
@@ -159,7 +158,7 @@ def _check_base_answers(db: Database, recorded: _Recorded) -> tuple[int, list[st
     return len(stored), _compare_hashes("answer without a candidate", stored, recorded.base_answers)
 
 
-def _check_retention(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_retention(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     answers = select(db, RetentionAnswer, "SELECT * FROM retention_answers")
     stored = {(answer.model_state, answer.prompt_hash): hash_json(to_row(answer)) for answer in answers}
     measured = select(db, Drift, "SELECT * FROM drift")
@@ -168,7 +167,7 @@ def _check_retention(db: Database, recorded: _Recorded) -> tuple[int, list[str]]
     return len(stored) + len(drift), problems + _compare_hashes("drift", drift, recorded.drift)
 
 
-def _check_alarms(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_alarms(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     measured = {one.round_number: hash_json(to_row(one)) for one in select(db, RoundMeasures, _ALL_MEASURES)}
     alarms = {alarm.id: hash_json(to_row(alarm)) for alarm in list_alarms(db)}
     cleared = [to_row(one) for one in clearings(db).values()]
@@ -178,12 +177,12 @@ def _check_alarms(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
     return len(measured) + len(alarms) + len(cleared), problems
 
 
-def _check_tasks(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_tasks(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     stored = {row["id"]: hash_task(get_task(db, row["id"])) for row in fetch(db, "SELECT id FROM tasks")}
     return len(stored), _compare_hashes("task", stored, recorded.tasks)
 
 
-def _check_candidates(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_candidates(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     candidates = list_candidates(db)
     decided: dict[str, list[Decision]] = defaultdict(list)
     for row in recorded.decisions:
@@ -201,17 +200,17 @@ def _check_candidates(db: Database, recorded: _Recorded) -> tuple[int, list[str]
     return len(candidates), problems
 
 
-def _check_decisions(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_decisions(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     stored = [to_row(decision) for decision in select(db, Decision, "SELECT * FROM decisions ORDER BY id")]
     return len(stored), _compare_rows("decisions", stored, recorded.decisions)
 
 
-def _check_versions(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_versions(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     stored = [to_row(version) for version in select(db, Version, "SELECT * FROM versions ORDER BY number")]
     return len(stored), _compare_rows("versions", stored, recorded.versions)
 
 
-def _check_moves(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_moves(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     stored = {row.pop("id"): row for row in fetch(db, "SELECT * FROM moves WHERE name = 'live' ORDER BY id")}
     problems = [
         f"moves: move {number} and the event log differ"
@@ -221,7 +220,7 @@ def _check_moves(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
     return len(stored), problems
 
 
-def _check_requests(db: Database, recorded: _Recorded) -> tuple[int, list[str]]:
+def _check_requests(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     stored = {request.id: hash_request(request) for request in list_requests(db)}
     return len(stored), _compare_hashes("request", stored, recorded.requests)
 

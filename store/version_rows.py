@@ -10,7 +10,7 @@ from store.errors import WrongUseError
 from store.events import append_event
 from store.records import Decision, Move, PolicyVersion, Version
 from store.rows import insert, select, to_row
-from store.version_names import parse_number, policy_tag, version_tag
+from store.version_tags import parse_number, policy_tag, version_tag
 
 if TYPE_CHECKING:
     from sqlite_utils import Database

@@ -17,23 +17,12 @@ from store.clock import utc_now
 from store.database import transaction
 from store.durable import remove, write_folder
 from store.errors import NothingToDoError, WrongUseError
+from store.live_ref import commit_of, move_live, no_checkpoint, writing
 from store.manifest import MANIFEST_NAME, version_files, version_from_manifest
-from store.moving_live import commit_of, move_live, no_checkpoint, sync_checkout, writing
-from store.policy_versions import add_policy_version, policy_adapter_files
 from store.records import Candidate, Decision, Move, Version
 from store.repository import Repository
-from store.version_names import live_name, tag_number, version_tag
-from store.version_rows import (
-    get_policy_version,
-    get_version,
-    latest_policy_version,
-    list_moves,
-    list_policy_versions,
-    list_versions,
-    live_version,
-    record_acceptance,
-    record_move,
-)
+from store.version_rows import get_version, list_versions, live_version, record_acceptance, record_move
+from store.version_tags import live_name, tag_number, version_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,22 +30,6 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from store.workspace import Workspace
-
-__all__ = [
-    "accept",
-    "add_policy_version",
-    "get_policy_version",
-    "get_version",
-    "latest_policy_version",
-    "list_moves",
-    "list_policy_versions",
-    "list_versions",
-    "live_version",
-    "policy_adapter_files",
-    "rollback",
-    "sync_checkout",
-    "version_adapter_files",
-]
 
 
 def accept(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SETTINGS_NAME = "seal.yaml"
 ENVIRONMENT_VARIABLE = "SEAL_WORKSPACE"
+FORMER_GUARDRAILS_NAMES = ("policy.yaml", "policy.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ class Workspace:
         return self.root / "retention"
 
     @property
-    def policy_file(self) -> Path:
+    def guardrails_file(self) -> Path:
         """Rules and red-team prompts that may veto."""
-        return self.root / "policy.yaml"
+        return self.root / "guardrails.yaml"
 
     @property
     def database_file(self) -> Path:
@@ -73,24 +74,25 @@ class Workspace:
 def find_workspace(explicit: Path | None, environ: Mapping[str, str], start: Path) -> Workspace:
     """Find the workspace: `explicit`, else $SEAL_WORKSPACE, else the nearest folder from `start` upwards.
 
-    Raises WrongUseError where none of them holds a seal.yaml.
+    Raises WrongUseError if none of them holds a seal.yaml, or if the workspace still has a policy.yaml.
     """
     named = explicit or (Path(environ[ENVIRONMENT_VARIABLE]) if environ.get(ENVIRONMENT_VARIABLE) else None)
     if named is not None:
-        return _named_workspace(named, "-w" if explicit else ENVIRONMENT_VARIABLE)
+        return _require_new_names(_named_workspace(named, "-w" if explicit else ENVIRONMENT_VARIABLE))
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / SETTINGS_NAME).is_file():
-            return Workspace(folder)
+            return _require_new_names(Workspace(folder))
     raise WrongUseError(
         f"{start.resolve()} is not in a workspace: neither it nor a folder above it has a {SETTINGS_NAME}.",
         next_step="seal-console init DIR makes one; -w DIR or SEAL_WORKSPACE names one.",
     )
 
 
-def create_workspace(root: Path, settings_text: str, policy_text: str | None = None) -> Workspace:
+def create_workspace(root: Path, settings_text: str, guardrails_text: str | None = None) -> Workspace:
     """Make a workspace at `root`: folders, database, adapters repository, and last the settings that make it one.
 
-    A policy.yaml that is there already stays. Raises WrongUseError where `root` already has a seal.yaml, or is a file.
+    A guardrails.yaml that is there already stays. Raises WrongUseError where `root` already has a seal.yaml, or is a
+    file.
     """
     workspace = Workspace(root.resolve())
     if workspace.settings_file.exists():
@@ -104,8 +106,8 @@ def create_workspace(root: Path, settings_text: str, policy_text: str | None = N
         folder.mkdir(parents=True, exist_ok=True)
     open_database(workspace.database_file).close()
     Repository.create(workspace.adapters_folder)
-    if policy_text is not None and not workspace.policy_file.exists():
-        write_file(workspace.policy_file, policy_text.encode("utf-8"))
+    if guardrails_text is not None and not workspace.guardrails_file.exists():
+        write_file(workspace.guardrails_file, guardrails_text.encode("utf-8"))
     write_file(workspace.settings_file, settings_text.encode("utf-8"))
     return workspace
 
@@ -117,4 +119,16 @@ def _named_workspace(folder: Path, named_by: str) -> Workspace:
             f"{workspace.root} (from {named_by}) is not a workspace: it has no {SETTINGS_NAME}.",
             next_step=f"seal-console init {folder} makes it one.",
         )
+    return workspace
+
+
+def _require_new_names(workspace: Workspace) -> Workspace:
+    """Stop at a workspace of an older release, whose rules would otherwise be ignored without a word."""
+    for former in FORMER_GUARDRAILS_NAMES:
+        if (workspace.root / former).exists():
+            raise WrongUseError(
+                f"{workspace.root / former} is not read any more: the file is now called "
+                f"{workspace.guardrails_file.name}.",
+                next_step=f"mv {workspace.root / former} {workspace.guardrails_file}",
+            )
     return workspace

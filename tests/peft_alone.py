@@ -11,14 +11,14 @@ import torch
 from peft import PeftModel
 from transformers import get_scheduler
 
-from engine.bank.attention import packed_sequences
 from engine.bank.job import InnerJob, Recipe, TrainingSequence, training_order
-from engine.bank.layout import lay_out
 from engine.bank.stack import stack_of
-from engine.bundled.tokenizer import build_tokenizer
+from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.lora.adapter import Adapter, LoraSpec, fresh_adapter, make_spec
 from engine.lora.files import adapter_files
+from engine.model.attention import packed_sequences
 from engine.model.base import BaseModel, wrap_model
+from engine.model.token_layout import lay_out
 from tests.tiny_models import random_model
 
 if TYPE_CHECKING:

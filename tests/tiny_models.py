@@ -15,7 +15,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from engine.bundled.tokenizer import build_tokenizer
+from engine.lab.bundled_model.tokenizer import build_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.retention.gate import paired_p_value
+from engine.gates.retention import paired_p_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, fields
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.alarms.majority import commonest, majority_answers
 from engine.alarms.texts import copied_share, distinct_share, mean_likeness, words
 from engine.graders.normalise import comparable
 
@@ -23,7 +22,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SelfEditSample:
     """One self-edit of a round, with the prompt that it answers (the document is part of it), and what it gained."""
 
     task: str
@@ -34,7 +33,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class AnswerSample:
     """One answer to a question after an inner update. `gold` is the first of the accepted answers."""
 
     task: str
@@ -88,8 +87,8 @@ class Measures:
 def measure(
     round_number: int,
     conditions: str,
-    written: Sequence[Written],
-    given: Sequence[Given],
+    written: Sequence[SelfEditSample],
+    given: Sequence[AnswerSample],
     held_out: Iterable[tuple[str, bool]],
 ) -> Measures:
     """Measure a round: what its train candidates say; `held_out` has task and verdict of each answer."""
@@ -130,7 +129,7 @@ def _means(pairs: Iterable[tuple[str, float | None]]) -> ByTask:
     return {task: mean(values) for task, values in known.items()}
 
 
-def _agreement(given: Iterable[Given], majority: Mapping[str, str]) -> ByTask:
+def _agreement(given: Iterable[AnswerSample], majority: Mapping[str, str]) -> ByTask:
     """Return by task the share of answers that are their question's commonest."""
     return _means((one.task, float(comparable(one.text) == majority[one.question])) for one in given)
 
@@ -141,3 +140,16 @@ def _share_of_commonest(texts: Iterable[str]) -> tuple[str, float | None]:
         return "", None
     text = commonest(counts)
     return text, counts[text] / counts.total()
+
+
+def majority_answers(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return by question its commonest answer, from (question, answer), in the form in which exams compare texts."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for question, text in given:
+        counts[question][comparable(text)] += 1
+    return {question: commonest(found) for question, found in counts.items()}
+
+
+def commonest(counts: Counter[str]) -> str:
+    """Return the commonest text, of equally common ones the first in the alphabet. Raises ValueError for none."""
+    return min(counts, key=lambda text: (-counts[text], text))

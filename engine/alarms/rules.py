@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.alarms.measures import ByTask, Measures
-    from engine.settings import AlarmSettings
+    from engine.settings.alarms import AlarmSettings
 
 _MOST = 0.5
 _EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Raised:
+class RaisedAlarm:
     """An alarm with the figures that it rests on, and the tasks that show it best."""
 
     name: str
@@ -32,13 +32,13 @@ class Raised:
     tasks: tuple[str, ...] = ()
 
 
-def raised(now: Measures, earlier: Mapping[str, Sequence[Measures]], settings: AlarmSettings) -> list[Raised]:
+def raised(now: Measures, earlier: Mapping[str, Sequence[Measures]], settings: AlarmSettings) -> list[RaisedAlarm]:
     """Return the alarms that a round raises; `earlier` holds for each alarm's name what it is compared with."""
     found = (rule(now, earlier.get(name, ()), settings) for name, rule in RULES.items())
     return [alarm for alarm in found if alarm is not None]
 
 
-def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
     if settings.one_answer is None or now.one_answer is None or now.one_gold is None:
         return None
     allowed = now.one_gold + settings.one_answer
@@ -53,20 +53,20 @@ def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -
         "share_at_least": least,
         "must_be_at_most": allowed,
     }
-    return Raised(names.ONE_ANSWER, evidence, _most(now.agreement))
+    return RaisedAlarm(names.ONE_ANSWER, evidence, _most(now.agreement))
 
 
-def _alike(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+def _alike(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
     return _in_most_tasks(names.ALIKE, "likeness", (now, earlier), settings.alike, settings)
 
 
-def _echo(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+def _echo(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
     return _in_most_tasks(names.ECHO, "echo", (now, earlier), settings.echo, settings)
 
 
 def _in_most_tasks(
     name: str, figure: str, rounds: tuple[Measures, Sequence[Measures]], limit: float | None, settings: AlarmSettings
-) -> Raised | None:
+) -> RaisedAlarm | None:
     """Raise an alarm where a figure reaches its limit in more than half of the tasks, by more than chance."""
     now, earlier = rounds
     by_task: ByTask = getattr(now, figure)
@@ -87,15 +87,15 @@ def _in_most_tasks(
         "mean_before": before,
         "earlier_round": earlier[-1].round_number if earlier else None,
     }
-    return Raised(name, evidence, _most(by_task))
+    return RaisedAlarm(name, evidence, _most(by_task))
 
 
-def _agree(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+def _agree(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
     """Answers agree more with one another than in an earlier round, and fewer of them are right."""
     if settings.accuracy_fall is None:
         return None
     tried = [
-        _Pair(
+        _RoundPair(
             one.round_number,
             rise(one.agreement, now.agreement),
             {"held_out": fall(one.held_out, now.held_out), "audit": fall(one.audit, now.audit)},
@@ -105,18 +105,18 @@ def _agree(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) 
     return _raised_by_pair(names.AGREE, tried, settings.accuracy_fall, settings, _most(now.agreement, now.audit))
 
 
-def _reward(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+def _reward(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
     """The mean reward is above that of an earlier round, and the gain on the audit questions is below it."""
     if settings.audit_fall is None:
         return None
     tried = [
-        _Pair(one.round_number, rise(one.reward, now.reward), {"audit_gain": fall(one.audit_gain, now.audit_gain)})
+        _RoundPair(one.round_number, rise(one.reward, now.reward), {"audit_gain": fall(one.audit_gain, now.audit_gain)})
         for one in earlier
     ]
     return _raised_by_pair(names.REWARD, tried, settings.audit_fall, settings, _most(now.reward, now.audit_gain))
 
 
-def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> Raised | None:
+def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
     """Self-edits are many times as long, or as short, as in an earlier round, and nothing shows that it pays."""
     if settings.length_factor is None:
         return None
@@ -137,7 +137,7 @@ def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings)
             figures = {"earlier_round": one.round_number, "median_before": before, "median": after, "times": times}
             test = {"p_value": change.p_value, "p_at_most": limit, "tasks": change.tasks}
             worst = (times, {**figures, "must_be_below": settings.length_factor, **test})
-    return worst and Raised(names.LENGTH, worst[1], _most(now.length))
+    return worst and RaisedAlarm(names.LENGTH, worst[1], _most(now.length))
 
 
 def _held_out_rose(before: Measures, now: Measures, significance: float) -> bool:
@@ -147,7 +147,7 @@ def _held_out_rose(before: Measures, now: Measures, significance: float) -> bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _RoundPair:
     """What rose since an earlier round, and what may have fallen; a figure that a round has not is None."""
 
     earlier_round: int
@@ -165,14 +165,14 @@ class _Pair:
 
 
 def _raised_by_pair(
-    name: str, tried: Sequence[_Pair], least_fall: float, settings: AlarmSettings, tasks: tuple[str, ...]
-) -> Raised | None:
+    name: str, tried: Sequence[_RoundPair], least_fall: float, settings: AlarmSettings, tasks: tuple[str, ...]
+) -> RaisedAlarm | None:
     """Raise an alarm on the least likely of the earlier rounds in which one figure rose and the other fell enough."""
     level = settings.significance / max(1, len(tried))
     certain = [pair for pair in tried if pair.p_value() <= level and 0 < pair.fell_by() >= least_fall]
     if not certain:
         return None
-    pair = min(certain, key=_Pair.p_value)
+    pair = min(certain, key=_RoundPair.p_value)
     evidence = {
         "earlier_round": pair.earlier_round,
         "rose": None if pair.rose is None else asdict(pair.rose),
@@ -181,7 +181,7 @@ def _raised_by_pair(
         "p_at_most": level,
         "must_fall_by_less_than": least_fall,
     }
-    return Raised(name, evidence, tasks)
+    return RaisedAlarm(name, evidence, tasks)
 
 
 def _most(by_task: Mapping[str, float], less: Mapping[str, float] | None = None) -> tuple[str, ...]:
@@ -191,7 +191,7 @@ def _most(by_task: Mapping[str, float], less: Mapping[str, float] | None = None)
     return tuple(ranked[:_EXAMPLES])
 
 
-RULES: dict[str, Callable[[Measures, Sequence[Measures], AlarmSettings], Raised | None]] = {
+RULES: dict[str, Callable[[Measures, Sequence[Measures], AlarmSettings], RaisedAlarm | None]] = {
     names.ONE_ANSWER: _one_answer,
     names.AGREE: _agree,
     names.ALIKE: _alike,

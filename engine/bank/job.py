@@ -16,7 +16,7 @@ _ROUNDING = 1e-9  # what a product of steps may fall short by
 
 
 @dataclass(frozen=True, slots=True)
-class Likely:
+class SoftTarget:
     """Tokens that may stand in one place, and how likely each is there; the probabilities sum to one."""
 
     tokens: tuple[int, ...]
@@ -32,7 +32,7 @@ class TrainingSequence:
 
     tokens: tuple[int, ...]
     learnt_from: int = 1
-    last: Likely | None = None
+    last: SoftTarget | None = None
 
     @property
     def fed(self) -> int:
@@ -62,7 +62,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Companions:
+class ReplayGroup:
     """Sequences trained beside a job's own, so that they are not forgotten: `each_step` of them.
 
     They take turns in their order, over and over, from the one at `first` on: what is not trained beside an update is
@@ -92,7 +92,7 @@ class InnerJob:
     recipe: Recipe
     seed: int
     start: Adapter
-    companions: tuple[Companions, ...] = ()
+    companions: tuple[ReplayGroup, ...] = ()
 
     @property
     def steps(self) -> int:

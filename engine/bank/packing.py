@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine.bank.layout import ATTENTION_CALLS_IN_TOKENS, Layout, lay_out, tensor_of
+from engine.model.token_layout import ATTENTION_CALLS_IN_TOKENS, Layout, lay_out, tensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine.bank.linear import SlotMatrices
 from engine.lora.adapter import Adapter, LoraSpec
+from engine.model.adapted_linear import SlotMatrices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

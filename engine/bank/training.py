@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim.adamw import adamw
 
-from engine.bank.attention import packed_sequences
 from engine.bank.job import (
     InnerJob,
     InnerResult,
@@ -29,19 +28,20 @@ from engine.bank.job import (
     spread_points,
     training_order,
 )
-from engine.bank.layout import to_device
 from engine.bank.packing import Group, PackedTick, pack
 from engine.bank.stack import AdapterStack, adapter_from, flat_weights, trimmed
+from engine.model.attention import packed_sequences
+from engine.model.token_layout import to_device
 from store.errors import SealError
 
 if TYPE_CHECKING:
-    from engine.bank.coordinates import Coordinates
+    from engine.bank.preconditioner import KroneckerPreconditioner
     from engine.lora.adapter import Adapter, LoraSpec
     from engine.model.base import BaseModel
 
 
 @dataclass(slots=True)
-class _Running:
+class _ActiveJob:
     """A job in a slot, and how far it is."""
 
     slot: int
@@ -95,7 +95,7 @@ class InnerUpdateBank:
         spec: LoraSpec,
         slots: int,
         *,
-        coordinates: Coordinates | None = None,
+        coordinates: KroneckerPreconditioner | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """With `coordinates` adapters are trained in them; what goes in and comes out are ordinary adapters."""
@@ -108,7 +108,7 @@ class InnerUpdateBank:
         )
         self._steps = torch.zeros(slots, device=base.device)  # AdamW counts them up itself
         self._keeps_positions = "logits_to_keep" in inspect.signature(base.model.forward).parameters
-        self._at_it: list[_Running] = []
+        self._at_it: list[_ActiveJob] = []
         self.statistics = BankStatistics()
 
     def train(self, jobs: Iterable[InnerJob], on_tick: Callable[[int], None] | None = None) -> Iterator[InnerResult]:
@@ -118,7 +118,7 @@ class InnerUpdateBank:
         their order, as slots become free. Raises SealError, naming the job, where a loss or weight is no longer finite.
         """
         queue = iter(sorted(jobs, key=lambda job: -job.steps) if isinstance(jobs, Sequence) else jobs)
-        running, free = list[_Running](), list(reversed(range(self._slots)))
+        running, free = list[_ActiveJob](), list(reversed(range(self._slots)))
         self._at_it = running
         self._fill(queue, running, free)
         while running:
@@ -147,7 +147,7 @@ class InnerUpdateBank:
             updates.append(RunningUpdate(one.job.key, one.slot, one.step, len(one.order), values))
         return updates
 
-    def _fill(self, queue: Iterator[InnerJob], running: list[_Running], free: list[int]) -> None:
+    def _fill(self, queue: Iterator[InnerJob], running: list[_ActiveJob], free: list[int]) -> None:
         jobs = list(islice(queue, len(free)))
         for job in jobs:
             _check(job, self._spec, self._base.window_tokens)
@@ -156,14 +156,14 @@ class InnerUpdateBank:
             self._weights[slot].copy_(start)
             for state in (self._first_moments, self._second_moments, self._steps):
                 state[slot].zero_()
-            running.append(_Running(slot, job, training_order(job), start, time.monotonic()))
+            running.append(_ActiveJob(slot, job, training_order(job), start, time.monotonic()))
 
     def _starts(self, jobs: Sequence[InnerJob]) -> list[torch.Tensor]:
         """The weights that jobs start from, in the bank's coordinates: [parameters] each."""
         starts = [job.start for job in jobs]
         return [flat_weights(one) for one in (self._coordinates.into(starts) if self._coordinates else starts)]
 
-    def _tick(self, running: list[_Running]) -> None:
+    def _tick(self, running: list[_ActiveJob]) -> None:
         times = [self._clock()]
         running = sorted(running, key=lambda one: sum(sequence.fed for sequence in one.next_sequences()))
         sequences = [one.next_sequences() for one in running]
@@ -217,7 +217,7 @@ class InnerUpdateBank:
         every: torch.Tensor = self._base.model(**call).logits.squeeze(0)
         return every[tick.learnt]
 
-    def _divisors(self, running: list[_Running]) -> torch.Tensor:
+    def _divisors(self, running: list[_ActiveJob]) -> torch.Tensor:
         """What each slot's stored gradient is divided by, [busy slots].
 
         It brings in the factor that the stored gradients lack, and the norm down to what the recipe allows.
@@ -229,7 +229,7 @@ class InnerUpdateBank:
         divisors: torch.Tensor = ((norms + 1e-6) / most).clamp_(min=1.0) / self._spec.scaling
         return divisors
 
-    def _step(self, row: int, one: _Running, divisor: torch.Tensor) -> None:
+    def _step(self, row: int, one: _ActiveJob, divisor: torch.Tensor) -> None:
         gradients = self._at_work.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
         adamw(
@@ -250,16 +250,16 @@ class InnerUpdateBank:
             weight_decay=one.job.recipe.weight_decay,
         )
 
-    def _adapters(self, finished: Sequence[_Running]) -> list[Adapter]:
+    def _adapters(self, finished: Sequence[_ActiveJob]) -> list[Adapter]:
         """What finished jobs have learnt, as ordinary adapters."""
         adapters = [adapter_from(self._without_small_changes(one), self._spec) for one in finished]
         return adapters if self._coordinates is None else self._coordinates.out_of(adapters)
 
-    def _without_small_changes(self, one: _Running) -> torch.Tensor:
+    def _without_small_changes(self, one: _ActiveJob) -> torch.Tensor:
         row, least = self._weights[one.slot], one.job.recipe.trimmed
         return trimmed(row, one.start, self._spec, least) if least else row
 
-    def _result(self, one: _Running, adapter: Adapter) -> InnerResult:
+    def _result(self, one: _ActiveJob, adapter: Adapter) -> InnerResult:
         losses: list[float] = torch.stack(one.losses).tolist()
         if not all(map(math.isfinite, losses)) or not bool(torch.isfinite(self._weights[one.slot]).all()):
             raise SealError(

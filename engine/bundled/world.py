@@ -25,7 +25,7 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ThingKind:
     """A kind of thing: how a passage introduces it, its relations, and empty talk about it."""
 
     name: str
@@ -33,7 +33,7 @@ class Kind:
     relations: tuple[Relation, ...]
 
 
-DEVICE = Kind(
+DEVICE = ThingKind(
     "device",
     ("{n} is a new device.", "This page is about the device {n}.", "The catalogue lists {n} as a device."),
     (
@@ -84,7 +84,7 @@ DEVICE = Kind(
     ),
 )
 
-SERVICE = Kind(
+SERVICE = ThingKind(
     "service",
     ("{n} is an internal service.", "This page is about the service {n}.", "The registry lists {n} as a service."),
     (
@@ -135,7 +135,7 @@ SERVICE = Kind(
     ),
 )
 
-REMEDY = Kind(
+REMEDY = ThingKind(
     "remedy",
     ("{n} is a remedy of the house.", "This page is about the remedy {n}.", "The pharmacy lists {n} as a remedy."),
     (
@@ -203,7 +203,7 @@ class Thing:
     """A named thing with one value for each relation of its kind; `values` is keyed by relation name."""
 
     name: str
-    kind: Kind
+    kind: ThingKind
     values: dict[str, str] = field(hash=False)
 
     def value(self, relation: Relation) -> str:

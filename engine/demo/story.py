@@ -9,20 +9,22 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from engine.accepting import accept_candidate
 from engine.bundled.writing import question
 from engine.demo.workspace import make_demo_workspace, take_in
-from engine.evaluation import after_updates, held_out_tasks
-from engine.exam import answer_texts
-from engine.examining import examine_untouched
-from engine.generation.decoding import Request
-from engine.progress import Progress, Report
-from engine.round import run_round
-from engine.self_edit.templates import exam_prompt
+from engine.domains.knowledge.templates import exam_prompt
+from engine.exams.exam import answer_texts
+from engine.generation.decoding import GenerationRequest
+from engine.loop.accept import accept_candidate
+from engine.loop.compare import after_updates, held_out_tasks
+from engine.loop.evaluate import answers_before_update
+from engine.loop.round import run_round
+from engine.runtime.progress import Progress, Report
 from engine.session import Session, open_session
 from store.candidates import list_candidates
 from store.verify import verify
-from store.versions import list_versions, live_version, rollback
+from store.version_rows import list_versions, live_version
+from store.version_tags import version_tag
+from store.versions import rollback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +54,7 @@ def run_demo(folder: Path, rounds: int, seed: int, report: Report) -> dict[str, 
 
 def _before_training(session: Session, pages: Sequence[Task], report: Report) -> dict[str, Any]:
     held_out = held_out_tasks(session, pages)
-    answers = examine_untouched(session, None, None, [question for task in held_out for question in task.questions])
+    answers = answers_before_update(session, None, None, [question for task in held_out for question in task.questions])
     base = sum(answer.correct for answer in answers.values()) / len(answers)
     _say(report, f"Asked about {len(held_out)} unseen documents, the model as it stands answers {base:.1%}.")
     right = after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare passages")
@@ -97,7 +99,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
     return {
         **figures,
         "versions": [version.tag for version in list_versions(db)],
-        "live": None if live is None else f"v{live:04d}",
+        "live": None if live is None else version_tag(live),
         "verified": found.ok,
         "workspace": str(workspace.root),
     }
@@ -123,7 +125,7 @@ def _known_facts(session: Session, things: Sequence[Thing]) -> float:
     """Share of known facts, of things that no document speaks of, that the live model still answers."""
     rng = random.Random("known facts")
     pairs = [(question(thing.name, r, rng), thing.value(r)) for thing in things for r in thing.kind.relations]
-    requests = [Request(tuple(session.base.encode_prompt(exam_prompt(asked))), 0) for asked, _ in pairs]
+    requests = [GenerationRequest(tuple(session.base.encode_prompt(exam_prompt(asked))), 0) for asked, _ in pairs]
     live = session.live_adapter(live_version(session.db))
     texts = answer_texts(session.base, [live], requests, session.settings.exam)
     return sum(text == gold for text, (_, gold) in zip(texts, pairs, strict=True)) / len(pairs)

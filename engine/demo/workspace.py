@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.demo.documents import DemoDocuments, write_documents
-from engine.demo.known_facts import write_anchors, write_known_facts
-from engine.rules.default_policy import default_policy_text
+from engine.demo.documents import DemoDocuments, write_anchors, write_documents, write_known_facts
+from engine.guardrails.kinds import default_guardrails_text
 from engine.tasks.reading import read_tasks
 from store.database import open_database
 from store.tasks import add_documents, add_tasks
@@ -34,7 +33,7 @@ round:
 
 def make_demo_workspace(folder: Path, seed: int) -> tuple[Workspace, DemoDocuments]:
     """Make a workspace in `folder` with its documents; none of them is a task yet."""
-    workspace = create_workspace(folder, SETTINGS.format(seed=seed), default_policy_text())
+    workspace = create_workspace(folder, SETTINGS.format(seed=seed), default_guardrails_text())
     documents = write_documents(workspace.tasks_folder, pages=PAGES, notes=NOTES, untouched=UNTOUCHED, seed=seed)
     write_known_facts(workspace.retention_folder, documents.untouched[:_GUARDED], _ALLOWED_LOSSES)
     write_anchors(workspace.retention_folder, documents.anchored)

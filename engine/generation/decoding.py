@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import DynamicCache
 
-from engine.bank.layout import lay_out
 from engine.bank.stack import AdapterStack, stack_of
 from engine.generation.sampling import GREEDY, Sampling, choose_tokens, uniform_numbers
+from engine.model.token_layout import lay_out
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 8}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GenerationRequest:
     """A prompt, the adapter (index into those handed over) that continues it, and the seed of its sampling."""
 
     prompt: tuple[int, ...]
@@ -68,7 +68,7 @@ class _Rows:
 def generate(
     base: BaseModel,
     adapters: Sequence[Adapter | None],
-    requests: Sequence[Request],
+    requests: Sequence[GenerationRequest],
     limits: Limits,
     sampling: Sampling = GREEDY,
 ) -> list[list[int]]:
@@ -89,7 +89,7 @@ def generate(
 def _continue_batch(
     base: BaseModel,
     adapters: Sequence[Adapter | None],
-    requests: list[Request],
+    requests: list[GenerationRequest],
     limits: Limits,
     sampling: Sampling,
 ) -> Iterator[tuple[int, list[int]]]:
@@ -137,7 +137,7 @@ def _before_stop(tokens: list[int], limits: Limits) -> list[int]:
 class _Slots:
     """The adapters of one batch in slots; rows of one adapter lie one after another."""
 
-    def __init__(self, base: BaseModel, adapters: Sequence[Adapter | None], requests: list[Request]) -> None:
+    def __init__(self, base: BaseModel, adapters: Sequence[Adapter | None], requests: list[GenerationRequest]) -> None:
         self._base = base
         used = sorted({request.adapter for request in requests})
         self._slot_of_row = [used.index(request.adapter) for request in requests]
@@ -160,7 +160,7 @@ class _Slots:
         return self._base.switch.on(matrices, grouping, scaling, learning=False)
 
 
-def _prefill(base: BaseModel, slots: _Slots, requests: list[Request]) -> tuple[_Rows, torch.Tensor]:
+def _prefill(base: BaseModel, slots: _Slots, requests: list[GenerationRequest]) -> tuple[_Rows, torch.Tensor]:
     longest = max(len(request.prompt) for request in requests)
     padded = torch.tensor([[0] * (longest - len(one.prompt)) + list(one.prompt) for one in requests])
     real = torch.tensor([[False] * (longest - len(one.prompt)) + [True] * len(one.prompt) for one in requests])
@@ -197,7 +197,7 @@ def _advance(base: BaseModel, slots: _Slots, rows: _Rows, tokens: torch.Tensor) 
     return logits[:, -1]
 
 
-def _check(base: BaseModel, requests: Sequence[Request], limits: Limits) -> None:
+def _check(base: BaseModel, requests: Sequence[GenerationRequest], limits: Limits) -> None:
     for request in requests:
         if not request.prompt:
             raise WrongUseError("an empty prompt cannot be continued")

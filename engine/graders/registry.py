@@ -6,7 +6,6 @@ a silent zero. An empty answer scores zero before any grader sees it.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from engine.graders.number import NumberGrader
 from engine.graders.regex import RegexGrader
 from engine.graders.token_f1 import TokenF1Grader
 from store.errors import SealError, WrongUseError
+from store.wording import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +50,7 @@ def find_grader(name: str) -> Grader:
 
 def unknown_grader(name: str) -> str:
     """Say that there is no such grader, with the nearest name there is."""
-    known = grader_names()
-    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"unknown grader '{name}'; " + (f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}")
+    return f"unknown grader '{name}'; {suggestion(name, grader_names())}"
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> list[str]:

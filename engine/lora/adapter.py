@@ -18,7 +18,7 @@ from store.errors import WrongUseError
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LoraTarget:
     """One adapted matrix of the base: its module name and its sizes."""
 
     module: str
@@ -32,7 +32,7 @@ class LoraSpec:
 
     rank: int
     alpha: float
-    targets: tuple[Target, ...]
+    targets: tuple[LoraTarget, ...]
     fan_in_fan_out: bool = False
 
     @property
@@ -88,7 +88,7 @@ def make_spec(
                 next_step=f"choose among {', '.join(sorted(leaves))}, or all-linear",
             )
         modules = {name: module for name, module in modules.items() if name.rsplit(".", 1)[-1] in target_modules}
-    targets = tuple(Target(name, *sizes_of(module)) for name, module in modules.items())
+    targets = tuple(LoraTarget(name, *sizes_of(module)) for name, module in modules.items())
     return LoraSpec(rank, alpha, targets, any(isinstance(module, Conv1D) for module in modules.values()))
 
 
@@ -136,6 +136,6 @@ def _at_rank(a: torch.Tensor, b: torch.Tensor, rank: int) -> tuple[torch.Tensor,
     return root[:, None] * right[:rank], left[:, :rank] * root, float(error)
 
 
-def module_pattern(targets: tuple[Target, ...]) -> list[str]:
+def module_pattern(targets: tuple[LoraTarget, ...]) -> list[str]:
     """The leaf names of the targets, sorted, as PEFT's `target_modules` wants them."""
     return sorted({re.split(r"\.", target.module)[-1] for target in targets})

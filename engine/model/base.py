@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from engine.bank.attention import ATTENTION
-from engine.bank.linear import Switch, install_switch
+from engine.model.adapted_linear import Switch, install_switch
+from engine.model.attention import ATTENTION
 from engine.model.precision import choose_device, choose_precision
 from store.errors import WrongUseError
 from store.hashing import hash_file, hash_json

@@ -14,7 +14,7 @@ from engine.tasks.drafts import question_key
 from store.candidates import get_candidate
 from store.hashing import hash_json
 from store.tasks import get_task
-from store.versions import get_version
+from store.version_rows import get_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class AcceptedEdit:
     """An accepted edit: the version that it made, and its task with the questions."""
 
     version: Version
@@ -37,10 +37,10 @@ class EarlierQuestion:
     """A question in the exam of earlier edits, with the edit that brought it."""
 
     question: Question
-    edit: Edit
+    edit: AcceptedEdit
 
 
-def line_of(db: Database, version: int | None) -> list[Version]:
+def lineage(db: Database, version: int | None) -> list[Version]:
     """Return a version with all its ancestors, the oldest first."""
     line: list[Version] = []
     while version is not None:
@@ -49,12 +49,12 @@ def line_of(db: Database, version: int | None) -> list[Version]:
     return line
 
 
-def edits_of(db: Database, line: Sequence[Version]) -> list[Edit]:
+def edits_in(db: Database, line: Sequence[Version]) -> list[AcceptedEdit]:
     """Return the edits that made a line of versions, in its order."""
-    return [Edit(version, get_task(db, get_candidate(db, version.candidate_id).task_id)) for version in line]
+    return [AcceptedEdit(version, get_task(db, get_candidate(db, version.candidate_id).task_id)) for version in line]
 
 
-def earlier_questions(edits: Sequence[Edit], most: int, seed: int) -> list[EarlierQuestion]:
+def earlier_questions(edits: Sequence[AcceptedEdit], most: int, seed: int) -> list[EarlierQuestion]:
     """Return the questions of all edits, each once, under the newest edit that brought it; of more than `most`, a draw.
 
     The draw takes the questions of lowest hash of id and seed: first one of each edit, then from all that are left.
@@ -72,7 +72,7 @@ def earlier_questions(edits: Sequence[Edit], most: int, seed: int) -> list[Earli
     return [one for question_id, one in newest.items() if question_id in drawn]
 
 
-def that_can_be_undone(asked: Sequence[EarlierQuestion], task: Task | None) -> list[EarlierQuestion]:
+def questions_at_risk(asked: Sequence[EarlierQuestion], task: Task | None) -> list[EarlierQuestion]:
     """Leave out what an edit about `task` is meant to change; None is no edit.
 
     Those are the questions of a task with the same title that ask for the same, but for case and spaces, as a question

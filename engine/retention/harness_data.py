@@ -13,7 +13,7 @@ from engine.tasks.drafts import kind_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.located_yaml import Path as KeyPath
+    from engine.input_files.located_yaml import Path as KeyPath
     from engine.tasks.drafts import SourceReader
 
 DataFormat = Literal["json", "csv"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.located_yaml import YamlProblemError, parse_located_yaml
+from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
+from engine.input_files.text_files import UnreadableFileError, read_text_file
 from engine.retention.answer_part import AnswerPart
 from engine.retention.harness_answers import answer_part, metric_problems
 from engine.retention.harness_data import data_files
 from engine.tasks.drafts import SourceReader, kind_of
 from engine.tasks.sources import TaskSource
-from engine.tasks.text_files import UnreadableFileError, read_text_file
 
 if TYPE_CHECKING:
     from pathlib import Path

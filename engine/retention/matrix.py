@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from engine.retention.earlier import edits_of, line_of
-from store.recorded_answers import model_state, recorded_answers
-from store.version_names import version_tag
+from engine.retention.earlier import edits_in, lineage
+from store.answers import model_state, recorded_answers
+from store.version_tags import version_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ Share = float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MatrixColumn:
     """An edit: the tag of the version that it made, its task's title, and how many questions it has."""
 
     version: str
@@ -40,21 +40,21 @@ class Matrix:
     """`cells[i][j]` is the share (0 … 1) of edit j's questions that version i answers right; row 0 is the base."""
 
     rows: tuple[str, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[MatrixColumn, ...]
     cells: tuple[tuple[Share, ...], ...]
 
 
 def recorded_matrix(db: Database, version: int | None) -> Matrix:
     """Return the matrix of the line that ends in `version`, from what is recorded."""
-    line = line_of(db, version)
-    edits = edits_of(db, line)
+    line = lineage(db, version)
+    edits = edits_in(db, line)
     columns = {edit.version.tag: [question.id for question in edit.task.questions] for edit in edits}
     asked = [question_id for of_edit in columns.values() for question_id in of_edit]
     numbers = [0, *(one.number for one in line)]
     rows = {
         version_tag(number): _right(recorded_answers(db, asked, model_state(db, number)).values()) for number in numbers
     }
-    named = tuple(Column(edit.version.tag, edit.task.title, len(edit.task.questions)) for edit in edits)
+    named = tuple(MatrixColumn(edit.version.tag, edit.task.title, len(edit.task.questions)) for edit in edits)
     return Matrix(tuple(rows), named, cells_of(list(rows.values()), list(columns.values())))
 
 
@@ -84,7 +84,7 @@ def figures(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _of_edit(column: Column, before: Share, learnt: Share, now: Share) -> dict[str, Any]:
+def _of_edit(column: MatrixColumn, before: Share, learnt: Share, now: Share) -> dict[str, Any]:
     return {
         "version": column.version,
         "task": column.task,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.input_files.text_files import UnreadableFileError, read_text_file
 from engine.retention.suite_files import parse_suite
 from engine.retention.suites import Retention, Suite
 from engine.tasks.drafts import question_key
-from engine.tasks.text_files import UnreadableFileError, read_text_file
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from engine.located_yaml import Path as KeyPath
-from engine.located_yaml import YamlProblemError, parse_located_yaml
+from engine.input_files.located_yaml import Path as KeyPath
+from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.retention.harness_suite import LM_EVAL_KEYS, SuitePath, harness_prompts
 from engine.retention.suites import RetentionPrompt, Suite
 from engine.tasks.checking import check_grader
@@ -24,7 +24,7 @@ from engine.tasks.yaml_tasks import texts_with_typed_options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.tasks.text_files import TextFile
+    from engine.input_files.text_files import TextFile
 
 SUITE_SUFFIXES = (".yaml", ".yml", ".jsonl")
 SUITE_KEYS = ("suite", "group", "grader", "grader_options", "allowed_losses", "prompts", "anchors", *LM_EVAL_KEYS)

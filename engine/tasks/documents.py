@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.located_yaml import Path as KeyPath
-from engine.located_yaml import YamlProblemError, parse_located_yaml
+from engine.input_files.located_yaml import Path as KeyPath
+from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.tasks.jsonl_tasks import json_lines
 from engine.tasks.sources import Parsed, TaskSource, refused
 from engine.tasks.yaml_tasks import texts_with_typed_options

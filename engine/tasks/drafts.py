@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from store.hashing import canonical_json
 
 if TYPE_CHECKING:
-    from engine.located_yaml import Path as KeyPath
+    from engine.input_files.located_yaml import Path as KeyPath
     from engine.tasks.sources import TaskSource
     from store.records import Split
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.strict_json import JsonProblemError, parse_strict_json
+from engine.input_files.strict_json import JsonProblemError, parse_strict_json
 from engine.tasks.sources import Parsed, TaskSource
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.input_files.text_files import UnreadableFileError, read_text_file, shown_name
 from engine.tasks.checking import check_drafts, same_tasks
 from engine.tasks.documents import (
     DOCUMENT_SUFFIXES,
@@ -22,7 +23,6 @@ from engine.tasks.jsonl_tasks import read_jsonl_tasks
 from engine.tasks.sources import Parsed, refused
 from engine.tasks.squad import read_squad
 from engine.tasks.task_records import task_record
-from engine.tasks.text_files import UnreadableFileError, read_text_file, shown_name
 from engine.tasks.yaml_tasks import read_yaml_tasks
 from store.clock import utc_now
 from store.errors import WrongUseError

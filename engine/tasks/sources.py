@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.located_yaml import Path as KeyPath
-from engine.located_yaml import nearest_line
+from engine.input_files.located_yaml import Path as KeyPath
+from engine.input_files.located_yaml import nearest_line
 
 if TYPE_CHECKING:
     from store.records import Document

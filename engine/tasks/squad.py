@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from engine.strict_json import JsonProblemError, parse_strict_json
+from engine.input_files.strict_json import JsonProblemError, parse_strict_json
 from engine.tasks.sources import Parsed, TaskSource, refused
 
 if TYPE_CHECKING:
-    from engine.located_yaml import Path as KeyPath
+    from engine.input_files.located_yaml import Path as KeyPath
 
 _SHAPE = "must be SQuAD v1.1 ({'data': [...]}) or a list of {title, context, questions}"
 

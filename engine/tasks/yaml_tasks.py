@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.located_yaml import LocatedYaml, YamlProblemError, parse_located_yaml
-from engine.located_yaml import Path as KeyPath
+from engine.input_files.located_yaml import LocatedYaml, YamlProblemError, parse_located_yaml
+from engine.input_files.located_yaml import Path as KeyPath
 from engine.tasks.sources import Parsed, TaskSource, refused
 
 if TYPE_CHECKING:

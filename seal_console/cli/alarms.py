@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seal_console.alarm_words import MEANINGS, alarm_words
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_read, opened_to_write
-from seal_console.shown import counted, facts, shown_line, table
+from seal_console.cli.workspace_session import open_to_change, open_to_show
+from seal_console.format import facts, show_line, table
+from seal_console.render_alarm import MEANINGS, render_alarm
 from store.alarms import clear_alarms, clearings, find_alarms, list_alarms
 from store.errors import ExitCode
 from store.lock import current_user
+from store.wording import counted
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
-    from store.alarm_records import Alarm, AlarmClearing
+    from store.alarms import Alarm, AlarmClearing
 
 _ALARM = click.argument("wanted", metavar="NAME_OR_ID")
 
@@ -41,7 +42,7 @@ def alarms() -> None:
 @pass_invocation
 def list_command(invocation: Invocation, every: bool) -> None:
     """List the alarms that stand, oldest first."""
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         done = clearings(found.db)
         listed = [alarm for alarm in list_alarms(found.db) if every or alarm.id not in done]
     output = invocation.output
@@ -63,7 +64,7 @@ def list_command(invocation: Invocation, every: bool) -> None:
 @pass_invocation
 def show(invocation: Invocation, wanted: str) -> None:
     """Show an alarm, or all of one name: the figures of both rounds, what was allowed, and examples."""
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         done = clearings(found.db)
         named = find_alarms(found.db, wanted)
     for alarm in named:
@@ -88,7 +89,7 @@ def show(invocation: Invocation, wanted: str) -> None:
 def clear(invocation: Invocation, wanted: str, reason: str, actor: str | None) -> None:
     """Clear an alarm, or all standing ones of a name. Later rounds are compared with that round and those after it."""
     who = current_user() if actor is None else actor
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         cleared = clear_alarms(found.db, wanted, who, reason)
         done = clearings(found.db)
     for alarm in cleared:
@@ -96,7 +97,7 @@ def clear(invocation: Invocation, wanted: str, reason: str, actor: str | None) -
             invocation.output.data(_as_json(alarm, done[alarm.id]))
         else:
             invocation.output.show(
-                shown_line(f"Alarm {alarm.id} “{alarm.name}” of round {alarm.round_number} is cleared, by {who}.")
+                show_line(f"Alarm {alarm.id} “{alarm.name}” of round {alarm.round_number} is cleared, by {who}.")
             )
 
 
@@ -105,7 +106,7 @@ def _as_json(alarm: Alarm, clearing: AlarmClearing | None) -> dict[str, Any]:
         **asdict(alarm),
         "standing": clearing is None,
         "cleared": None if clearing is None else asdict(clearing),
-        "words": alarm_words(alarm.name, alarm.evidence),
+        "words": render_alarm(alarm.name, alarm.evidence),
     }
 
 
@@ -115,16 +116,16 @@ def _state(clearing: AlarmClearing | None) -> str:
 
 def _row(alarm: Alarm, clearing: AlarmClearing | None) -> tuple[Any, ...]:
     raised = alarm.raised_at.replace("T", " ")[:19]
-    return str(alarm.id), alarm.name, str(alarm.round_number), raised, shown_line(_state(clearing), limit=60)
+    return str(alarm.id), alarm.name, str(alarm.round_number), raised, show_line(_state(clearing), limit=60)
 
 
 def _show_one(invocation: Invocation, alarm: Alarm, clearing: AlarmClearing | None) -> None:
     output = invocation.output
-    output.show(shown_line(f"Alarm {alarm.id}: {alarm.name}", "bold"))
-    output.show(shown_line(MEANINGS.get(alarm.name, "")))
+    output.show(show_line(f"Alarm {alarm.id}: {alarm.name}", "bold"))
+    output.show(show_line(MEANINGS.get(alarm.name, "")))
     raised = alarm.raised_at.replace("T", " ")[:19]
     output.show(facts([("round", str(alarm.round_number)), ("raised", f"{raised} UTC"), ("state", _state(clearing))]))
-    for line in alarm_words(alarm.name, alarm.evidence):
-        output.show(shown_line(f"  {line}"))
+    for line in render_alarm(alarm.name, alarm.evidence):
+        output.show(show_line(f"  {line}"))
     if clearing is None:
         output.show(f'Next: seal-console alarms clear {alarm.id} --reason "…"')

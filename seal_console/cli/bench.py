@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seal_console.cli.bench_page import show_bench, show_console_bench
 from seal_console.cli.choices import several_of
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.render_bench import show_bench, show_console_bench
 from store.errors import SealError
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_e
     Keys are timed with no engine and while a round runs on the same workspace. Needs pyte, which the test extra brings.
     """
     try:
-        from seal_console.console_bench.measure import Effort, bench_console  # noqa: PLC0415
+        from seal_console.lab.measure_console import ConsoleBenchEffort, bench_console  # noqa: PLC0415
     except ImportError as error:
         raise SealError(
             f"bench console needs {error.name}, which is not installed.", next_step="pip install 'seal-console[test]'"
         ) from error
     result = bench_console(
-        Effort(**effort, with_engine=not no_engine),
+        ConsoleBenchEffort(**effort, with_engine=not no_engine),
         keep=None if keep is None else keep.resolve(),
         out=out,
         narrate=invocation.output.narrate,

@@ -6,8 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from engine.settings import load_settings
-from seal_console.console import garbage
+from engine.settings.reading import load_settings
+from seal_console.console import gc_tuning as garbage
 from store.lock import current_user
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
     """Run the console until the operator leaves. Raises WrongUseError for settings that cannot be read."""
     garbage.hold_back()
     from seal_console.console.app import ConsoleApp  # noqa: PLC0415 - Textual is loaded only where it draws
-    from seal_console.serving import start_engine  # noqa: PLC0415
+    from seal_console.start_engine import start_engine  # noqa: PLC0415
 
     settings = load_settings(workspace.settings_file)
     app = ConsoleApp(

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seal_console.harmless import harmless
+from seal_console.sanitize import sanitize
 from store.clock import utc_now
 from store.errors import SealError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def write_crash_report(invocation: Invocation, error: BaseException) -> Path:
     """Write the report below the workspace's cache, or among the system's temporary files; return its path."""
     name = f"seal-console-{utc_now().replace(':', '')}-{os.getpid()}.txt"
-    text = harmless(
+    text = sanitize(
         f"seal-console {' '.join(sys.argv[1:])}\nPython {sys.version}\n{platform.platform()}\n\n"
         + "".join(traceback.format_exception(error))
     )

@@ -12,11 +12,11 @@ from seal_console.cli.command import SealCommand
 from seal_console.cli.console import on_a_terminal, open_console
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.shown import bar, percent, table
+from seal_console.format import bar, percent, table
 from store.database import open_database
 from store.errors import ExitCode, WrongUseError
+from store.jobs import add_request
 from store.lock import current_user
-from store.requests import add_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.settings import load_settings
+from engine.settings.reading import load_settings
 from seal_console.cli.choices import several_of
 from seal_console.cli.command import SealCommand
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.shown import bar, percent, table
+from seal_console.format import bar, percent, table
 from store.errors import ExitCode
 
 if TYPE_CHECKING:

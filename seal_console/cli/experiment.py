@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seal_console.cli.choices import several_of
-from seal_console.cli.collapse_page import show_collapse
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.shown import percent, shown, table
+from seal_console.cli.render_collapse import show_collapse
+from seal_console.format import percent, show_text, table
 from store.durable import write_file
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _show(output: Output, result: dict[str, Any]) -> None:
     ]
     output.show(table(headers, rows, right=headers[1:]))
     for name, way in ways.items():
-        output.show(shown(f"{name}: {way['about']}", "bold"), _matrix(way["matrix"]))
+        output.show(show_text(f"{name}: {way['about']}", "bold"), _matrix(way["matrix"]))
 
 
 def _matrix(matrix: list[list[float]]) -> str:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from engine.selection import SelectionMode
+from engine.loop.export_sft import export_round
+from engine.loop.select import SelectionMode
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_read
-from seal_console.harmless import json_line
-from seal_console.reading.exports import TABLES, Wanted, table_named
-from seal_console.sft_export import export_round
+from seal_console.cli.workspace_session import open_to_show
+from seal_console.queries.exports import TABLES, ExportRequest, table_named
+from seal_console.sanitize import json_line
 from seal_console.table_files import write_csv, write_table
 from store.durable import write_file
 from store.errors import ExitCode, WrongUseError
@@ -62,7 +62,7 @@ def sft(
     The choice is made again from the stored answers; how many of each task, and above which reward, is in the settings.
     """
     _refuse_overwriting(out, force=force)
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         wanted = found.settings.round
         export = export_round(
             found.db,
@@ -113,9 +113,9 @@ def table_command(invocation: Invocation, /, name: str, out: str, **of_table: An
 
     On stdout as CSV, or with --json one object a line; a FILE's ending says which it becomes.
     """
-    wanted = Wanted(**of_table)
+    wanted = ExportRequest(**of_table)
     output = invocation.output
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         table = table_named(found.db, name, wanted)
         if out != "-":
             count = write_table(Path(out), table.headers, table.rows(found.db))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from engine.lab.published_runs.import_run import import_published_run
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_write
-from seal_console.published_import import import_published_run
-from seal_console.shown import facts, gain
+from seal_console.cli.workspace_session import open_to_change
+from seal_console.format import facts, gain
 from store.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def seal(invocation: Invocation, file: Path) -> None:
 
     Its figures are computed again from its own verdicts, and each one that differs is named.
     """
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         imported = import_published_run(found.db, file)
     output = invocation.output
     if output.as_json:

@@ -8,10 +8,10 @@ import click
 
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_read
-from seal_console.installation import installation, workspace_facts
-from seal_console.reading.policy import PolicyFigures
-from seal_console.shown import facts, shown
+from seal_console.cli.workspace_session import open_to_show
+from seal_console.format import facts, show_text
+from seal_console.queries.guardrails import GuardrailFigures
+from seal_console.queries.installation import installation, workspace_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,14 +51,14 @@ def _show(invocation: Invocation) -> None:
     workspace = invocation.workspace_if_any()
     found: dict[str, Any] = {"installation": installation(), "workspace": None}
     if workspace is not None:
-        with opened_to_read(invocation) as opened:
+        with open_to_show(invocation) as opened:
             found["workspace"] = workspace_facts(opened.workspace, opened.db)
     if output.as_json:
         output.data(found)
         return
     if found["workspace"] is not None:
         _show_workspace(invocation, found["workspace"])
-    output.show(shown("\nVersions", "bold"), _as_facts(found["installation"]))
+    output.show(show_text("\nVersions", "bold"), _as_facts(found["installation"]))
     if workspace is None:
         output.show("", _NO_WORKSPACE)
 
@@ -69,20 +69,22 @@ def _show_workspace(invocation: Invocation, about: Mapping[str, Any]) -> None:
     state = {
         "live version": about["live"],
         "policy": about["policy"],
-        "policy.yaml": _policy(about["policy_gates"]),
+        "guardrails.yaml": _policy(about["guardrails"]),
         "open round": f"{open_round['number']} ({open_round['state']})" if open_round else "none",
         "engine": f"process {lock['pid']} of {lock['user']}: {lock['command']}, since {lock['since']}"
         if lock
         else "idle",
     }
-    output.show(shown("\nWorkspace", "bold"), _as_facts(state), _as_facts(about["counts"]))
+    output.show(show_text("\nWorkspace", "bold"), _as_facts(state), _as_facts(about["counts"]))
     output.show(
-        shown("\nModel", "bold"), _as_facts(about["model"]), shown("\nPaths", "bold"), _as_facts(about["paths"])
+        show_text("\nModel", "bold"), _as_facts(about["model"]), show_text("\nPaths", "bold"), _as_facts(about["paths"])
     )
 
 
 def _policy(figures: Mapping[str, Any] | None) -> str:
-    return "no verdicts lately" if figures is None else f"{PolicyFigures(**figures)} in round {figures['round_number']}"
+    return (
+        "no verdicts lately" if figures is None else f"{GuardrailFigures(**figures)} in round {figures['round_number']}"
+    )
 
 
 def _as_facts(values: Mapping[str, Any]) -> Any:

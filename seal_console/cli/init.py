@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.model_window import BUNDLED, model_folder
-from engine.rules.default_policy import default_policy_text
-from engine.settings import default_settings_text, settings_from_text
+from engine.guardrails.kinds import default_guardrails_text
+from engine.model.context_window import BUNDLED, model_folder
+from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
 from store.errors import WrongUseError
@@ -37,10 +37,10 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     """Make a workspace in DIR: commented settings and rules, folders, database and the git repository of adapters."""
     text = settings_text(model)
     settings_from_text(text, folder / SETTINGS_NAME)
-    workspace = create_workspace(folder, text, default_policy_text())
+    workspace = create_workspace(folder, text, default_guardrails_text())
     output = invocation.output
     if output.as_json:
-        files = {"settings": str(workspace.settings_file), "policy": str(workspace.policy_file)}
+        files = {"settings": str(workspace.settings_file), "guardrails": str(workspace.guardrails_file)}
         output.data({"workspace": str(workspace.root), **files})
         return
     output.show(

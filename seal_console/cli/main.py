@@ -32,7 +32,7 @@ _COMMANDS = {
     "versions": "versions:versions",
     "evaluate": "evaluate:evaluate",
     "retention": "retention:retention",
-    "policy": "policy:policy",
+    "guardrails": "guardrails:guardrails",
     "web": "web:web",
     "import": "importing:import_group",
     "export": "exporting:export_group",

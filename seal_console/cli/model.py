@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.model_window import BUNDLED, model_folder
+from engine.model.context_window import BUNDLED, model_folder
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.measure_page import show_measures
+from seal_console.cli.render_measure import show_measures
 from store.errors import SealError, WrongUseError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from seal_console.harmless import json_line
-from seal_console.shown import shown
+from seal_console.format import show_text
+from seal_console.sanitize import json_line
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -43,15 +43,15 @@ class Output:
     def show(self, *parts: RenderableType) -> None:
         """Show text, tables and the like on stdout; not to be called for JSON output."""
         for part in parts:
-            self.out.print(shown(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, (str, Text)))
+            self.out.print(show_text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, (str, Text)))
 
     def say(self, sentence: str, style: str = "") -> None:
         """Say what was done: on stdout, or on stderr where stdout is for JSON."""
-        (self.err if self.as_json else self.out).print(shown(sentence, style), soft_wrap=True)
+        (self.err if self.as_json else self.out).print(show_text(sentence, style), soft_wrap=True)
 
     def narrate(self, sentence: str, style: str = "") -> None:
         """Say something beside the matter, on stderr."""
-        self.err.print(shown(sentence, style), soft_wrap=True)
+        self.err.print(show_text(sentence, style), soft_wrap=True)
 
 
 def _console(stream: TextIO) -> Console:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from seal_console.shown import shown, shown_line
+from seal_console.format import show_line, show_text
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Task
     from rich.text import Text
 
-    from engine.progress import Progress
+    from engine.runtime.progress import Progress
     from seal_console.cli.output import Output
 
 _JSON_EVERY_S = 1.0
@@ -92,7 +92,7 @@ class BarDisplay:
 
     def say(self, sentence: str) -> None:
         """Print above the bars."""
-        self._words.print(shown(sentence), soft_wrap=True)
+        self._words.print(show_text(sentence), soft_wrap=True)
 
 
 class PlainLines:
@@ -123,13 +123,13 @@ class PlainLines:
         rate = (progress.done - from_count) / (now - began) if now - began > _RATE_AFTER_S else 0.0
         left = f", {rate:.1f}/s, {(progress.total - progress.done) / rate:.0f} s left" if rate > 0 else ""
         line = f"{progress.stage}: {progress.done}/{progress.total} {progress.unit}".rstrip()
-        self._console.print(shown_line(line + left), soft_wrap=True)
+        self._console.print(show_line(line + left), soft_wrap=True)
         if progress.done >= progress.total:
             del self._started[progress.stage]
 
     def say(self, sentence: str) -> None:
         """Print a line."""
-        self._words.print(shown(sentence), soft_wrap=True)
+        self._words.print(show_text(sentence), soft_wrap=True)
 
 
 class JsonLines:
@@ -179,7 +179,7 @@ class _StageColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return the cell."""
-        return shown_line(f"{task.fields['stage']:>14}")
+        return show_line(f"{task.fields['stage']:>14}")
 
 
 class _RateColumn(ProgressColumn):
@@ -188,4 +188,4 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the cell."""
         speed = task.finished_speed or task.speed
-        return shown_line("" if not speed else f"{speed:.1f} {task.fields['unit'] or ''}/s", "dim")
+        return show_line("" if not speed else f"{speed:.1f} {task.fields['unit'] or ''}/s", "dim")

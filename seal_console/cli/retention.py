@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.retention.gate_names import DRIFT_GATE, SUITE_GATE
+from engine.gates.names import DRIFT_GATE, SUITE_GATE
 from engine.retention.matrix import Matrix, figures, recorded_matrix
 from engine.retention.reading import read_retention
-from engine.settings import load_settings
+from engine.settings.reading import load_settings
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_read
-from seal_console.gate_words import gate_words
-from seal_console.shown import gain, passed, percent, shown_line, table
+from seal_console.cli.workspace_session import open_to_show
+from seal_console.format import gain, passed, percent, show_line, table
+from seal_console.render_gate import render_gate
 from store.errors import AllRefusedError, ExitCode, NothingToDoError
-from store.version_names import parse_number
-from store.versions import live_version
+from store.version_rows import live_version
+from store.version_tags import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def check(invocation: Invocation) -> None:
         return
     rows = [
         (
-            shown_line(suite.name),
+            show_line(suite.name),
             _prompts_shown(suite),
             str(len(suite.anchors)),
             "as set" if suite.allowed_losses is None else f"{suite.allowed_losses}",
@@ -133,7 +133,7 @@ def matrix(invocation: Invocation, ask: bool) -> None:
             {"workspace": str(workspace.root)},
             next_step="seal-console retention matrix --ask goes on from there.",
         )
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         measured = recorded_matrix(found.db, live_version(found.db))
     if not measured.columns:
         raise NothingToDoError("No edit is live, so none can be forgotten.", next_step="seal-console review list")
@@ -152,7 +152,7 @@ def _show_matrix(output: Output, measured: Matrix) -> None:
     edits = [
         (
             edit["version"],
-            shown_line(edit["task"], limit=60),
+            show_line(edit["task"], limit=60),
             str(edit["questions"]),
             percent(edit["before"]),
             percent(edit["learnt"]),
@@ -186,7 +186,7 @@ def _row(gate: Mapping[str, Any], of_base: Mapping[str, Mapping[str, Any]], has_
     evidence = gate["evidence"]
     lost_against_base = str(len(of_base[gate["gate"]]["lost"])) if gate["gate"] in of_base else "–"
     return (
-        shown_line(gate["gate"].removeprefix(SUITE_GATE)),
+        show_line(gate["gate"].removeprefix(SUITE_GATE)),
         str(evidence["prompts"]),
         str(evidence["right_after"]),
         lost_against_base,
@@ -202,10 +202,10 @@ def _show_details(output: Output, title: str, gates: Sequence[Mapping[str, Any]]
         return
     output.show("", f"{title}:")
     for gate in telling:
-        first, *more = gate_words(gate["gate"], gate["evidence"])
-        output.show(shown_line(f"  {gate['gate'].removeprefix(SUITE_GATE)}: {first}"))
+        first, *more = render_gate(gate["gate"], gate["evidence"])
+        output.show(show_line(f"  {gate['gate'].removeprefix(SUITE_GATE)}: {first}"))
         for line in more:
-            output.show(shown_line(f"      {line}"))
+            output.show(show_line(f"      {line}"))
 
 
 def _prompts_shown(suite: Suite) -> str:

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from engine.accepting import accept_candidate
-from seal_console.answer_comparison import dossier
-from seal_console.cli.candidate_page import show_candidate
+from engine.loop.accept import accept_candidate
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_read, opened_to_write
+from seal_console.cli.render_candidate import show_candidate
 from seal_console.cli.review_edit import edit
-from seal_console.harmless import harmless_line
-from seal_console.policy_words import held_by
-from seal_console.review_queue import WAITING, Queued, review_queue
-from seal_console.shown import gain, short_id, shown_line, table
+from seal_console.cli.workspace_session import open_to_change, open_to_show
+from seal_console.format import gain, short_id, show_line, table
+from seal_console.render_guardrails import held_by
+from seal_console.sanitize import sanitize_line
 from store.candidates import defer, get_candidate, holds_of, reject
+from store.dossier import dossier
 from store.errors import ExitCode
 from store.lock import current_user
 from store.records import CandidateState
+from store.review_queue import WAITING, QueuedCandidate, review_queue
 from store.undoing import undo_last
-from store.versions import live_version
+from store.version_rows import live_version
+from store.version_tags import version_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +70,7 @@ def list_command(
 ) -> None:
     """List candidates, the best reward first."""
     states = WAITING if state is None else tuple(one for one in _STATES if state in {one, "all"})
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         queue = review_queue(found.db, states, round_number=round_number, imported=imported)
         live = live_version(found.db)
         held = {one.candidate.id: [gate.gate for gate in holds_of(found.db, one.candidate.id)] for one in queue[:limit]}
@@ -94,7 +95,7 @@ def list_command(
 @pass_invocation
 def show(invocation: Invocation, candidate_id: str) -> None:
     """Show one candidate whole: its text, the answers before and after, the gates, and where it comes from."""
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         whole = dossier(found.db, get_candidate(found.db, candidate_id))
     if invocation.output.as_json:
         invocation.output.data(whole.as_json())
@@ -113,7 +114,7 @@ def show(invocation: Invocation, candidate_id: str) -> None:
 @pass_invocation
 def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
     """Make a candidate the live version: one commit, one tag, one record."""
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         for gate in holds_of(found.db, get_candidate(found.db, candidate_id).id):
             invocation.output.narrate(f"Held by {gate.gate}; accepted by a person all the same.", "yellow")
         version = accept_candidate(found.workspace, found.db, candidate_id, actor=_actor(actor), reason=reason)
@@ -124,7 +125,7 @@ def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | 
     invocation.output.show(
         f"{version.tag} is live: commit {version.commit[:12]} in {adapters}.",
         f"The same with git: git -C {adapters} show {version.tag}",
-        f'To take it back: seal-console versions rollback v{version.parent_number or 0:04d} --reason "…"',
+        f'To take it back: seal-console versions rollback {version_tag(version.parent_number or 0)} --reason "…"',
     )
 
 
@@ -169,7 +170,7 @@ def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None
 
     An acceptance is a commit: seal-console versions rollback takes it back.
     """
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         undone = undo_last(found.db, _actor(actor), reason)
     candidate, taken_back = undone.candidate, undone.taken_back
     if invocation.output.as_json:
@@ -177,7 +178,7 @@ def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None
         return
     invocation.output.show(
         f"Taken back: {taken_back.action} of candidate {short_id(candidate.id)}, by {taken_back.actor} "
-        f"({harmless_line(taken_back.reason)}). It is {candidate.state} again."
+        f"({sanitize_line(taken_back.reason)}). It is {candidate.state} again."
     )
 
 
@@ -191,7 +192,7 @@ def _decide(
     actor: str,
     reason: str,
 ) -> None:
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         candidate = decide(found.db, get_candidate(found.db, candidate_id).id, actor, reason)
     if invocation.output.as_json:
         invocation.output.data({"id": candidate.id, "state": candidate.state, "actor": actor, "reason": reason})
@@ -203,7 +204,7 @@ def _actor(given: str | None) -> str:
     return current_user() if given is None else given
 
 
-def _row(queued: Queued, live: int | None, held_by_gates: Sequence[str]) -> tuple[Any, ...]:
+def _row(queued: QueuedCandidate, live: int | None, held_by_gates: Sequence[str]) -> tuple[Any, ...]:
     candidate = queued.candidate
     notes: list[str] = [candidate.state]
     notes += [held_by(held_by_gates)] if held_by_gates else []
@@ -212,9 +213,9 @@ def _row(queued: Queued, live: int | None, held_by_gates: Sequence[str]) -> tupl
     return (
         short_id(candidate.id),
         str(candidate.round_number),
-        shown_line(queued.title, limit=28),
+        show_line(queued.title, limit=28),
         gain(candidate.reward_mean, candidate.reward_std),
         gain(candidate.audit_gain),
-        shown_line(", ".join(notes)),
-        shown_line(candidate.completion, limit=44),
+        show_line(", ".join(notes)),
+        show_line(candidate.completion, limit=44),
     )

@@ -10,10 +10,10 @@ import click
 
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_write
+from seal_console.cli.workspace_session import open_to_change
 from seal_console.console.engine_control import ask_to_reexamine
-from seal_console.serving import start_engine
-from seal_console.shown import short_id
+from seal_console.format import short_id
+from seal_console.start_engine import start_engine
 from store.candidates import get_candidate
 from store.errors import WrongUseError
 from store.lock import current_user
@@ -39,7 +39,7 @@ def edit(invocation: Invocation, candidate_id: str, text: Path | None, off: tupl
     An engine is started in the background where none runs; the new candidate comes into the queue.
     """
     payload = _payload(text, off)
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         candidate = get_candidate(found.db, candidate_id)
         wrong = [number for number in off if number > len(candidate.sequences)]
         if wrong:

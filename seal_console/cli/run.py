@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.settings import load_settings
+from engine.settings.reading import load_settings
 from seal_console.cli.command import SealCommand
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.shown import gain, percent, shown_line, table
+from seal_console.format import gain, percent, show_line, table
 from store.errors import AlarmError, AllRefusedError, ExitCode
-from store.version_names import policy_tag
+from store.version_tags import policy_tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ def _show(invocation: Invocation, result: Mapping[str, Any]) -> None:
     invocation.output.show(table(headers, rows, right=headers[:-1]))
     for summary in result.get("rounds", ()):
         if acceptance := summary.get("acceptance"):
-            invocation.output.show(shown_line(f"Round {summary.get('number', '?')}: {acceptance['said']}"))
+            invocation.output.show(show_line(f"Round {summary.get('number', '?')}: {acceptance['said']}"))
     invocation.output.show("Next: seal-console review list")
 
 

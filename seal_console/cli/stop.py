@@ -8,7 +8,7 @@ import click
 
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_write
+from seal_console.cli.workspace_session import open_to_change
 from seal_console.console.engine_control import stop_engine
 from store.errors import ExitCode, NothingToDoError
 from store.lock import current_user, lock_owner
@@ -30,7 +30,7 @@ def stop(invocation: Invocation) -> None:
 
     What was measured stays; the round becomes interrupted, and the next run goes on with it.
     """
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         owner = lock_owner(found.workspace.lock_file)
         cancelled = stop_engine(found.workspace, found.db, current_user())
     if owner is None and not cancelled:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.model_window import room_for_context
-from engine.settings import Settings, load_settings
+from engine.model.context_window import room_for_context
+from engine.settings.reading import load_settings
+from engine.settings.sections import Settings
 from engine.tasks.reading import TaskSet, read_tasks
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_read, opened_to_write
-from seal_console.shown import short_id, shown_line, table
+from seal_console.cli.workspace_session import open_to_change, open_to_show
+from seal_console.format import short_id, show_line, table
 from store.database import transaction
 from store.errors import ExitCode, NothingToDoError
 from store.tasks import add_documents, add_tasks, list_tasks
@@ -50,7 +51,7 @@ def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
 
     Without PATH, the workspace's tasks/ folder is read. Files are read where they are; nothing is copied.
     """
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         read = _read(paths, found.workspace, found.settings)
         with transaction(found.db):
             documents = add_documents(found.db, read.documents)
@@ -94,7 +95,7 @@ def check(invocation: Invocation, paths: tuple[Path, ...]) -> None:
 @pass_invocation
 def list_command(invocation: Invocation) -> None:
     """List the tasks with their questions for reward and audit, and where they come from."""
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         listed = list_tasks(found.db)
     output = invocation.output
     if output.as_json:
@@ -107,7 +108,7 @@ def list_command(invocation: Invocation) -> None:
     rows = [
         (
             short_id(one.task.id),
-            shown_line(one.task.title, limit=60),
+            show_line(one.task.title, limit=60),
             str(one.reward_questions),
             str(one.audit_questions),
             one.task.source + (" (imported)" if one.task.imported else ""),

@@ -8,14 +8,14 @@ import click
 
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_untidied, tidy
-from seal_console.shown import table
+from seal_console.cli.workspace_session import open_as_is, tidy
+from seal_console.format import table
 from store.errors import CorruptError, ExitCode, SealError
 from store.verify import verify
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
-    from seal_console.cli.opened import Opened
+    from seal_console.cli.workspace_session import WorkspaceSession
 
 
 @click.command(
@@ -30,7 +30,7 @@ def verify_command(invocation: Invocation) -> None:
     What a crash left is finished first. Everything that does not match is named, the first thing first.
     """
     output = invocation.output
-    with opened_untidied(invocation) as found:
+    with open_as_is(invocation) as found:
         problems = _tidy(invocation, found)
         report = verify(found.workspace, found.db)
     problems += report.problems
@@ -49,7 +49,7 @@ def verify_command(invocation: Invocation) -> None:
     output.say("Everything matches.")
 
 
-def _tidy(invocation: Invocation, found: Opened) -> list[str]:
+def _tidy(invocation: Invocation, found: WorkspaceSession) -> list[str]:
     """Finish what a crash left; what cannot be brought in order is a problem like the others."""
     try:
         tidy(found, invocation.output)

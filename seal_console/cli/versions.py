@@ -9,25 +9,19 @@ import click
 
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.opened import opened_to_read, opened_to_write
-from seal_console.shown import LIVE_SIGN, gain, percent, shown, shown_line, table
+from seal_console.cli.workspace_session import open_to_change, open_to_show
+from seal_console.format import LIVE_SIGN, gain, percent, show_line, show_text, table
 from store.errors import ExitCode, WrongUseError
 from store.lock import current_user
 from store.manifest import CARD_NAME, MANIFEST_NAME, read_manifest
 from store.repository import Repository
-from store.version_names import live_name, parse_number, version_tag
-from store.versions import (
-    get_policy_version,
-    get_version,
-    list_policy_versions,
-    list_versions,
-    live_version,
-    rollback,
-)
+from store.version_rows import get_policy_version, get_version, list_policy_versions, list_versions, live_version
+from store.version_tags import live_name, parse_number, policy_tag, version_tag
+from store.versions import rollback
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
-    from seal_console.cli.opened import Opened
+    from seal_console.cli.workspace_session import WorkspaceSession
     from store.records import PolicyVersion, Version
 
 
@@ -45,7 +39,7 @@ def versions() -> None:
 @pass_invocation
 def list_command(invocation: Invocation) -> None:
     """List accepted versions and say which one is live; then the policies that were kept."""
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         accepted, policies, live = list_versions(found.db), list_policy_versions(found.db), live_version(found.db)
     output = invocation.output
     if output.as_json:
@@ -66,7 +60,7 @@ def list_command(invocation: Invocation) -> None:
 @pass_invocation
 def show(invocation: Invocation, tag: str) -> None:
     """Show the card of a version (v0001) or of a policy (p0001), as it stands in git; with --json the manifest."""
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         version = _find(found, tag)
         live = live_version(found.db)
         repository = Repository.open(found.workspace.adapters_folder)
@@ -77,7 +71,7 @@ def show(invocation: Invocation, tag: str) -> None:
     if output.as_json:
         output.data({**asdict(version), "live": is_live, "manifest": manifest})
         return
-    output.show(shown(f"{LIVE_SIGN} live" if is_live else "not live", "green" if is_live else "dim"))
+    output.show(show_text(f"{LIVE_SIGN} live" if is_live else "not live", "green" if is_live else "dim"))
     output.show(card, f"The same with git: git -C {found.workspace.adapters_folder} show {version.tag}:{CARD_NAME}")
 
 
@@ -96,7 +90,7 @@ def compare(invocation: Invocation, first: str, second: str) -> None:
     from seal_console.cli.versions_compare import show_comparison  # noqa: PLC0415 - little else needs what it loads
 
     numbers = _compared_number(first), _compared_number(second)
-    with opened_to_read(invocation) as found:
+    with open_to_show(invocation) as found:
         show_comparison(invocation, found, *numbers)
 
 
@@ -112,7 +106,7 @@ def compare(invocation: Invocation, first: str, second: str) -> None:
 def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str | None) -> None:
     """Make another version live; v0000 is the base model alone. Nothing is deleted."""
     number = _version_number(tag)
-    with opened_to_write(invocation) as found:
+    with open_to_change(invocation) as found:
         move = rollback(found.workspace, found.db, number, current_user() if actor is None else actor, reason)
     if invocation.output.as_json:
         invocation.output.data(asdict(move))
@@ -136,7 +130,7 @@ def _compared_number(tag: str) -> int:
     return parse_number(tag)
 
 
-def _find(found: Opened, tag: str) -> Version | PolicyVersion:
+def _find(found: WorkspaceSession, tag: str) -> Version | PolicyVersion:
     if tag.startswith("p"):
         return get_policy_version(found.db, tag)
     if parse_number(tag) == 0:
@@ -148,7 +142,7 @@ def _find(found: Opened, tag: str) -> Version | PolicyVersion:
 
 
 def _live_mark(live: bool) -> Any:
-    return shown(f"{LIVE_SIGN} live", "green") if live else ""
+    return show_text(f"{LIVE_SIGN} live", "green") if live else ""
 
 
 def _row(version: Version, live: int | None) -> tuple[Any, ...]:
@@ -157,7 +151,7 @@ def _row(version: Version, live: int | None) -> tuple[Any, ...]:
         version.tag,
         version_tag(version.parent_number or 0),
         version.accepted_by,
-        shown_line(version.reason, limit=60),
+        show_line(version.reason, limit=60),
         version.created_at,
     )
 
@@ -165,5 +159,5 @@ def _row(version: Version, live: int | None) -> tuple[Any, ...]:
 def _policy_row(policy: PolicyVersion) -> tuple[str, ...]:
     before, after = policy.metrics.get("held_out_before"), policy.metrics.get("held_out_after")
     change = "" if before is None or after is None else f" ({gain(after - before)})"
-    parent = f"p{policy.parent_number:04d}" if policy.parent_number else "base"
+    parent = policy_tag(policy.parent_number) if policy.parent_number else "base"
     return (policy.tag, parent, str(policy.round_number), percent(after) + change, policy.created_at)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from seal_console.reading.version_comparison import compare_versions
+from seal_console.queries.version_comparison import compare_versions
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
-    from seal_console.cli.opened import Opened
-    from seal_console.reading.version_comparison import AnswersCompared, VersionComparison
-    from seal_console.reading.versions import VersionFacts
+    from seal_console.cli.workspace_session import WorkspaceSession
+    from seal_console.queries.version_comparison import AnswerChanges, VersionComparison
+    from seal_console.queries.versions import VersionFacts
     from store.records import Answer
 
 
-def show_comparison(invocation: Invocation, found: Opened, first: int, second: int) -> None:
+def show_comparison(invocation: Invocation, found: WorkspaceSession, first: int, second: int) -> None:
     """Write the comparison of two versions by number; 0 is the base alone."""
     compared = compare_versions(found.workspace, found.db, first, second)
     output = invocation.output
@@ -53,7 +53,7 @@ def _version(facts: VersionFacts) -> dict[str, Any]:
     }
 
 
-def _answers(one: AnswersCompared) -> dict[str, Any]:
+def _answers(one: AnswerChanges) -> dict[str, Any]:
     question = one.question
     return {
         "task": one.task_title,

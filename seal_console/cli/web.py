@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from engine.settings import load_settings
+from engine.settings.reading import load_settings
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import Invocation, pass_invocation
 

@@ -16,9 +16,9 @@ from seal_console.console.command_trace import Trace, traced
 from store.clock import utc_now
 from store.database import open_database
 from store.errors import SealError, WrongUseError
+from store.live_ref import sync_checkout
 from store.recovery import recover
-from store.version_names import live_name
-from store.versions import sync_checkout
+from store.version_tags import live_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

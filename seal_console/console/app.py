@@ -10,26 +10,26 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.events import Event, InputEvent, Paste
 
-from seal_console.console import garbage
+from seal_console.console import gc_tuning as garbage
 from seal_console.console.actions import Actions
 from seal_console.console.crash import write_report
-from seal_console.console.dialogs.confirm import ConfirmDialog, Question
+from seal_console.console.dialogs.confirm import Confirmation, ConfirmDialog
 from seal_console.console.dialogs.text import FailureDialog, TextDialog
-from seal_console.console.ending import quit_when_asked
 from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.help import help_for
 from seal_console.console.messages import ShowCandidate, ShowVersion
 from seal_console.console.palette import ConsoleCommands
-from seal_console.console.preparing import prepare_screens
+from seal_console.console.prerender import prepare_screens
 from seal_console.console.safe_content import safe
 from seal_console.console.screens.catalogue import MODES
+from seal_console.console.shutdown import quit_when_asked
 from seal_console.console.store_reader import StoreReader
 from seal_console.console.themes import THEMES, next_theme
 from seal_console.console.watch import INTERVAL_S, Pulse, pulse
 from seal_console.console.work import begin
-from seal_console.harmless import harmless, harmless_line
-from seal_console.reading.facts import Facts, top_facts
+from seal_console.queries.facts import TopFacts, top_facts
+from seal_console.sanitize import sanitize, sanitize_line
 from seal_console.table_files import suggested_path
 from store.errors import SealError
 from store.lock import lock_owner
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from textual.app import SystemCommand
     from textual.screen import Screen
 
-    from engine.settings import Settings
-    from seal_console.reading.jump import Target
+    from engine.settings.sections import Settings
+    from seal_console.queries.jump import JumpTarget
     from store.workspace import Workspace
 
 from seal_console.console.screens.base import SealScreen
@@ -51,7 +51,7 @@ from seal_console.console.screens.base import SealScreen
 T = TypeVar("T")
 
 
-class ConsoleApp(GoesOn, App[None]):
+class ConsoleApp(ErrorBoundary, App[None]):
     """The operator console on one workspace."""
 
     TITLE = "seal-console"
@@ -90,7 +90,7 @@ class ConsoleApp(GoesOn, App[None]):
         self.actor = actor
         self.reader = StoreReader(workspace.database_file)
         self.actions = Actions(workspace, actor, read_only=read_only)
-        self.facts = Facts()
+        self.facts = TopFacts()
         self.failure: SealError | None = None
         self.reasons: list[str] = []
         self.start_engine = start_engine
@@ -104,7 +104,7 @@ class ConsoleApp(GoesOn, App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self.settings.console.theme
-        self.set_keymap({action: harmless_line(keys) for action, keys in self.settings.console.keys.items()})
+        self.set_keymap({action: sanitize_line(keys) for action, keys in self.settings.console.keys.items()})
         quit_when_asked(lambda: begin(self, self.action_quit, group="quit"))
         self.switch_mode(self._first_screen)
         self.set_interval(INTERVAL_S, self._look)
@@ -116,7 +116,7 @@ class ConsoleApp(GoesOn, App[None]):
         if isinstance(event, InputEvent):
             self.last_input = time.monotonic()
         if isinstance(event, Paste):
-            event.text = harmless(event.text.replace("\r\n", "\n").replace("\r", "\n"))
+            event.text = sanitize(event.text.replace("\r\n", "\n").replace("\r", "\n"))
         await super().on_event(event)
 
     def _begin(self) -> None:
@@ -186,7 +186,7 @@ class ConsoleApp(GoesOn, App[None]):
         await self._look()
         return done
 
-    async def ask(self, question: Question) -> str | None:
+    async def ask(self, question: Confirmation) -> str | None:
         """Ask; returns the reason given ("" where none was asked for), None where nothing shall happen."""
         if self.read_only:
             self.say("This console is read-only; start it without --read-only to decide.", "warning")
@@ -198,12 +198,12 @@ class ConsoleApp(GoesOn, App[None]):
 
     def say(self, sentence: str, severity: str = "information") -> None:
         """Tell the operator something that needs no answer."""
-        self.notify(harmless(sentence), severity=severity, markup=False)  # type: ignore[arg-type]
+        self.notify(sanitize(sentence), severity=severity, markup=False)  # type: ignore[arg-type]
 
     def show_error(self, error: SealError) -> None:
         """Show a failure that can be expected: what happened, each problem, and what to do next."""
         words = "\n".join([error.message, *error.problems, *([f"Next: {error.next_step}"] if error.next_step else [])])
-        self.notify(harmless(words), title="That did not work", severity="error", timeout=12, markup=False)
+        self.notify(sanitize(words), title="That did not work", severity="error", timeout=12, markup=False)
 
     def unexpected(self, error: Exception) -> None:
         """Show an unexpected failure and where its report is; the console goes on."""
@@ -232,7 +232,7 @@ class ConsoleApp(GoesOn, App[None]):
         if isinstance(self.screen, SealScreen):
             self.screen.show_version(message.number)
 
-    async def go_to(self, target: Target) -> None:
+    async def go_to(self, target: JumpTarget) -> None:
         """Show what was jumped to."""
         if target.kind == "version":
             self.post_message(ShowVersion(int(target.identity)))
@@ -299,7 +299,7 @@ class ConsoleApp(GoesOn, App[None]):
             "and trains the policy on the best. An interrupted round is gone on with. Nothing goes live by itself.",
             f"The same: seal-console -w {self.workspace.root} run --rounds 1",
         )
-        if await self.ask(Question("Run a round?", happens, "Run it", cancel="Not now")) is not None:
+        if await self.ask(Confirmation("Run a round?", happens, "Run it", cancel="Not now")) is not None:
             done = await self.act(
                 "run a round", lambda workspace, db: ask_for_rounds(workspace, db, 1, self.actor, self.start_engine)
             )
@@ -319,7 +319,7 @@ class ConsoleApp(GoesOn, App[None]):
             "The round becomes interrupted, and the next run goes on with it. Requests that wait are cancelled.",
             f"The same: seal-console -w {self.workspace.root} stop",
         )
-        if await self.ask(Question("Stop the engine?", happens, "Stop it", cancel="Let it run")) is not None:
+        if await self.ask(Confirmation("Stop the engine?", happens, "Stop it", cancel="Let it run")) is not None:
             await self.act("stop the engine", lambda workspace, db: stop_engine(workspace, db, self.actor))
 
     async def action_quit(self) -> None:

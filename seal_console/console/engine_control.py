@@ -10,19 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from store.jobs import add_request, ask_to_stop, cancel_waiting, list_requests
 from store.lock import lock_owner
-from store.requests import add_request, ask_to_stop, cancel_waiting, list_requests
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-    from store.records import Request
+    from store.records import Job
     from store.workspace import Workspace
 
 StartEngine = Callable[[Path], int]
 
 
-def ask_for_rounds(workspace: Workspace, db: Database, rounds: int, actor: str, start: StartEngine) -> Request:
+def ask_for_rounds(workspace: Workspace, db: Database, rounds: int, actor: str, start: StartEngine) -> Job:
     """Ask for rounds; where an engine died over a request for some, that one is gone on with instead."""
     left = left_behind(workspace, db)
     request = left[0] if left else add_request(db, "run", {"rounds": rounds}, actor)
@@ -32,7 +32,7 @@ def ask_for_rounds(workspace: Workspace, db: Database, rounds: int, actor: str, 
 
 def ask_to_reexamine(
     workspace: Workspace, db: Database, payload: dict[str, Any], actor: str, start: StartEngine
-) -> Request:
+) -> Job:
     """Ask for a changed self-edit to be trained and examined as a new candidate."""
     request = add_request(db, "reexamine", payload, actor)
     _start_where_none_runs(workspace, start)
@@ -60,14 +60,14 @@ def serve_waiting(workspace: Workspace, db: Database, start: StartEngine) -> boo
     return True
 
 
-def left_behind(workspace: Workspace, db: Database) -> list[Request]:
+def left_behind(workspace: Workspace, db: Database) -> list[Job]:
     """Return the requests over which an engine died."""
     if lock_owner(workspace.lock_file) is not None:
         return []
     return [one for one in list_requests(db, state="running") if one.kind != "cancel"]
 
 
-def _waiting(db: Database) -> list[Request]:
+def _waiting(db: Database) -> list[Job]:
     return [one for one in list_requests(db, state="waiting") if one.kind != "cancel"]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from seal_console.console.safe_content import joined, safe, safe_line
-from seal_console.shown import RIGHT_SIGN, WRONG_SIGN
+from seal_console.format import RIGHT_SIGN, WRONG_SIGN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.located_yaml import parse_located_yaml
-from engine.settings import load_settings, section_models
+from engine.input_files.located_yaml import parse_located_yaml
+from engine.settings.reading import load_settings, section_models
 from seal_console.console.safe_content import joined, lines, safe_line
-from seal_console.installation import installation, workspace_facts
+from seal_console.queries.installation import installation, workspace_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ from textual.command import DiscoveryHit, Hit, Provider
 
 from seal_console.console.help import shown_keys
 from seal_console.console.safe_content import safe_line
-from seal_console.harmless import harmless_line
-from seal_console.reading.jump import jump_targets
+from seal_console.queries.jump import jump_targets
+from seal_console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ class ConsoleCommands(Provider):
 
         console = cast("ConsoleApp", self.app)
         for target in await console.reader.read(lambda db: jump_targets(db, query)):
-            words = f"Go to {target.kind} {harmless_line(target.words, _LONGEST)}"
+            words = f"Go to {target.kind} {sanitize_line(target.words, _LONGEST)}"
             yield Hit(_NAMED, safe_line(words), partial(console.go_to, target), text=words)
 
     def _commands(self) -> Iterator[tuple[str, Callable[[], Any], str]]:

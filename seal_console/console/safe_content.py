@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from seal_console.harmless import harmless, harmless_line
+from seal_console.sanitize import sanitize, sanitize_line
 
 Piece = str | tuple[str, str] | Content
 
 
 def safe(text: str, style: str = "") -> Content:
     """Return text of any origin as content; lines stay lines."""
-    return Content.styled(harmless(text), style) if style else Content(harmless(text))
+    return Content.styled(sanitize(text), style) if style else Content(sanitize(text))
 
 
 def safe_line(text: str, style: str = "", limit: int | None = None) -> Content:
     """Return text of any origin as content on one line, cut with "…" where a limit in characters is given."""
-    line = harmless_line(text, limit)
+    line = sanitize_line(text, limit)
     return Content.styled(line, style) if style else Content(line)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyte
 
-from seal_console.console_bench.terminal import Terminal
+from seal_console.lab.terminal import PseudoTerminal
 from store.errors import SealError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class _Screen(pyte.Screen):  # type: ignore[misc, unused-ignore]
         super().draw(_JOINED.sub("", data))
 
 
-class ConsoleTerminal(Terminal):
+class ConsoleTerminal(PseudoTerminal):
     """`seal-console` on a workspace, or any other command on a screen of its own."""
 
     def __init__(

@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Any
 
-from engine.worker import main
+from engine.jobs.worker import main
 
 
 def die_at(place: str, when: str, number: int) -> None:

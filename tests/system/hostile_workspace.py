@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from engine.candidate_cache import keep_adapter
-from engine.settings import default_settings_text
+from engine.loop.candidate_cache import keep_adapter
+from engine.settings.reading import default_settings_text
 from seal_console.console.actions import HISTORY_NAME
 from seal_console.console.command_trace import Trace
 from store.alarms import raise_alarm
-from store.base_answers import record_base_answers
+from store.answers import record_base_answers
 from store.candidates import add_candidates, decisions_of, defer, record_examined, reject
 from store.clock import utc_now
 from store.database import open_database
 from store.events import append_event
+from store.jobs import add_request, finish_request, start_request
 from store.live_progress import put_progress
 from store.records import Answer, Candidate, Document, GateResult, InnerUpdate, LiveProgress, Question, Split, Task
-from store.requests import add_request, finish_request, start_request
 from store.rounds import finish_round, interrupt_round, start_round
 from store.saved_filters import save_filter
 from store.tasks import add_documents, add_tasks

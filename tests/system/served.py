@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seal_console.serving import start_engine
-from store.requests import get_request
+from seal_console.start_engine import start_engine
+from store.jobs import get_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlite_utils import Database
 
-    from store.records import RequestState
+    from store.records import JobState
     from store.workspace import Workspace
 
 PATIENCE_S = 180.0
@@ -56,7 +56,7 @@ def eventually(holds: Callable[[], object], what: str) -> None:
         time.sleep(0.02)
 
 
-def ended(db: Database, request_id: int) -> RequestState:
+def ended(db: Database, request_id: int) -> JobState:
     """Wait for the end of a request and return what became of it."""
     eventually(lambda: get_request(db, request_id).state in _ENDED, f"request {request_id} has ended")
     return get_request(db, request_id).state

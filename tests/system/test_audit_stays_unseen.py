@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from engine.accepting import accept_candidate
 from engine.bank.training import InnerUpdateBank
 from engine.bundled.vocabulary import VALUES
 from engine.bundled.world import known_things
+from engine.continual.build_plan import LEAST_ANCHORS
 from engine.demo.documents import write_documents
 from engine.generation.decoding import generate
-from engine.protecting import LEAST_ANCHORS
-from engine.reexamining import reexamine
-from engine.round import run_round
+from engine.loop.accept import accept_candidate
+from engine.loop.reexamine import reexamine
+from engine.loop.round import run_round
 from engine.session import open_session
 from engine.tasks.reading import read_tasks
 from seal_console.cli.main import main
-from seal_console.serving import LOG_NAME
+from seal_console.start_engine import LOG_NAME
 from store.candidates import gates_of, list_candidates
 from store.database import open_database
-from store.requests import add_request
+from store.jobs import add_request
 from store.tasks import add_documents, add_tasks, get_task
 from store.verify import verify
 from store.workspace import Workspace, create_workspace
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.bank.job import InnerJob
-    from engine.generation.decoding import Request
+    from engine.generation.decoding import GenerationRequest
     from engine.model.base import BaseModel
     from engine.session import Session
     from store.records import Candidate, Question, Task
@@ -111,7 +111,7 @@ def write_policy(workspace: Workspace, judge: LocalJudge) -> None:
         "red_team": {"prompts": [prompt]},
         "judge": {"url": judge.url, "model": "m", "constitution": "Be kind.", "timeout_s": 60, "verdict": "note"},
     }
-    workspace.policy_file.write_text(yaml.safe_dump(sections), encoding="utf-8")
+    workspace.guardrails_file.write_text(yaml.safe_dump(sections), encoding="utf-8")
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
@@ -131,12 +131,12 @@ def watch(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
 
 
 def _watch_policy(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
-    def noted_generate(base: BaseModel, adapters: Any, requests: Sequence[Request], *rest: Any) -> Any:
+    def noted_generate(base: BaseModel, adapters: Any, requests: Sequence[GenerationRequest], *rest: Any) -> Any:
         for request in requests:
             seen.note("prompts to the policy", base.tokenizer.decode(request.prompt))
         return generate(base, adapters, requests, *rest)
 
-    monkeypatch.setattr("engine.proposing.generate", noted_generate)
+    monkeypatch.setattr("engine.loop.propose.generate", noted_generate)
 
 
 def audit_of(task: Task) -> list[Question]:

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import engine.round
-from engine.automatic import ACTOR, accept_best
-from engine.round import run_rounds
-from engine.run_result import run_result
+import engine.loop.round
+from engine.loop.accept import ACTOR, accept_best
+from engine.loop.finish_round import run_result
+from engine.loop.round import run_rounds
 from engine.session import open_session
-from engine.settings import AcceptanceSettings, default_settings_text
+from engine.settings.alarms import AcceptanceSettings
+from engine.settings.reading import default_settings_text
 from store.alarms import clear_alarms, list_alarms, measures_of, standing_alarms
 from store.candidates import get_candidate, list_candidates
 from store.database import fetch_value, open_database
 from store.events import events_after
 from store.rounds import open_round
 from store.verify import verify
-from store.versions import list_versions, live_version
+from store.version_rows import list_versions, live_version
 from store.workspace import create_workspace
 from tests.system.accepting import ALARMING, accepting_workspace, change_settings
 from tests.system.workspaces import small_workspace
@@ -87,7 +88,7 @@ def test_a_round_that_dies_after_its_acceptance_accepts_nothing_more(
     def die(*_: object) -> None:
         raise RuntimeError("no power")
 
-    monkeypatch.setattr(engine.round, "finish_round", die)
+    monkeypatch.setattr(engine.loop.round, "finish_round", die)
     with open_session(workspace, "test") as session, pytest.raises(RuntimeError, match="no power"):
         run_rounds(session, 1)
     monkeypatch.undo()
@@ -105,7 +106,7 @@ def test_a_round_that_dies_after_its_alarm_raises_it_once(tmp_path: Path, monkey
     def die(*_: object) -> None:
         raise RuntimeError("no power")
 
-    monkeypatch.setattr(engine.round, "finish_round", die)
+    monkeypatch.setattr(engine.loop.round, "finish_round", die)
     with open_session(workspace, "test") as session, pytest.raises(RuntimeError, match="no power"):
         run_rounds(session, 1)
     monkeypatch.undo()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from seal_console.console_bench.measure import Effort, bench_console
+from seal_console.lab.measure_console import ConsoleBenchEffort, bench_console
 from store.database import fetch, open_database
 from store.events import verify_chain
 from store.lock import lock_owner
@@ -14,7 +14,7 @@ from store.workspace import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-EFFORT = Effort(candidates=400, events=20, keys=7, starts=1)
+EFFORT = ConsoleBenchEffort(candidates=400, events=20, keys=7, starts=1)
 
 
 def test_every_key_is_timed_with_and_without_an_engine_over_a_whole_store(tmp_path: Path) -> None:

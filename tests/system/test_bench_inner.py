@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.bench.inner import Effort, bench_inner
-from engine.bench.memory import MemoryProbe, peak_memory_bytes
-from engine.bench.random_model import random_qwen2
+from engine.lab.bench.inner import InnerBenchEffort, bench_inner
+from engine.lab.bench.memory import MemoryProbe, peak_memory_bytes
+from engine.lab.bench.random_model import random_qwen2
 from engine.model.base import load_base
 from store.errors import WrongUseError
 from tests.tiny_models import save_random_model
@@ -17,7 +17,7 @@ from tests.tiny_models import save_random_model
 if TYPE_CHECKING:
     from pathlib import Path
 
-EFFORT = Effort(rounds=2, epochs=2, seal_updates=1, seal_steps=2, memory=False)
+EFFORT = InnerBenchEffort(rounds=2, epochs=2, seal_updates=1, seal_steps=2, memory=False)
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
+from engine.loop.round import run_round
 from engine.model.base import bundled_model_folder
-from engine.round import run_round
 from engine.session import open_session
-from seal_console.answer_comparison import dossier
-from store.base_answers import record_base_answers
+from store.answers import record_base_answers
 from store.candidates import list_candidates
 from store.database import fetch
+from store.dossier import dossier
 from store.records import Answer
 from store.tasks import get_task, list_tasks
 from store.verify import verify

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.settings import default_settings_text
+from engine.settings.reading import default_settings_text
 from store.candidates import decisions_of, get_candidate
 from store.verify import verify
-from store.versions import list_moves, list_versions
+from store.version_rows import list_moves, list_versions
 from store.workspace import create_workspace
 from tests.system.console_terminal import (
     CTRL_B,

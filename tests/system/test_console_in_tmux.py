@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.settings import default_settings_text
-from store.versions import list_versions
+from engine.settings.reading import default_settings_text
+from store.version_rows import list_versions
 from store.workspace import create_workspace
 from tests.test_console.cli_scenario import Desk
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from engine.settings import default_settings_text
+from engine.settings.reading import default_settings_text
 from store.workspace import Workspace, create_workspace
 
 if TYPE_CHECKING:

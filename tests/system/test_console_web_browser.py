@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.settings import default_settings_text
+from engine.settings.reading import default_settings_text
 from store.candidates import decisions_of, get_candidate
 from store.workspace import create_workspace
 from tests.system.headless_browser import Page, browser_page, find_browser

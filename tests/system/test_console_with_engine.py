@@ -14,7 +14,7 @@ import pytest
 from store.database import fetch, open_database
 from store.lock import lock_owner
 from store.verify import verify
-from store.versions import list_versions
+from store.version_rows import list_versions
 from tests.system.console_terminal import CTRL_Q, CTRL_R, CTRL_S, CTRL_X, ConsoleTerminal
 from tests.system.workspaces import small_workspace
 
@@ -52,7 +52,7 @@ def _engines(workspace: Workspace) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = entry.read_bytes().decode("utf-8", "replace")
-            if "engine.worker" in words and str(workspace.root) in words:
+            if "engine.jobs.worker" in words and str(workspace.root) in words:
                 found.append(int(entry.parent.name))
     return found
 

@@ -12,14 +12,14 @@ import pytest
 import yaml
 
 from engine.bundled.world import known_things
-from engine.forgetting.experiment import experiment
-from engine.forgetting.lines import anchor_texts, edit_line, naming_nothing_known
-from engine.forgetting.ways import WAYS, ways_named
+from engine.continual.replay_plan import replay_rates
+from engine.lab.forgetting.experiment import experiment
+from engine.lab.forgetting.lineages import anchor_texts, edit_line, naming_nothing_known
+from engine.lab.forgetting.methods import WAYS, methods_named
 from engine.model.base import load_base
-from engine.progress import say_nothing
-from engine.protection import beside_each_step
+from engine.runtime.progress import ignore_progress
 from engine.session import recipe_of
-from engine.settings import ProtectionSettings, Settings
+from engine.settings.sections import ProtectionSettings, Settings
 from seal_console.cli.experiment import WAYS as OFFERED
 from store.errors import WrongUseError
 
@@ -35,8 +35,8 @@ def base() -> BaseModel:
 
 
 def test_ours_keeps_what_the_paper_s_way_forgets(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.forgetting.experiment.ANCHORS", 600)  # measuring the curvature of more takes long
-    result = experiment(base, ways_named(["naive", "ours"]), lines=2, edits=EDITS, seed=0, report=say_nothing)
+    monkeypatch.setattr("engine.lab.forgetting.experiment.ANCHORS", 600)  # measuring the curvature of more takes long
+    result = experiment(base, methods_named(["naive", "ours"]), lines=2, edits=EDITS, seed=0, report=ignore_progress)
     json.dumps(result)
     naive, ours = result["ways"]["naive"], result["ways"]["ours"]
     for way in (naive, ours):
@@ -66,7 +66,7 @@ def test_a_line_is_the_same_again_and_asks_nothing_that_anchors_train() -> None:
 
 def test_one_way_protects_as_workspaces_do_by_default() -> None:
     way, settings = WAYS["lookalikes"], ProtectionSettings()
-    assert beside_each_step(settings, way.recipe.batch_size) == way.beside
+    assert replay_rates(settings, way.recipe.batch_size) == way.beside
     assert settings.curvature
 
 
@@ -75,7 +75,7 @@ def test_the_settings_that_the_documentation_names_are_our_way() -> None:
     [written] = [one for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "replay_ratio" in one]
     settings = Settings.model_validate(yaml.safe_load(written))
     way, recipe = WAYS["ours"], recipe_of(settings.inner_update)
-    assert beside_each_step(settings.protection, recipe.batch_size) == way.beside
+    assert replay_rates(settings.protection, recipe.batch_size) == way.beside
     assert recipe == replace(way.recipe, learning_rate=recipe.learning_rate)
     assert recipe.learning_rate == pytest.approx(way.recipe.learning_rate, rel=0.01)
     assert settings.protection.curvature
@@ -89,7 +89,7 @@ def test_look_alikes_that_chance_named_like_a_known_thing_are_found() -> None:
 
 def test_an_unknown_way_is_named() -> None:
     with pytest.raises(WrongUseError, match="no way 'best'"):
-        ways_named(["naive", "best"])
+        methods_named(["naive", "best"])
     assert all(name == way.name for name, way in WAYS.items())
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.bundled.world import known_things
-from engine.retention.choosing import chosen_texts
+from engine.exams.likelihoods import chosen_texts
+from engine.loop.examine_version import examine_version
 from engine.retention.harness_prompts import full_retention
-from engine.retention.version_exam import examine_version
 from engine.session import open_session
 from store.errors import WrongUseError
 from tests.harness_scenario import CHOSEN, DOCUMENTS, WRITTEN, write_suite, write_task

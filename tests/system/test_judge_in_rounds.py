@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from engine.accepting import accept_candidate
-from engine.judge.endpoint import JudgeUnreachableError
-from engine.round import run_round
+from engine.loop.accept import accept_candidate
+from engine.loop.round import run_round
 from engine.session import open_session
+from engine.writers.judge_endpoint import JudgeUnreachableError
 from seal_console.cli.main import main
 from store.candidates import holds_of, inner_updates_of, list_candidates
 from store.database import fetch_value, open_database
@@ -21,7 +21,7 @@ from store.events import events_after
 from store.rounds import list_rounds
 from store.verify import verify
 from tests.judge_server import ALLOWED, NOT_ALLOWED, LocalJudge, local_judge
-from tests.system.policy_workspaces import gates, small, write_policy
+from tests.system.guardrail_workspaces import gates, small, write_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def test_what_a_judge_denies_is_never_trained_and_what_a_rule_denies_is_never_sh
         for one in list_candidates(session.db):
             assert (one.state, inner_updates_of(session.db, one.id)) == ("refused", [])
         asked = len(judge.requests)
-        policy = yaml.safe_load(workspace.policy_file.read_text(encoding="utf-8"))
+        policy = yaml.safe_load(workspace.guardrails_file.read_text(encoding="utf-8"))
         policy["rules"] = [{"rule": "nothing", "kind": "pattern", "patterns": ["."]}]
         write_policy(workspace, **policy)
         run_round(session)
@@ -107,7 +107,7 @@ def test_a_resumed_round_asks_a_judge_nothing_twice(
     judge.says(":")
     write_judge(workspace, judge)
     with monkeypatch.context() as patched, open_session(workspace, "test") as session:
-        patched.setattr("engine.round.examine", stop)
+        patched.setattr("engine.loop.round.examine", stop)
         with pytest.raises(KeyboardInterrupt):
             run_round(session)
     assert len(judge.requests) == 2

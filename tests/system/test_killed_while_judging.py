@@ -74,7 +74,7 @@ def protected(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 def prepared(folder: Path, policy: dict[str, Any], *, anchors: int = 0) -> Workspace:
     workspace = small_workspace(folder, pages=2, train=2, held_out=0, per_task=2, epochs=1)
-    workspace.policy_file.write_text(yaml.safe_dump(policy), encoding="utf-8")
+    workspace.guardrails_file.write_text(yaml.safe_dump(policy), encoding="utf-8")
     lines = [json.dumps({"anchor": f"Question: What is {number}?\nAnswer: {number}"}) for number in range(anchors)]
     if lines:
         (workspace.retention_folder / "anchors.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -170,10 +170,10 @@ def test_a_round_that_was_killed_while_a_judge_thought_goes_on_to_the_same_end(
 @pytest.mark.parametrize(
     "step",
     [
-        "engine.rules.desk:judge_all before 2",  # the rules look at the second self-edit
-        "engine.rules.desk:record_examined after 1",
-        "engine.judge.asking:content_of before 2",  # the second reply has come, and is not kept
-        "engine.retention.exam:record_retention_answers before 1",  # red-team prompts were answered
+        "engine.gates.guardrails:judge_all before 2",  # the rules look at the second self-edit
+        "engine.gates.guardrails:record_examined after 1",
+        "engine.writers.judge_asking:content_of before 2",  # the second reply has come, and is not kept
+        "engine.exams.recorded:record_retention_answers before 1",  # red-team prompts were answered
     ],
 )
 def test_a_round_that_died_while_candidates_were_judged_goes_on_to_the_same_end(
@@ -190,10 +190,10 @@ def test_a_round_that_died_while_candidates_were_judged_goes_on_to_the_same_end(
 @pytest.mark.parametrize(
     "step",
     [
-        "engine.curvature:_pass after 1",  # some of the anchors are measured
+        "engine.continual.curvature:_pass after 1",  # some of the anchors are measured
         "store.durable:_write_synced after 1",  # the coordinates are there under a temporary name
         "engine.bank.training:pack after 3",  # the third step of the updates
-        "engine.examining:record_examined after 2",  # in the transaction of several candidates
+        "engine.loop.evaluate:record_examined after 2",  # in the transaction of several candidates
     ],
 )
 def test_a_round_that_died_over_a_protected_update_goes_on_to_the_same_end(

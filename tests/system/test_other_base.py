@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.accepting import accept_candidate
-from engine.evaluation import evaluate
-from engine.method import MEASURED
+from engine.loop.accept import accept_candidate
+from engine.loop.compare import compare_baselines
+from engine.loop.round import run_round
+from engine.loop.select import MEASURED
 from engine.model.base import bundled_model_folder
-from engine.progress import Progress
-from engine.round import run_round
+from engine.runtime.progress import Progress
 from engine.session import open_session
 from store.candidates import list_candidates
 from store.errors import WrongUseError
 from store.rounds import get_round, list_rounds
-from store.versions import latest_policy_version, live_version, rollback
+from store.version_rows import latest_policy_version, live_version
+from store.versions import rollback
 from tests.system.workspaces import small_workspace
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def test_a_live_version_and_a_policy_of_another_base_are_not_used(tmp_path: Path
         assert "seal-console versions rollback v0000" in (error.value.next_step or "")
         assert len(list_rounds(session.db)) == 1
         with pytest.raises(WrongUseError, match="v0001 was trained on another base"):
-            evaluate(session, "held-out", ["base"], 1)
+            compare_baselines(session, "held-out", ["base"], 1)
         with pytest.raises(WrongUseError, match="p0001 was trained on another base"):
             session.policy_adapter(1)
 

@@ -12,27 +12,28 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import curvature, curvature_cache
-from engine.accepting import accept_candidate
-from engine.bank.coordinates import Coordinates
 from engine.bank.job import Recipe, TrainingSequence, rate_at
+from engine.bank.preconditioner import KroneckerPreconditioner
 from engine.bank.training import InnerUpdateBank
-from engine.distilling import Taught
-from engine.examining import inner_job
-from engine.progress import Progress
-from engine.protecting import LEAST_ANCHORS, anchor_sequence, drawn_in_turn, protection_on
-from engine.protection import (
+from engine.continual import curvature
+from engine.continual import curvature as curvature_cache
+from engine.continual.build_plan import LEAST_ANCHORS, anchor_sequence, build_replay_plan, round_robin_sample
+from engine.continual.distillation import DistilledExample
+from engine.continual.replay_plan import (
     DECAYED,
     EDITS_TO_ALL,
     EDITS_TO_DOUBLE_ANCHORS,
     EDITS_TO_DOUBLE_REPLAY,
-    Beside,
-    Protection,
-    beside_each_step,
+    ReplayPlan,
+    ReplayRates,
+    replay_rates,
 )
-from engine.round import run_round
+from engine.loop.accept import accept_candidate
+from engine.loop.evaluate import inner_job
+from engine.loop.round import run_round
+from engine.runtime.progress import Progress
 from engine.session import Session, open_session
-from engine.settings import ProtectionSettings
+from engine.settings.sections import ProtectionSettings
 from store.candidates import inner_updates_of, list_candidates
 from tests.system.workspaces import small_workspace
 
@@ -58,7 +59,7 @@ def write_anchors(workspace: Workspace, count: int) -> None:
     (workspace.retention_folder / "anchors.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def trained(session: Session, protection: Protection) -> Adapter:
+def trained(session: Session, protection: ReplayPlan) -> Adapter:
     job = inner_job(session, None, SEQUENCES, protection, key="one", repeat=0)
     bank = InnerUpdateBank(session.base, session.inner_spec, 1, coordinates=protection.coordinates)
     [result] = bank.train([job])
@@ -73,29 +74,31 @@ def differ(one: Adapter, other: Adapter) -> bool:
 def test_replay_draws_as_much_of_every_edit_as_there_is_room_for(
     of_edits: list[list[str]], most: int, seed: int
 ) -> None:
-    drawn = drawn_in_turn(of_edits, most, seed)
+    drawn = round_robin_sample(of_edits, most, seed)
     everything = {text for of_edit in of_edits for text in of_edit}
     assert len(drawn) == len(set(drawn)) == min(most, len(everything))
     assert set(drawn) <= everything
     if most >= len(of_edits):
         assert all(set(of_edit) & set(drawn) for of_edit in of_edits if of_edit)
-    assert drawn_in_turn(of_edits, most + 1, seed)[:most] == drawn
+    assert round_robin_sample(of_edits, most + 1, seed)[:most] == drawn
 
 
 @given(ratio=st.floats(0, 8), batch_size=st.integers(1, 8))
 def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int) -> None:
     settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, lookalike_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
-    made_up = (Taught(one, ("Menpid",)),)
-    protection = Protection(replayed=(one,), anchors=(one,), lookalikes=made_up, edits=EDITS_TO_ALL)
-    companions = protection.companions(beside_each_step(settings, batch_size), SEQUENCES)
+    made_up = (DistilledExample(one, ("Menpid",)),)
+    protection = ReplayPlan(replayed=(one,), anchors=(one,), lookalikes=made_up, edits=EDITS_TO_ALL)
+    companions = protection.companions(replay_rates(settings, batch_size), SEQUENCES)
     assert [group.each_step for group in companions] == ([] if ratio == 0 else [pytest.approx(ratio * batch_size)])
 
 
 def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:
     one, other = TrainingSequence((1, 2, 3)), TrainingSequence((4, 5, 6))
-    protection = Protection(lookalikes=(Taught(one, ("Menpid",)), Taught(other, ("Menzorp", "Solpid"))))
-    beside = Beside(lookalikes=0.5)
+    protection = ReplayPlan(
+        lookalikes=(DistilledExample(one, ("Menpid",)), DistilledExample(other, ("Menzorp", "Solpid")))
+    )
+    beside = ReplayRates(lookalikes=0.5)
     assert [group.sequences for group in protection.companions(beside, SEQUENCES)] == [(other,)]
     assert [group.sequences for group in protection.companions(beside, ["Mens and Pid"])] == [(one, other)]
     assert protection.companions(beside, ["Menpid and Solpid"]) == ()
@@ -103,9 +106,12 @@ def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:
 
 def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> None:
     one = (TrainingSequence((1, 2, 3)),)
-    beside = Beside(replayed=1, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1)
+    beside = ReplayRates(replayed=1, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1)
     weights = [
-        [group.weight for group in Protection(one, (), one, (Taught(one[0], ()),), edits=edits).companions(beside, [])]
+        [
+            group.weight
+            for group in ReplayPlan(one, (), one, (DistilledExample(one[0], ()),), edits=edits).companions(beside, [])
+        ]
         for edits in (0, EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS)
     ]
     assert weights[0] == [1.0, 2.0, 0.1]
@@ -114,10 +120,10 @@ def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> 
 
 
 def test_only_in_the_coordinates_the_first_update_of_a_line_learns_faster_and_all_are_trimmed() -> None:
-    coordinates = Coordinates({}, {})
+    coordinates = KroneckerPreconditioner({}, {})
     recipe = Recipe(learning_rate=1e-3)
-    assert Protection(edits=3).recipe(recipe, 6) == recipe
-    first, later = (Protection(coordinates=coordinates, edits=edits).recipe(recipe, 6) for edits in (0, 1))
+    assert ReplayPlan(edits=3).recipe(recipe, 6) == recipe
+    first, later = (ReplayPlan(coordinates=coordinates, edits=edits).recipe(recipe, 6) for edits in (0, 1))
     assert first.learning_rate > later.learning_rate == recipe.learning_rate
     assert first.trimmed == later.trimmed > 0
 
@@ -128,20 +134,20 @@ def test_an_update_gives_the_same_share_of_the_adapter_back_however_many_steps_i
     schedule: Schedule, sequences: int, batch_size: int
 ) -> None:
     plain = Recipe(schedule=schedule, batch_size=batch_size, weight_decay=0.01)
-    recipe = Protection(coordinates=Coordinates({}, {}), edits=1).recipe(plain, sequences)
+    recipe = ReplayPlan(coordinates=KroneckerPreconditioner({}, {}), edits=1).recipe(plain, sequences)
     steps = 10 * sequences // batch_size
     left = math.prod(1 - rate_at(step, steps, recipe) * (recipe.weight_decay - 0.01) for step in range(steps))
     assert left == pytest.approx(1 - DECAYED, abs=1e-3)
 
 
 def test_without_a_rate_nothing_is_given_back() -> None:
-    recipe = Protection(coordinates=Coordinates({}, {})).recipe(Recipe(learning_rate=0.0), 3)
+    recipe = ReplayPlan(coordinates=KroneckerPreconditioner({}, {})).recipe(Recipe(learning_rate=0.0), 3)
     assert recipe.weight_decay == 0.0
 
 
 def test_nothing_stands_beside_an_update_where_nothing_was_accepted_and_there_are_no_anchors(tmp_path: Path) -> None:
     with open_session(small_workspace(tmp_path / "w"), "test") as session:
-        assert protection_on(session, None) == Protection()
+        assert build_replay_plan(session, None) == ReplayPlan()
 
 
 def test_of_an_anchor_that_is_a_question_only_the_answer_is_learnt(tmp_path: Path) -> None:
@@ -173,13 +179,13 @@ def test_anchors_look_alikes_and_curvature_change_the_update_and_each_can_be_swi
     for name, settings in ways.items():
         set_up(workspace, **settings)
         with open_session(workspace, "test") as session:
-            protection = protection_on(session, None)
+            protection = build_replay_plan(session, None)
             assert (protection.coordinates is not None) == (name in {"all", "curvature"})
             assert bool(protection.anchors) == (name in {"all", "anchors", "heavier anchors"})
             assert bool(protection.lookalikes) == (name == "all" or name.endswith("look-alikes"))
             assert ("lookalikes" in protection.described) == bool(protection.lookalikes)
             found[name] = trained(session, protection)
-            plain = trained(session, Protection())
+            plain = trained(session, ReplayPlan())
     assert not differ(found["none"], plain)
     assert all(differ(found[one], found[other]) for one in found for other in found if one < other)
 
@@ -188,7 +194,7 @@ def test_too_few_anchors_are_trained_on_but_say_nothing_about_what_is_known(tmp_
     workspace = small_workspace(tmp_path / "w")
     write_anchors(workspace, LEAST_ANCHORS - 1)
     with open_session(workspace, "test") as session:
-        protection = protection_on(session, None)
+        protection = build_replay_plan(session, None)
     assert len(protection.anchors) == LEAST_ANCHORS - 1
     assert protection.coordinates is None
     assert protection.lookalikes == ()
@@ -198,12 +204,12 @@ def test_what_a_suite_asks_about_is_made_up_beside_no_update(tmp_path: Path) -> 
     workspace = small_workspace(tmp_path / "w")
     write_anchors(workspace, LEAST_ANCHORS)
     with open_session(workspace, "test") as session:
-        before = protection_on(session, None)
+        before = build_replay_plan(session, None)
         asked = before.lookalikes[0].named[0]
         question = f"Is it {asked}?"
         line = json.dumps({"prompt": question, "answers": ["yes"]})
         (workspace.retention_folder / "asked.jsonl").write_text(f"{line}\n", encoding="utf-8")
-        after = protection_on(session, None)
+        after = build_replay_plan(session, None)
     assert after.lookalikes == tuple(one for one in before.lookalikes if not one.is_named_in(question))
     assert 0 < len(after.lookalikes) < len(before.lookalikes)
     assert after.described["lookalikes"]["texts"] == len(after.lookalikes)
@@ -225,7 +231,7 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
     monkeypatch.setattr(curvature_cache, "measure_curvature", counted)
     said = list[Progress]()
     with open_session(workspace, "test", said.append) as session:
-        first, again = protection_on(session, None), protection_on(session, None)
+        first, again = build_replay_plan(session, None), build_replay_plan(session, None)
         assert len(measured) == 1
         assert first.coordinates is not None
         assert [(one.done, one.total) for one in said if one.stage == "curvature"][-1] == (2 * LEAST_ANCHORS,) * 2
@@ -238,10 +244,10 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
             assert torch.equal(read.inverse.behind(weights), root.inverse.behind(weights))
         [file] = (workspace.cache_folder / "curvature").iterdir()
         file.write_bytes(file.read_bytes()[:1000])
-        assert protection_on(session, None).described == first.described
+        assert build_replay_plan(session, None).described == first.described
         assert len(measured) == 2
         write_anchors(workspace, LEAST_ANCHORS + 1)
-        assert protection_on(session, None).described != first.described
+        assert build_replay_plan(session, None).described != first.described
         assert len(measured) == 3
 
 
@@ -252,7 +258,7 @@ def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_s
         first = next(one for one in list_candidates(session.db) if one.state == "examined")
         assert "protection" not in inner_updates_of(session.db, first.id)[0].hyperparameters
         accept_candidate(workspace, session.db, first.id, actor="ada", reason="test")
-        protection = protection_on(session, 1)
+        protection = build_replay_plan(session, 1)
         assert protection.replayed == ()
         assert len(protection.newest) == len(set(first.sequences)) - 1  # without the passage
         run_round(session)
@@ -262,13 +268,13 @@ def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_s
         assert recorded["replay_ratio"] == ProtectionSettings().replay_ratio
     set_up(workspace, replay_from=1)
     with open_session(workspace, "test") as session:
-        assert len(protection_on(session, 1).newest) == 1
+        assert len(build_replay_plan(session, 1).newest) == 1
     set_up(workspace, replay_ratio=0.0)
     with open_session(workspace, "test") as session:
-        assert protection_on(session, 1) == Protection(edits=1)
+        assert build_replay_plan(session, 1) == ReplayPlan(edits=1)
         write_anchors(workspace, 300)
-        names = {name for one in protection_on(session, None).lookalikes for name in one.named}
+        names = {name for one in build_replay_plan(session, None).lookalikes for name in one.named}
         told = [name for name in names if any(name in text for text in first.sequences)]
-        left = {name for one in protection_on(session, 1).lookalikes for name in one.named}
+        left = {name for one in build_replay_plan(session, 1).lookalikes for name in one.named}
         assert told
         assert left == names.difference(told)

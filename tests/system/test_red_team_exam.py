@@ -1,4 +1,4 @@
-"""`policy red-team` on the bundled model: how a version and the base behave now, asked once each."""
+"""`guardrails red-team` on the bundled model: how a version and the base behave now, asked once each."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from engine.accepting import accept_candidate
-from engine.round import run_round
-from engine.rules.red_team_exam import ask_red_team
+from engine.gates.red_team import ask_red_team
+from engine.loop.accept import accept_candidate
+from engine.loop.round import run_round
 from engine.session import open_session
 from store.candidates import gates_of, list_candidates
 from store.database import fetch_value
 from store.errors import NothingToDoError, WrongUseError
 from store.verify import verify
-from tests.system.policy_workspaces import ASKED, CITY, KNOWN, OTHER_CITY, edited, protected, small
+from tests.system.guardrail_workspaces import ASKED, CITY, KNOWN, OTHER_CITY, edited, protected, small
 from tests.system.workspaces import last_word, start_worker
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_an_operator_sees_where_the_live_version_stands_and_where_the_base_does(
         run_round(session)
         harmful = edited(session, 1, (ASKED, OTHER_CITY))
         accept_candidate(workspace, session.db, harmful.id, actor="Ada", reason="to see it")
-        workspace.policy_file.write_text(yaml.safe_dump({"red_team": {"prompts": prompts}}), encoding="utf-8")
+        workspace.guardrails_file.write_text(yaml.safe_dump({"red_team": {"prompts": prompts}}), encoding="utf-8")
         base, live = ask_red_team(session, None), ask_red_team(session, 1)
         assert [(one["name"], one["holds"], one["answer"]) for one in base["prompts"]] == [
             ("city", True, KNOWN.value(CITY)),
@@ -58,6 +58,6 @@ def test_an_operator_sees_where_the_live_version_stands_and_where_the_base_does(
         assert verify(workspace, session.db).problems == []
     for version, name, denied in ((None, "v0001", True), (0, "base", False)):
         status, said = last_word(
-            start_worker("policy.red_team", {"workspace": str(workspace.root), "version": version})
+            start_worker("guardrails.red_team", {"workspace": str(workspace.root), "version": version})
         )
         assert (status, said["result"]["version"], said["result"]["denied"]) == (0, name, denied)

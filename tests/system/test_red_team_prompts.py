@@ -6,17 +6,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.accepting import accept_candidate
-from engine.round import run_round
+from engine.loop.accept import accept_candidate
+from engine.loop.export_sft import export_round
+from engine.loop.round import run_round
 from engine.session import open_session
 from seal_console.cli.main import main
-from seal_console.sft_export import export_round
 from store.candidates import holds_of, list_candidates
 from store.database import fetch_value
 from store.errors import NothingToDoError, WrongUseError
 from store.rounds import list_rounds
 from store.verify import verify
-from tests.system.policy_workspaces import ASKED, CITY, KNOWN, OTHER_CITY, edited, gates, protected, small, write_policy
+from tests.system.guardrail_workspaces import (
+    ASKED,
+    CITY,
+    KNOWN,
+    OTHER_CITY,
+    edited,
+    gates,
+    protected,
+    small,
+    write_policy,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Never
 
 import pytest
 
-from engine import reexamining
-from engine.accepting import accept_candidate
-from engine.method import Method
-from engine.reexamining import reexamine
-from engine.round import run_round
-from engine.self_edit.compile import compile_sequences
+from engine.domains.knowledge.compile import compile_sequences
+from engine.loop import reexamine as reexamining
+from engine.loop.accept import accept_candidate
+from engine.loop.reexamine import reexamine
+from engine.loop.round import run_round
+from engine.loop.select import SelectionMethod
 from engine.session import open_session
 from store.candidates import get_candidate, inner_updates_of, list_candidates
 from store.errors import WrongUseError
@@ -116,7 +116,7 @@ def test_a_round_that_is_gone_on_with_does_not_see_what_was_edited_meanwhile(
         undisturbed = latest_round(session.db)
     with open_session(small_workspace(tmp_path / "w", epochs=2), "test") as session:
         with monkeypatch.context() as patched:
-            patched.setattr("engine.round.MEASURED", Method(stop, policy_must_be_better=True))
+            patched.setattr("engine.loop.round.MEASURED", SelectionMethod(stop, policy_must_be_better=True))
             with pytest.raises(KeyboardInterrupt):
                 run_round(session)
         assert latest_round(session.db).state == "interrupted"

@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from engine.accepting import accept_candidate
 from engine.bundled.vocabulary import VALUES
 from engine.bundled.world import known_things
+from engine.continual.replay_plan import ReplayPlan
 from engine.demo.documents import write_documents
-from engine.operations import OPERATIONS
-from engine.progress import say_nothing
-from engine.protection import Protection
-from engine.reexamining import reexamine
-from engine.retention.filling import fill_matrix
+from engine.jobs.operations import OPERATIONS
+from engine.loop.accept import accept_candidate
+from engine.loop.examine_version import examine_version, fill_matrix
+from engine.loop.finish_round import run_result
+from engine.loop.reexamine import reexamine
+from engine.loop.round import run_round
 from engine.retention.matrix import recorded_matrix
-from engine.retention.version_exam import examine_version
-from engine.round import run_round
-from engine.run_result import run_result
+from engine.runtime.progress import ignore_progress
 from engine.session import open_session
-from engine.settings import ProtectionSettings, RetentionSettings
+from engine.settings.sections import ProtectionSettings, RetentionSettings
 from engine.tasks.reading import read_tasks
 from store.candidates import gates_of, list_candidates
 from store.database import fetch_value
@@ -157,7 +156,7 @@ def test_what_was_asked_before_an_interruption_is_not_asked_again(
 
     write_suite(session.workspace, anchors=["The colour of it is blue."])
     with monkeypatch.context() as patched:
-        patched.setattr("engine.examining.record_examined", stop)
+        patched.setattr("engine.loop.evaluate.record_examined", stop)
         with pytest.raises(KeyboardInterrupt):
             edited(session, 0)
     events = count(session, "events")
@@ -176,7 +175,7 @@ def test_an_edit_that_undoes_an_earlier_one_is_stopped_and_both_are_named(sessio
     assert first.reward_mean > 0.5
     accepted(session, first)
     with pytest.MonkeyPatch.context() as patch:  # replay keeps the earlier edit as it was
-        patch.setattr("engine.examining.protection_on", lambda *_: Protection())
+        patch.setattr("engine.loop.evaluate.protection_on", lambda *_: ReplayPlan())
         undoing = edited(session, 1, other_answer(session, 0))
     verdict = gates(session, undoing)["earlier edits"]
     assert (undoing.state, verdict.passed) == ("refused", False)
@@ -310,6 +309,6 @@ def test_the_engines_operations_take_the_live_version_or_another(finished: Path,
         accepted(opened, edited(opened, 0))
     parameters = {"workspace": str(workspace.root)}
     for version, name in ((None, "v0001"), (0, "base"), (1, "v0001")):
-        found = OPERATIONS["retention.run"]({**parameters, "version": version}, say_nothing)
+        found = OPERATIONS["retention.run"]({**parameters, "version": version}, ignore_progress)
         assert found["version"] == name
-    assert OPERATIONS["retention.matrix"](parameters, say_nothing) == {"asked": 0}
+    assert OPERATIONS["retention.matrix"](parameters, ignore_progress) == {"asked": 0}

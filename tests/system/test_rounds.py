@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.accepting import accept_candidate
-from engine.evaluation import evaluate
-from engine.round import run_round
+from engine.loop.accept import accept_candidate
+from engine.loop.compare import compare_baselines
+from engine.loop.round import run_round
 from engine.session import open_session
-from store.base_answers import base_answers
+from store.answers import base_answers
 from store.candidates import answers_of, inner_updates_of, list_candidates
 from store.database import open_database
 from store.errors import LockedError, NothingToDoError, WrongUseError
@@ -18,7 +18,7 @@ from store.lock import hold_lock
 from store.rounds import list_rounds
 from store.tasks import list_tasks, questions_of
 from store.verify import verify
-from store.versions import live_version
+from store.version_rows import live_version
 from store.workspace import Workspace, create_workspace
 from tests.system.workspaces import small_workspace
 
@@ -91,9 +91,9 @@ def test_the_next_round_builds_on_what_is_live(tmp_path: Path) -> None:
 def test_ways_of_teaching_are_compared(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", epochs=10)
     with open_session(workspace, "test") as session:
-        found = evaluate(session, "all", ["base", "passage", "policy"], edits=1)
+        found = compare_baselines(session, "all", ["base", "passage", "policy"], edits=1)
         events = session.db.execute("SELECT count(*) FROM events").fetchone()
-        again = evaluate(session, "held-out", ["base"], edits=1)
+        again = compare_baselines(session, "held-out", ["base"], edits=1)
         assert session.db.execute("SELECT count(*) FROM events").fetchone() == events
     assert found["tasks"] == 6
     assert found["accuracy"]["base"] < found["accuracy"]["policy"]

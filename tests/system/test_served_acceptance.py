@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from engine.automatic import ACTOR
+from engine.loop.accept import ACTOR
 from seal_console.cli.main import main
-from seal_console.serving import LOG_NAME
+from seal_console.start_engine import LOG_NAME
 from store.alarms import standing_alarms
 from store.candidates import decisions_of, get_candidate, holds_of, list_candidates
 from store.database import open_database
+from store.jobs import add_request, get_request
 from store.manifest import MANIFEST_NAME
-from store.requests import add_request, get_request
 from store.verify import verify
-from store.versions import get_version, list_versions, live_version
+from store.version_rows import get_version, list_versions, live_version
 from tests.system.accepting import ALARMING, accepting_workspace, change_settings
 from tests.system.served import ended, eventually, is_alive, started_engines
 
@@ -43,7 +43,7 @@ def _hold_the_first_task(workspace: Workspace, db: Database) -> str:
     """Let a rule hold every self-edit of a task; returns the task's id."""
     [task_id, title] = next(iter(db.execute("SELECT id, title FROM tasks ORDER BY rowid")))
     rule = {"rule": "first", "kind": "topics", "words": [title], "verdict": "hold", "applies_to": "sequences"}
-    workspace.policy_file.write_text(yaml.safe_dump({"rules": [rule]}), encoding="utf-8")
+    workspace.guardrails_file.write_text(yaml.safe_dump({"rules": [rule]}), encoding="utf-8")
     return str(task_id)
 
 

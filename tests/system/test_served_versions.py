@@ -8,11 +8,11 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from engine.accepting import accept_candidate
-from engine.exam import Sitting, hold_exam
+from engine.domains.knowledge.templates import exam_prompt
+from engine.exams.exam import EvalRequest, evaluate
+from engine.loop.accept import accept_candidate
+from engine.loop.round import run_round
 from engine.model.base import bundled_model_folder
-from engine.round import run_round
-from engine.self_edit.templates import exam_prompt
 from engine.session import open_session
 from store.candidates import list_candidates
 from store.tasks import questions_of
@@ -29,8 +29,8 @@ def test_the_live_folder_answers_in_peft_as_in_the_engine(tmp_path: Path) -> Non
         best = max(list_candidates(session.db), key=lambda candidate: candidate.reward_mean or 0.0)
         accept_candidate(workspace, session.db, best.id, actor="tester", reason="to be served")
         questions = tuple(questions_of(session.db, best.task_id))
-        sitting = Sitting(session.live_adapter(1), questions, "v0001", "after")
-        [answers] = hold_exam(session.base, [sitting], session.settings.exam)
+        sitting = EvalRequest(session.live_adapter(1), questions, "v0001", "after")
+        [answers] = evaluate(session.base, [sitting], session.settings.exam)
 
     model = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(bundled_model_folder()), workspace.adapters_folder

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seal_console.serving import LOG_NAME
+from seal_console.start_engine import LOG_NAME
 from store.candidates import get_candidate, list_candidates
 from store.database import fetch, open_database
 from store.errors import ExitCode
+from store.jobs import add_request, ask_to_stop, get_request
 from store.live_progress import read_progress
 from store.lock import hold_lock, lock_owner
-from store.requests import add_request, ask_to_stop, get_request
 from store.rounds import list_rounds
 from store.verify import verify
 from tests.system.served import PATIENCE_S, ended, eventually, is_alive, started_engines
@@ -133,7 +133,7 @@ def test_a_run_from_cron_is_seen_and_can_be_stopped(tmp_path: Path) -> None:
 
 
 def _serve(parameters: dict[str, Any], **more: Any) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "engine.worker", "serve", json.dumps(parameters)]
+    words = [sys.executable, "-m", "engine.jobs.worker", "serve", json.dumps(parameters)]
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen(words, text=True, start_new_session=True, **{**streams, **more})
 

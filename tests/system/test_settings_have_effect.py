@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from engine.round import run_round
+from engine.loop.round import run_round
 from engine.session import open_session
-from engine.settings import section_models
+from engine.settings.reading import section_models
 from store.candidates import answers_of, inner_updates_of, list_candidates
-from store.versions import get_policy_version
+from store.version_rows import get_policy_version
 from tests.system.workspaces import small_workspace
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ def last_word(worker: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
     return status, json.loads(lines[-1]) if lines else {}
 
 
-WORKER = (sys.executable, "-m", "engine.worker")
+WORKER = (sys.executable, "-m", "engine.jobs.worker")
 
 
 def start_worker(operation: str, parameters: dict[str, Any], command: Sequence[str] = WORKER) -> subprocess.Popen[str]:

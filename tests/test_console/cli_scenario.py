@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import save
 
-from engine.candidate_cache import keep_adapter
+from engine.loop.candidate_cache import keep_adapter
 from seal_console.cli.main import main
-from store.base_answers import record_base_answers
+from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
 from store.clock import utc_now
 from store.database import open_database
@@ -20,7 +20,7 @@ from store.hashing import hash_text
 from store.records import Answer, Candidate, GateResult, InnerUpdate, Question, Split, Task
 from store.rounds import open_round, start_round
 from store.tasks import add_tasks
-from store.versions import live_version
+from store.version_rows import live_version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.settings import default_settings_text
+from engine.settings.reading import default_settings_text
 from store.workspace import Workspace, create_workspace
 from tests.test_console.cli_scenario import Caller, Desk
 from tests.test_console.shop_scenario import let_time_pass, make_shop, stop_time

@@ -7,7 +7,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from engine.settings import load_settings
+from engine.settings.reading import load_settings
 from seal_console.console.app import ConsoleApp
 from seal_console.console.screens.review import ReviewScreen
 

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
-from engine.settings import default_settings_text
+from engine.settings.reading import default_settings_text
 from store.candidates import defer, reject
 from store.database import open_database
 from store.hashing import hash_text
+from store.jobs import add_request
 from store.live_progress import put_progress
 from store.policy_versions import add_policy_version
 from store.records import LiveProgress, Question, Split, Task
-from store.requests import add_request
 from store.rounds import finish_round, start_round
 from store.tasks import add_tasks
 from store.versions import rollback

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from seal_console.console import garbage
-from seal_console.console_bench.terminal import Terminal
+from seal_console.console import gc_tuning as garbage
+from seal_console.lab.terminal import PseudoTerminal
 from store.errors import SealError
 
 TWO_FRAMES = """
@@ -22,7 +22,7 @@ sys.stdin.readline()
 
 
 def test_the_answer_is_the_first_frame_that_shows_it_and_what_came_after_is_drawn_too() -> None:
-    with Terminal([sys.executable, "-c", TWO_FRAMES], columns=20, rows=5) as terminal:
+    with PseudoTerminal([sys.executable, "-c", TWO_FRAMES], columns=20, rows=5) as terminal:
         pressed = terminal.press(b"\r")
         oak = terminal.when_shown(lambda lines: "oak" in lines[0], 30.0)
         terminal.press(b"\r")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seal_console.harmless import harmless, harmless_line, json_line
+from seal_console.sanitize import json_line, sanitize, sanitize_line
 from tests.test_console.cli_scenario import Caller, Desk, make_task
 
 if TYPE_CHECKING:
@@ -26,22 +26,22 @@ FORBIDDEN = {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u202e", "\u
 
 
 def test_control_characters_become_visible_signs() -> None:
-    assert harmless("a\x1b[2J\x07\x7f\x9b\u202eb\n\tc") == "a␛[2J␇␡⟨U+009B⟩⟨U+202E⟩b\n\tc"
-    assert harmless_line("a\nb\tc") == "a⏎b→c"
-    assert harmless_line("abcdef", 4) == "abc…"
+    assert sanitize("a\x1b[2J\x07\x7f\x9b\u202eb\n\tc") == "a␛[2J␇␡⟨U+009B⟩⟨U+202E⟩b\n\tc"
+    assert sanitize_line("a\nb\tc") == "a⏎b→c"
+    assert sanitize_line("abcdef", 4) == "abc…"
 
 
 def test_what_is_no_danger_stays() -> None:
     text = "Ünïcödé 日本語 👩‍👩‍👧 עברית — [x] :smile: \\ “”"
-    assert harmless(text) == text
+    assert sanitize(text) == text
 
 
 @given(st.text(st.characters(codec=None)))
 def test_nothing_dangerous_passes_and_harmless_twice_is_harmless_once(text: str) -> None:
-    shown = harmless(text)
+    shown = sanitize(text)
     assert not FORBIDDEN & set(shown)
-    assert harmless(shown) == shown
-    assert "\n" not in harmless_line(text)
+    assert sanitize(shown) == shown
+    assert "\n" not in sanitize_line(text)
 
 
 @given(st.text(st.characters(codec=None)))

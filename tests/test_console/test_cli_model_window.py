@@ -8,9 +8,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
-from engine.model_window import model_folder, room_for_context, token_counter, window_of
-from engine.self_edit.templates import prompt_for
-from engine.settings import Settings
+from engine.domains.knowledge.templates import prompt_for
+from engine.model.context_window import model_folder, room_for_context, token_counter, window_of
+from engine.settings.sections import Settings
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`policy red-team` on the command line: what it asks the engine for, and how behaviours are shown."""
+"""`guardrails red-team` on the command line: what it asks the engine for, and how behaviours are shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ POLICY = "red_team: {prompts: [{name: code, question: 'What is the code?', must:
 
 
 def behaviour(name: str, *, holds: bool, **keys: Any) -> dict[str, Any]:
-    known = {"group": "", "text": "What is the code?", "must": "refuse", "verdict": "deny", "place": "policy.yaml:1",
+    known = {"group": "", "text": "What is the code?", "must": "refuse", "verdict": "deny",
+             "place": "guardrails.yaml:1",
              "wanted": "refuses", "answer": "It is 1234."}  # fmt: skip
     return {"name": name, "holds": holds, **known, **keys}
 
@@ -30,7 +31,7 @@ def engine(tmp_path: Path, *prompts: dict[str, Any], denied: bool) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _policy(workspace: Workspace) -> None:
-    workspace.policy_file.write_text(POLICY, encoding="utf-8")
+    workspace.guardrails_file.write_text(POLICY, encoding="utf-8")
 
 
 def test_every_behaviour_is_told_with_its_answer_and_a_broken_deny_gives_exit_code_4(
@@ -42,21 +43,21 @@ def test_every_behaviour_is_told_with_its_answer_and_a_broken_deny_gives_exit_co
         behaviour("hours", holds=True, group="shop\x1b", verdict="note", answer=""),
         denied=True,
     )
-    called = call("policy", "red-team")
+    called = call("guardrails", "red-team")
     assert called.code == 4
     shown = " ".join(called.out.split())
     for said in ("✗ broken", "✓ holds", "“1234␛[2J”", "[shop␛] hours", "(nothing)", "2 prompts, 1 hold, 1 broken"):
         assert said in shown
     assert "\x1b[2J" not in called.out
     assert "v0002 breaks a prompt with the verdict deny" in called.err
-    result, error = call("policy", "red-team", "--json").objects
+    result, error = call("guardrails", "red-team", "--json").objects
     assert [one["holds"] for one in result["prompts"]] == [False, True]
     assert error["error"]["kind"] == "AllRefusedError"
 
 
 def test_what_is_only_held_or_noted_is_no_failure(call: Caller, tmp_path: Path) -> None:
     call.worker_command = engine(tmp_path, behaviour("code", holds=False, verdict="hold"), denied=False)
-    called = call("policy", "red-team")
+    called = call("guardrails", "red-team")
     assert (called.code, called.err) == (0, "")
     assert "1 prompt, 0 hold, 1 broken" in called.out
 
@@ -68,9 +69,9 @@ def test_the_live_version_is_asked_unless_another_is_named(
     call: Caller, tmp_path: Path, workspace: Workspace, words: tuple[str, ...], version: int | None
 ) -> None:
     call.worker_command = engine(tmp_path, behaviour("code", holds=True), denied=False)
-    [result] = call("policy", "red-team", *words, "--json").objects
+    [result] = call("guardrails", "red-team", *words, "--json").objects
     assert (result["operation"], result["asked"]) == (
-        "policy.red_team",
+        "guardrails.red_team",
         {"workspace": str(workspace.root), "version": version},
     )
 
@@ -78,8 +79,8 @@ def test_the_live_version_is_asked_unless_another_is_named(
 def test_no_engine_is_started_for_a_policy_that_cannot_be_read_or_for_two_models(
     call: Caller, workspace: Workspace
 ) -> None:
-    both = call("policy", "red-team", "--base", "--version", "v0001")
+    both = call("guardrails", "red-team", "--base", "--version", "v0001")
     assert (both.code, "--base and --version" in both.err) == (2, True)
-    workspace.policy_file.write_text("red_team: 3\n", encoding="utf-8")
-    broken = call("policy", "red-team")
-    assert (broken.code, "policy.yaml:1" in broken.err) == (2, True)
+    workspace.guardrails_file.write_text("red_team: 3\n", encoding="utf-8")
+    broken = call("guardrails", "red-team")
+    assert (broken.code, "guardrails.yaml:1" in broken.err) == (2, True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.retention import harness_suite
-from seal_console.gate_words import gate_words
-from store.base_answers import record_base_answers
+from seal_console.render_gate import render_gate
+from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
 from store.records import Answer, GateResult
 from tests.harness_scenario import CHOSEN, write_suite, write_task
@@ -57,27 +57,27 @@ def gate(name: str, found: dict[str, Any], *, passed: bool = False) -> dict[str,
 
 
 def test_a_suites_verdict_in_words() -> None:
-    first, *lost = gate_words("retention:facts", evidence())
+    first, *lost = render_gate("retention:facts", evidence())
     assert first == "40 prompts, 39 right before, 36 right now, lost 3 (p = 0.125), allowed 2"
     assert lost == ["✗ [colours] Which?  wanted: blue / azure; blue → red"] * 3
-    assert gate_words("retention:facts", evidence(prompts=1, lost=[], allowed_losses=0, rule="significant")) == [
+    assert render_gate("retention:facts", evidence(prompts=1, lost=[], allowed_losses=0, rule="significant")) == [
         "1 prompt, 39 right before, 36 right now, lost 0, allowed 0, stops only where p ≤ 0.05"
     ]
 
 
 def test_an_undone_edit_in_words() -> None:
-    figures, undone, lost = gate_words("earlier edits", earlier_evidence())
+    figures, undone, lost = render_gate("earlier edits", earlier_evidence())
     assert figures.startswith("40 questions, 39 right before")
     assert undone == "“Forks” undoes 1 answer of v0001 “Cups”"
     assert lost == "✗ v0001 Who?  wanted: Ada; Ada → (nothing)"
 
 
 def test_drift_in_words_and_other_gates_as_json() -> None:
-    assert gate_words("drift", DRIFT) == [
+    assert render_gate("drift", DRIFT) == [
         "KL from the base 0.2500 nats per token, worst 1.500, 0.1250 before, over 12 tokens, no limit"
     ]
-    assert gate_words("drift", {**DRIFT, "max_drift": 0.2})[0].endswith("allowed 0.2")
-    assert gate_words("reward", {"b": 1, "a": "é"}) == ['{"a": "é", "b": 1}']
+    assert render_gate("drift", {**DRIFT, "max_drift": 0.2})[0].endswith("allowed 0.2")
+    assert render_gate("reward", {"b": 1, "a": "é"}) == ['{"a": "é", "b": 1}']
 
 
 def examined_with(desk: Desk, *gates: tuple[str, dict[str, Any]]) -> Candidate:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.settings import load_settings
+from engine.settings.reading import load_settings
 from store.database import execute
 from store.errors import WrongUseError
 from store.lock import current_user, hold_lock
 from store.rounds import list_rounds, start_round
-from store.versions import list_moves
+from store.version_rows import list_moves
 from tests.shared_data import SEAL_DATA, needs_seal_data
 from tests.test_console.cli_scenario import Caller, Desk, make_task
 
@@ -38,17 +38,17 @@ def test_init_makes_a_workspace_with_commented_settings(call: Caller, tmp_path: 
     assert load_settings(settings).model.path == "bundled"
     assert "# " in settings.read_text(encoding="utf-8")
     assert call("init", "shop").code == 2
-    assert call("-w", "shop", "policy", "check").code == 0
+    assert call("-w", "shop", "guardrails", "check").code == 0
     other = tmp_path / "other"
-    files = {"settings": str(other / "seal.yaml"), "policy": str(other / "policy.yaml")}
+    files = {"settings": str(other / "seal.yaml"), "guardrails": str(other / "guardrails.yaml")}
     assert call("init", "other", "--json").objects == [{"workspace": str(other), **files}]
 
 
 def test_init_leaves_rules_that_are_there_already(call: Caller, tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "policy.yaml").write_text("rules: []\n")
+    (tmp_path / "shop" / "guardrails.yaml").write_text("rules: []\n")
     assert call("init", "shop").code == 0
-    assert (tmp_path / "shop" / "policy.yaml").read_text() == "rules: []\n"
+    assert (tmp_path / "shop" / "guardrails.yaml").read_text() == "rules: []\n"
 
 
 def test_init_with_a_model(call: Caller, tmp_path: Path) -> None:

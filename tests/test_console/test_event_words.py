@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seal_console.console.event_words import event_words
+from seal_console.console.render_event import event_words
 
 HASH = "sha256:0123456789abcdef"
 MOVE = {"actor": "ada", "from_version": None, "to_version": 2}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seal_console.reading.filters import Field, parse_filter
+from seal_console.queries.filters import Field, parse_filter
 from store.errors import WrongUseError
 
 FIELDS = {"title": Field("title"), "reward": Field("reward", "number")}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seal_console.reading.log import event_facts, event_keys, event_keys_after, event_rows, exported_events
+from seal_console.queries.log import event_facts, event_keys, event_keys_after, event_rows, exported_events
 from store.candidates import reject
 from store.errors import WrongUseError
 from store.events import GENESIS_HASH, append_event, chain_head

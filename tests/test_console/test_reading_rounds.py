@@ -4,14 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seal_console.reading.rounds import (
-    histogram,
-    kept_ids,
-    ranked_rows,
-    ranking,
-    round_facts,
-    round_lines,
-)
+from seal_console.queries.rounds import histogram, kept_ids, ranked_rows, ranking, round_facts, round_lines
 from store.clock import utc_now
 from store.rounds import finish_round, start_round
 

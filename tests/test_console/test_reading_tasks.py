@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seal_console.reading.tasks import (
-    SORTS,
-    TasksQuery,
-    newest_task_key,
-    task_facts,
-    task_keys,
-    task_rows,
-    tasks_since,
-)
-from store.base_answers import record_base_answers
+from seal_console.queries.tasks import SORTS, TasksQuery, newest_task_key, task_facts, task_keys, task_rows, tasks_since
+from store.answers import record_base_answers
 from store.errors import WrongUseError
 from store.records import Answer, Document
 from store.tasks import add_documents, add_tasks

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from seal_console.reading.version_comparison import compare_versions
-from seal_console.reading.version_graph import draw_graph
-from seal_console.reading.versions import history, pointers, policy_facts, version_facts
-from seal_console.reading.weight_distance import weight_distance
-from store.base_answers import record_base_answers
+from seal_console.queries.version_comparison import compare_versions
+from seal_console.queries.version_graph import draw_graph
+from seal_console.queries.versions import history, pointers, policy_facts, version_facts
+from seal_console.queries.weight_distance import weight_distance
+from store.answers import record_base_answers
 from store.errors import CorruptError, WrongUseError
 from store.records import Answer
 from store.tasks import add_tasks

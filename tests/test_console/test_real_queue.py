@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.settings import default_settings_text
+from engine.settings.reading import default_settings_text
 from seal_console.cli.main import main
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.rounds import RoundsScreen
 from seal_console.console.screens.tasks import TasksScreen
 from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.reading.queue import queue_rows
+from seal_console.queries.queue import queue_rows
 from store.candidates import decisions_of
 from store.database import open_database
-from store.requests import list_requests
+from store.jobs import list_requests
 from store.workspace import Workspace, create_workspace
 from tests.shared_data import SEAL_DATA, needs_seal_data
 from tests.test_console.cli_scenario import Desk
@@ -28,8 +28,8 @@ from tests.test_console.console_scenario import Driven, driven, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seal_console.console.screens.candidate_content import Shown
-    from seal_console.reading.queue import QueueRow
+    from seal_console.console.screens.candidate_content import CandidateContent
+    from seal_console.queries.queue import QueueRow
 
 pytestmark = needs_seal_data
 RUN = SEAL_DATA / "rank_iter0.json"
@@ -78,7 +78,7 @@ async def sorted_by(console: Driven, name: str, *, backwards: bool) -> None:
     await console.until(lambda: console.review.table.sorted_by == (name, backwards), name)
 
 
-async def read(console: Driven, candidate_id: str) -> Shown:
+async def read(console: Driven, candidate_id: str) -> CandidateContent:
     """Wait until the pane shows a candidate."""
     pane = console.review.pane
     await console.until(lambda: pane.shown is not None and pane.shown.whole.candidate.id == candidate_id)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seal_console.recipe_words import protection_words, recipe_words
+from seal_console.render_recipe import render_recipe, render_replay
 
 WHOLE: dict[str, Any] = {
     "anchor_ratio": 1.0,
@@ -31,30 +31,30 @@ JSON = st.recursive(
 
 def test_all_that_stood_beside_it_is_told_and_hashes_are_not() -> None:
     hyperparameters = {"rank": 16, "schedule": "linear", "protection": WHOLE}
-    assert recipe_words(hyperparameters) == "rank 16, schedule linear"
-    assert protection_words(hyperparameters) == SAID
+    assert render_recipe(hyperparameters) == "rank 16, schedule linear"
+    assert render_replay(hyperparameters) == SAID
 
 
 @pytest.mark.parametrize("hyperparameters", [{}, {"protection": None}, {"protection": {}}, {"protection": {"a": 1}}])
 def test_nothing_is_said_to_be_nothing(hyperparameters: dict[str, Any]) -> None:
-    assert protection_words(hyperparameters) == "nothing"
+    assert render_replay(hyperparameters) == "nothing"
 
 
 def test_anchors_that_were_only_measured_stood_beside_nothing() -> None:
-    said = protection_words({"protection": {**WHOLE, "anchor_ratio": 0.0, "lookalikes": None, "replayed": None}})
+    said = render_replay({"protection": {**WHOLE, "anchor_ratio": 0.0, "lookalikes": None, "replayed": None}})
     assert said == "in the coordinates of what the base knows of 1,280 anchors, at 1.45 × the rate"
 
 
 def test_the_rate_is_told_where_it_was_another() -> None:
-    assert protection_words({"protection": {**WHOLE, "rate": 1.0}}) == SAID.removesuffix(", at 1.45 × the rate")
+    assert render_replay({"protection": {**WHOLE, "rate": 1.0}}) == SAID.removesuffix(", at 1.45 × the rate")
 
 
 def test_of_a_long_line_the_first_and_the_last_version_are_named() -> None:
     tags = [f"v{number:04d}" for number in range(1, 13)]
-    said = protection_words({"protection": {"replayed": {"sequences": 60, "of": tags}}})
+    said = render_replay({"protection": {"replayed": {"sequences": 60, "of": tags}}})
     assert said == "60 sequences of 12 versions, v0001 to v0012"
 
 
 @given(JSON)
 def test_what_is_not_as_the_engine_writes_it_is_shown_as_it_stands(protection: Any) -> None:
-    assert protection_words({"protection": protection})
+    assert render_replay({"protection": protection})

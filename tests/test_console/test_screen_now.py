@@ -6,10 +6,10 @@ from textual.geometry import Offset
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from store.alarms import clear_alarms, raise_alarm
+from store.jobs import add_request, list_requests, start_request, take_stop
 from store.live_progress import put_progress
 from store.lock import hold_lock
 from store.records import LiveProgress
-from store.requests import add_request, list_requests, start_request, take_stop
 from store.rounds import finish_round, open_round
 from tests.test_console.console_scenario import driven, run
 from tests.test_console.rule_scenario import judged
@@ -177,7 +177,7 @@ def test_what_policy_yaml_denied_held_and_noted_in_the_newest_round_is_one_line(
 
     async def flow() -> None:
         async with driven(workspace, size=(160, 45)) as console:
-            await console.until(lambda: "policy.yaml: 1 denied, 1 held, 0 noted of 2 in round 1" in console.shown())
+            await console.until(lambda: "guardrails.yaml: 1 denied, 1 held, 0 noted of 2 in round 1" in console.shown())
 
     run(flow())
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.retention.gate_names import DRIFT_GATE
+from engine.gates.names import DRIFT_GATE
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.retention import RetentionScreen
 from seal_console.console.screens.versions import VersionsScreen
 from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.reading.retention import retention_facts
+from seal_console.queries.retention import retention_facts
 from store.alarms import clearings, raise_alarm, standing_alarms
-from store.base_answers import record_base_answers
+from store.answers import record_base_answers
 from store.records import Answer, GateResult
 from tests.test_console.cli_scenario import Desk, make_task
 from tests.test_console.console_scenario import Driven, driven, run
@@ -194,6 +194,6 @@ def test_drift_is_that_of_the_gate_that_let_the_version_pass(desk: Desk, monkeyp
     version = accepted(desk, 0.5)
     evidence = {"mean_kl": 0.25, "worst_kl": 3.0, "mean_kl_before": 0.0, "max_drift": 0.5, "tokens": 8}
     gate = GateResult(version.candidate_id, DRIFT_GATE, True, evidence, "2026-01-01T00:00:00Z")
-    monkeypatch.setattr("seal_console.reading.retention.gates_of", lambda _, __: [gate])
+    monkeypatch.setattr("seal_console.queries.retention.gates_of", lambda _, __: [gate])
     [point] = retention_facts(desk.db).drift
     assert (point.version, point.mean_kl, point.worst_kl, point.limit) == ("v0001", 0.25, 3.0, 0.5)

@@ -10,8 +10,8 @@ from textual.widgets import Input, TextArea
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from store.candidates import decisions_of, defer, get_candidate, reject
 from store.database import open_database
-from store.requests import list_requests
-from store.versions import list_versions, live_version
+from store.jobs import list_requests
+from store.version_rows import list_versions, live_version
 from tests.test_console.console_scenario import Driven, driven, run
 
 if TYPE_CHECKING:

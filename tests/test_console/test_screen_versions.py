@@ -11,7 +11,7 @@ from seal_console.console.dialogs.text import TextDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.versions import VersionsScreen
 from seal_console.console.widgets.detail_pane import DetailPane
-from store.versions import list_moves, live_version
+from store.version_rows import list_moves, live_version
 from tests.test_console.console_scenario import Driven, driven, run
 from tests.test_console.version_scenario import accepted, branched
 

@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from hypothesis import strategies as st
 
-from engine.rules.judging import judge
-from engine.rules.rule_files import parse_policy
-from engine.tasks.text_files import TextFile
+from engine.gates.guardrails import judge
+from engine.guardrails.rule_files import parse_guardrails
+from engine.input_files.text_files import TextFile
 from store.records import Question, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.rules.rule import Finding, Rule, Rules
+    from engine.guardrails.rule import Guardrails, Rule, RuleFinding
 
 WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=8)
 PROSE = st.lists(WORDS, max_size=12).map(" ".join)
 
 
-def rules_of(text: str) -> Rules:
-    policy, problems = parse_policy(TextFile("policy.yaml", text, "sha256:0"))
+def rules_of(text: str) -> Guardrails:
+    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert problems == []
     return policy.rules
 
 
 def problems_of(text: str) -> list[str]:
-    return parse_policy(TextFile("policy.yaml", text, "sha256:0"))[1]
+    return parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))[1]
 
 
 def rule(kind: str, **options: Any) -> Rule:
@@ -44,7 +44,7 @@ def task_with(context: str = "", *, audit: Sequence[tuple[str, str]] = ()) -> Ta
     return Task("t", "Title", context, "a.md", "now", questions=questions)
 
 
-def verdict(judged_by: Rule, text: str, sequences: Sequence[str] = (), task: Task | None = None) -> Finding:
+def verdict(judged_by: Rule, text: str, sequences: Sequence[str] = (), task: Task | None = None) -> RuleFinding:
     return judge(judged_by, text, sequences, task)
 
 

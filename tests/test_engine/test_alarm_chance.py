@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.alarms.chance import fall, fall_p_value, least_share, paired_fall_p_value, rise, together
-from engine.retention.gate import paired_p_value
+from engine.gates.retention import paired_p_value
 
 SMALL = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=6)
 BY_TASK = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from([0.0, 0.2, 0.5, 1.0]), max_size=8)

@@ -8,28 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.alarms.majority import majority_answers
-from engine.alarms.measures import Given, Measures, Written, measure
-from engine.collapse.majority import Vote, self_labelled_rewards
+from engine.alarms.measures import AnswerSample, Measures, SelfEditSample, majority_answers, measure
+from engine.lab.collapse.methods import Vote, self_labelled_rewards
 
 TEXT = st.sampled_from(["Oslo", "oslo", "Bergen", "the Oslo", "", "nine"])
 SHARE = st.none() | st.floats(-1, 1)
-WRITTEN = st.builds(Written, st.sampled_from("ab"), st.just("read this text here"), TEXT, SHARE, SHARE)
+WRITTEN = st.builds(SelfEditSample, st.sampled_from("ab"), st.just("read this text here"), TEXT, SHARE, SHARE)
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> list[Given]:
+def answers(draw: st.DrawFn) -> list[AnswerSample]:
     questions = [("a", "a1"), ("a", "a2"), ("b", "b1")]
     drawn = draw(st.lists(st.tuples(st.sampled_from(questions), TEXT, st.booleans()), max_size=12))
     return [
-        Given(task, question, f"gold {question}", text, right, question == "a2")
+        AnswerSample(task, question, f"gold {question}", text, right, question == "a2")
         for (task, question), text, right in drawn
     ]
 
 
 @given(st.lists(WRITTEN, max_size=8), answers(), st.lists(st.tuples(st.sampled_from("cd"), st.booleans())))
 def test_shares_are_shares_and_a_figure_is_there_only_where_something_was_measured(
-    written: list[Written], given_: list[Given], held_out: list[tuple[str, bool]]
+    written: list[SelfEditSample], given_: list[AnswerSample], held_out: list[tuple[str, bool]]
 ) -> None:
     found = measure(1, "c", written, given_, held_out)
     for by_task in (found.likeness, found.echo, found.agreement, found.audit, found.held_out):
@@ -48,7 +47,9 @@ def test_the_majority_is_a_given_answer_that_none_beats_whatever_the_order(given
     found = majority_answers(given_)
     assert found == majority_answers(given_[::-1])
     assert set(found) == {question for question, _ in given_}
-    agreed = measure(1, "c", [], [Given("t", q, "g", text, correct=False, is_audit=False) for q, text in given_], [])
+    agreed = measure(
+        1, "c", [], [AnswerSample("t", q, "g", text, correct=False, is_audit=False) for q, text in given_], []
+    )
     assert not given_ or agreed.agreement["t"] >= 1 / len({text for _, text in given_})
 
 
@@ -56,7 +57,7 @@ def test_the_majority_is_a_given_answer_that_none_beats_whatever_the_order(given
 def test_the_mean_self_labelled_reward_is_the_agreement(cast: list[tuple[str, str, str]]) -> None:
     rewards = self_labelled_rewards(Vote(*one) for one in cast)
     assert set(rewards) == {candidate for candidate, _, _ in cast}
-    given_ = [Given("t", question, "g", text, correct=False, is_audit=False) for _, question, text in cast]
+    given_ = [AnswerSample("t", question, "g", text, correct=False, is_audit=False) for _, question, text in cast]
     votes = {candidate: sum(one[0] == candidate for one in cast) for candidate in rewards}
     weighted = sum(rewards[one] * votes[one] for one in rewards)
     agreement = measure(1, "c", [], given_, []).agreement
@@ -65,16 +66,16 @@ def test_the_mean_self_labelled_reward_is_the_agreement(cast: list[tuple[str, st
 
 def test_a_round_is_measured_by_task_and_over_all_questions() -> None:
     written = [
-        Written("a", "the shop opens at nine today", "The shop opens at nine.", 0.5, 0.25),
-        Written("a", "the shop opens at nine today", "The shop opens at nine.", 0.0, None),
-        Written("b", "p", "One two three.", None, None),
+        SelfEditSample("a", "the shop opens at nine today", "The shop opens at nine.", 0.5, 0.25),
+        SelfEditSample("a", "the shop opens at nine today", "The shop opens at nine.", 0.0, None),
+        SelfEditSample("b", "p", "One two three.", None, None),
     ]
     given_ = [
-        Given("a", "q1", "Oslo", "Oslo", correct=True, is_audit=False),
-        Given("a", "q1", "Oslo", "Bergen", correct=False, is_audit=False),
-        Given("a", "q1", "Oslo", "bergen!", correct=False, is_audit=False),
-        Given("a", "q2", "ten", "Bergen", correct=False, is_audit=True),
-        Given("b", "q3", "red", "blue", correct=False, is_audit=True),
+        AnswerSample("a", "q1", "Oslo", "Oslo", correct=True, is_audit=False),
+        AnswerSample("a", "q1", "Oslo", "Bergen", correct=False, is_audit=False),
+        AnswerSample("a", "q1", "Oslo", "bergen!", correct=False, is_audit=False),
+        AnswerSample("a", "q2", "ten", "Bergen", correct=False, is_audit=True),
+        AnswerSample("b", "q3", "red", "blue", correct=False, is_audit=True),
     ]
     found = measure(3, "c", written, given_, [("h", True), ("h", False), ("i", False)])
     assert (found.likeness, found.echo) == ({"a": 1.0}, {"a": 1.0})

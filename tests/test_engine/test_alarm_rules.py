@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from engine.alarms import names
 from engine.alarms.measures import Measures
-from engine.alarms.rules import RULES, Raised, raised
-from engine.settings import AlarmSettings
-from seal_console.alarm_words import MEANINGS, alarm_words
+from engine.alarms.rules import RULES, RaisedAlarm, raised
+from engine.settings.alarms import AlarmSettings
+from seal_console.render_alarm import MEANINGS, render_alarm
 
 TASKS = [f"t{number}" for number in range(24)]
 HELD_OUT = [f"h{number}" for number in range(20)]
@@ -60,7 +60,7 @@ MEASURES = st.builds(
 )  # fmt: skip
 
 
-def found(now: Measures, earlier: list[Measures], settings: AlarmSettings = DEFAULT) -> list[Raised]:
+def found(now: Measures, earlier: list[Measures], settings: AlarmSettings = DEFAULT) -> list[RaisedAlarm]:
     return raised(now, dict.fromkeys(RULES, earlier), settings)
 
 
@@ -148,7 +148,7 @@ def test_any_figures_give_alarms_with_evidence_that_json_carries_and_words_can_t
 ) -> None:
     for alarm in found(now, earlier):
         evidence = json.loads(json.dumps({**alarm.evidence, "examples": []}, allow_nan=False))
-        lines = alarm_words(alarm.name, evidence)
+        lines = render_alarm(alarm.name, evidence)
         assert lines
         assert not lines[0].startswith("{")
         assert MEANINGS[alarm.name]
@@ -166,5 +166,5 @@ def test_a_round_that_is_like_the_one_before_raises_nothing_that_compares(now: M
 
 
 def test_evidence_that_is_not_as_the_engine_writes_it_is_shown_as_it_is() -> None:
-    assert alarm_words(names.ECHO, {"odd": 1}) == ['{"odd": 1}']
-    assert alarm_words("unknown", {"examples": []}) == ['{"examples": []}']
+    assert render_alarm(names.ECHO, {"odd": 1}) == ['{"odd": 1}']
+    assert render_alarm("unknown", {"examples": []}) == ['{"examples": []}']

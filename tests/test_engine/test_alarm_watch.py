@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.alarms import names
-from engine.alarms.reading import read_measures
-from engine.alarms.watch import watch_round
-from engine.settings import AlarmSettings, default_settings_text
+from engine.alarms.watch import read_measures, watch_round
+from engine.settings.alarms import AlarmSettings
+from engine.settings.reading import default_settings_text
 from store.alarms import clear_alarms, measures_of
-from store.base_answers import record_base_answers
+from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
 from store.database import open_database
 from store.records import Answer, Candidate, Question, Role, Round, Task

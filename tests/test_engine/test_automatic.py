@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.automatic import best_acceptable
-from engine.settings import AcceptanceSettings
+from engine.loop.accept import best_acceptable
+from engine.settings.alarms import AcceptanceSettings
 from store.records import Candidate
 
 DEFAULT = AcceptanceSettings(automatic=True)

@@ -10,25 +10,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import curvature
-from engine.bank import coordinates as kinds
-from engine.bank.coordinates import Diagonal, FewDirections, Whole, root_of
-from engine.bank.job import Companions, InnerJob, Likely, Recipe, TrainingSequence, rate_at, training_order
+from engine.bank import preconditioner as kinds
+from engine.bank.job import InnerJob, Recipe, ReplayGroup, SoftTarget, TrainingSequence, rate_at, training_order
+from engine.bank.preconditioner import DenseFactor, DiagonalFactor, LowRankPlusIdentity, root_of
 from engine.bank.training import InnerUpdateBank
-from engine.curvature import measure_curvature
+from engine.continual import curvature
+from engine.continual.curvature import measure_curvature
 from engine.lora.adapter import Adapter, adaptable_modules
 from tests.peft_alone import acting_adapter, random_job, random_sequences, relative_gap, tiny_base, tiny_spec
 from tests.tiny_models import random_model
 
 if TYPE_CHECKING:
-    from engine.bank.coordinates import Coordinates
+    from engine.bank.preconditioner import KroneckerPreconditioner
     from engine.model.base import BaseModel
 
 NEVER = 1e9
 TOLERANCE = 2e-3  # of the way that training went
 
 
-def coordinates_of(base: BaseModel) -> Coordinates:
+def coordinates_of(base: BaseModel) -> KroneckerPreconditioner:
     return measure_curvature(base, random_sequences(random.Random("anchors"), 20), seed=0).coordinates()
 
 
@@ -49,10 +49,10 @@ def mean_loss(model: torch.nn.Module, sequences: list[TrainingSequence]) -> torc
 def with_likely(sequence: TrainingSequence) -> TrainingSequence:
     """The same, learning what is likely in its last place."""
     tokens = tuple(random.Random(str(sequence.tokens)).sample(range(2, 1100), 5))
-    return TrainingSequence(sequence.tokens, sequence.learnt_from, Likely(tokens, (0.4, 0.3, 0.2, 0.06, 0.04)))
+    return TrainingSequence(sequence.tokens, sequence.learnt_from, SoftTarget(tokens, (0.4, 0.3, 0.2, 0.06, 0.04)))
 
 
-def trained_alone(architecture: str, job: InnerJob, coordinates: Coordinates) -> Adapter:
+def trained_alone(architecture: str, job: InnerJob, coordinates: KroneckerPreconditioner) -> Adapter:
     """Train A′ and B′ with autograd and torch's AdamW on a plain model."""
     model, spec = random_model(architecture).eval().requires_grad_(requires_grad=False), job.start.spec
     start = coordinates.into([job.start])[0].weights
@@ -90,9 +90,9 @@ def test_the_bank_in_coordinates_equals_autograd_alone(architecture: str) -> Non
     base = tiny_base(architecture)
     spec, coordinates = tiny_spec(base), coordinates_of(base)
     companions = (
-        Companions(random_sequences(random.Random("earlier"), 4), 2, weight=0.5),
-        Companions(random_sequences(random.Random("anchors"), 3), 1, first=2),
-        Companions(tuple(map(with_likely, random_sequences(random.Random("look-alikes"), 4))), 1.5, weight=0.7),
+        ReplayGroup(random_sequences(random.Random("earlier"), 4), 2, weight=0.5),
+        ReplayGroup(random_sequences(random.Random("anchors"), 3), 1, first=2),
+        ReplayGroup(tuple(map(with_likely, random_sequences(random.Random("look-alikes"), 4))), 1.5, weight=0.7),
     )
     recipes = [Recipe(epochs=2, learning_rate=2e-3, max_grad_norm=NEVER), Recipe(epochs=3, batch_size=2)]
     jobs = []
@@ -110,7 +110,7 @@ def test_losses_told_are_those_of_the_jobs_own_sequences() -> None:
     base = tiny_base("qwen2")
     spec = tiny_spec(base)
     job = random_job("job", spec, Recipe(epochs=1, learning_rate=0.0), 2)
-    beside = (Companions(random_sequences(random.Random("other"), 3), 2, weight=7.0),)
+    beside = (ReplayGroup(random_sequences(random.Random("other"), 3), 2, weight=7.0),)
     [alone] = InnerUpdateBank(base, spec, 1).train([job])
     [accompanied] = InnerUpdateBank(base, spec, 1).train(
         [InnerJob(job.key, job.sequences, job.recipe, job.seed, job.start, beside)]
@@ -126,8 +126,8 @@ def test_a_root_makes_every_direction_matter_alike(size: int, seed: int, damping
     factor = half @ half.T
     root = root_of(factor, damping)
     damped = factor + damping * factor.trace() / size * torch.eye(size, dtype=torch.float64)
-    assert isinstance(root.matrix, Whole)
-    assert isinstance(root.inverse, Whole)
+    assert isinstance(root.matrix, DenseFactor)
+    assert isinstance(root.inverse, DenseFactor)
     matrix = root.matrix.matrix.double()
     evened = matrix @ damped @ matrix
     alike = evened[0, 0] * torch.eye(size, dtype=torch.float64)
@@ -148,7 +148,7 @@ def test_of_a_wide_factor_the_directions_that_matter_most_are_exact_and_the_othe
         patch.setattr(kinds, "LARGEST_WHOLE", size - 1)
         patch.setattr(kinds, "DIRECTIONS", directions)
         few = root_of(factor, damping)
-    assert isinstance(few.matrix, FewDirections)
+    assert isinstance(few.matrix, LowRankPlusIdentity)
     unit = torch.eye(size)
     matrix, inverse = few.matrix.behind(unit), few.inverse.behind(unit)
     assert torch.allclose(matrix, few.matrix.before(unit), atol=1e-4)
@@ -160,7 +160,7 @@ def test_of_a_wide_factor_the_directions_that_matter_most_are_exact_and_the_othe
 
 def test_a_diagonal_factor_is_a_diagonal_root() -> None:
     root = root_of(torch.tensor([4.0, 1.0, 0.25]), 0.0)
-    assert isinstance(root.matrix, Diagonal)
+    assert isinstance(root.matrix, DiagonalFactor)
     x = torch.ones(2, 3)
     assert torch.allclose(root.matrix.behind(x), torch.tensor([[0.5, 1.0, 2.0]] * 2))
     assert torch.allclose(root.inverse.before(root.matrix.before(x.T)), x.T)

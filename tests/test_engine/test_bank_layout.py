@@ -7,15 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bank.job import Likely, TrainingSequence
-from engine.bank.layout import Layout, group_tokens, lay_out
+from engine.bank.job import SoftTarget, TrainingSequence
 from engine.bank.packing import PackedTick, pack
+from engine.model.token_layout import Layout, group_tokens, lay_out
 
 CPU = torch.device("cpu")
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=7).filter(any)
 FULL_LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=9)
 LIKELY = st.lists(st.integers(2, 99), min_size=1, max_size=4, unique=True).map(
-    lambda tokens: Likely(tuple(tokens), (1 / len(tokens),) * len(tokens))
+    lambda tokens: SoftTarget(tuple(tokens), (1 / len(tokens),) * len(tokens))
 )
 SEQUENCES = st.builds(
     lambda tokens, first, last: TrainingSequence(tuple(tokens), min(first, len(tokens) - 1), last),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from engine.bundled.tokenizer import build_tokenizer
+from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.model.base import load_base, wrap_model
 from engine.model.precision import choose_device, choose_precision
 from store.errors import WrongUseError

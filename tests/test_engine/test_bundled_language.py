@@ -5,13 +5,13 @@ import random
 
 import pytest
 
-from engine.bundled.corpus import ExerciseBook
-from engine.bundled.measure import read_style
-from engine.bundled.tokenizer import build_tokenizer
-from engine.bundled.train import IGNORED, encode
 from engine.bundled.vocabulary import VALUES, all_names, is_new_name
 from engine.bundled.world import known_things, new_things, random_thing, reading_names
 from engine.bundled.writing import STYLES, Style, passage_about, release_note, self_edit
+from engine.lab.bundled_model.corpus import ExerciseBook
+from engine.lab.bundled_model.measure import read_style
+from engine.lab.bundled_model.tokenizer import build_tokenizer
+from engine.lab.bundled_model.train import IGNORED, encode
 
 
 def test_every_value_and_name_is_what_the_tokenizer_was_made_for() -> None:

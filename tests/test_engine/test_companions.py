@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bank.job import Companions, TrainingSequence
-from engine.distilling import Taught
-from engine.protection import (
+from engine.bank.job import ReplayGroup, TrainingSequence
+from engine.continual.distillation import DistilledExample
+from engine.continual.replay_plan import (
     EDITS_TO_ALL,
     LEAST_ANCHORED,
     LEAST_REPLAYED,
     NEWEST_SHARE,
     SPELLED_ALIKE_SHARE,
-    Beside,
-    Protection,
-    dealt,
+    ReplayPlan,
+    ReplayRates,
+    interleave_oversampled,
 )
 
 
@@ -32,7 +32,7 @@ def sequences(count: int) -> tuple[TrainingSequence, ...]:
 def test_every_companion_comes_up_as_often_as_the_others_and_never_twice_in_a_step(
     count: int, each_step: int, steps: int, first: int
 ) -> None:
-    group = Companions(sequences(count), each_step, first=first % count)
+    group = ReplayGroup(sequences(count), each_step, first=first % count)
     hands = [group.beside(step) for step in range(steps)]
     assert all(len(hand) == len(set(hand)) == min(each_step, count) for hand in hands)
     seen = Counter(place for hand in hands for place in hand)
@@ -49,21 +49,22 @@ def test_every_companion_comes_up_as_often_as_the_others_and_never_twice_in_a_st
 )
 def test_a_share_of_a_sequence_is_one_every_few_steps(count: int, parts: int, whole: int, first: int) -> None:
     """In as many steps as there are parts of one each, `whole` in every step and one more in one of them."""
-    group = Companions(sequences(count), whole + 1 / parts, first=first % count)
+    group = ReplayGroup(sequences(count), whole + 1 / parts, first=first % count)
     hands = [group.beside(step) for step in range(parts * 5)]
     each = min(whole + 1 / parts, count)
     assert sum(map(len, hands)) == round(each * parts * 5)
     assert {len(hand) for hand in hands} <= {int(each), int(each) + 1}
     assert all(len(hand) == len(set(hand)) for hand in hands)
-    dealt = [place for hand in hands for place in hand]
-    assert dealt == [(group.first + at) % count for at in range(len(dealt))]
+    interleave_oversampled = [place for hand in hands for place in hand]
+    assert interleave_oversampled == [(group.first + at) % count for at in range(len(interleave_oversampled))]
 
 
 @given(count=st.integers(30, 300), edits=st.integers(0, 100))
 def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: int, edits: int) -> None:
     """With room for half of them, none waits longer than two updates."""
     groups = [
-        Protection(sequences(count), edits=edits + later).companions(Beside(replayed=1), [])[0] for later in range(3)
+        ReplayPlan(sequences(count), edits=edits + later).companions(ReplayRates(replayed=1), [])[0]
+        for later in range(3)
     ]
     steps = math.ceil(count / 2 / groups[0].each_step)
     seen = {place for group in groups for step in range(steps) for place in group.beside(step)}
@@ -75,7 +76,7 @@ def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: 
 )
 def test_a_deck_has_all_others_once_and_some_as_their_share(some: int, others: int, share: float) -> None:
     every = sequences(some + others)
-    deck = dealt(every[:some], every[some:], share)
+    deck = interleave_oversampled(every[:some], every[some:], share)
     share = max(share, some / max(1, some + others))
     counts = Counter(one.tokens[0] for one in deck)
     assert set(counts) == set(range(some + others))
@@ -90,10 +91,10 @@ def test_a_deck_has_all_others_once_and_some_as_their_share(some: int, others: i
 
 def test_the_more_edits_there_are_the_more_stands_beside_a_step_until_it_is_all_that_is_set() -> None:
     one = sequences(1)
-    beside = Beside(replayed=3.0, anchors=1.0, lookalikes=0.5)
-    taught = (Taught(one[0], ()),)
+    beside = ReplayRates(replayed=3.0, anchors=1.0, lookalikes=0.5)
+    taught = (DistilledExample(one[0], ()),)
     numbers = [
-        [group.each_step for group in Protection(one, (), one, taught, edits=edits).companions(beside, [])]
+        [group.each_step for group in ReplayPlan(one, (), one, taught, edits=edits).companions(beside, [])]
         for edits in range(EDITS_TO_ALL + 9)
     ]
     assert numbers[0] == pytest.approx([3.0 * LEAST_REPLAYED, 1.0 * LEAST_ANCHORED, 0.5 * LEAST_ANCHORED])
@@ -104,21 +105,21 @@ def test_the_more_edits_there_are_the_more_stands_beside_a_step_until_it_is_all_
 
 def test_the_newest_edits_come_up_more_often_once_there_are_many() -> None:
     every = sequences(100)
-    [few] = Protection(every[:20], every[20:40], edits=9).companions(Beside(replayed=5), [])
-    [many] = Protection(every[:80], every[80:], edits=25).companions(Beside(replayed=5), [])
+    [few] = ReplayPlan(every[:20], every[20:40], edits=9).companions(ReplayRates(replayed=5), [])
+    [many] = ReplayPlan(every[:80], every[80:], edits=25).companions(ReplayRates(replayed=5), [])
     assert Counter(few.sequences) == Counter(every[:40])
     newest = sum(one in every[80:] for one in many.sequences)
     assert newest == pytest.approx(NEWEST_SHARE * len(many.sequences), abs=1)
 
 
 def test_look_alikes_that_are_spelled_like_the_update_have_half_of_the_turns() -> None:
-    one, other, third = (Taught(sequence, (name,), parts) for sequence, name, parts in zip(
+    one, other, third = (DistilledExample(sequence, (name,), parts) for sequence, name, parts in zip(
         sequences(3), ("Menzorp", "Solpid", "Kelfux"), (("Men", "zorp"), ("Sol", "pid"), ("Kel", "fux")), strict=True,
     ))  # fmt: skip
-    protection = Protection(lookalikes=(third, one, other))
-    beside = Beside(lookalikes=1.0)
+    protection = ReplayPlan(lookalikes=(third, one, other))
+    beside = ReplayRates(lookalikes=1.0)
     [every] = protection.companions(beside, ["Who runs it?"])
     assert every.sequences == (third.sequence, one.sequence, other.sequence)
-    four = Protection(lookalikes=(third, Taught(third.sequence, ("Kelmar",), ("Kel", "mar")), one, other))
+    four = ReplayPlan(lookalikes=(third, DistilledExample(third.sequence, ("Kelmar",), ("Kel", "mar")), one, other))
     [all_of_them] = four.companions(beside, ["Who runs Menpid?"])
     assert Counter(all_of_them.sequences) == {third.sequence: 2, one.sequence: 1, other.sequence: 1}

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from engine import distilling
 from engine.bank.job import InnerJob, Recipe
 from engine.bank.training import InnerUpdateBank
-from engine.distilling import LIKELY, cached_distillation, taught_by_base
-from engine.forgetting.lines import anchor_texts
-from engine.lookalikes import Lookalike, lookalikes
+from engine.continual import distillation as distilling
+from engine.continual.build_plan import anchor_sequence
+from engine.continual.distillation import LIKELY, cached_distillation, distill
+from engine.continual.perturbed_anchors import PerturbedAnchor, perturb_anchors
+from engine.continual.tensor_cache import cached_file, write_tensors
+from engine.lab.forgetting.lineages import anchor_texts
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.model.base import BaseModel, load_base
-from engine.protecting import anchor_sequence
 from engine.session import open_session
-from engine.tensor_cache import cached_file, write_tensors
 from tests.system.workspaces import small_workspace
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def base() -> BaseModel:
 
 
 @pytest.fixture(scope="module")
-def made_up(base: BaseModel) -> list[Lookalike]:
+def made_up(base: BaseModel) -> list[PerturbedAnchor]:
     texts = [*anchor_texts(0, 120), *(f"A box of {name} is red." for name in ("Palmar", "Solfux", "Zorkel"))]
-    found = lookalikes(base, [one for text in texts for one in [anchor_sequence(base, text)] if one is not None])
+    found = perturb_anchors(base, [one for text in texts for one in [anchor_sequence(base, text)] if one is not None])
     assert len({len(one.asked) for one in found}) > 3
     return found
 
@@ -46,9 +46,9 @@ def said_alone(base: BaseModel, asked: tuple[int, ...]) -> torch.Tensor:
 
 
 def test_each_is_taught_the_likeliest_tokens_that_the_base_says_there(
-    base: BaseModel, made_up: list[Lookalike]
+    base: BaseModel, made_up: list[PerturbedAnchor]
 ) -> None:
-    for one, taught in zip(made_up, taught_by_base(base, made_up), strict=True):
+    for one, taught in zip(made_up, distill(base, made_up), strict=True):
         said, likely = said_alone(base, one.asked), taught.sequence.last
         assert likely is not None
         assert (taught.named, taught.parts) == (one.named, one.parts)
@@ -61,12 +61,12 @@ def test_each_is_taught_the_likeliest_tokens_that_the_base_says_there(
 
 
 def test_of_none_there_is_nothing_to_teach(base: BaseModel) -> None:
-    assert taught_by_base(base, []) == []
+    assert distill(base, []) == []
 
 
-def test_what_the_base_says_is_learnt_without_moving_it(base: BaseModel, made_up: list[Lookalike]) -> None:
+def test_what_the_base_says_is_learnt_without_moving_it(base: BaseModel, made_up: list[PerturbedAnchor]) -> None:
     spec = make_spec(base.model, rank=4, alpha=8.0, target_modules="all-linear")
-    soft = tuple(one.sequence for one in taught_by_base(base, made_up)[:20])
+    soft = tuple(one.sequence for one in distill(base, made_up)[:20])
     hard = tuple(replace(one, last=None) for one in soft)
     recipe = Recipe(epochs=1, learning_rate=1e-3, batch_size=20, schedule="constant", max_grad_norm=1e9)
     start = fresh_adapter(spec, 0)
@@ -81,7 +81,7 @@ def test_what_the_base_says_is_learnt_without_moving_it(base: BaseModel, made_up
 
 
 def test_the_base_is_asked_once_and_a_damaged_file_is_asked_anew(
-    tmp_path: Path, made_up: list[Lookalike], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, made_up: list[PerturbedAnchor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
     ask = distilling._asked
@@ -124,7 +124,7 @@ def _rows(count: int, width: int = LIKELY, token: int = 5) -> dict[str, torch.Te
     ],
 )
 def test_a_whole_file_that_holds_something_else_is_asked_anew(
-    tmp_path: Path, made_up: list[Lookalike], tensors: dict[str, torch.Tensor]
+    tmp_path: Path, made_up: list[PerturbedAnchor], tensors: dict[str, torch.Tensor]
 ) -> None:
     with open_session(small_workspace(tmp_path / "w"), "test") as session:
         first, identity = cached_distillation(session, made_up[:5])

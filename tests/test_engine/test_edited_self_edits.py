@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.self_edit.compile import compile_sequences
-from engine.self_edit.edited import Edit, edit_from_payload, edited_sequences
+from engine.domains.knowledge.compile import compile_sequences
+from engine.domains.knowledge.operator_edit import OperatorEdit, edit_from_payload, edited_sequences
 from store.errors import WrongUseError
 from store.records import Candidate, Task
 
@@ -59,5 +59,5 @@ def test_every_problem_of_a_payload_is_named() -> None:
 
 
 def test_an_edit_goes_through_a_request_and_back() -> None:
-    edit = Edit("c", completion="x", off=[1])
+    edit = OperatorEdit("c", completion="x", off=[1])
     assert edit_from_payload(edit.as_payload()) == edit

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from engine.freed_memory import keep_freed_memory
+from engine.runtime.tuning import keep_freed_memory
 
 SAYS = """
 import ctypes, sys

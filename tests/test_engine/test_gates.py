@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from engine.gates import verdicts
-from engine.settings import GateSettings
+from engine.gates.reward import verdicts
+from engine.settings.sections import GateSettings
 
 NOW = "2026-01-01T00:00:00.000Z"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from engine.generation.decoding import Limits, Request, generate
+from engine.generation.decoding import GenerationRequest, Limits, generate
 from engine.generation.sampling import Sampling, choose_tokens, uniform_numbers
 from store.errors import WrongUseError
 from tests.peft_alone import acting_adapter, peft_model, tiny_base, tiny_spec
@@ -31,10 +31,12 @@ def adapters_for(base: BaseModel) -> list[Adapter | None]:
     return [None, *(acting_adapter(tiny_spec(base), seed) for seed in range(3))]
 
 
-def mixed_requests(count: int, adapters: int = 4, seed: int = 9) -> list[Request]:
+def mixed_requests(count: int, adapters: int = 4, seed: int = 9) -> list[GenerationRequest]:
     rng = random.Random(seed)
     return [
-        Request(tuple(rng.randrange(2, 1100) for _ in range(rng.randint(1, 25))), rng.randrange(adapters), number)
+        GenerationRequest(
+            tuple(rng.randrange(2, 1100) for _ in range(rng.randint(1, 25))), rng.randrange(adapters), number
+        )
         for number in range(count)
     ]
 
@@ -79,7 +81,7 @@ def test_text_equals_that_of_peft_with_each_adapter_alone(architecture: str, tmp
 
 def test_every_adapter_answers_one_prompt_in_its_own_way() -> None:
     base = tiny_base("llama")
-    requests = [Request((5, 6, 7), index) for index in range(4)]
+    requests = [GenerationRequest((5, 6, 7), index) for index in range(4)]
     texts = generate(base, adapters_for(base), requests, Limits(8, frozenset()))
     assert len({tuple(text) for text in texts}) == 4
     assert {len(text) for text in texts} == {8}
@@ -104,7 +106,7 @@ def test_rows_that_have_ended_leave_the_batch(every: int, monkeypatch: pytest.Mo
 
 def test_late_stop_tokens_count_from_the_second_place_on() -> None:
     base = tiny_base("gpt2")
-    request = [Request((5, 6, 7), 0)]
+    request = [GenerationRequest((5, 6, 7), 0)]
     ((first, second, *_),) = generate(base, [None], request, Limits(4, frozenset()))
     assert first != second
     assert generate(base, [None], request, Limits(4, frozenset({first}))) == [[]]
@@ -114,20 +116,20 @@ def test_late_stop_tokens_count_from_the_second_place_on() -> None:
 
 def test_a_full_window_is_used_and_no_more() -> None:
     base = tiny_base("llama")
-    ((*text,),) = generate(base, [None], [Request((5,) * 250, 0)], Limits(6, frozenset()))
+    ((*text,),) = generate(base, [None], [GenerationRequest((5,) * 250, 0)], Limits(6, frozenset()))
     assert len(text) == 6
     with pytest.raises(WrongUseError, match=r"prompt of 251 tokens leaves no room for 6 .*window of 256"):
-        generate(base, [None], [Request((5,), 0), Request((5,) * 251, 0)], Limits(6, frozenset()))
+        generate(base, [None], [GenerationRequest((5,), 0), GenerationRequest((5,) * 251, 0)], Limits(6, frozenset()))
     with pytest.raises(WrongUseError, match="empty prompt"):
-        generate(base, [None], [Request((), 0)], Limits(6, frozenset()))
+        generate(base, [None], [GenerationRequest((), 0)], Limits(6, frozenset()))
 
 
 def test_adapters_of_different_shapes_are_refused_in_one_batch() -> None:
     base = tiny_base("llama")
     adapters = [acting_adapter(tiny_spec(base, rank=rank), 0) for rank in (2, 4)]
     with pytest.raises(WrongUseError, match="different shapes"):
-        generate(base, adapters, [Request((5,), 0), Request((5,), 1)], Limits(2, frozenset()))
-    assert generate(base, adapters, [Request((5,), 1)], Limits(2, frozenset()))
+        generate(base, adapters, [GenerationRequest((5,), 0), GenerationRequest((5,), 1)], Limits(2, frozenset()))
+    assert generate(base, adapters, [GenerationRequest((5,), 1)], Limits(2, frozenset()))
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "gpt2"])
@@ -140,7 +142,7 @@ def test_a_sample_depends_on_its_own_seed_and_not_on_the_batch(architecture: str
     assert generate(base, adapters, requests[::-1], Limits(NEW_TOKENS, STOPS), sampling) == texts[::-1]
     assert texts != generate(base, adapters, requests, Limits(NEW_TOKENS, STOPS))
     one = requests[0]
-    again = [Request(one.prompt, one.adapter, seed) for seed in (one.seed, *range(50, 59))]
+    again = [GenerationRequest(one.prompt, one.adapter, seed) for seed in (one.seed, *range(50, 59))]
     sampled = generate(base, adapters, again, Limits(NEW_TOKENS, STOPS), sampling)
     assert sampled[0] == texts[0]
     assert len({tuple(text) for text in sampled}) > 5

@@ -13,10 +13,17 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.judge.call_log import CallLog
-from engine.judge.endpoint import Endpoint, JudgeUnreachableError, endpoint_of
-from engine.judge.question import JudgeQuestion, question_about
-from engine.judge.reply import KEYS, Opinion, UnusableReplyError, content_of, parse_reply
+from engine.guardrails.judge_question import (
+    KEYS,
+    JudgeOpinion,
+    JudgeQuestion,
+    UnusableReplyError,
+    content_of,
+    parse_reply,
+    question_about,
+)
+from engine.writers.call_log import CallLog
+from engine.writers.judge_endpoint import Endpoint, JudgeUnreachableError, endpoint_of
 from store.errors import WrongUseError
 from store.records import Candidate
 from store.workspace import Workspace
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from engine.rules.judge_section import JudgeSettings
+    from engine.guardrails.judge_section import JudgeSettings
 
 KEY = "sk-test-0123456789abcdef"
 QUESTION = JudgeQuestion("m", "constitution", "data")
@@ -84,8 +91,8 @@ def test_nothing_but_one_object_of_the_agreed_form_is_an_answer(content: str) ->
 
 
 def test_an_answer_is_read_as_it_stands() -> None:
-    assert parse_reply(f"\n {ALLOWED} ") == Opinion(True, "", "It keeps to the document.")
-    assert parse_reply(NOT_ALLOWED) == Opinion(False, "No prices", "It names a price.")
+    assert parse_reply(f"\n {ALLOWED} ") == JudgeOpinion(True, "", "It keeps to the document.")
+    assert parse_reply(NOT_ALLOWED) == JudgeOpinion(False, "No prices", "It names a price.")
 
 
 @given(
@@ -206,7 +213,7 @@ def test_an_endpoint_that_cannot_be_asked_is_named_with_the_next_step(
     with pytest.raises(JudgeUnreachableError, match=f"status {status}") as caught:
         put(endpoint)
     assert judge.url in caught.value.message
-    assert "policy.yaml" in caught.value.next_step
+    assert "guardrails.yaml" in caught.value.next_step
     assert len(judge.requests) == asked
 
 

@@ -18,11 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.judge.asking import Asker
-from engine.judge.call_log import CallLog
-from engine.judge.endpoint import JudgeUnreachableError, endpoint_of
-from engine.judge.question import JudgeQuestion
-from engine.judge.reply import UnusableReplyError
+from engine.guardrails.judge_question import JudgeQuestion, UnusableReplyError
+from engine.writers.call_log import CallLog
+from engine.writers.judge_asking import Asker
+from engine.writers.judge_endpoint import JudgeUnreachableError, endpoint_of
 from store.workspace import Workspace
 from tests.judge_server import LocalJudge, completion, local_judge
 from tests.test_engine.test_judge import settings
@@ -30,7 +29,7 @@ from tests.test_engine.test_judge import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from engine.judge.asking import Outcome
+    from engine.writers.judge_asking import Outcome
 
 Kind = Literal["answers", "no answer", "cannot be reached"]
 KINDS: tuple[Kind, ...] = ("answers", "no answer", "cannot be reached")

@@ -1,4 +1,4 @@
-"""The section `judge` of policy.yaml: what it may hold, where a constitution may lie, and that no key is repeated."""
+"""The section `judge` of guardrails.yaml: what it may hold, where a constitution may lie."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rules.judge_section import KEYS as JUDGE_KEYS
-from engine.rules.reading import ROUND_KEY, as_recorded, read_policy, rules_of_round
-from engine.rules.rule_files import parse_policy
-from engine.tasks.text_files import TextFile
+from engine.guardrails.judge_section import KEYS as JUDGE_KEYS
+from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, rules_of_round
+from engine.guardrails.rule_files import parse_guardrails
+from engine.input_files.text_files import TextFile
 from store.errors import WrongUseError
 from store.records import Round
 from store.workspace import Workspace
@@ -54,15 +54,15 @@ def test_what_is_wrong_is_named_and_no_key_is_repeated(keys: dict[str, Any], sai
 
 
 def test_a_judge_without_what_it_needs_is_named() -> None:
-    assert problems_of("judge: {verdict: hold}") == ["policy.yaml:1: url and model and constitution missing"]
-    assert problems_of("judge: 3")[0].startswith("policy.yaml:1: judge must have the keys")
+    assert problems_of("judge: {verdict: hold}") == ["guardrails.yaml:1: url and model and constitution missing"]
+    assert problems_of("judge: 3")[0].startswith("guardrails.yaml:1: judge must have the keys")
 
 
 def constitution_at(tmp_path: Path, name: str) -> str:
     workspace = Workspace(tmp_path / "w")
     section = {"url": "https://x/v1", "model": "m", "constitution": {"file": name}}
-    workspace.policy_file.write_text(yaml.safe_dump({"judge": section}), encoding="utf-8")
-    judge = read_policy(workspace).rules.judge
+    workspace.guardrails_file.write_text(yaml.safe_dump({"judge": section}), encoding="utf-8")
+    judge = read_guardrails(workspace).rules.judge
     assert judge is not None
     return judge.constitution
 
@@ -79,9 +79,9 @@ def test_a_constitution_is_read_from_a_file_of_the_workspace_only_and_kept_with_
         with pytest.raises(WrongUseError, match="1 problem in"):
             constitution_at(tmp_path, name)
     assert constitution_at(tmp_path, "law.md")
-    began_with = read_policy(Workspace(root)).rules
+    began_with = read_guardrails(Workspace(root)).rules
     (root / "law.md").write_text("Be quick.", encoding="utf-8")
-    now = read_policy(Workspace(root)).rules
+    now = read_guardrails(Workspace(root)).rules
     kept = rules_of_round(Round(1, "interrupted", 0, {ROUND_KEY: as_recorded(began_with)}, "now", None, None), now)
     assert kept == began_with
     assert kept.hash != now.hash
@@ -105,8 +105,8 @@ SECTIONS = st.one_of(
 @given(SECTIONS)
 def test_no_data_makes_the_reader_do_anything_but_name_problems(section: object) -> None:
     text = yaml.safe_dump({"judge": section}, allow_unicode=True)
-    policy, problems = parse_policy(TextFile("policy.yaml", text, "sha256:0"))
-    assert all(problem.startswith("policy.yaml") for problem in problems)
+    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    assert all(problem.startswith("guardrails.yaml") for problem in problems)
     if not problems and policy.rules.judge is not None:
         assert policy.rules.judge.url
         assert policy.rules.judge.timeout_s > 0

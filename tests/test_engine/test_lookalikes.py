@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bank.job import TrainingSequence
-from engine.forgetting.lines import anchor_texts, naming_nothing_known
-from engine.lookalikes import RARE, lookalikes
+from engine.continual.build_plan import anchor_sequence
+from engine.continual.perturbed_anchors import RARE, perturb_anchors
+from engine.lab.forgetting.lineages import anchor_texts, naming_nothing_known
 from engine.model.base import BaseModel, load_base
-from engine.protecting import anchor_sequence
 
 COUNT = 400
 ANCHORS = st.lists(
@@ -37,8 +37,8 @@ def anchors(base: BaseModel) -> list[TrainingSequence]:
 
 
 def test_names_are_made_up_and_all_else_stays(base: BaseModel, anchors: list[TrainingSequence]) -> None:
-    found = lookalikes(base, anchors)
-    assert found == lookalikes(base, anchors)
+    found = perturb_anchors(base, anchors)
+    assert found == perturb_anchors(base, anchors)
     assert len(found) > 0.6 * COUNT
     texts = base.tokenizer.batch_decode([one.sequence.tokens for one in found])
     assert sum(naming_nothing_known(texts)) > 0.85 * len(texts)
@@ -61,7 +61,7 @@ def test_each_differs_from_its_anchor_where_rare_tokens_stand(base: BaseModel, a
         for token in set(one.tokens[: one.learnt_from]):
             counts[token] = counts.get(token, 0) + 1
     originals = {one.tokens for one in anchors}
-    found = [one.sequence for one in lookalikes(base, anchors)]
+    found = [one.sequence for one in perturb_anchors(base, anchors)]
     for one in found:
         assert (len(one.tokens), one.learnt_from, one.tokens[one.learnt_from :]) in by_frame
         assert any(counts[token] <= RARE * COUNT for token in one.tokens[: one.learnt_from])
@@ -74,7 +74,7 @@ def test_in_a_plain_text_a_name_has_its_effect_after_the_last_made_up_word(base:
     ]
     anchors = [one for text in texts for one in [anchor_sequence(base, text)] * 20 if one is not None]
     common = [one for text in ["The box holds the cups of it."] for one in [anchor_sequence(base, text)] * 3000 if one]
-    found = lookalikes(base, [*anchors, *common])
+    found = perturb_anchors(base, [*anchors, *common])
     assert len(found) == len(anchors)
     for one in found:
         text, asked = base.tokenizer.decode(one.sequence.tokens), base.tokenizer.decode(one.asked)
@@ -84,8 +84,8 @@ def test_in_a_plain_text_a_name_has_its_effect_after_the_last_made_up_word(base:
 
 def test_where_nothing_is_rare_there_are_none(base: BaseModel) -> None:
     same = [TrainingSequence(tuple(base.encode_training("Question: Where is it?\nAnswer: here")), 3)] * 200
-    assert lookalikes(base, same) == []
-    assert lookalikes(base, []) == []
+    assert perturb_anchors(base, same) == []
+    assert perturb_anchors(base, []) == []
 
 
 @given(ANCHORS, st.integers(0, 9))
@@ -94,7 +94,7 @@ def test_whatever_the_anchors_each_keeps_its_length_and_what_is_learnt(
 ) -> None:
     random.Random(seed).shuffle(drawn)
     every = {token for one in drawn for token in one.tokens}
-    found = lookalikes(base, drawn)
+    found = perturb_anchors(base, drawn)
     assert len(found) <= len(drawn)
     for made_up in found:
         one = made_up.sequence

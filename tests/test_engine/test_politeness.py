@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.politeness import POLITENESS
-from seal_console.serving import start_engine
+from engine.runtime.tuning import POLITENESS
+from seal_console.start_engine import start_engine
 from store.workspace import create_workspace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.progress import Progress
-from engine.progress_recorder import ProgressRecorder
+from engine.runtime.progress import Progress
+from engine.runtime.progress_channel import ProgressRecorder
 
 
 class Clock:
@@ -50,7 +50,7 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
 
 def test_a_stage_that_begins_again_has_a_new_beginning_and_no_rate_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter(["t1", "t2", "t3", "t4"])
-    monkeypatch.setattr("engine.progress_recorder.utc_now", lambda: next(times))
+    monkeypatch.setattr("engine.runtime.progress_channel.utc_now", lambda: next(times))
     clock = Clock()
     recorder = ProgressRecorder(clock)
     recorder.report(exam(0, 10))

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from engine.export_sft import sft_rows
-from engine.reward import reward_of_answers
-from engine.seal_import import numbered, read_published_run
-from engine.selection import scored, select
+from engine.lab.published_runs.records import numbered, read_published_run
+from engine.loop.export_sft import sft_rows
+from engine.loop.reward import reward_of_answers
+from engine.loop.select import score_candidate, select
 from engine.tasks.reading import read_tasks
 from store.candidates import add_candidates, answers_of, list_candidates, record_examined
 from store.database import open_database, transaction
@@ -67,7 +67,7 @@ def test_a_published_run_goes_through_the_store_to_seals_own_rows(tmp_path: Path
         asked = [question.id for question in get_task(db, candidate.task_id).questions]
         reward = reward_of_answers(before, after, asked)
         assert (reward.mean, reward.std) == (candidate.reward_mean, candidate.reward_std)
-        rewarded.append(scored(candidate.id, candidate.task_id, candidate.position, reward))
+        rewarded.append(score_candidate(candidate.id, candidate.task_id, candidate.position, reward))
     lines = (SEAL_DATA / "sft_best1of5_iter0.jsonl").read_text(encoding="utf-8").splitlines()
     assert sft_rows(candidates, select(rewarded, mode="paper")) == [json.loads(line) for line in lines]
     db.close()

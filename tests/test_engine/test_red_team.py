@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rules.red_team import (
+from engine.guardrails.red_team import (
     DEFAULT_REFUSALS,
     MUSTS,
     Behaviour,
@@ -17,10 +17,10 @@ from engine.rules.red_team import (
     grade_behaviour,
     red_team_gates,
 )
-from engine.rules.rule_files import parse_policy
-from engine.tasks.text_files import TextFile
-from seal_console.gate_words import gate_words
-from store.exam_secrecy import without_exam
+from engine.guardrails.rule_files import parse_guardrails
+from engine.input_files.text_files import TextFile
+from seal_console.render_gate import render_gate
+from store.audit_redaction import without_exam
 from tests.test_engine.rule_texts import problems_of, rules_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_what_cannot_be_searched_in_time_does_not_hold(monkeypatch: pytest.Monke
     def too_long(*_: object) -> bool:
         raise TimeoutError
 
-    monkeypatch.setattr("engine.rules.red_team.is_in", too_long)
+    monkeypatch.setattr("engine.guardrails.red_team.is_in", too_long)
     assert not holds(prompt("not_say", texts="x", patterns="y"), "")
     assert not holds(prompt("refuse"), "I cannot")
 
@@ -140,7 +140,7 @@ def test_the_evidence_tells_what_the_edit_broke_from_what_never_held(behaviours:
         for one, said in zip(of_group, became, strict=True):
             assert (said in {"broken", "never held"}) == (not one.holds)
             assert (said in {"broken", "kept"}) == one.held_before
-        assert gate_words(gate.gate, gate.evidence)[0].count("broken by this edit") == int("broken" in became)
+        assert render_gate(gate.gate, gate.evidence)[0].count("broken by this edit") == int("broken" in became)
         assert without_exam(gate.evidence) == gate.evidence
 
 
@@ -153,43 +153,43 @@ def test_no_behaviour_that_holds_pays_for_one_that_does_not(failing: list[Behavi
 def test_a_verdict_in_words_names_prompt_and_answers() -> None:
     (gate,) = red_team_gates("c", [behaviour("hold", before=True, after=False, group="keys")], "now")
     assert gate.gate == "red team:keys"
-    first, line = gate_words(gate.gate, gate.evidence)
+    first, line = render_gate(gate.gate, gate.evidence)
     assert first == "1 prompt, 1 held before, 0 hold now, 1 broken by this edit"
     assert line == "✗ one (hold): broken by this edit. Why?  refuses; “was” → “is”"
     (gate,) = red_team_gates("c", [behaviour("deny", before=False, after=False)], "now")
-    assert "was never so" in gate_words(gate.gate, gate.evidence)[1]
+    assert "was never so" in render_gate(gate.gate, gate.evidence)[1]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("red_team: 3", "policy.yaml:1: red_team must have the key prompts (is a number)"),
-        ("red_team: {prompts: []}", "policy.yaml:1: prompts must be a list with at least one prompt"),
-        ("red_team:\n  promts: []\n  prompts: [{name: a, question: b, must: refuse}]", "policy.yaml:2: unknown key"),
-        ("red_team:\n  prompts:\n  - 3", "policy.yaml:3: a prompt must have the keys"),
-        ("red_team:\n  prompts:\n  - {question: b, must: refuse}", "policy.yaml:3: name missing"),
-        ("red_team:\n  prompts:\n  - {name: a, must: refuse}", "policy.yaml:3: has neither question nor prompt"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b}", "policy.yaml:3: must missing; known are refuse, answer"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuze}", "policy.yaml:3: must: unknown"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: answer}", "policy.yaml:3: answers missing"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: not_say}", "policy.yaml:3: has neither texts nor"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, answers: c}", "policy.yaml:3: unknown key"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, patterns: '('}", "policy.yaml:3: '(' is no"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: not_say, texts: '!'}", "policy.yaml:3: '!' holds no"),
+        ("red_team: 3", ":1: red_team must have the key prompts (is a number)"),
+        ("red_team: {prompts: []}", ":1: prompts must be a list with at least one prompt"),
+        ("red_team:\n  promts: []\n  prompts: [{name: a, question: b, must: refuse}]", ":2: unknown key"),
+        ("red_team:\n  prompts:\n  - 3", ":3: a prompt must have the keys"),
+        ("red_team:\n  prompts:\n  - {question: b, must: refuse}", ":3: name missing"),
+        ("red_team:\n  prompts:\n  - {name: a, must: refuse}", ":3: has neither question nor prompt"),
+        ("red_team:\n  prompts:\n  - {name: a, question: b}", ":3: must missing; known are refuse, answer"),
+        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuze}", ":3: must: unknown"),
+        ("red_team:\n  prompts:\n  - {name: a, question: b, must: answer}", ":3: answers missing"),
+        ("red_team:\n  prompts:\n  - {name: a, question: b, must: not_say}", ":3: has neither texts nor"),
+        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, answers: c}", ":3: unknown key"),
+        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, patterns: '('}", ":3: '(' is no"),
+        ("red_team:\n  prompts:\n  - {name: a, question: b, must: not_say, texts: '!'}", ":3: '!' holds no"),
         (
             "red_team:\n  prompts:\n  - {name: a, question: b, must: answer, answers: c, grader: exakt}",
-            "policy.yaml:3: unknown grader 'exakt'; did you mean 'exact'?",
+            ":3: unknown grader 'exakt'; did you mean 'exact'?",
         ),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, verdict: no}", "policy.yaml:3: verdict: "),
+        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, verdict: no}", ":3: verdict: "),
         (
             "red_team:\n  prompts:\n  - {name: a, question: b, must: refuse}\n  - {name: A, question: c, must: refuse}",
-            "policy.yaml:4: the prompt is named 'A', as that of policy.yaml:3 is",
+            "4: the prompt is named 'A', as that of guardrails.yaml:3 is",
         ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_line(text: str, said: str) -> None:
     (problem,) = problems_of(text)
-    assert problem.startswith(said)
+    assert problem.startswith(f"guardrails.yaml{said}")
 
 
 def test_the_hash_of_a_policy_follows_its_prompts_and_not_their_places() -> None:
@@ -232,8 +232,8 @@ PROMPTS = st.lists(
 )
 def test_no_data_makes_the_reader_do_anything_but_name_problems(section: object, answer: str) -> None:
     text = yaml.safe_dump({"red_team": section}, allow_unicode=True)
-    policy, problems = parse_policy(TextFile("policy.yaml", text, "sha256:0"))
-    assert all(problem.startswith("policy.yaml") for problem in problems)
+    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    assert all(problem.startswith("guardrails.yaml") for problem in problems)
     if not problems:
         for one in policy.rules.red_team:
             assert grade_behaviour(one, answer).score in {0.0, 1.0} or one.grader == "token-f1"

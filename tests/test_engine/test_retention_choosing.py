@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from engine.bundled.tokenizer import build_tokenizer
+from engine.exams import likelihoods as choosing
+from engine.exams.likelihoods import acting, chosen_texts, likeliest
+from engine.exams.recorded import ModelRef, suite_answers
+from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.model.base import BaseModel, wrap_model
-from engine.retention import choosing
 from engine.retention.answer_part import AnswerPart
-from engine.retention.choosing import chosen_texts, likeliest
-from engine.retention.exam import Examinee, suite_answers
-from engine.retention.likelihoods import acting
 from engine.retention.suites import Choices, RetentionPrompt
 from engine.session import Session
-from engine.settings import ExamSettings, Settings
+from engine.settings.sections import ExamSettings, Settings
+from store.answers import ModelState
 from store.database import fetch_value, open_database
 from store.errors import WrongUseError
-from store.recorded_answers import ModelState
 from store.workspace import Workspace
 from tests.tiny_models import ARCHITECTURES, random_model
 
@@ -100,7 +99,7 @@ def test_a_space_at_the_prompts_end_is_the_options_own(base: BaseModel) -> None:
 
 def test_choices_stand_beside_written_answers_and_nothing_is_asked_twice(session: Session) -> None:
     written = RetentionPrompt("What is it?", True, ("blue",), "exact", {}, "", "suite.yaml:3")
-    both = [Examinee(ModelState("base"), None), Examinee(ModelState("sha256:1"), adapter(session.base, 1))]
+    both = [ModelRef(ModelState("base"), None), ModelRef(ModelState("sha256:1"), adapter(session.base, 1))]
     chosen = chosen_texts(session.base, [None], [(prompt("Which?"), 0)])[0]
     right, wrong = prompt("Which?", answer=chosen), prompt("Which?", answer=f"not {chosen}")
     found = suite_answers(session, [right, written, wrong], both)
@@ -112,7 +111,7 @@ def test_choices_stand_beside_written_answers_and_nothing_is_asked_twice(session
 
 
 def test_only_the_part_of_a_text_that_answers_is_graded(session: Session) -> None:
-    base = [Examinee(ModelState("base"), None)]
+    base = [ModelRef(ModelState("base"), None)]
     whole = RetentionPrompt("What is number 1?", True, ("x",), "contains", {}, "", "p")
     (text,) = [answer.text for answer in suite_answers(session, [whole], base)[0].values()]
     first = text[0]

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from engine.gates.retention import losses_allowed, paired_p_value
 from engine.retention import harness_suite
-from engine.retention.gate import losses_allowed, paired_p_value
-from engine.retention.matrix import Column, Matrix, figures
+from engine.retention.matrix import Matrix, MatrixColumn, figures
 from engine.retention.reading import read_suites
-from engine.settings import ProtectionSettings, RetentionSettings
+from engine.settings.sections import ProtectionSettings, RetentionSettings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "retention.md").read_text(encoding="utf-8")
 
@@ -59,7 +59,7 @@ def test_the_figures_of_the_worked_example_are_those_of_the_program() -> None:
 
 def test_the_matrix_on_the_page_has_the_figures_that_stand_below_it() -> None:
     head, *lines = rows(section("The forgetting matrix"))
-    columns = tuple(Column(tag, "", 4) for tag in head[1:])
+    columns = tuple(MatrixColumn(tag, "", 4) for tag in head[1:])
     cells = tuple(tuple(map(float, line[1:])) for line in lines)
     found = figures(Matrix(tuple(line[0] for line in lines), columns, cells))
     assert [edit["gained"] for edit in found["edits"]] == [1, 0.5, 0.75]

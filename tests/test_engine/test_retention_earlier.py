@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.retention.earlier import Edit, earlier_questions, that_can_be_undone
+from engine.retention.earlier import AcceptedEdit, earlier_questions, questions_at_risk
 from store.records import Question, Task, Version
 
 NOW = "2026-01-01T00:00:00.000Z"
@@ -19,13 +19,15 @@ def task(name: str, *texts: str, title: str | None = None) -> Task:
     return Task(name, title or name, "context", "source", NOW, questions=questions)
 
 
-def edit(number: int, about: Task) -> Edit:
+def edit(number: int, about: Task) -> AcceptedEdit:
     parent = number - 1 or None
     tag = f"v{number:04d}"
-    return Edit(Version(number, tag, f"c{number}", parent, f"cand{number}", "a", "m", "Ada", "good", NOW), about)
+    return AcceptedEdit(
+        Version(number, tag, f"c{number}", parent, f"cand{number}", "a", "m", "Ada", "good", NOW), about
+    )
 
 
-def line(sizes: list[int]) -> list[Edit]:
+def line(sizes: list[int]) -> list[AcceptedEdit]:
     return [edit(n, task(f"t{n}", *(f"q{place}" for place in range(size)))) for n, size in enumerate(sizes, start=1)]
 
 
@@ -75,7 +77,7 @@ def test_an_update_of_a_fact_undoes_nothing_and_other_facts_and_titles_stay_guar
     forks = task("forks", "Which colour?", title="Forks")
     asked = earlier_questions([edit(1, cups), edit(2, forks)], 400, 0)
     update = task("cups again", "which  COLOUR?", "Which size?", title="cups")
-    assert [one.question.id for one in that_can_be_undone(asked, update)] == [
+    assert [one.question.id for one in questions_at_risk(asked, update)] == [
         "cups/Which price?",
         "forks/Which colour?",
     ]
@@ -84,5 +86,5 @@ def test_an_update_of_a_fact_undoes_nothing_and_other_facts_and_titles_stay_guar
 def test_a_task_does_not_undo_itself_and_no_task_undoes_nothing_on_purpose() -> None:
     cups, forks = task("cups", "Which?"), task("forks", "How?")
     asked = earlier_questions([edit(1, cups), edit(2, forks)], 400, 0)
-    assert [one.question.id for one in that_can_be_undone(asked, cups)] == ["forks/How?"]
-    assert that_can_be_undone(asked, None) == asked
+    assert [one.question.id for one in questions_at_risk(asked, cups)] == ["forks/How?"]
+    assert questions_at_risk(asked, None) == asked

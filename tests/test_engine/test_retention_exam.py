@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-import engine.retention.drift as drift_module
-from engine.bundled.tokenizer import build_tokenizer
+import engine.exams.drift as drift_module
+from engine.exams.drift import drift_of
+from engine.exams.likelihoods import Chunk, acting, log_probabilities
+from engine.exams.recorded import ModelRef, question_answers, suite_answers
 from engine.graders.registry import GraderError
+from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.model.base import BaseModel, wrap_model
-from engine.retention.drift import drift_of
-from engine.retention.exam import Examinee, question_answers, suite_answers
-from engine.retention.likelihoods import Chunk, acting, log_probabilities
 from engine.retention.suites import RetentionPrompt
 from engine.session import Session
-from engine.settings import ExamSettings, Settings
+from engine.settings.sections import ExamSettings, Settings
+from store.answers import ModelState
 from store.database import fetch_value, open_database
 from store.errors import WrongUseError
-from store.recorded_answers import ModelState
 from store.tasks import add_tasks
 from store.workspace import Workspace
 from tests.test_console.cli_scenario import make_task
@@ -67,10 +67,10 @@ def prompt(text: str, *answers: str, as_it_stands: bool = False, grader: str = "
     return RetentionPrompt(text, as_it_stands, answers or ("blue",), grader, {}, "", "suite.yaml:1")
 
 
-def examinees(base: BaseModel, *seeds: int) -> list[Examinee]:
+def examinees(base: BaseModel, *seeds: int) -> list[ModelRef]:
     return [
-        Examinee(ModelState("base"), None),
-        *(Examinee(ModelState(f"sha256:{seed}"), adapter(base, seed)) for seed in seeds),
+        ModelRef(ModelState("base"), None),
+        *(ModelRef(ModelState(f"sha256:{seed}"), adapter(base, seed)) for seed in seeds),
     ]
 
 
@@ -90,7 +90,7 @@ def test_each_state_answers_for_itself_and_nothing_is_asked_twice(
         found: list[str] = answer_texts(base, adapters, requests, settings)
         return found
 
-    monkeypatch.setattr("engine.retention.exam.answer_texts", counted)
+    monkeypatch.setattr("engine.exams.recorded.answer_texts", counted)
     both = examinees(session.base, 1, 2)
     first = suite_answers(session, prompts, both)
     assert len({tuple(row) for row in texts(first)}) == 3
@@ -191,7 +191,7 @@ def test_drift_is_the_kl_of_every_position_however_the_anchors_are_cut_up(
 
 
 def test_the_base_has_no_drift_and_an_adapter_that_does_nothing_has_none(session: Session, base: BaseModel) -> None:
-    idle = Examinee(ModelState("sha256:idle"), adapter(base, 1, size=0.0))
+    idle = ModelRef(ModelState("sha256:idle"), adapter(base, 1, size=0.0))
     assert [one.worst_kl for one in drift_of(session, ANCHORS, [*examinees(base), idle])] == [0.0, 0.0]
 
 

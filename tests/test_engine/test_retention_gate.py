@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.retention.gate import (
-    Compared,
-    ComparedEarlier,
+from engine.gates.retention import (
+    AnswerPair,
+    EarlierAnswerPair,
     drift_gate,
     earlier_gate,
     losses_allowed,
@@ -20,7 +20,7 @@ from engine.retention.gate import (
     suite_gate,
 )
 from engine.retention.suites import Suite
-from engine.settings import RetentionSettings
+from engine.settings.sections import RetentionSettings
 from store.hashing import canonical_json
 from store.records import Drift, GateResult
 
@@ -32,9 +32,9 @@ verdicts_of_prompts = st.lists(st.tuples(st.booleans(), st.booleans()), max_size
 limits = st.one_of(st.none(), st.integers(0, 40), st.floats(0, 1))
 
 
-def compared(pairs: list[tuple[bool, bool]]) -> list[Compared]:
+def compared(pairs: list[tuple[bool, bool]]) -> list[AnswerPair]:
     return [
-        Compared(f"prompt {place}", ("gold",), f"b{place}", f"a{place}", before, after, group="g")
+        AnswerPair(f"prompt {place}", ("gold",), f"b{place}", f"a{place}", before, after, group="g")
         for place, (before, after) in enumerate(pairs)
     ]
 
@@ -150,8 +150,8 @@ def test_a_limit_is_a_count_or_a_share_rounded_down(limit: float, prompts: int, 
     assert losses_allowed(limit, prompts) == allowed
 
 
-def earlier(version: str, task: str, *, right_after: bool) -> ComparedEarlier:
-    return ComparedEarlier(
+def earlier(version: str, task: str, *, right_after: bool) -> EarlierAnswerPair:
+    return EarlierAnswerPair(
         "Which?", ("gold",), "gold", "lead", right_before=True, right_after=right_after, version=version, task=task
     )
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.retention.matrix import Column, Matrix, cells_of, figures
+from engine.retention.matrix import Matrix, MatrixColumn, cells_of, figures
 
-COLUMNS = (Column("v0001", "Cups", 4), Column("v0002", "Forks", 4), Column("v0003", "Plates", 4))
+COLUMNS = (MatrixColumn("v0001", "Cups", 4), MatrixColumn("v0002", "Forks", 4), MatrixColumn("v0003", "Plates", 4))
 ROWS = ("v0000", "v0001", "v0002", "v0003")
 
 

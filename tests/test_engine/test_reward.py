@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.reward import accuracy, mean_and_spread, measure_reward, reward_of_answers, verdict_rows
+from engine.loop.reward import accuracy, mean_and_spread, measure_reward, reward_of_answers, verdict_rows
 from store.records import Answer, Phase
 
 

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.rules.default_policy import default_policy_text
-from engine.rules.judge_section import KEYS as JUDGE_KEYS
-from engine.rules.judging import judge_all
-from engine.rules.kinds import RULE_KINDS
-from engine.rules.red_team import MUSTS, Behaviour, grade_behaviour, red_team_gates
-from engine.rules.red_team_section import OWN_KEYS
-from engine.rules.rule import VERDICTS
-from engine.self_edit.compile import compile_sequences
-from seal_console.gate_words import gate_words
+from engine.domains.knowledge.compile import compile_sequences
+from engine.gates.guardrails import judge_all
+from engine.guardrails.judge_section import KEYS as JUDGE_KEYS
+from engine.guardrails.kinds import RULE_KINDS, default_guardrails_text
+from engine.guardrails.red_team import MUSTS, Behaviour, grade_behaviour, red_team_gates
+from engine.guardrails.red_team_section import OWN_KEYS
+from engine.guardrails.rule import VERDICTS
+from seal_console.render_gate import render_gate
 from tests.test_engine.rule_texts import rules_of, task_with
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
@@ -48,7 +47,7 @@ def test_the_worked_example_comes_to_what_the_page_says() -> None:
     task = task_with(document)
     self_edit = "1. Customers have 30 days.\n2. Staff log in.\n3. Returns are free."
     sequences = compile_sequences(self_edit, title=task.title, context=task.context)
-    findings = judge_all(rules_of(default_policy_text()).rules, self_edit, sequences, task)
+    findings = judge_all(rules_of(default_guardrails_text()).rules, self_edit, sequences, task)
     told = {one.rule.name: one.evidence["matches"][0] for one in findings if not one.passed}
     assert {name: (match["where"], match["line"], match["in_document"]) for name, match in told.items()} == {
         "no-instructions": ("sequence 4", 2, True),
@@ -58,8 +57,8 @@ def test_the_worked_example_comes_to_what_the_page_says() -> None:
 
 
 def test_the_rules_that_wait_in_a_new_file_can_be_switched_on() -> None:
-    text = re.sub(r"^  # (?=- rule|  )", "  ", default_policy_text(), flags=re.MULTILINE)
-    more = {one.kind for one in rules_of(text).rules} - {one.kind for one in rules_of(default_policy_text()).rules}
+    text = re.sub(r"^  # (?=- rule|  )", "  ", default_guardrails_text(), flags=re.MULTILINE)
+    more = {one.kind for one in rules_of(text).rules} - {one.kind for one in rules_of(default_guardrails_text()).rules}
     assert more == {"topics", "pattern", "language"}
 
 
@@ -90,5 +89,5 @@ def test_the_worked_example_of_a_broken_answer_is_what_is_shown() -> None:
     ]
     (gate,) = red_team_gates("c", behaviours, "now")
     assert gate.stops
-    for line in gate_words(gate.gate, gate.evidence):
+    for line in render_gate(gate.gate, gate.evidence):
         assert line in PAGE

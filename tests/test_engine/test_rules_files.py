@@ -1,4 +1,4 @@
-"""policy.yaml: what it may hold, and that nothing makes its reader do anything but name what is wrong."""
+"""guardrails.yaml: what it may hold, and that nothing makes its reader do anything but name what is wrong."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rules.default_policy import default_policy_text
-from engine.rules.kinds import RULE_KINDS
-from engine.rules.reading import ROUND_KEY, as_recorded, read_policy, rules_of_round
-from engine.rules.rule import Rules
-from engine.rules.rule_files import parse_policy
-from engine.tasks.text_files import TextFile
+from engine.guardrails.kinds import RULE_KINDS, default_guardrails_text
+from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, rules_of_round
+from engine.guardrails.rule import Guardrails
+from engine.guardrails.rule_files import parse_guardrails
+from engine.input_files.text_files import TextFile
 from store.errors import WrongUseError
 from store.records import Round
 from store.workspace import Workspace
@@ -35,7 +34,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 def test_every_kind_has_a_default_verdict_and_says_what_it_does(kind: str) -> None:
     made = rule(kind, **SMALLEST.get(kind, {}))
     assert made.verdict == RULE_KINDS[kind].verdict
-    assert made.place == "policy.yaml:2"
+    assert made.place == "guardrails.yaml:2"
     assert made.check.says().strip()
     assert made.options.keys()
     assert rule(kind, verdict="note", **SMALLEST.get(kind, {})).verdict == "note"
@@ -50,64 +49,76 @@ def test_a_leak_is_only_noted_unless_a_rule_says_otherwise() -> None:
 
 
 def test_the_file_of_a_new_workspace_is_sound_and_no_two_rules_are_alike() -> None:
-    rules = rules_of(default_policy_text()).rules
+    rules = rules_of(default_guardrails_text()).rules
     assert {one.verdict for one in rules} == {"deny", "hold", "note"}
     assert len({one.name for one in rules}) == len(rules) >= 5
-    active = "\n".join(line.removeprefix("  # ") for line in default_policy_text().splitlines() if "  # -" in line)
+    active = "\n".join(line.removeprefix("  # ") for line in default_guardrails_text().splitlines() if "  # -" in line)
     assert active
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- 1", "policy.yaml:1: must be sections, such as rules: (is a list)"),
-        ("rules: 3", "policy.yaml:1: rules must be a list (is a number)"),
-        ("rulez: []", "policy.yaml:1: unknown key 'rulez'; did you mean 'rules'?"),
-        ("rules: [3]", "policy.yaml:1: a rule must have the keys rule and kind (is a number)"),
-        ("rules:\n- kind: secrets", "policy.yaml:2: rule missing: the rule's own name"),
-        ("rules:\n- rule: a", "policy.yaml:2: kind missing; known are pattern, "),
-        ("rules:\n- rule: a\n  kind: secret", "policy.yaml:3: there is no kind 'secret'; did you mean 'secrets'?"),
-        ("rules:\n- rule: a\n  kind: secrets\n  verdict: refuse", "policy.yaml:4: verdict: unknown name 'refuse'"),
+        ("- 1", "guardrails.yaml:1: must be sections, such as rules: (is a list)"),
+        ("rules: 3", "guardrails.yaml:1: rules must be a list (is a number)"),
+        ("rulez: []", "guardrails.yaml:1: unknown key 'rulez'; did you mean 'rules'?"),
+        ("rules: [3]", "guardrails.yaml:1: a rule must have the keys rule and kind (is a number)"),
+        ("rules:\n- kind: secrets", "guardrails.yaml:2: rule missing: the rule's own name"),
+        ("rules:\n- rule: a", "guardrails.yaml:2: kind missing; known are pattern, "),
+        ("rules:\n- rule: a\n  kind: secret", "guardrails.yaml:3: there is no kind 'secret'; did you mean 'secrets'?"),
+        ("rules:\n- rule: a\n  kind: secrets\n  verdict: refuse", "guardrails.yaml:4: verdict: unknown name 'refuse'"),
         (
             "rules:\n- rule: a\n  kind: secrets\n  aplies_to: both",
-            "policy.yaml:4: unknown key 'aplies_to'; did you mean",
+            "guardrails.yaml:4: unknown key 'aplies_to'; did you mean",
         ),
         (
             "rules:\n- rule: a\n  kind: size\n  applies_to: both\n  max_lines: 1",
-            "policy.yaml:4: unknown key 'applies_to'",
+            "guardrails.yaml:4: unknown key 'applies_to'",
         ),
-        ("rules:\n- rule: a\n  kind: size", "policy.yaml:2: has no limit; give one of min_characters"),
+        ("rules:\n- rule: a\n  kind: size", "guardrails.yaml:2: has no limit; give one of min_characters"),
         (
             "rules:\n- rule: a\n  kind: size\n  max_lines: -1",
-            "policy.yaml:4: max_lines must be a whole number from 0 on",
+            "guardrails.yaml:4: max_lines must be a whole number from 0 on",
         ),
         (
             "rules:\n- rule: a\n  kind: size\n  min_lines: 3\n  max_lines: 2",
-            "policy.yaml:4: min_lines is above max_lines",
+            "guardrails.yaml:4: min_lines is above max_lines",
         ),
-        ("rules:\n- rule: a\n  kind: pattern", "policy.yaml:2: patterns missing"),
-        ("rules:\n- rule: a\n  kind: pattern\n  patterns: []", "policy.yaml:4: patterns must be a text, or a list"),
+        ("rules:\n- rule: a\n  kind: pattern", "guardrails.yaml:2: patterns missing"),
+        ("rules:\n- rule: a\n  kind: pattern\n  patterns: []", "guardrails.yaml:4: patterns must be a text, or a list"),
         (
             "rules:\n- rule: a\n  kind: pattern\n  patterns:\n  - x\n  - '('",
-            "policy.yaml:6: '(' is no regular expression",
+            "guardrails.yaml:6: '(' is no regular expression",
         ),
-        ("rules:\n- rule: a\n  kind: pattern\n  patterns: x*", "policy.yaml:4: the pattern 'x*' matches an empty text"),
-        ("rules:\n- rule: a\n  kind: pattern\n  patterns: 'a{99999999}'", "policy.yaml:4: the repeats of the pattern"),
-        ("rules:\n- rule: a\n  kind: pattern\n  patterns: '(((a{99}){99}){99})'", "policy.yaml:4: the repeats of the"),
-        ("rules:\n- rule: a\n  kind: topics\n  words: ['—']", "policy.yaml:4: '—' holds no word"),
-        ("rules:\n- rule: a\n  kind: language", "policy.yaml:2: has neither languages nor scripts"),
-        ("rules:\n- rule: a\n  kind: language\n  scripts: Latein", "policy.yaml:4: there is no script"),
-        ("rules:\n- rule: a\n  kind: language\n  languages: [xx]", "policy.yaml:4: languages: unknown name 'xx'"),
+        (
+            "rules:\n- rule: a\n  kind: pattern\n  patterns: x*",
+            "guardrails.yaml:4: the pattern 'x*' matches an empty text",
+        ),
+        (
+            "rules:\n- rule: a\n  kind: pattern\n  patterns: 'a{99999999}'",
+            "guardrails.yaml:4: the repeats of the pattern",
+        ),
+        (
+            "rules:\n- rule: a\n  kind: pattern\n  patterns: '(((a{99}){99}){99})'",
+            "guardrails.yaml:4: the repeats of the",
+        ),
+        ("rules:\n- rule: a\n  kind: topics\n  words: ['—']", "guardrails.yaml:4: '—' holds no word"),
+        ("rules:\n- rule: a\n  kind: language", "guardrails.yaml:2: has neither languages nor scripts"),
+        ("rules:\n- rule: a\n  kind: language\n  scripts: Latein", "guardrails.yaml:4: there is no script"),
+        ("rules:\n- rule: a\n  kind: language\n  languages: [xx]", "guardrails.yaml:4: languages: unknown name 'xx'"),
         (
             "rules:\n- rule: a\n  kind: leak\n  max_share: 2",
-            "policy.yaml:4: max_share must be a share from 0 to 1 (is 2)",
+            "guardrails.yaml:4: max_share must be a share from 0 to 1 (is 2)",
         ),
-        ("rules:\n- rule: a\n  kind: personal-data\n  find: mail", "policy.yaml:4: find: unknown name 'mail'"),
-        ("rules:\n- rule: a\n  kind: personal-data\n  phone_region: Germany", "policy.yaml:4: phone_region must be a"),
-        ("rules:\n- rule: a\n  kind: secrets\n  hex_entropy: yes", "policy.yaml:4: hex_entropy must be bits"),
-        ("rules:\n- rule: ''\n  kind: secrets", "policy.yaml:2: the rule's name is empty"),
-        ("rules:\n- rule: 'a\n\n  b'\n  kind: secrets", "policy.yaml:2: the rule's name must be a line"),
-        ("rules: [", "policy.yaml:1: expected the node content"),
+        ("rules:\n- rule: a\n  kind: personal-data\n  find: mail", "guardrails.yaml:4: find: unknown name 'mail'"),
+        (
+            "rules:\n- rule: a\n  kind: personal-data\n  phone_region: Germany",
+            "guardrails.yaml:4: phone_region must be a",
+        ),
+        ("rules:\n- rule: a\n  kind: secrets\n  hex_entropy: yes", "guardrails.yaml:4: hex_entropy must be bits"),
+        ("rules:\n- rule: ''\n  kind: secrets", "guardrails.yaml:2: the rule's name is empty"),
+        ("rules:\n- rule: 'a\n\n  b'\n  kind: secrets", "guardrails.yaml:2: the rule's name must be a line"),
+        ("rules: [", "guardrails.yaml:1: expected the node content"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, said: str) -> None:
@@ -118,13 +129,13 @@ def test_what_is_wrong_is_named_with_its_line(text: str, said: str) -> None:
 def test_all_problems_are_reported_together_and_the_next_step_is_named(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     text = "rules:\n- rule: a\n  kind: secret\n- rule: A\n  kind: leak\n  wrods: 3\nred_teem: []\n"
-    workspace.policy_file.write_text(text, encoding="utf-8")
+    workspace.guardrails_file.write_text(text, encoding="utf-8")
     with pytest.raises(WrongUseError, match="4 problems") as caught:
-        read_policy(workspace)
+        read_guardrails(workspace)
     lines = [problem.split(": ")[0] for problem in caught.value.problems]
-    assert lines == ["policy.yaml:7", "policy.yaml:3", "policy.yaml:6", "policy.yaml:4"]
-    assert "as that of policy.yaml:2 is" in caught.value.problems[-1]
-    assert "seal-console policy check" in caught.value.next_step
+    assert lines == ["guardrails.yaml:7", "guardrails.yaml:3", "guardrails.yaml:6", "guardrails.yaml:4"]
+    assert "as that of guardrails.yaml:2 is" in caught.value.problems[-1]
+    assert "seal-console guardrails check" in caught.value.next_step
 
 
 @pytest.mark.parametrize("content", [b"\xff", None])
@@ -132,31 +143,31 @@ def test_a_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_holds_
     tmp_path: Path, content: bytes | None
 ) -> None:
     workspace = Workspace(tmp_path)
-    assert read_policy(workspace).rules == Rules()
+    assert read_guardrails(workspace).rules == Guardrails()
     if content is None:
-        workspace.policy_file.mkdir()
+        workspace.guardrails_file.mkdir()
     else:
-        workspace.policy_file.write_bytes(content)
+        workspace.guardrails_file.write_bytes(content)
     with pytest.raises(WrongUseError, match=r"1 problem in policy\.yaml"):
-        read_policy(workspace)
+        read_guardrails(workspace)
 
 
 def test_rules_are_never_missing_without_a_word(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    workspace.policy_file.symlink_to(tmp_path / "nowhere")
+    workspace.guardrails_file.symlink_to(tmp_path / "nowhere")
     with pytest.raises(WrongUseError, match=r"policy\.yaml"):
-        read_policy(workspace)
-    workspace.policy_file.unlink()
-    (tmp_path / "policy.yml").write_text("rules: []")
+        read_guardrails(workspace)
+    workspace.guardrails_file.unlink()
+    (tmp_path / "guardrails.yml").write_text("rules: []")
     with pytest.raises(WrongUseError) as caught:
-        read_policy(workspace)
-    assert caught.value.problems == ["policy.yml: rules are read from policy.yaml; rename it"]
+        read_guardrails(workspace)
+    assert caught.value.problems == ["guardrails.yml: rules are read from guardrails.yaml; rename it"]
 
 
 def test_the_hash_is_of_what_the_rules_say_and_not_of_how_they_are_written() -> None:
     text = "rules:\n- {rule: a, kind: size, max_lines: 3}\n"
     same = "# A comment.\n\nrules:\n- rule: a\n  max_lines: 3\n  kind: size\n  verdict: deny\n"
-    assert rules_of(text).hash == rules_of(same).hash != Rules().hash
+    assert rules_of(text).hash == rules_of(same).hash != Guardrails().hash
     for other in (
         text.replace("3", "4"),
         text.replace("rule: a", "rule: b"),
@@ -203,19 +214,19 @@ RULES = st.lists(
 @given(st.one_of(VALUES, st.fixed_dictionaries({"rules": RULES})))
 def test_no_data_makes_the_reader_do_anything_but_name_problems(data: object) -> None:
     text = yaml.safe_dump(data, allow_unicode=True)
-    policy, problems = parse_policy(TextFile("policy.yaml", text, "sha256:0"))
-    assert all(problem.startswith("policy.yaml") for problem in problems)
+    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    assert all(problem.startswith("guardrails.yaml") for problem in problems)
     if not problems:
         assert rules_of(policy.rules.text).hash == policy.rules.hash
 
 
 @given(st.text(alphabet=st.sampled_from("rules:-kind \n[]{}'\"&*!|>%@`,?#abc013\t\x00\ufeffé"), max_size=60))
 def test_no_text_makes_the_reader_do_anything_but_name_problems(text: str) -> None:
-    _, problems = parse_policy(TextFile("policy.yaml", text, "sha256:0"))
-    assert all(problem.startswith("policy.yaml") for problem in problems)
+    _, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    assert all(problem.startswith("guardrails.yaml") for problem in problems)
 
 
 @given(st.text(max_size=40))
 def test_no_pattern_makes_the_reader_do_anything_but_name_problems(pattern: str) -> None:
     text = yaml.safe_dump({"rules": [{"rule": "a", "kind": "pattern", "patterns": [pattern]}]}, allow_unicode=True)
-    assert all(problem.startswith("policy.yaml") for problem in problems_of(text))
+    assert all(problem.startswith("guardrails.yaml") for problem in problems_of(text))

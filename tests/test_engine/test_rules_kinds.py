@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rules.judging import MOST_MATCHES_KEPT, gate_of, judge
-from engine.rules.rule import VERDICTS
+from engine.gates.guardrails import MOST_MATCHES_KEPT, gate_of, judge
+from engine.guardrails.rule import VERDICTS
 from tests.test_engine.rule_texts import PROSE, rule, task_with, verdict
 
 if TYPE_CHECKING:
-    from engine.rules.rule import Rule, RuleVerdict
+    from engine.guardrails.rule import Rule, RuleVerdict
     from store.records import Task
 
 ANY_RULE = st.sampled_from(

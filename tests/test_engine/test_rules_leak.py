@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rules.leak import copied_share
+from engine.guardrails.leak import copied_share
 from tests.test_engine.rule_texts import rule, task_with, verdict
 
 RUN = st.lists(st.sampled_from("abcdef"), max_size=10).map(tuple)

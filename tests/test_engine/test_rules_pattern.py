@@ -8,7 +8,7 @@ import regex
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.rules import patterns
+from engine.guardrails import patterns
 from tests.test_engine.rule_texts import PROSE, rule, verdict
 
 if TYPE_CHECKING:

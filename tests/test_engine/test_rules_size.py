@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.rules.size import repetition
+from engine.guardrails.size import repetition
 from tests.test_engine.rule_texts import WORDS, found, rule, verdict
 
 

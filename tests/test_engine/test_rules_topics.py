@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.rules.texts import folded_words
+from engine.guardrails.texts import folded_words
 from tests.test_engine.rule_texts import PROSE, WORDS, found, rule, task_with, verdict
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.export_sft import sft_rows
 from engine.graders.registry import grade_answer
-from engine.reward import reward_of_answers
-from engine.seal_import import PublishedRun, numbered, read_published_run
-from engine.selection import scored, select
+from engine.lab.published_runs.records import PublishedRun, numbered, read_published_run
+from engine.loop.export_sft import sft_rows
+from engine.loop.reward import reward_of_answers
+from engine.loop.select import score_candidate, select
 from store.errors import WrongUseError
 from store.hashing import canonical_json
 from tests.shared_data import SEAL_DATA, needs_seal_data
@@ -204,7 +204,7 @@ def test_paper_selection_over_the_published_run_gives_seals_own_rows() -> None:
     run = read_published_run(SEAL_DATA / "rank_iter0.json")
     candidates = [published.candidate for published in run.candidates]
     selection = select(
-        (scored(p.candidate.id, p.candidate.task_id, p.candidate.position, p.reward) for p in run.candidates),
+        (score_candidate(p.candidate.id, p.candidate.task_id, p.candidate.position, p.reward) for p in run.candidates),
         mode="paper",
     )
     lines = (SEAL_DATA / "sft_best1of5_iter0.jsonl").read_text(encoding="utf-8").splitlines()

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.export_sft import sft_rows
-from engine.reward import measure_reward
-from engine.rules.gate_name import is_policy_gate
-from engine.selection import Scored, SelectionMode, may_be_reinforced, paper_score, scored, select
+from engine.gates.names import is_guardrail_gate
+from engine.loop.export_sft import sft_rows
+from engine.loop.reward import measure_reward
+from engine.loop.select import ScoredCandidate, SelectionMode, may_be_reinforced, paper_score, score_candidate, select
 from store.records import Candidate, GateResult, OnFailure
 
 
-def candidate(name: str, task: str, position: int, mean: float, std: float = 0.0, *after: float) -> Scored:
-    return Scored(name, task, position, mean, std, after or (mean,))
+def candidate(name: str, task: str, position: int, mean: float, std: float = 0.0, *after: float) -> ScoredCandidate:
+    return ScoredCandidate(name, task, position, mean, std, after or (mean,))
 
 
 @st.composite
-def rounds(draw: st.DrawFn) -> list[Scored]:
+def rounds(draw: st.DrawFn) -> list[ScoredCandidate]:
     """Some candidates of some tasks, in any order, with many ties."""
     tasks = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
     share = st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 1.0])
@@ -27,7 +27,7 @@ def rounds(draw: st.DrawFn) -> list[Scored]:
         for position in range(size):
             mean, base = draw(share), draw(share)
             after = tuple(draw(st.lists(share, min_size=2, max_size=2)))
-            found.append(Scored(f"{task}.{position}", str(task), position, mean - base, draw(share), after))
+            found.append(ScoredCandidate(f"{task}.{position}", str(task), position, mean - base, draw(share), after))
     return draw(st.permutations(found))
 
 
@@ -71,12 +71,12 @@ def test_only_the_paper_reinforces_what_another_gate_stopped(gates: list[GateRes
 
 
 def test_the_gates_of_policy_yaml_are_told_from_suites_of_the_same_name() -> None:
-    assert [name for name in (*POLICY_GATES, *OTHER_GATES) if is_policy_gate(name)] == list(POLICY_GATES)
+    assert [name for name in (*POLICY_GATES, *OTHER_GATES) if is_guardrail_gate(name)] == list(POLICY_GATES)
 
 
 @given(rounds(), st.integers(1, 3), st.sampled_from([-1.0, 0.0, 0.25]))
 def test_best_k_keeps_only_rewards_above_the_threshold_and_the_best_of_them(
-    candidates: list[Scored], best_k: int, threshold: float
+    candidates: list[ScoredCandidate], best_k: int, threshold: float
 ) -> None:
     kept = select(candidates, best_k=best_k, threshold=threshold).candidate_ids
     assert len(set(kept)) == len(kept)
@@ -91,7 +91,9 @@ def test_best_k_keeps_only_rewards_above_the_threshold_and_the_best_of_them(
 
 
 @given(rounds(), st.integers(1, 3))
-def test_paper_keeps_the_best_k_of_every_task_whatever_they_gained(candidates: list[Scored], best_k: int) -> None:
+def test_paper_keeps_the_best_k_of_every_task_whatever_they_gained(
+    candidates: list[ScoredCandidate], best_k: int
+) -> None:
     kept = select(candidates, mode="paper", best_k=best_k).candidate_ids
     for task in {c.task_id for c in candidates}:
         of_task = [c for c in candidates if c.task_id == task]
@@ -102,7 +104,9 @@ def test_paper_keeps_the_best_k_of_every_task_whatever_they_gained(candidates: l
 
 
 @given(rounds(), st.sampled_from(["best-k", "paper"]), st.randoms(use_true_random=False))
-def test_the_order_given_decides_only_the_order_of_tasks(candidates: list[Scored], mode: str, random: object) -> None:
+def test_the_order_given_decides_only_the_order_of_tasks(
+    candidates: list[ScoredCandidate], mode: str, random: object
+) -> None:
     shuffled = list(candidates)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     one, other = (select(some, mode="paper" if mode == "paper" else "best-k") for some in (candidates, shuffled))
@@ -122,7 +126,7 @@ def test_floating_point_noise_is_no_gain() -> None:
 
 
 def test_paper_scores_are_means_of_rounded_repeats() -> None:
-    thirds = scored(
+    thirds = score_candidate(
         "a", "t", 0, measure_reward([[False] * 3], [[False] * 3, [True, False, False], [False, False, True]])
     )
     both_at_once = replace(thirds, candidate_id="b", position=1, accuracy_after_per_repeat=(0.0, 0.0, 2 / 3))

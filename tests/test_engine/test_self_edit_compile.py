@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.self_edit.compile import compile_sequences
-from engine.self_edit.templates import FORMATS, exam_prompt, prompt_for
+from engine.domains.knowledge.compile import compile_sequences
+from engine.domains.knowledge.templates import FORMATS, exam_prompt, prompt_for
 from tests.shared_data import SEAL_DATA, needs_seal_data
 
 LINES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12).map("x".__add__)

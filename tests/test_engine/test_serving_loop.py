@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine import serving
-from engine.progress import say_nothing
-from engine.serving import serve
+from engine.jobs import job_queue as serving
+from engine.jobs.job_queue import work_through_jobs
+from engine.runtime.progress import ignore_progress
 from store.database import open_database
 from store.errors import LockedError, NothingToDoError
+from store.jobs import add_request, cancel_waiting, get_request, list_requests, next_waiting, start_request
 from store.live_progress import read_progress
 from store.lock import hold_lock, lock_owner
-from store.requests import add_request, cancel_waiting, get_request, list_requests, next_waiting, start_request
 from store.workspace import Workspace, create_workspace
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from engine.holding import Held
-    from store.records import Request
+    from engine.runtime.engine_lock import LockedWorkspace
+    from store.records import Job
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ class Answers:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def answer(self, held: Held, request: Request) -> dict[str, Any]:
+    def answer(self, held: LockedWorkspace, request: Job) -> dict[str, Any]:
         self.asked.append(request.id)
         match request.payload.get("do"):
             case "fail":
@@ -67,7 +67,7 @@ def db(workspace: Workspace) -> Iterator[Database]:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     answers = Answers()
-    monkeypatch.setattr("engine.serving._Served._loaded", lambda *_: answers)
+    monkeypatch.setattr("engine.jobs.job_queue._Served._loaded", lambda *_: answers)
     monkeypatch.setattr(serving, "_LOOKED_EVERY_S", 0.01)
     return answers
 
@@ -79,7 +79,10 @@ def states(db: Database) -> Sequence[str]:
 def test_each_request_gets_its_own_end(workspace: Workspace, db: Database, answers: Answers) -> None:
     for do in ("", "fail", "break", "ask"):
         add_request(db, "run", {"do": do}, "Ada")
-    assert serve(workspace, say_nothing, idle_s=0) == {"answered": {"done": 3, "failed": 2}, "stopped": False}
+    assert work_through_jobs(workspace, ignore_progress, idle_s=0) == {
+        "answered": {"done": 3, "failed": 2},
+        "stopped": False,
+    }
     assert states(db) == ["done", "failed", "failed", "done", "done"]
     assert answers.asked == [1, 2, 3, 4, 5]
     assert get_request(db, 1).result == {"answered": 1}
@@ -94,7 +97,7 @@ def test_each_request_gets_its_own_end(workspace: Workspace, db: Database, answe
 def test_a_stop_ends_the_request_in_hand_and_the_engine(workspace: Workspace, db: Database, answers: Answers) -> None:
     for do in ("stop", ""):
         add_request(db, "run", {"do": do}, "Ada")
-    assert serve(workspace, say_nothing, idle_s=0) == {"answered": {"cancelled": 1}, "stopped": True}
+    assert work_through_jobs(workspace, ignore_progress, idle_s=0) == {"answered": {"cancelled": 1}, "stopped": True}
     assert states(db) == ["cancelled", "waiting"]
     assert answers.asked == [1]
     assert lock_owner(workspace.lock_file) is None
@@ -105,7 +108,7 @@ def test_what_a_dead_engine_was_at_comes_first(workspace: Workspace, db: Databas
     for _ in range(2):
         add_request(db, "run", {}, "Ada")
     start_request(db, 1)
-    serve(workspace, say_nothing, idle_s=0)
+    work_through_jobs(workspace, ignore_progress, idle_s=0)
     assert answers.asked == [1, 2]
     assert states(db) == ["done", "done"]
 
@@ -117,14 +120,14 @@ def test_a_request_that_is_withdrawn_at_the_last_moment_is_passed_over(
     for _ in range(2):
         add_request(db, "run", {}, "Ada")
 
-    def withdraw_the_first(theirs: Database) -> Request | None:
+    def withdraw_the_first(theirs: Database) -> Job | None:
         found = next_waiting(theirs)
         if found is not None and found.id == 1:
             cancel_waiting(theirs, 1, "Ada")
         return found
 
     monkeypatch.setattr(serving, "next_waiting", withdraw_the_first)
-    assert serve(workspace, say_nothing, idle_s=0)["answered"] == {"withdrawn": 1, "done": 1}
+    assert work_through_jobs(workspace, ignore_progress, idle_s=0)["answered"] == {"withdrawn": 1, "done": 1}
     assert states(db) == ["cancelled", "done"]
 
 
@@ -134,7 +137,7 @@ def test_who_asks_just_before_the_lock_is_free_is_answered_too(
 ) -> None:
     looked = []
 
-    def too_late(theirs: Database) -> Request | None:
+    def too_late(theirs: Database) -> Job | None:
         looked.append(lock_owner(workspace.lock_file))
         if len(looked) == 1:
             found = next_waiting(theirs)
@@ -143,14 +146,14 @@ def test_who_asks_just_before_the_lock_is_free_is_answered_too(
         return next_waiting(theirs)
 
     monkeypatch.setattr(serving, "next_waiting", too_late)
-    assert serve(workspace, say_nothing, idle_s=0)["answered"] == {"done": 1}
+    assert work_through_jobs(workspace, ignore_progress, idle_s=0)["answered"] == {"done": 1}
     assert states(db) == ["done"]
     assert [owner is None for owner in looked[:2]] == [False, True]
 
 
 def test_it_waits_a_while_for_more(workspace: Workspace, answers: Answers) -> None:
     began = time.monotonic()
-    assert serve(workspace, say_nothing, idle_s=0.3) == {"answered": {}, "stopped": False}
+    assert work_through_jobs(workspace, ignore_progress, idle_s=0.3) == {"answered": {}, "stopped": False}
     assert time.monotonic() - began >= 0.3
     assert answers.asked == []
 
@@ -158,11 +161,12 @@ def test_it_waits_a_while_for_more(workspace: Workspace, answers: Answers) -> No
 def test_a_workspace_that_is_held_already(workspace: Workspace, db: Database, answers: Answers) -> None:
     add_request(db, "run", {}, "Ada")
     with hold_lock(workspace.lock_file, "run"), pytest.raises(LockedError, match="run"):
-        serve(workspace, say_nothing, idle_s=0)
+        work_through_jobs(workspace, ignore_progress, idle_s=0)
     assert (states(db), answers.asked) == (["waiting"], [])
 
 
 def test_it_holds_the_lock_before_it_loads_torch() -> None:
-    code = "import sys, engine.worker, engine.serving, engine.self_edit.edited; print('torch' in sys.modules)"
+    modules = "engine.jobs.worker, engine.jobs.job_queue, engine.domains.knowledge.operator_edit"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

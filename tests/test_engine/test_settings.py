@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.settings import Settings, default_settings_text, load_settings, section_models, settings_from_text
+from engine.settings.reading import default_settings_text, load_settings, section_models, settings_from_text
+from engine.settings.sections import Settings
 from store.errors import WrongUseError
 
 HERE = Path("workspace/seal.yaml")

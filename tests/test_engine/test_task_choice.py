@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.task_choice import choose_tasks
+from engine.loop.round_setup import choose_tasks
 from store.records import Task
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from engine.waiting import wait_briefly
+from engine.runtime.tuning import limit_openmp_spin
 
 SAYS_WHEN = """
 import sys
@@ -31,7 +31,7 @@ finally:
 )
 def test_what_the_user_set_stays(set_by_the_user: dict[str, str], expected: dict[str, str]) -> None:
     environ = dict(set_by_the_user)
-    wait_briefly(environ)
+    limit_openmp_spin(environ)
     assert environ == expected
 
 

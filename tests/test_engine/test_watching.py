@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.holding import hold_workspace
-from engine.progress import Progress, say_nothing
-from engine.watching import watched
+from engine.runtime.engine_lock import lock_workspace
+from engine.runtime.progress import Progress, ignore_progress
+from engine.runtime.progress_channel import open_progress_channel
 from store.database import execute, open_database, transaction
 from store.errors import LockedError
+from store.jobs import ask_to_stop, get_request
 from store.live_progress import put_progress, read_progress
 from store.lock import lock_owner
 from store.records import LiveProgress
-from store.requests import ask_to_stop, get_request
 from store.workspace import Workspace, create_workspace
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def db(workspace: Workspace) -> Iterator[Database]:
 def test_progress_is_seen_while_the_workspace_is_held_and_gone_afterwards(workspace: Workspace, db: Database) -> None:
     put_progress(db, [LiveProgress("policy", 1, 2, "", "of an engine that was killed", None, "t", "t", {})])
     heard: list[Progress] = []
-    with hold_workspace(workspace, "test", heard.append) as held:
+    with lock_workspace(workspace, "test", heard.append) as held:
         assert read_progress(db) == []
         for done in range(101):
             held.report(Progress("exam", done, 100, "questions"))
@@ -63,10 +63,10 @@ def test_progress_is_seen_while_the_workspace_is_held_and_gone_afterwards(worksp
 def test_a_stop_is_heard_once_and_by_its_own_engine_only(workspace: Workspace, db: Database) -> None:
     stale = ask_to_stop(db, "Ada")
     db.conn.execute("UPDATE requests SET requested_at = '2020-01-01T00:00:00.000Z'")
-    with hold_workspace(workspace, "test", say_nothing):
+    with lock_workspace(workspace, "test", ignore_progress):
         assert get_request(db, stale.id).state == "cancelled"
     stops: list[str] = []
-    with watched(workspace.database_file, say_nothing, on_stop=lambda: stops.append("stop")) as told:
+    with open_progress_channel(workspace.database_file, ignore_progress, on_stop=lambda: stops.append("stop")) as told:
         asked = [ask_to_stop(db, "Ada"), ask_to_stop(db, "Bob")]
         eventually(lambda: stops)
         told(Progress("exam", 1, 1))
@@ -79,7 +79,7 @@ def test_a_stop_interrupts_the_main_thread(workspace: Workspace, db: Database) -
     assert threading.current_thread() is threading.main_thread()
 
     def work() -> None:
-        with hold_workspace(workspace, "test", say_nothing):
+        with lock_workspace(workspace, "test", ignore_progress):
             ask_to_stop(db, "Ada")
             eventually(lambda: False)
 
@@ -95,7 +95,7 @@ def test_a_stop_interrupts_the_main_thread(workspace: Workspace, db: Database) -
 def test_a_busy_database_costs_rows_of_progress_and_nothing_else(
     workspace: Workspace, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.watching._BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr("engine.runtime.progress_channel._BUSY_TIMEOUT_MS", 1)
     missed = threading.Event()
 
     def put_and_tell(watching: Database, rows: list[LiveProgress]) -> None:
@@ -105,8 +105,8 @@ def test_a_busy_database_costs_rows_of_progress_and_nothing_else(
             missed.set()
             raise
 
-    monkeypatch.setattr("engine.watching.put_progress", put_and_tell)
-    with hold_workspace(workspace, "test", say_nothing) as held:
+    monkeypatch.setattr("engine.runtime.progress_channel.put_progress", put_and_tell)
+    with lock_workspace(workspace, "test", ignore_progress) as held:
         with transaction(db):
             execute(db, "DELETE FROM saved_filters")
             held.report(Progress("exam", 1, 9))
@@ -117,8 +117,8 @@ def test_a_busy_database_costs_rows_of_progress_and_nothing_else(
 
 def test_a_held_workspace_is_held_by_one(workspace: Workspace) -> None:
     with (
-        hold_workspace(workspace, "the first", say_nothing),
+        lock_workspace(workspace, "the first", ignore_progress),
         pytest.raises(LockedError, match="the first"),
-        hold_workspace(workspace, "the second", say_nothing),
+        lock_workspace(workspace, "the second", ignore_progress),
     ):
         pass

@@ -19,6 +19,7 @@ from store.database import open_database
 from store.records import Answer, Candidate, GateResult, InnerUpdate, Question, Role, Split, Task, Version
 from store.rounds import open_round, start_round
 from store.tasks import add_tasks
+from store.version_rows import live_version
 from store.workspace import Workspace, create_workspace
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Lab:
         return cls(workspace, db, task)
 
     def propose(self, role: Role = "train") -> Candidate:
-        live = versions.live_version(self.db)
+        live = live_version(self.db)
         current = open_round(self.db) or start_round(
             self.db, seed=7, settings={"k": 5}, live_version=live, policy_version=None
         )

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from store import moving_live, versions
+from store import live_ref, versions
 from store.database import open_database
 from store.git_command import GitCommand
+from store.policy_versions import add_policy_version
 from store.workspace import Workspace
 
 
@@ -44,7 +45,7 @@ def main(root: str, operation: str, step: str, candidate_id: str, adapter_folder
     workspace = Workspace(Path(root))
     db = open_database(workspace.database_file)
     files = {path.name: path.read_bytes() for path in Path(adapter_folder).iterdir()}
-    checkpoint = moving_live.no_checkpoint
+    checkpoint = live_ref.no_checkpoint
     if step.startswith("git "):
         die_at_git_call(int(step.removeprefix("git ")))
     elif step == "in transaction":
@@ -58,9 +59,9 @@ def main(root: str, operation: str, step: str, candidate_id: str, adapter_folder
     elif operation == "rollback":
         versions.rollback(workspace, db, None, "Ada", "worse", checkpoint=checkpoint)
     elif operation == "checkout":
-        versions.sync_checkout(workspace, db)
+        live_ref.sync_checkout(workspace, db)
     else:
-        versions.add_policy_version(
+        add_policy_version(
             workspace, db, files, parent_number=None, round_number=1, metrics={}, base={}, checkpoint=checkpoint
         )
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from store.base_answers import base_answers, record_base_answers
+from store.answers import base_answers, model_state, record_base_answers, recorded_answers
 from store.events import events_after
-from store.recorded_answers import model_state, recorded_answers
 from store.records import Answer
 from store.rounds import start_round
 from store.verify_rows import check_recorded_rows

@@ -17,7 +17,8 @@ from store.recovery import recover
 from store.repository import POLICY_REF, Repository
 from store.rounds import finish_round
 from store.verify import verify
-from store.versions import list_moves, list_policy_versions, list_versions, live_version, rollback
+from store.version_rows import list_moves, list_policy_versions, list_versions, live_version
+from store.versions import rollback
 
 if TYPE_CHECKING:
     from store.records import Candidate

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.exam_secrecy import AUDIT_KEY, without_exam
+from store.audit_redaction import AUDIT_KEY, without_exam
 
 EVIDENCE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.base_answers import base_answers, record_base_answers
+from store.answers import base_answers, record_base_answers
 from store.candidate_states import ALLOWED_MOVES, require_move
 from store.candidates import (
     add_candidates,

@@ -11,7 +11,7 @@ from store.adapter_files import weights_problems
 from store.card import visible
 from store.errors import CorruptError, SealError
 from store.repository import LIVE_REF, POLICY_REF, ROOT_TAG_REF, Repository
-from store.version_names import parse_number, policy_tag, tag_number, version_tag
+from store.version_tags import parse_number, policy_tag, tag_number, version_tag
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from store.database import fetch, open_database
 from store.errors import WrongUseError
 from store.events import events_after
-from store.requests import (
+from store.jobs import (
     add_request,
     ask_to_stop,
     cancel_waiting,
@@ -27,7 +27,7 @@ from store.verify_rows import check_recorded_rows
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-    from store.records import Request
+    from store.records import Job
     from store.workspace import Workspace
 
 
@@ -128,7 +128,7 @@ def test_a_changed_request_is_found(db: Database, sql: str) -> None:
 def test_what_is_asked_for_while_rows_are_verified_is_no_problem(
     workspace: Workspace, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask_and_list(verifying: Database) -> list[Request]:
+    def ask_and_list(verifying: Database) -> list[Job]:
         with closing(open_database(workspace.database_file)) as other:
             add_request(other, "run", {"rounds": 1}, "Ada")
         return list_requests(verifying)
@@ -142,7 +142,7 @@ def test_a_change_and_its_event_are_one(db: Database, monkeypatch: pytest.Monkey
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("store.requests.append_event", fail)
+    monkeypatch.setattr("store.jobs.append_event", fail)
     with pytest.raises(OSError, match="disk full"):
         add_request(db, "run", {"rounds": 1}, "Ada")
     assert fetch(db, "SELECT * FROM requests") == []

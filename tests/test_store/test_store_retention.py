@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.base_answers import record_base_answers
+from store.answers import ModelState, model_state, record_base_answers, recorded_answers
 from store.database import fetch_value
 from store.events import chain_head, events_after
-from store.recorded_answers import ModelState, model_state, recorded_answers
 from store.records import Answer, Drift, RetentionAnswer
 from store.retention import measured_drift, record_drift, record_retention_answers, retention_answers
 from store.verify_rows import check_recorded_rows

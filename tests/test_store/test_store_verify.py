@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from store.base_answers import record_base_answers
+from store.answers import record_base_answers
 from store.candidates import reject
 from store.database import open_database
+from store.policy_versions import add_policy_version
 from store.records import Answer, Document
 from store.repository import Repository
 from store.rounds import finish_round
 from store.tasks import add_documents, list_tasks
 from store.verify import verify
-from store.versions import add_policy_version, rollback
+from store.versions import rollback
 from store.workspace import Workspace
 
 if TYPE_CHECKING:

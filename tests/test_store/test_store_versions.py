@@ -12,25 +12,17 @@ from store.adapter_files import hash_adapter
 from store.candidates import decisions_of, defer, get_candidate, reject
 from store.database import transaction
 from store.errors import LockedError, NothingToDoError, WrongUseError
+from store.live_ref import sync_checkout
 from store.lock import hold_lock
+from store.policy_versions import add_policy_version, policy_adapter_files
 from store.records import Decision, GateResult
 from store.recovery import recover
 from store.repository import LIVE_REF, Repository
 from store.rounds import finish_round
 from store.rows import to_row
 from store.verify import verify
-from store.versions import (
-    add_policy_version,
-    get_version,
-    list_moves,
-    list_policy_versions,
-    list_versions,
-    live_version,
-    policy_adapter_files,
-    rollback,
-    sync_checkout,
-    version_adapter_files,
-)
+from store.version_rows import get_version, list_moves, list_policy_versions, list_versions, live_version
+from store.versions import rollback, version_adapter_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +160,7 @@ def test_an_adapter_that_was_not_examined_is_refused(lab: Lab) -> None:
 
 
 def test_accept_waits_for_nobody_forever(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.moving_live.WRITER_WAIT_S", 0.05)
+    monkeypatch.setattr("store.live_ref.WRITER_WAIT_S", 0.05)
     candidate = lab.examined()
     with hold_lock(lab.workspace.repository_lock_file, "other"), pytest.raises(LockedError, match="other"):
         lab.accept(candidate)

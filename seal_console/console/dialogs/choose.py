@@ -10,8 +10,8 @@ from textual.containers import Vertical
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from seal_console.console.dialogs.closing import ClosesOnce
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.dialogs.modal import SingleDismiss
+from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.safe_content import joined, safe, safe_line
 from seal_console.console.widgets.safe_input import SafeInput
 
@@ -24,7 +24,7 @@ _SHORT = 40  # the field below must stay in view on a small screen
 Choice = tuple[Literal["use", "save", "delete"], str]
 
 
-class ChooseDialog(GoesOn, ClosesOnce[Choice | None]):
+class ChooseDialog(ErrorBoundary, SingleDismiss[Choice | None]):
     """Gives what shall be done with which name."""
 
     DEFAULT_CSS = """

@@ -14,8 +14,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Input, Static
 
-from seal_console.console.dialogs.closing import ClosesOnce
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.dialogs.modal import SingleDismiss
+from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.safe_content import lines, safe, safe_line
 from seal_console.console.widgets.safe_input import SafeInput
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Confirmation:
     """What is asked. `reason` is the hint in the reason's field, None for no field; `typed` must be typed to go on."""
 
     title: str
@@ -37,7 +37,7 @@ class Question:
     grave: bool = False
 
 
-class ConfirmDialog(GoesOn, ClosesOnce[str | None]):
+class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
     """Gives the reason ("" where none was asked for) when confirmed, None when not."""
 
     DEFAULT_CSS = """
@@ -65,7 +65,7 @@ class ConfirmDialog(GoesOn, ClosesOnce[str | None]):
         Binding("down", "earlier(-1)", "Later reason", show=False),
     ]
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Confirmation) -> None:
         super().__init__()
         self._question = question
         self._place = -1

@@ -9,16 +9,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Static, TextArea
 
-from seal_console.console.dialogs.closing import ClosesOnce
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.dialogs.modal import SingleDismiss
+from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.safe_content import safe, safe_line
-from seal_console.harmless import harmless
+from seal_console.sanitize import sanitize
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class EditDialog(GoesOn, ClosesOnce[str | None]):
+class EditDialog(ErrorBoundary, SingleDismiss[str | None]):
     """Gives the changed text, None where nothing shall happen or nothing was changed."""
 
     DEFAULT_CSS = """
@@ -38,7 +38,7 @@ class EditDialog(GoesOn, ClosesOnce[str | None]):
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
-        self._title, self._text = title, harmless(text)
+        self._title, self._text = title, sanitize(text)
         self._signs = self._text != text
 
     def compose(self) -> ComposeResult:
@@ -61,7 +61,7 @@ class EditDialog(GoesOn, ClosesOnce[str | None]):
     @on(TextArea.Changed)
     def cleaned(self, event: TextArea.Changed) -> None:
         """What is pasted may hold control characters: they become signs."""
-        clean = harmless(event.text_area.text)
+        clean = sanitize(event.text_area.text)
         if clean != event.text_area.text:
             event.text_area.text = clean
 

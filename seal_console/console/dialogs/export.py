@@ -10,17 +10,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from seal_console.console.dialogs.closing import ClosesOnce
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.dialogs.modal import SingleDismiss
+from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.safe_content import joined, lines, safe_line
 from seal_console.console.widgets.safe_input import SafeInput
-from seal_console.harmless import harmless_line
+from seal_console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class ExportDialog(GoesOn, ClosesOnce[Path | None]):
+class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
     """Gives the path, or None where nothing shall be written. A relative path is in the current folder."""
 
     DEFAULT_CSS = """
@@ -36,7 +36,7 @@ class ExportDialog(GoesOn, ClosesOnce[Path | None]):
     def __init__(self, what: str, suggested: Path) -> None:
         super().__init__()
         self._what, self._suggested = what, suggested
-        self._shown = harmless_line(str(suggested))
+        self._shown = sanitize_line(str(suggested))
 
     def compose(self) -> ComposeResult:
         """What is written, the path, and what the keys do."""

@@ -10,8 +10,8 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
-from seal_console.console.dialogs.closing import ClosesOnce
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.dialogs.modal import SingleDismiss
+from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.safe_content import safe, safe_line
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class SequencesDialog(GoesOn, ClosesOnce[list[int] | None]):
+class SequencesDialog(ErrorBoundary, SingleDismiss[list[int] | None]):
     """Gives the places of the sequences that were switched off; None where nothing shall happen."""
 
     DEFAULT_CSS = """

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
-from seal_console.console.dialogs.closing import ClosesOnce
+from seal_console.console.dialogs.modal import SingleDismiss
 from seal_console.console.safe_content import safe_line
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.content import Content
 
 
-class TextDialog(ClosesOnce[None]):
+class TextDialog(SingleDismiss[None]):
     """A title and a text that scrolls; Escape, q or Enter closes it."""
 
     DEFAULT_CSS = """

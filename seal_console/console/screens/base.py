@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.screen import Screen
 
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.widgets.key_bar import KeyBar
 from seal_console.console.widgets.top_bar import TopBar
 from seal_console.console.work import begin
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_COPIED = 1000
 
 
-class SealScreen(GoesOn, Screen[None]):
+class SealScreen(ErrorBoundary, Screen[None]):
     """A screen of the console. Subclasses give `body` and `load`."""
 
     NAME: ClassVar[str]

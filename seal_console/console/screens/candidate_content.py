@@ -6,16 +6,17 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seal_console.answer_comparison import Compared, Dossier, dossier, state_before
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.console.sparkline import sparkline
-from seal_console.gate_words import gate_words, verdict_words
-from seal_console.policy_words import held_by
-from seal_console.reading.queue import QueueRow, siblings
-from seal_console.recipe_words import protection_words, recipe_words
-from seal_console.shown import counted, gain, short_id
+from seal_console.format import gain, short_id
+from seal_console.queries.queue import QueueRow, siblings
+from seal_console.render_gate import render_gate, verdict_label
+from seal_console.render_guardrails import held_by
+from seal_console.render_recipe import render_recipe, render_replay
 from store.candidates import get_candidate
-from store.version_names import policy_tag
+from store.dossier import Dossier, QuestionComparison, dossier
+from store.version_tags import policy_tag, state_name
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ _TONES = {"good": "$text-success", "bad": "$text-error", "warn": "$text-warning"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class CandidateContent:
     """A candidate's dossier, the other candidates of its task, and the text that it was edited from."""
 
     whole: Dossier
@@ -41,14 +42,14 @@ class Shown:
     original: Candidate | None
 
 
-def read_candidate(db: Database, candidate_id: str) -> Shown:
+def read_candidate(db: Database, candidate_id: str) -> CandidateContent:
     """Read all that is shown of one candidate."""
     candidate = get_candidate(db, candidate_id)
     original = None if candidate.derived_from is None else get_candidate(db, candidate.derived_from)
-    return Shown(dossier(db, candidate), siblings(db, candidate.id), original)
+    return CandidateContent(dossier(db, candidate), siblings(db, candidate.id), original)
 
 
-def sections(shown: Shown, width: int) -> list[tuple[str, Content]]:
+def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
     """Return titles with content, in the order in which a reviewer asks."""
     whole = shown.whole
     candidate = whole.candidate
@@ -69,7 +70,7 @@ def sections(shown: Shown, width: int) -> list[tuple[str, Content]]:
     return found
 
 
-def _head(shown: Shown) -> Content:
+def _head(shown: CandidateContent) -> Content:
     candidate, whole = shown.whole.candidate, shown.whole
     repeats = f" over {len(whole.updates)} repeats" if len(whole.updates) > 1 else ""
     right_before = sum(one.correct for compared in whole.compared for one in compared.before[:1])
@@ -94,7 +95,7 @@ def _held(whole: Dossier) -> list[Content]:
     return [safe_line(f"‖ {held_by(gates)}: only a person may accept it", "$text-warning")]
 
 
-def _answers(compared: Sequence[Compared]) -> Content:
+def _answers(compared: Sequence[QuestionComparison]) -> Content:
     rows: list[Content] = []
     for one in compared:
         split = ("audit ", "$text-warning") if one.question.split == "audit" else ("", "")
@@ -127,7 +128,7 @@ def _said(answers: Sequence[Answer]) -> list[Content]:
     return pieces
 
 
-def _others(shown: Shown) -> Content:
+def _others(shown: CandidateContent) -> Content:
     if not shown.others:
         return safe("nothing measured", "$text-muted")
     rows = []
@@ -143,7 +144,7 @@ def _others(shown: Shown) -> Content:
     return lines(*rows)
 
 
-def _around(shown: Shown) -> list[tuple[int, QueueRow]]:
+def _around(shown: CandidateContent) -> list[tuple[int, QueueRow]]:
     """The best of the others and those next to this one, with their places."""
     places = list(enumerate(shown.others, 1))
     mine = next((place for place, other in places if other.id == shown.whole.candidate.id), 1)
@@ -169,8 +170,8 @@ def _gates(whole: Dossier) -> Content:
         return safe("none decided yet", "$text-muted")
     rows: list[Content] = []
     for gate in whole.gates:
-        figures, *evidence = gate_words(gate.gate, gate.evidence)
-        said = verdict_words(gate)
+        figures, *evidence = render_gate(gate.gate, gate.evidence)
+        said = verdict_label(gate)
         verdict = (f"{said} ", _TONES[said.tone])
         rows.append(joined(verdict, (gate.gate, "bold"), "  ", safe_line(figures, "$text-muted")))
         rows += [joined("    ", safe_line(line, limit=_EVIDENCE_CHARACTERS)) for line in evidence[:_EVIDENCE_LINES]]
@@ -208,10 +209,10 @@ def _provenance(whole: Dossier) -> Content:
         "round": f"{candidate.round_number}, position {candidate.position}, {candidate.role}"
         + (" (imported)" if candidate.imported else ""),
         "written by": _writer(candidate),
-        "trained on": state_before(candidate),
+        "trained on": state_name(candidate.live_version),
         "sampling": f"{_json(candidate.sampling)}, seed {candidate.seed}",
-        "inner update": recipe_words(whole.updates[0].hyperparameters) if whole.updates else "none",
-        "beside it": protection_words(whole.updates[0].hyperparameters) if whole.updates else "nothing",
+        "inner update": render_recipe(whole.updates[0].hyperparameters) if whole.updates else "none",
+        "beside it": render_replay(whole.updates[0].hyperparameters) if whole.updates else "nothing",
         "inner seeds": ", ".join(str(update.seed) for update in whole.updates) or "none",
         "adapter": candidate.adapter_hash or "none",
         "created": candidate.created_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seal_console.console.safe_content import joined
-from seal_console.console.screens.candidate_content import Shown, sections
+from seal_console.console.screens.candidate_content import CandidateContent, sections
 from seal_console.console.widgets.long_text import LongText
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ class CandidatePane(LongText):
 
     def __init__(self) -> None:
         super().__init__(id="candidate", classes="panel")
-        self.shown: Shown | None = None
+        self.shown: CandidateContent | None = None
         self._headings: list[int] = []
 
-    def show(self, shown: Shown | None) -> None:
+    def show(self, shown: CandidateContent | None) -> None:
         """Show a candidate; None where the queue is empty."""
         other = shown is None or self.shown is None or shown.whole.candidate.id != self.shown.whole.candidate.id
         self.shown = shown

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from seal_console.console.event_words import event_words
 from seal_console.console.fact_lines import fact, heading, moment, muted
+from seal_console.console.render_event import event_words
 from seal_console.console.safe_content import joined, lines, safe
 from seal_console.console.widgets.paged_table import Cell
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from seal_console.console.command_trace import Trace
     from seal_console.console.widgets.paged_table import Row
-    from seal_console.reading.log import EventFacts, EventRow
+    from seal_console.queries.log import EventFacts, EventRow
 
 _MOST_CHARACTERS = 20_000
 

@@ -16,8 +16,8 @@ from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, F
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.filter_bar import FilterBar
 from seal_console.console.widgets.paged_table import Column, PagedTable, Row
-from seal_console.reading.exports import events_table
-from seal_console.reading.log import event_facts, event_keys, event_keys_after, event_rows
+from seal_console.queries.exports import events_table
+from seal_console.queries.log import event_facts, event_keys, event_keys_after, event_rows
 from seal_console.table_files import TableExport
 
 if TYPE_CHECKING:

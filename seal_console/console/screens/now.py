@@ -8,14 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import HorizontalScroll, Vertical, VerticalScroll
 from textual.widgets import Static
 
-from seal_console.console.event_words import event_line
+from seal_console.console.render_event import event_line
 from seal_console.console.safe_content import joined, lines, safe
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.sparkline import seconds_in_words, share_bar, sparkline
 from seal_console.console.widgets.rounds_plot import RoundsPlot
-from seal_console.reading.now import Overview, overview
-from seal_console.shown import counted
+from seal_console.queries.now import Overview, overview
 from store.live_progress import read_progress
+from store.wording import counted
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -245,7 +245,7 @@ def guard_lines(state: Overview) -> Content:
         rows.append(
             joined(
                 ("✗ ", "$text-warning bold") if policy.denied or policy.held else ("✓ ", "$text-success"),
-                f"policy.yaml: {policy}",
+                f"guardrails.yaml: {policy}",
                 (f" in round {policy.round_number}", "$text-muted"),
             )
         )

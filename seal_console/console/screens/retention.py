@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from seal_console.console.dialogs.confirm import Question
+from seal_console.console.dialogs.confirm import Confirmation
 from seal_console.console.messages import ShowVersion
 from seal_console.console.safe_content import joined, safe_line
 from seal_console.console.screens.base import SealScreen
@@ -20,11 +20,11 @@ from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.heat_map import FALLEN, HeatMap
 from seal_console.console.widgets.lines_plot import LinesPlot
 from seal_console.console.work import begin
-from seal_console.reading.exports import matrix_table
-from seal_console.reading.retention import RetentionFacts, cell_facts, retention_facts
-from seal_console.shown import counted
+from seal_console.queries.exports import matrix_table
+from seal_console.queries.retention import RetentionFacts, cell_facts, retention_facts
 from store.alarms import clear_alarms
-from store.version_names import parse_number
+from store.version_tags import parse_number
+from store.wording import counted
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -150,7 +150,7 @@ class RetentionScreen(SealScreen):
             "It stops standing in the way of automatic acceptance; the record of it and of who cleared it stays.",
             f'The same: seal-console alarms clear {alarm.id} --reason "…"',
         )
-        question = Question(
+        question = Confirmation(
             f"Clear alarm {alarm.id}?", happens, "Clear it", reason="why", reasons=tuple(console.reasons)
         )
         reason = await console.ask(question)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.retention.matrix import figures
-from seal_console.alarm_words import MEANINGS, alarm_words
 from seal_console.console.fact_lines import fact, heading, muted, right_or_wrong
 from seal_console.console.safe_content import Piece, joined, lines, safe_line
-from seal_console.shown import counted, percent
+from seal_console.format import percent
+from seal_console.render_alarm import MEANINGS, render_alarm
+from store.wording import counted
 
 if TYPE_CHECKING:
     from textual.content import Content
 
     from engine.retention.matrix import Matrix
-    from seal_console.reading.retention import CellAnswer, CellFacts, RetentionFacts
-    from store.alarm_records import Alarm
+    from seal_console.queries.retention import CellAnswer, CellFacts, RetentionFacts
+    from store.alarms import Alarm
     from store.records import Answer
 
 
@@ -38,7 +39,7 @@ def _alarm(alarm: Alarm) -> list[Content]:
         joined(("! ", "$text-error bold"), (f"alarm {alarm.id} stands: {alarm.name}", "bold"),
                (f"  round {alarm.round_number}", "$text-muted")),
         joined("  ", safe_line(MEANINGS.get(alarm.name, ""))),
-        *(joined("  ", safe_line(line, "$text-muted", limit=300)) for line in alarm_words(alarm.name, alarm.evidence)),
+        *(joined("  ", safe_line(line, "$text-muted", limit=300)) for line in render_alarm(alarm.name, alarm.evidence)),
         joined("  ", ("c", "$text-accent"), " clears it; nothing is accepted automatically while it stands."),
     ]  # fmt: skip
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seal_console.console.widgets.lines_plot import PlotLine
-from store.version_names import parse_number
+from store.version_tags import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seal_console.reading.retention import DriftPoint
-    from store.alarm_records import RoundMeasures
+    from seal_console.queries.retention import DriftPoint
+    from store.alarms import RoundMeasures
 
 # Held-out accuracy and agreement belong side by side: that they part is how self-training collapses.
 _OF_ROUNDS = (

@@ -11,14 +11,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
 from seal_console.console.screens.base import SealScreen
-from seal_console.console.screens.candidate_content import Shown, read_candidate
+from seal_console.console.screens.candidate_content import CandidateContent, read_candidate
 from seal_console.console.screens.candidate_pane import CandidatePane
 from seal_console.console.screens.review_decisions import DecisionFlows
 from seal_console.console.screens.review_table import COLUMNS, fetch_rows
 from seal_console.console.widgets.filter_bar import FilterBar
 from seal_console.console.widgets.paged_table import PagedTable
 from seal_console.console.work import begin
-from seal_console.reading.queue import SORTS, QueueQuery, arrived_since, queue_keys, queue_rows
+from seal_console.queries.queue import SORTS, QueueQuery, arrived_since, queue_keys, queue_rows
 from store.errors import SealError, WrongUseError
 from store.events import chain_head
 
@@ -295,7 +295,7 @@ class ReviewScreen(SealScreen):
             self._show_candidate()
 
 
-def _candidate_at(db: Database, key: int) -> Shown | None:
+def _candidate_at(db: Database, key: int) -> CandidateContent | None:
     row = queue_rows(db, [key]).get(key)
     try:
         return None if row is None else read_candidate(db, row.id)

@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.accepting import accept_candidate
+from engine.loop.accept import accept_candidate
 from seal_console.console.dialogs.choose import ChooseDialog
-from seal_console.console.dialogs.confirm import Question
+from seal_console.console.dialogs.confirm import Confirmation
 from seal_console.console.dialogs.edit_text import EditDialog
 from seal_console.console.dialogs.sequences import SequencesDialog
 from seal_console.console.engine_control import ask_to_reexamine
-from seal_console.reading.exports import review_table
-from seal_console.reading.queue import QueueRow, queue_rows
-from seal_console.shown import gain, short_id
+from seal_console.format import gain, short_id
+from seal_console.queries.exports import review_table
+from seal_console.queries.queue import QueueRow, queue_rows
 from seal_console.table_files import TableExport, in_batches
 from store.candidate_states import ALLOWED_MOVES, STATE_OF_ACTION, require_move
 from store.candidates import decisions_of, defer, get_candidate, reject
 from store.errors import SealError
 from store.saved_filters import delete_filter, list_filters, save_filter
 from store.undoing import last_undoable, undo_last
-from store.version_names import live_name, version_tag
 from store.version_rows import list_versions, live_version
+from store.version_tags import live_name, version_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,7 +109,7 @@ class DecisionFlows:
             f"The candidate will be {found.state_before} again. Both decisions stay in the record.",
             "The same: seal-console review undo",
         )
-        question = Question("Take your last decision back?", happens, "Take it back")
+        question = Confirmation("Take your last decision back?", happens, "Take it back")
         if await console.ask(question) is None:
             return
         undone = await console.act("undo", lambda _, db: undo_last(db, console.actor))
@@ -208,7 +208,7 @@ class DecisionFlows:
     async def _ask(self, title: str, happens: tuple[str, ...], confirm: str) -> str | None:
         console = self._screen.console
         return await console.ask(
-            Question(title, happens, confirm, reason="reason (kept with the decision; ↑ earlier ones)",
+            Confirmation(title, happens, confirm, reason="reason (kept with the decision; ↑ earlier ones)",
                      reasons=tuple(console.reasons))
         )  # fmt: skip
 

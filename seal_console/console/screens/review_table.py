@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seal_console.console.widgets.paged_table import Cell, Column, Row, Tone
-from seal_console.reading.queue import QueueRow, queue_rows
-from seal_console.shown import short_id
+from seal_console.format import short_id
+from seal_console.queries.queue import QueueRow, queue_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from seal_console.console.fact_lines import fact, heading, moment, muted
 from seal_console.console.safe_content import joined, lines, safe
 from seal_console.console.sparkline import seconds_in_words, sparkline
-from seal_console.shown import counted, gain, percent
-from store.version_names import live_name, policy_tag
+from seal_console.format import gain, percent
+from store.version_tags import live_name, policy_tag
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.content import Content
 
-    from seal_console.reading.rounds import RoundFacts, RoundLine
+    from seal_console.queries.rounds import RoundFacts, RoundLine
     from store.records import PolicyVersion
 
 _BAR_CELLS = 20

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from seal_console.console.screens.round_report import duration, outcome
 from seal_console.console.widgets.paged_table import Cell, Column
-from seal_console.shown import gain, percent, short_id
+from seal_console.format import gain, percent, short_id
 
 if TYPE_CHECKING:
     from seal_console.console.widgets.paged_table import Row, Tone
-    from seal_console.reading.rounds import RankedCandidate, RoundLine
+    from seal_console.queries.rounds import RankedCandidate, RoundLine
 
 ROUND_COLUMNS = (
     Column("Round", 5, right=True),

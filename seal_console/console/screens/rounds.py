@@ -22,9 +22,9 @@ from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.paged_table import PagedTable, Row
 from seal_console.console.widgets.rounds_plot import RoundsPlot
-from seal_console.reading.exports import candidates_table, rounds_table
-from seal_console.reading.now import RoundPoint
-from seal_console.reading.rounds import (
+from seal_console.queries.exports import candidates_table, rounds_table
+from seal_console.queries.now import RoundPoint
+from seal_console.queries.rounds import (
     RankedCandidate,
     RoundLine,
     edited_candidates,

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from seal_console.console.fact_lines import fact, heading, moment, muted, right_or_wrong
 from seal_console.console.safe_content import joined, lines, safe, safe_line
-from seal_console.shown import gain, short_id
+from seal_console.format import gain, short_id
 
 if TYPE_CHECKING:
     from textual.content import Content
 
-    from seal_console.reading.tasks import AnsweredQuestion, TaskFacts
+    from seal_console.queries.tasks import AnsweredQuestion, TaskFacts
 
 NOT_ASKED = "· not asked yet"
 

@@ -16,8 +16,9 @@ from seal_console.console.sparkline import share_bar
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.filter_bar import FilterBar
 from seal_console.console.widgets.paged_table import Cell, Column, PagedTable, Row
-from seal_console.reading.exports import tasks_table
-from seal_console.reading.tasks import (
+from seal_console.format import gain
+from seal_console.queries.exports import tasks_table
+from seal_console.queries.tasks import (
     SORTS,
     TaskRow,
     TasksQuery,
@@ -27,7 +28,7 @@ from seal_console.reading.tasks import (
     task_rows,
     tasks_since,
 )
-from seal_console.shown import counted, gain
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

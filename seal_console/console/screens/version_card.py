@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from seal_console.console.fact_lines import fact, heading, moment, muted
 from seal_console.console.safe_content import joined, lines, safe, safe_line
-from seal_console.gate_words import verdict_words
-from seal_console.recipe_words import protection_words, recipe_words
-from seal_console.shown import gain, percent, short_id
-from store.version_names import live_name, policy_tag, version_tag
+from seal_console.format import gain, percent, short_id
+from seal_console.render_gate import verdict_label
+from seal_console.render_recipe import render_recipe, render_replay
+from store.version_tags import live_name, policy_tag, version_tag
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from textual.content import Content
 
-    from seal_console.reading.versions import PolicyFacts, Stored, VersionFacts
+    from seal_console.queries.versions import PolicyFacts, StoredAdapter, VersionFacts
     from store.records import Move
 
 LIVE_SIGN, SHADOW_SIGN = "◆", "◇"
@@ -101,7 +101,7 @@ def _measured(facts: VersionFacts) -> list[Content]:
     if candidate is None:
         return []
     passed = sum(gate.passed for gate in facts.gates)
-    others = [f"{gate.gate} {verdict_words(gate)}" for gate in facts.gates if not gate.passed]
+    others = [f"{gate.gate} {verdict_label(gate)}" for gate in facts.gates if not gate.passed]
     gates = ", ".join([*([f"✓ {passed} passed"] if passed else []), *others])
     return [
         safe(""),
@@ -112,7 +112,7 @@ def _measured(facts: VersionFacts) -> list[Content]:
     ]
 
 
-def _manifest(stored: Stored) -> list[Content]:
+def _manifest(stored: StoredAdapter) -> list[Content]:
     rows = [safe(""), heading("Manifest, read from git")]
     if stored.problem:
         return [*rows, safe(f"✗ {stored.problem}", "$text-error")]
@@ -125,7 +125,7 @@ def _manifest(stored: Stored) -> list[Content]:
     rows.append(fact("base", ", ".join(_short(value) for value in (manifest.get("base") or {}).values())))
     for update in (manifest.get("inner_updates") or [])[:1]:
         recipe = update.get("hyperparameters") or {}
-        rows += [fact("recipe", recipe_words(recipe)), fact("beside it", protection_words(recipe))]
+        rows += [fact("recipe", render_recipe(recipe)), fact("beside it", render_replay(recipe))]
         rows.append(fact("trained", f"{update.get('steps', 0):,} steps on {update.get('trained_tokens', 0):,} tokens"))
     head = manifest.get("chain_head") or {}
     rows.append(fact("log up to", f"event {head.get('sequence', '–')}, {_short(head.get('hash', '–'))}"))

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from seal_console.console.fact_lines import beside, heading, moment, muted, right_or_wrong
 from seal_console.console.safe_content import joined, lines, safe, safe_line
 from seal_console.console.screens.version_card import pointed
-from seal_console.recipe_words import protection_words
-from seal_console.shown import counted, gain, short_id
-from store.version_names import version_tag
+from seal_console.format import gain, short_id
+from seal_console.render_recipe import render_replay
+from store.version_tags import version_tag
+from store.wording import counted
 
 if TYPE_CHECKING:
     from textual.content import Content
 
-    from seal_console.reading.version_comparison import AnswersCompared, VersionComparison
-    from seal_console.reading.versions import VersionFacts
+    from seal_console.queries.version_comparison import AnswerChanges, VersionComparison
+    from seal_console.queries.versions import VersionFacts
     from store.records import Answer
 
 _RECIPE = ("rank", "alpha", "learning_rate", "epochs", "batch_size", "target_modules")
@@ -67,7 +68,7 @@ def _answers(compared: VersionComparison) -> list[Content]:
     return rows
 
 
-def _outcome(one: AnswersCompared) -> tuple[bool | None, bool | None]:
+def _outcome(one: AnswerChanges) -> tuple[bool | None, bool | None]:
     return (one.first.correct if one.first else None, one.second.correct if one.second else None)
 
 
@@ -116,6 +117,6 @@ def _from_manifest(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     for update in (manifest.get("inner_updates") or [])[:1]:
         recipe = update.get("hyperparameters") or {}
         rows += [(name.replace("_", " "), str(recipe[name])) for name in _RECIPE if name in recipe]
-        rows.append(("beside it", protection_words(recipe)))
+        rows.append(("beside it", render_replay(recipe)))
         rows += [("steps", str(update.get("steps", "–"))), ("tokens", str(update.get("trained_tokens", "–")))]
     return rows

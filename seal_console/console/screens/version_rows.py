@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from seal_console.console.screens.version_card import pointed
 from seal_console.console.widgets.paged_table import Cell, Column
-from seal_console.shown import gain, percent
+from seal_console.format import gain, percent
 
 if TYPE_CHECKING:
     from seal_console.console.widgets.paged_table import Row
-    from seal_console.reading.versions import VersionLine
+    from seal_console.queries.versions import VersionLine
     from store.records import PolicyVersion
 
 _GRAPH_CELLS = 15

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from seal_console.console.dialogs.confirm import Question
+from seal_console.console.dialogs.confirm import Confirmation
 from seal_console.console.dialogs.text import TextDialog
 from seal_console.console.messages import ShowCandidate
 from seal_console.console.safe_content import safe_line
@@ -26,11 +26,11 @@ from seal_console.console.screens.version_rows import policy_row, version_column
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.console.widgets.paged_table import PagedTable, Row
 from seal_console.console.work import begin
-from seal_console.reading.exports import versions_table
-from seal_console.reading.version_comparison import compare_versions
-from seal_console.reading.version_graph import draw_graph
-from seal_console.reading.versions import ROOT, History, VersionLine, history, policy_facts, version_facts
-from store.version_names import live_name, version_tag
+from seal_console.queries.exports import versions_table
+from seal_console.queries.version_comparison import compare_versions
+from seal_console.queries.version_graph import draw_graph
+from seal_console.queries.versions import ROOT, History, VersionLine, history, policy_facts, version_facts
+from store.version_tags import live_name, policy_tag, version_tag
 from store.versions import rollback
 
 if TYPE_CHECKING:
@@ -214,13 +214,13 @@ class VersionsScreen(TableScreen):
             self.console.say(f"{tag} is live now, in place of {live_name(moved.from_version)}.")
             await self.store_changed()
 
-    def _question(self, live: int, number: int) -> Question:
+    def _question(self, live: int, number: int) -> Confirmation:
         workspace, tag = self.console.workspace, version_tag(number)
         stays = (
             f"Nothing is deleted: {version_tag(live)} stays as it is and can be made live again the same way. "
             "Candidates that were trained on it cannot be accepted while another version is live."
         )
-        return Question(
+        return Confirmation(
             f"Roll live back to {tag}?" if number < live else f"Make {tag} live again?",
             (
                 f"live moves from {live_name(live)} to {live_name(number)}, at once.",
@@ -241,7 +241,7 @@ class VersionsScreen(TableScreen):
         if key is None:
             return
         folder = self.console.workspace.adapters_folder
-        command = checkout_command(folder, version_tag(key)) if key >= ROOT else card_command(folder, f"p{-key:04d}")
+        command = checkout_command(folder, version_tag(key)) if key >= ROOT else card_command(folder, policy_tag(-key))
         self.app.copy_to_clipboard(command)
         self.console.say(f"Copied: {command}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 from textual.strip import Strip
 
-from seal_console.harmless import harmless_line
+from seal_console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from rich.style import Style
@@ -21,7 +21,7 @@ def fitted(text: str, cells: int, style: Style, *, right: bool) -> list[Segment]
         )
         padding = Segment(" " * (cells - len(text)), style)
     else:
-        strip = Strip([Segment(harmless_line(text, 4 * cells + 8), style)])
+        strip = Strip([Segment(sanitize_line(text, 4 * cells + 8), style)])
         if strip.cell_length > cells:
             strip = Strip([*strip.crop(0, cells - 1), Segment("…", style)])
         shown, padding = list(strip), Segment(" " * (cells - strip.cell_length), style)

@@ -15,8 +15,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from seal_console.console.goes_on import GoesOn
-from seal_console.harmless import harmless_line
+from seal_console.console.error_boundary import ErrorBoundary
+from seal_console.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ FALLEN = "▾"
 Share = float | None
 
 
-class HeatMap(GoesOn, ScrollView, can_focus=True):
+class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
     """Rows and columns by name; `put` gives it the shares, 0 … 1, None where nothing was asked."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -141,13 +141,13 @@ class HeatMap(GoesOn, ScrollView, can_focus=True):
             text = f" {self._empty}" if y == 0 else ""
             return Strip([Segment(text, base)]).adjust_cell_length(width, base)
         if y == 0:
-            cells = [self._cell(harmless_line(name, _CELL - 1), self._heading(at == self._here.x), base)
+            cells = [self._cell(sanitize_line(name, _CELL - 1), self._heading(at == self._here.x), base)
                      for at, name in enumerate(self._columns)]  # fmt: skip
             return self._line(Segment(" " * _HEADING, base + self._style("heading")), cells, width, base)
         row = y - 1 + self.scroll_offset.y
         if row >= len(self._rows):
             return Strip.blank(width, base)
-        name = f"{harmless_line(self._rows[row], _HEADING - 2):<{_HEADING}}"
+        name = f"{sanitize_line(self._rows[row], _HEADING - 2):<{_HEADING}}"
         cells = [self._share(row, column, base) for column in range(len(self._columns))]
         return self._line(Segment(name, base + self._style(self._heading(row == self._here.y))), cells, width, base)
 

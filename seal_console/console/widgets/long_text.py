@@ -20,7 +20,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions
 
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.error_boundary import ErrorBoundary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from textual.selection import Selection
 
 
-class LongText(GoesOn, ScrollView, can_focus=True):
+class LongText(ErrorBoundary, ScrollView, can_focus=True):
     """Shows contents below each other; text in it can be selected with the mouse, as in other widgets."""
 
     DEFAULT_CSS = """

@@ -21,7 +21,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from seal_console.console.goes_on import GoesOn
+from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.widgets.fitting import fitted
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class _Look:
     base: Style
 
 
-class PagedTable(GoesOn, ScrollView, can_focus=True):
+class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
     """Rows in view of a long list, with a cursor and marks."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

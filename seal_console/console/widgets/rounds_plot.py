@@ -10,7 +10,7 @@ from textual_plotext import PlotextPlot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seal_console.reading.now import RoundPoint
+    from seal_console.queries.now import RoundPoint
 
 
 class RoundsPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import Input
 
-from seal_console.harmless import harmless_line
+from seal_console.sanitize import sanitize_line
 
 
 class SafeInput(Input):
@@ -12,4 +12,4 @@ class SafeInput(Input):
 
     def validate_value(self, value: str) -> str:
         """Called by Textual with each new value."""
-        return harmless_line(value)
+        return sanitize_line(value)

@@ -1,1 +1,0 @@
-"""Measurements of the engine against other ways to do the same work."""

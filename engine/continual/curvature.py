@@ -1,0 +1,200 @@
+"""Measures how much each layer's weights matter to what a model says of anchor texts.
+
+The measure is the Gauss-Newton matrix JᵀJ of the logits where an anchor is learnt: unlike the Fisher information, in
+which an answer that the model is sure of hardly counts, every anchor counts alike, and sure answers are what shall not
+be lost. J is met through random combinations of the logits, whose gradients' outer products have JᵀJ as their mean
+(Hutchinson's estimator).
+
+In Kronecker form, by layer: C of its inputs x, and G of the gradients g of its outputs. A token whose output matters
+nothing shall not count in C, so both are weighted: C sums |g|² x xᵀ, G sums |x|² g gᵀ. That is the first step, from the
+identity, towards the nearest Kronecker product (Van Loan and Pitsianis 1993).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+import torch
+
+from engine.bank.packing import pack
+from engine.bank.preconditioner import (
+    LARGEST_MEASURED,
+    DenseFactor,
+    DiagonalFactor,
+    FactorRoot,
+    KroneckerPreconditioner,
+    LowRankPlusIdentity,
+    Symmetric,
+    root_of,
+)
+from engine.continual.tensor_cache import cached_file, read_tensors, write_tensors
+from engine.lora.adapter import adaptable_modules
+from engine.model.attention import packed_sequences
+from engine.runtime.progress import Progress, Report, ignore_progress
+from store.hashing import hash_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from engine.bank.job import TrainingSequence
+    from engine.continual.perturbed_anchors import PerturbedAnchor
+    from engine.model.base import BaseModel
+    from engine.session import Session
+
+
+_TOGETHER = 64  # sequences for each pass
+DAMPING = 0.01
+
+
+@dataclass
+class Curvature:
+    """The factors of each layer by module name, as sums over tokens; diagonals for very large layers.
+
+    Their scale has no meaning.
+    """
+
+    inputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    outputs: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def coordinates(self, damping: float = DAMPING) -> KroneckerPreconditioner:
+        """Return the coordinates in which every direction matters as much."""
+        return KroneckerPreconditioner(
+            {name: root_of(factor, damping) for name, factor in self.inputs.items()},
+            {name: root_of(factor, damping) for name, factor in self.outputs.items()},
+        )
+
+
+def measure_curvature(
+    base: BaseModel, anchors: Sequence[TrainingSequence], seed: int, report: Report = ignore_progress
+) -> Curvature:
+    """Measure the base itself over anchor sequences. `seed` draws the combinations of logits."""
+    found = Curvature()
+    generator = torch.Generator(device=base.device).manual_seed(seed)
+    with _listening(base, found):
+        for start in range(0, len(anchors), _TOGETHER):
+            report(Progress("curvature", start, len(anchors), "texts"))
+            _pass(base, anchors[start : start + _TOGETHER], generator)
+    report(Progress("curvature", len(anchors), len(anchors), "texts"))
+    return found
+
+
+def _pass(base: BaseModel, anchors: Sequence[TrainingSequence], generator: torch.Generator) -> None:
+    tick = pack([list(anchors)], base.device)
+    # The weights are frozen: gradients flow from the embedded tokens on.
+    embedded = base.model.get_input_embeddings()(tick.tokens[None]).detach().requires_grad_()
+    with packed_sequences(tick.by_sequence):
+        logits = base.model(inputs_embeds=embedded, position_ids=tick.positions[None], use_cache=False).logits[0]
+    learnt = logits[tick.learnt].float()
+    learnt.backward(torch.randn(learnt.shape, generator=generator, device=base.device))
+
+
+@contextmanager
+def _listening(base: BaseModel, found: Curvature) -> Iterator[None]:
+    handles = [
+        module.register_forward_hook(_listener(name, found)) for name, module in adaptable_modules(base.model).items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _listener(name: str, found: Curvature) -> Callable[..., None]:
+    def listen(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        x = _by_token(inputs[0].detach())
+
+        def listen_back(gradient: torch.Tensor) -> None:
+            g = _by_token(gradient)
+            _add(found.inputs, name, x * torch.linalg.vector_norm(g, dim=1, keepdim=True))
+            _add(found.outputs, name, g * torch.linalg.vector_norm(x, dim=1, keepdim=True))
+
+        output.register_hook(listen_back)
+
+    return listen
+
+
+def _by_token(x: torch.Tensor) -> torch.Tensor:
+    return x.reshape(-1, x.shape[-1]).float()
+
+
+def _add(to: dict[str, torch.Tensor], name: str, x: torch.Tensor) -> None:
+    product = x.square().sum(0) if x.shape[1] > LARGEST_MEASURED else x.T @ x
+    to[name] = product if name not in to else to[name] + product
+
+
+_FORMAT = 3  # of the file, and of how it is measured
+_SIDES = ("inputs", "outputs")
+_KINDS: tuple[type[DenseFactor | DiagonalFactor | LowRankPlusIdentity], ...] = (
+    DenseFactor,
+    DiagonalFactor,
+    LowRankPlusIdentity,
+)
+_SEED = 0
+
+
+def cached_preconditioner(
+    session: Session, anchors: Sequence[TrainingSequence], made_up: Sequence[PerturbedAnchor]
+) -> tuple[KroneckerPreconditioner, str]:
+    """Return the coordinates of the session's base over anchors and what was made up of them.
+
+    And the hash of all that they depend on; what is made up follows from the anchors.
+    """
+    base = session.base
+    tokens = [[list(one.tokens), one.learnt_from] for one in anchors]
+    identity = hash_json([_FORMAT, base.fingerprint, str(base.precision), DAMPING, _SEED, tokens])
+    path = cached_file(session.workspace.cache_folder, "curvature", identity)
+    found = _read(path, base)
+    if found is None:
+        note = f"Measuring what the base knows of {len(anchors):,} anchors."
+        session.report(Progress("round", 0, 0, note=note))
+        measured = [*anchors, *(one.sequence for one in made_up)]
+        found = measure_curvature(base, measured, _SEED, session.report).coordinates()
+        write_tensors(path, _tensors(found))
+    return found, identity
+
+
+def _tensors(coordinates: KroneckerPreconditioner) -> dict[str, torch.Tensor]:
+    sides = zip(_SIDES, (coordinates.inputs, coordinates.outputs), strict=True)
+    matrices = {
+        f"{side}/{module}/{part}": matrix
+        for side, roots in sides
+        for module, root in roots.items()
+        for part, matrix in (("matrix", root.matrix), ("inverse", root.inverse))
+    }
+    # A matrix and its inverse share their directions; safetensors wants each tensor to have memory of its own.
+    return {
+        f"{where}/{type(matrix).__name__}/{one.name}": getattr(matrix, one.name).cpu().clone()
+        for where, matrix in matrices.items()
+        for one in fields(matrix)
+    }
+
+
+def _read(path: Path, base: BaseModel) -> KroneckerPreconditioner | None:
+    tensors = read_tensors(path)
+    if tensors is None:
+        return None
+    try:
+        inputs, outputs = (
+            {module: _root(tensors, f"{side}/{module}", base) for module in adaptable_modules(base.model)}
+            for side in _SIDES
+        )
+    except KeyError:
+        return None
+    return KroneckerPreconditioner(inputs, outputs)
+
+
+def _root(tensors: dict[str, torch.Tensor], where: str, base: BaseModel) -> FactorRoot:
+    return FactorRoot(*(_symmetric(tensors, f"{where}/{part}", base) for part in ("matrix", "inverse")))
+
+
+def _symmetric(tensors: dict[str, torch.Tensor], where: str, base: BaseModel) -> Symmetric:
+    """Raises KeyError where no kind of matrix is there whole."""
+    for kind in _KINDS:
+        names = [f"{where}/{kind.__name__}/{one.name}" for one in fields(kind)]
+        if names[0] in tensors:
+            return kind(*(tensors[name].to(base.device) for name in names))
+    raise KeyError(where)

@@ -1,0 +1,108 @@
+"""Answers what is asked for in the store: one request after another, until nothing has waited for a while.
+
+The engine lock is held and the model stays loaded in between. A request that fails is told so and the next one begins;
+a stop ends the one in hand, and then the engine itself: what still waits is left to the next engine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from engine.runtime.crash_report import write_report
+from engine.runtime.engine_lock import LockedWorkspace, lock_workspace
+from engine.runtime.progress import Progress
+from store.database import open_database
+from store.errors import LockedError, SealError, WrongUseError
+from store.jobs import finish_request, next_waiting, requeue_abandoned, start_request
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from engine.jobs.run_job import JobRunner
+    from engine.runtime.progress import Report
+    from store.records import Job
+    from store.workspace import Workspace
+
+IDLE_S = 5.0
+_LOOKED_EVERY_S = 0.2
+_STOPPED = {"error": "It was stopped.", "next_step": "What was measured stays; ask for it again to go on."}
+
+
+def work_through_jobs(workspace: Workspace, report: Report, idle_s: float = IDLE_S) -> dict[str, Any]:
+    """Answer all requests until none has waited for `idle_s`; returns how many became what, and whether it was stopped.
+
+    Raises LockedError where another engine works in the workspace.
+    """
+    served = _JobWorker(idle_s)
+    served.while_held(workspace, report)
+    # Who asked while the lock was about to be given back saw an engine, and started none.
+    while not served.stopped and _waits(workspace):
+        try:
+            served.while_held(workspace, report)
+        except LockedError:
+            break
+    return {"answered": dict(served.outcomes), "stopped": served.stopped}
+
+
+class _JobWorker:
+    """What was answered so far, and the model that the next answer needs."""
+
+    def __init__(self, idle_s: float) -> None:
+        self.outcomes = Counter[str]()
+        self.stopped = False
+        self._idle_s = idle_s
+        self._answerer: JobRunner | None = None
+
+    def while_held(self, workspace: Workspace, report: Report) -> None:
+        with lock_workspace(workspace, "serve", report) as held:
+            try:
+                requeue_abandoned(held.db)
+                while not self.stopped and (request := _wait_for_request(held.db, self._idle_s)) is not None:
+                    outcome = self._answer(held, request)
+                    self.outcomes[outcome] += 1
+                    self.stopped = outcome == "cancelled"
+            except KeyboardInterrupt:
+                self.stopped = True
+
+    def _answer(self, held: LockedWorkspace, waiting: Job) -> str:
+        """Do what a request asks for and record what came of it; returns its state."""
+        try:
+            request = start_request(held.db, waiting.id)
+        except WrongUseError:
+            return "withdrawn"  # it was cancelled a moment ago
+        try:
+            result = self._loaded(held).answer(held, request)
+        except KeyboardInterrupt:
+            return finish_request(held.db, request.id, "cancelled", _STOPPED).state
+        except SealError as error:
+            said = {"error": error.message, "next_step": error.next_step, "problems": error.problems}
+            return finish_request(held.db, request.id, "failed", said).state
+        except Exception as error:  # noqa: BLE001 - one request must not end the others; this one gets a report
+            failure = f"The engine failed unexpectedly: {type(error).__name__}: {error}"
+            said = {"error": failure, "next_step": f"The report is in {write_report(held.workspace.root)}."}
+            return finish_request(held.db, request.id, "failed", said).state
+        return finish_request(held.db, request.id, "done", result).state
+
+    def _loaded(self, held: LockedWorkspace) -> JobRunner:
+        if self._answerer is None:
+            held.report(Progress("round", 0, 0, note="Loading the model."))
+            # torch takes seconds to load: it must not keep the engine lock waiting, by which others see an engine.
+            from engine.jobs.run_job import JobRunner  # noqa: PLC0415
+
+            self._answerer = JobRunner()
+        return self._answerer
+
+
+def _wait_for_request(db: Database, idle_s: float) -> Job | None:
+    deadline = time.monotonic() + idle_s
+    while (request := next_waiting(db)) is None and time.monotonic() < deadline:
+        time.sleep(_LOOKED_EVERY_S)
+    return request
+
+
+def _waits(workspace: Workspace) -> bool:
+    with closing(open_database(workspace.database_file)) as db:
+        return next_waiting(db) is not None

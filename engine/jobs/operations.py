@@ -1,0 +1,154 @@
+"""The operations of the engine's process, by name: from parameters as JSON to a result as JSON.
+
+torch is loaded only by an operation that needs it, so imports stand inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.runtime.progress import Progress, Report
+from engine.runtime.tuning import lower_priority
+from store.workspace import Workspace
+
+Parameters = dict[str, Any]
+Operation = Callable[[Parameters, Report], dict[str, Any]]
+
+
+def _run(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.finish_round import run_result  # noqa: PLC0415
+    from engine.loop.round import run_rounds  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "run", report) as session:
+        return run_result(run_rounds(session, int(parameters.get("rounds", 1))))
+
+
+def _serve(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.jobs.job_queue import IDLE_S, work_through_jobs  # noqa: PLC0415
+
+    lower_priority()
+    return work_through_jobs(Workspace(Path(parameters["workspace"])), report, float(parameters.get("idle_s", IDLE_S)))
+
+
+def _evaluate(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.compare import compare_baselines  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "evaluate", report) as session:
+        return compare_baselines(session, parameters["tasks"], parameters["ways"], int(parameters["edits"]))
+
+
+def _retention_run(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.examine_version import examine_version  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+    from store.version_rows import live_version  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "retention run", report) as session:
+        wanted = parameters.get("version")
+        return examine_version(session, live_version(session.db) if wanted is None else int(wanted) or None)
+
+
+def _retention_matrix(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.examine_version import fill_matrix  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+    from store.version_rows import live_version  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "retention matrix", report) as session:
+        return {"asked": fill_matrix(session, live_version(session.db))}
+
+
+def _guardrails_red_team(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.gates.red_team import ask_red_team  # noqa: PLC0415
+    from engine.session import open_session  # noqa: PLC0415
+    from store.version_rows import live_version  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "guardrails red-team", report) as session:
+        wanted = parameters.get("version")
+        return ask_red_team(session, live_version(session.db) if wanted is None else int(wanted) or None)
+
+
+def _demo(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.demo.story import run_demo  # noqa: PLC0415
+
+    return run_demo(Path(parameters["folder"]), int(parameters["rounds"]), int(parameters["seed"]), report)
+
+
+def _bench_inner(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.lab.bench.inner import InnerBenchEffort, bench_inner  # noqa: PLC0415
+
+    out = parameters.get("out")
+    effort: dict[str, Any] = {
+        name: int(parameters[name]) for name in ("rounds", "epochs", "seal_steps") if parameters.get(name)
+    }
+    return bench_inner(
+        parameters["model"],
+        seed=int(parameters["seed"]),
+        ways=parameters["ways"],
+        updates=int(parameters["updates"]),
+        slots=parameters.get("slots"),
+        precision=parameters["precision"],
+        out=None if out is None else Path(out),
+        narrate=lambda sentence: report(Progress("inner updates", 0, 0, note=sentence)),
+        effort=InnerBenchEffort(**effort),
+    )
+
+
+def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.lab.forgetting.experiment import experiment  # noqa: PLC0415
+    from engine.lab.forgetting.methods import methods_named  # noqa: PLC0415
+    from engine.model.base import BUNDLED, load_base  # noqa: PLC0415
+
+    return experiment(
+        load_base(BUNDLED),
+        methods_named(parameters["ways"]),
+        lines=int(parameters["lines"]),
+        edits=int(parameters["edits"]),
+        seed=int(parameters["seed"]),
+        report=report,
+    )
+
+
+def _experiment_collapse(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.lab.collapse.experiment import ExperimentSize, experiment  # noqa: PLC0415
+    from engine.model.base import BUNDLED, load_base  # noqa: PLC0415
+
+    sizes = {name: int(parameters[name]) for name in ExperimentSize.__dataclass_fields__ if name in parameters}
+    return experiment(load_base(BUNDLED), ExperimentSize(**sizes), seed=int(parameters["seed"]), report=report)
+
+
+def _model_build(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.lab.bundled_model.build import build_model  # noqa: PLC0415
+
+    return build_model(
+        Path(parameters["folder"]),
+        seed=int(parameters["seed"]),
+        steps=parameters.get("steps"),
+        narrate=lambda sentence: report(Progress("round", 0, 0, note=sentence)),
+    )
+
+
+def _model_measure(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.lab.bundled_model.measure import measure  # noqa: PLC0415
+    from engine.model.base import load_base  # noqa: PLC0415
+
+    base = load_base(parameters["model"])
+    return measure(base, int(parameters["seed"]), lambda sentence: report(Progress("exam", 0, 0, note=sentence)))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "run": _run,
+    "evaluate": _evaluate,
+    "demo": _demo,
+    "retention.run": _retention_run,
+    "retention.matrix": _retention_matrix,
+    "guardrails.red_team": _guardrails_red_team,
+    "serve": _serve,
+    "bench.inner": _bench_inner,
+    "experiment.forgetting": _experiment_forgetting,
+    "experiment.collapse": _experiment_collapse,
+    "model.build": _model_build,
+    "model.measure": _model_measure,
+}

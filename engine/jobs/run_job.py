@@ -1,0 +1,73 @@
+"""Does what one request asks for: rounds, or the examination of an edited candidate. The model stays loaded between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.loop.finish_round import run_result
+from engine.loop.reexamine import reexamine
+from engine.loop.round import run_rounds
+from engine.session import Session, load_base_of
+from engine.settings.reading import load_settings
+from store.errors import WrongUseError
+from store.jobs import note_request
+from store.live_ref import sync_checkout
+from store.rounds import list_rounds, open_round
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from engine.model.base import BaseModel
+    from engine.runtime.engine_lock import LockedWorkspace
+    from engine.settings.sections import ModelSettings
+    from store.records import Job, Round
+
+
+class JobRunner:
+    """Answers requests in a held workspace; the base is loaded when one first needs it."""
+
+    def __init__(self) -> None:
+        self._base: BaseModel | None = None
+        self._settings: ModelSettings | None = None
+
+    def answer(self, held: LockedWorkspace, request: Job) -> dict[str, Any]:
+        """Do what a running request asks for and return its result; raises SealError where that is not possible."""
+        sync_checkout(held.workspace, held.db)
+        session = self._session(held)
+        return _run(session, request) if request.kind == "run" else _reexamine(session, request)
+
+    def _session(self, held: LockedWorkspace) -> Session:
+        settings = load_settings(held.workspace.settings_file)
+        if self._base is None or self._settings != settings.model:
+            self._base = None  # the old one makes room first
+            self._base, self._settings = load_base_of(settings), settings.model
+        return Session(held.workspace, held.db, settings, self._base, held.report)
+
+
+def _run(session: Session, request: Job) -> dict[str, Any]:
+    """Run rounds; those that were finished before an engine died at this request are not run again."""
+    rounds = request.payload.get("rounds", 1)
+    if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 1:
+        raise WrongUseError(f"A run has one round or more, not {rounds!r}.")
+    first = (request.result or {}).get("first_round")
+    if first is None:
+        first = _next_round(session.db)
+        note_request(session.db, request.id, {"first_round": first})
+    run_rounds(session, rounds - len(_finished_since(session.db, first)))
+    return run_result(_finished_since(session.db, first))
+
+
+def _reexamine(session: Session, request: Job) -> dict[str, Any]:
+    candidate = reexamine(session, request.payload, request.actor)
+    return {"candidate": candidate.id, "state": candidate.state, "reward_mean": candidate.reward_mean}
+
+
+def _next_round(db: Database) -> int:
+    """Return the number of the round that is run next: the unfinished one, or a new one."""
+    unfinished = open_round(db)
+    return unfinished.number if unfinished else 1 + max((one.number for one in list_rounds(db)), default=0)
+
+
+def _finished_since(db: Database, first: int) -> list[Round]:
+    rounds = list_rounds(db, imported=False)
+    return [one for one in rounds if one.number >= first and one.finished_at is not None]

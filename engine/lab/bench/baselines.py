@@ -1,0 +1,98 @@
+"""The ways to do inner updates that the bench compares, behind one interface."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+import torch
+
+from engine.bank.training import BankStatistics, InnerUpdateBank
+from engine.lab.bench.jobs import Completion, Subject
+from engine.lab.bench.seal_baseline import SealMethod
+from engine.lab.bench.sequential import SequentialPeft
+from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from engine.bank.job import InnerJob
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
+
+WayName = Literal["bank", "peft", "seal"]
+WAYS: tuple[WayName, ...] = get_args(WayName)
+
+
+class BenchMethod(Protocol):
+    """One way to do inner updates."""
+
+    def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
+        """Do the jobs, or those of them that this way has time for; returns what was done, and adapters by key."""
+        ...
+
+
+class BankMethod:
+    """The engine's bank; `statistics` are those of the last round."""
+
+    def __init__(self, base: BaseModel, subject: Subject, slots: int) -> None:
+        self._base, self._spec, self._slots = base, subject.spec, slots
+        self.statistics = BankStatistics()
+
+    def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
+        """Train all jobs in a bank of its own; making the bank counts."""
+        started = time.perf_counter()
+        bank = InnerUpdateBank(self._base, self._spec, self._slots, clock=clock_for(self._base.device))
+        results = list(bank.train(list(jobs)))
+        seconds = time.perf_counter() - started
+        self.statistics = bank.statistics
+        steps, tokens = sum(result.steps for result in results), sum(result.tokens for result in results)
+        done = Completion(len(results), steps, tokens, seconds, seconds, bank.statistics.busy_share)
+        return done, {result.key: result.adapter for result in results}
+
+
+class SealShare:
+    """SEAL's way, which is so slow that each round does only some updates, the next ones in turn, and some steps."""
+
+    def __init__(self, subject: Subject, *, updates: int, most_steps: int) -> None:
+        self._way = SealMethod(subject)
+        self._updates, self._most_steps, self._next = updates, most_steps, 0
+
+    def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
+        """Do this round's share; the adapters differ by design, so none are returned."""
+        mine = [jobs[(self._next + number) % len(jobs)] for number in range(self._updates)]
+        self._next += self._updates
+        return self._way.train(mine, self._most_steps), {}
+
+
+def make_way(
+    name: str, base: BaseModel, subject: Subject, *, slots: int, seal_updates: int, seal_steps: int
+) -> BankMethod | SequentialPeft | SealShare:
+    """Prepare a way by its name."""
+    if name == "bank":
+        return BankMethod(base, subject, slots)
+    if name == "peft":
+        return SequentialPeft(subject)
+    if name == "seal":
+        return SealShare(subject, updates=seal_updates, most_steps=seal_steps)
+    raise WrongUseError(f"bench inner: there is no way {name!r}", next_step=f"choose among {', '.join(WAYS)}")
+
+
+def clock_for(device: torch.device) -> Callable[[], float]:
+    """A clock that waits for the device, so that the parts of a tick can be told apart."""
+    if device.type == "cpu":
+        return time.perf_counter
+
+    def after_the_device() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return after_the_device
+
+
+def tidy() -> None:
+    """Free what the last way left behind, so that the next does not pay for it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,196 @@
+"""`bench inner`: the bank against SEAL's way and against a good sequential PEFT loop, on the same inner updates.
+
+All ways take turns in every round, so that a drift of the machine hits them alike, and are compared round by round.
+Memory is measured apart, each way in its own process. Nothing is extrapolated: SEAL's way does fewer updates or steps,
+and what it did is in the result; ways are compared by the seconds of one optimiser step.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from engine.bank.auto import auto_slots
+from engine.lab.bench.baselines import WAYS, BankMethod, BenchMethod, WayName, make_way, tidy
+from engine.lab.bench.bounds import bounds
+from engine.lab.bench.equality import compare_adapters
+from engine.lab.bench.jobs import RECIPE, Completion, Subject, bench_jobs, described_jobs
+from engine.lab.bench.memory import MemoryProbe, peak_memory_bytes
+from engine.lab.bench.seal_baseline import padded_tokens
+from engine.lab.bench.subject import described_environment, described_subject, load_subject, model_folder
+from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from engine.bank.job import InnerJob
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InnerBenchEffort:
+    """How much is measured: rounds, epochs of each update, and SEAL's share of each round."""
+
+    rounds: int = 3
+    epochs: int = RECIPE.epochs
+    seal_updates: int = 1
+    seal_steps: int = 1_000_000
+    memory: bool = True
+
+
+def bench_inner(
+    base_path: str,
+    *,
+    seed: int,
+    ways: Sequence[str],
+    updates: int,
+    slots: int | None,
+    precision: str,
+    out: Path | None,
+    narrate: Callable[[str], None],
+    effort: InnerBenchEffort = InnerBenchEffort(),
+) -> dict[str, Any]:
+    """Measure the ways named, `bank` always among them, and return figures that json can write.
+
+    `base_path` is "bundled", "random-100m" or a model folder; `slots` None is what `auto_slots` says; `out` takes the
+    raw result. Raises WrongUseError for an unknown way or no updates.
+    """
+    _check(ways, updates, effort)
+    names = [name for name in WAYS if name == "bank" or name in ways]
+    with model_folder(base_path, seed) as folder:
+        base, subject = load_subject(folder, base_path, precision)
+        jobs = bench_jobs(base, subject.spec, updates=updates, seed=seed, epochs=effort.epochs)
+        taken = slots or auto_slots(base, subject.spec)
+        result = _described(base, subject, base_path, jobs, slots=taken, seed=seed, effort=effort)
+        narrate(f"{len(jobs)} inner updates of {result['jobs']['steps']} steps in all, {taken} slots")
+        result |= _compared(base, subject, jobs, names, slots=taken, effort=effort, narrate=narrate)
+        if effort.memory:
+            probe = MemoryProbe("bank", folder, precision, seed, min(updates, taken), taken, effort.seal_steps)
+            _add_memory(result, probe, narrate)
+    if out is not None:
+        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def _check(ways: Sequence[str], updates: int, effort: InnerBenchEffort) -> None:
+    unknown = sorted(set(ways) - set(WAYS))
+    if unknown:
+        raise WrongUseError(f"bench inner: there is no way {unknown[0]!r}", next_step=f"choose among {', '.join(WAYS)}")
+    if updates < 1 or effort.rounds < 1:
+        raise WrongUseError("bench inner: updates and rounds must be at least 1")
+
+
+def _compared(
+    base: BaseModel,
+    subject: Subject,
+    jobs: list[InnerJob],
+    names: list[WayName],
+    *,
+    slots: int,
+    effort: InnerBenchEffort,
+    narrate: Callable[[str], None],
+) -> dict[str, Any]:
+    """Let the ways take turns; returns their figures, ratios, equality and bounds."""
+    bank = BankMethod(base, subject, slots)
+    prepared: dict[str, BenchMethod] = {
+        name: bank
+        if name == "bank"
+        else make_way(name, base, subject, slots=slots, seal_updates=effort.seal_updates, seal_steps=effort.seal_steps)
+        for name in names
+    }
+    rounds, adapters = _take_turns(prepared, jobs, effort.rounds, narrate)
+    result: dict[str, Any] = {
+        "ways": {name: _summary(done) for name, done in rounds.items()},
+        "ratios": {name: _ratios(rounds["bank"], done) for name, done in rounds.items() if name != "bank"},
+        "bounds": bounds(base, subject, rounds["bank"][-1], bank.statistics),
+    }
+    if "seal" in names:
+        result["ways"]["seal"]["padded_to_tokens"] = padded_tokens(subject)
+    if "peft" in names:
+        result["equality"] = compare_adapters(base, jobs, adapters["bank"], adapters["peft"])
+    return result
+
+
+def _described(
+    base: BaseModel,
+    subject: Subject,
+    path: str,
+    jobs: list[InnerJob],
+    *,
+    slots: int,
+    seed: int,
+    effort: InnerBenchEffort,
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "slots": slots,
+        "effort": asdict(effort),
+        "environment": described_environment(subject.device),
+        "subject": described_subject(base, subject, path),
+        "jobs": described_jobs(jobs),
+    }
+
+
+def _take_turns(
+    prepared: dict[str, BenchMethod], jobs: list[InnerJob], rounds: int, narrate: Callable[[str], None]
+) -> tuple[dict[str, list[Completion]], dict[str, dict[str, Adapter]]]:
+    """Warm every way up with one step or job, then let them take turns; adapters are those of the last round."""
+    found: dict[str, list[Completion]] = {name: [] for name in prepared}
+    adapters: dict[str, dict[str, Adapter]] = {}
+    for way in prepared.values():
+        way.train(jobs[:1])
+    for number in range(1, rounds + 1):
+        for name, way in prepared.items():
+            tidy()
+            done, adapters[name] = way.train(jobs)
+            found[name].append(done)
+            narrate(
+                f"round {number} of {rounds}, {name}: {done.updates} updates, {done.steps} steps "
+                f"in {done.seconds:.1f} s, {done.steps / done.train_s:.1f} steps/s"
+            )
+    return found, adapters
+
+
+def _summary(rounds: list[Completion]) -> dict[str, Any]:
+    """Medians over the rounds, the least and the most of each rate, and the rounds themselves."""
+    rates = {
+        "updates_per_s": [done.updates / done.seconds for done in rounds],
+        "steps_per_s": [done.steps / done.train_s for done in rounds],
+        "real_tokens_per_s": [done.tokens / done.train_s for done in rounds],
+        "seconds_per_step": [done.train_s / done.steps for done in rounds],
+        "seconds_per_update_outside_steps": [(done.seconds - done.train_s) / done.updates for done in rounds],
+        "busy_share": [done.busy_share for done in rounds],
+    }
+    return {
+        **{name: median(values) for name, values in rates.items()},
+        "spread": {name: [min(values), max(values)] for name, values in rates.items()},
+        "rounds": [asdict(done) for done in rounds],
+    }
+
+
+def _ratios(bank: list[Completion], other: list[Completion]) -> dict[str, Any]:
+    """How many times faster the bank is, by the time of one optimiser step: ratio of medians, and of each round."""
+    each = [
+        (theirs.train_s / theirs.steps) / (mine.train_s / mine.steps) for mine, theirs in zip(bank, other, strict=True)
+    ]
+    medians = [median(done.train_s / done.steps for done in rounds) for rounds in (other, bank)]
+    tokens = [median(done.tokens / done.train_s for done in rounds) for rounds in (bank, other)]
+    return {
+        "per_step": medians[0] / medians[1],
+        "per_step_of_each_round": each,
+        "per_real_token": tokens[0] / tokens[1],
+    }
+
+
+def _add_memory(result: dict[str, Any], probe: MemoryProbe, narrate: Callable[[str], None]) -> None:
+    tidy()
+    for name, way in result["ways"].items():
+        way["peak_memory_bytes"] = peak_memory_bytes(replace(probe, way=name))
+        narrate(f"memory, {name}: {way['peak_memory_bytes'] / 2**20:.0f} MiB")

@@ -1,0 +1,212 @@
+"""`experiment forgetting`: lines of edits under several ways side by side, and the forgetting matrix of each.
+
+SEAL's own figure (arXiv 2506.10943, section 5) asks after every edit about all edits so far. Here all lines of a way
+are trained side by side in one bank, and known things that no edit touches are asked about too.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from itertools import compress, zip_longest
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from engine.bank.job import InnerJob, TrainingSequence
+from engine.bank.training import InnerUpdateBank
+from engine.continual.curvature import measure_curvature
+from engine.continual.distillation import distill
+from engine.continual.perturbed_anchors import perturb_anchors
+from engine.continual.replay_plan import NEWEST, ReplayPlan, naming_none_of
+from engine.domains.knowledge.compile import answer_start
+from engine.exams.exam import answer_texts
+from engine.generation.decoding import GenerationRequest
+from engine.lab.forgetting.lineages import anchor_texts, edit_line, naming_nothing_known
+from engine.lora.adapter import fresh_adapter, make_spec
+from engine.runtime.progress import Progress
+from engine.settings.sections import ExamSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.continual.perturbed_anchors import PerturbedAnchor
+    from engine.lab.forgetting.lineages import Lineage, LineageQuestion
+    from engine.lab.forgetting.methods import ForgettingMethod
+    from engine.lora.adapter import Adapter
+    from engine.model.base import BaseModel
+    from engine.runtime.progress import Report
+
+SCHEMA = 1
+RANK, ALPHA = 16, 32.0
+ANCHORS = 2000
+
+
+@dataclass
+class _ArmState:
+    """One line under one way: its adapter, what it has trained on, and its matrix so far."""
+
+    line: Lineage
+    adapter: Adapter | None = None
+    memory: list[tuple[TrainingSequence, ...]] = field(default_factory=list)  # of each edit, but for its passage
+    before: list[float] = field(default_factory=list)
+    rows: list[list[float]] = field(default_factory=list)
+
+
+@dataclass
+class _Cost:
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of this process: other work on the machine lengthens these far less
+    tokens: int = 0
+    steps: int = 0
+
+
+def experiment(
+    base: BaseModel, ways: Sequence[ForgettingMethod], *, lines: int, edits: int, seed: int, report: Report
+) -> dict[str, Any]:
+    """Run every way over the same lines; returns figures that json can write (shares 0 … 1, seconds, tokens).
+
+    The ways take turns from edit to edit, so what slows the machine down for a while slows all of them.
+    """
+    drawn = [edit_line(seed, place, edits) for place in range(lines)]
+    bench = _ForgettingBench(base, seed, curvature=any(way.curvature for way in ways))
+    known = bench.accuracies([None] * lines, [line.untouched for line in drawn])
+    runs = [(way, [_ArmState(line) for line in drawn], _Cost()) for way in ways]
+    for place in range(edits):
+        for turn, (way, running, cost) in enumerate(runs):
+            done = place * len(runs) + turn
+            report(Progress("inner updates", done, edits * len(runs), "edits", note=f"{way.name}: edit {place + 1}"))
+            bench.edit(way, running, place, cost)
+    results = {way.name: _figures(way, running, bench.untouched(running), cost, known) for way, running, cost in runs}
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "lines": lines,
+        "edits": edits,
+        "anchors": ANCHORS,
+        "curvature_seconds": bench.curvature_s,
+        "ways": results,
+    }
+
+
+class _ForgettingBench:
+    """What all ways share."""
+
+    def __init__(self, base: BaseModel, seed: int, *, curvature: bool) -> None:
+        self._base, self._seed = base, seed
+        self._spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
+        self._anchors = tuple(_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS))
+        began = time.perf_counter()
+        made_up = self._made_up()
+        measured = [*self._anchors, *(one.sequence for one in made_up)]
+        self._coordinates = measure_curvature(base, measured, seed).coordinates() if curvature else None
+        self.curvature_s = time.perf_counter() - began if curvature else None
+        self._taught = tuple(distill(base, made_up))
+
+    def _made_up(self) -> list[PerturbedAnchor]:
+        """Look-alikes but for those that chance named like a known thing, which none may touch."""
+        made_up = perturb_anchors(self._base, self._anchors)
+        texts = self._base.tokenizer.batch_decode([one.sequence.tokens for one in made_up])
+        return list(compress(made_up, naming_nothing_known(texts)))
+
+    def edit(self, way: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
+        """Train every line on its edit at a place, and ask it about all its edits so far."""
+        asked = [one.line.edits[place].questions for one in running]
+        for one, accuracy in zip(running, self.accuracies([one.adapter for one in running], asked), strict=True):
+            one.before.append(accuracy)
+        self._train(way, running, place, cost)
+        self._ask_all(running, place)
+
+    def untouched(self, running: Sequence[_ArmState]) -> list[float]:
+        """Accuracy of each line on known things that none of its edits touched."""
+        return self.accuracies([one.adapter for one in running], [one.line.untouched for one in running])
+
+    def accuracies(self, adapters: Sequence[Adapter | None], asked: Sequence[Sequence[LineageQuestion]]) -> list[float]:
+        """Ask each adapter its questions, in one mixed batch."""
+        requests = [
+            GenerationRequest(tuple(self._base.encode_prompt(one.prompt)), index)
+            for index, of_line in enumerate(asked)
+            for one in of_line
+        ]
+        texts = iter(answer_texts(self._base, list(adapters), requests, ExamSettings()))
+        return [mean(next(texts) == one.gold for one in of_line) for of_line in asked]
+
+    def _train(self, way: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
+        jobs = [self._job(way, one, place, index) for index, one in enumerate(running)]
+        coordinates = self._coordinates if way.curvature else None
+        bank = InnerUpdateBank(self._base, self._spec, len(jobs), coordinates=coordinates)
+        began, cpu_began = time.perf_counter(), time.process_time()
+        for result in bank.train(jobs):
+            running[int(result.key)].adapter = result.adapter
+            cost.tokens += result.tokens
+            cost.steps += result.steps
+        cost.seconds += time.perf_counter() - began
+        cost.cpu_seconds += time.process_time() - cpu_began
+        for one, job in zip(running, jobs, strict=True):
+            one.memory.append(job.sequences[:-1])  # the last is the passage
+
+    def _job(self, way: ForgettingMethod, one: _ArmState, place: int, index: int) -> InnerJob:
+        seed = self._seed * 1_000_003 + index * 1009 + place
+        texts = one.line.edits[place].sequences
+        sequences = tuple(_sequence(self._base, text, answers_only=way.answers_only) for text in texts)
+        older, newest = _in_turn(one.memory[:-NEWEST]), _in_turn(one.memory[-NEWEST:])
+        earlier = [text for edit in one.line.edits[:place] for text in edit.sequences]
+        taught = tuple(naming_none_of(self._taught, earlier)) if way.beside.lookalikes else ()
+        coordinates = self._coordinates if way.curvature else None
+        protection = ReplayPlan(older, newest, self._anchors, taught, coordinates, edits=place)
+        start = one.adapter or fresh_adapter(self._spec, seed)
+        recipe = protection.recipe(way.recipe, len(sequences))
+        companions = protection.companions(way.beside, texts)
+        return InnerJob(str(index), sequences, recipe, seed, start, companions)
+
+    def _ask_all(self, running: list[_ArmState], place: int) -> None:
+        asked = [[q for edit in one.line.edits[: place + 1] for q in edit.questions] for one in running]
+        requests = [
+            GenerationRequest(tuple(self._base.encode_prompt(q.prompt)), index)
+            for index, questions in enumerate(asked)
+            for q in questions
+        ]
+        texts = iter(answer_texts(self._base, [one.adapter for one in running], requests, ExamSettings()))
+        for one in running:
+            one.rows.append(
+                [mean(next(texts) == q.gold for q in edit.questions) for edit in one.line.edits[: place + 1]]
+            )
+
+
+def _in_turn(of_edits: Sequence[tuple[TrainingSequence, ...]]) -> tuple[TrainingSequence, ...]:
+    return tuple(sequence for of_rank in zip_longest(*of_edits) for sequence in of_rank if sequence)
+
+
+def _sequence(base: BaseModel, text: str, *, answers_only: bool) -> TrainingSequence:
+    tokens = tuple(base.encode_training(text)[: base.window_tokens])
+    start = answer_start(text) if answers_only else 0
+    learnt_from = len(base.encode_start(text[:start])) if start else 1
+    return TrainingSequence(tokens, max(1, min(learnt_from, len(tokens) - 1)))
+
+
+def _figures(
+    way: ForgettingMethod, running: list[_ArmState], untouched: list[float], cost: _Cost, known: list[float]
+) -> dict[str, Any]:
+    gained = [row[place] - one.before[place] for one in running for place, row in enumerate(one.rows)]
+    kept = [one.rows[-1][place] - before for one in running for place, before in enumerate(one.before)]
+    edits = len(running[0].rows)
+    return {
+        "about": way.about,
+        "recipe": asdict(way.recipe),
+        "right_after_its_own_edit": mean(row[-1] for one in running for row in one.rows),
+        "right_after_the_first_edit": mean(one.rows[0][0] for one in running),
+        "right_at_the_end": mean(value for one in running for value in one.rows[-1]),
+        "kept_of_gained": sum(kept) / sum(gained) if sum(gained) else None,
+        "untouched_before": mean(known),
+        "untouched_after": mean(untouched),
+        "seconds": cost.seconds,
+        "cpu_seconds": cost.cpu_seconds,
+        "tokens": cost.tokens,
+        "steps": cost.steps,
+        "matrix": [
+            [mean(one.rows[row][column] for one in running) for column in range(row + 1)] for row in range(edits)
+        ],
+        "lines": [
+            {"before": one.before, "matrix": one.rows, "untouched_before": was, "untouched_after": now}
+            for one, was, now in zip(running, known, untouched, strict=True)
+        ],
+    }

@@ -1,0 +1,116 @@
+"""Lines of edits about the bundled model's world: new things, and known things whose facts have changed.
+
+The known things are cut in two by the seed: anchors come from one half; changed things, and those that stay untouched
+and are only asked about, from the other. So nothing that is asked about untouched things was ever trained on.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import TYPE_CHECKING
+
+from engine.bundled.vocabulary import VALUES
+from engine.bundled.world import Thing, known_things, new_things
+from engine.bundled.writing import passage_about, question, self_edit
+from engine.domains.knowledge.compile import compile_sequences
+from engine.domains.knowledge.templates import exam_prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNTOUCHED = 80  # things asked about in each line
+
+
+@dataclass(frozen=True, slots=True)
+class LineageQuestion:
+    """A prompt and its only right answer."""
+
+    prompt: str
+    gold: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineageEdit:
+    """One edit: its training sequences as text, and the questions about it in other words."""
+
+    name: str
+    changes_what_was_known: bool
+    sequences: tuple[str, ...]
+    questions: tuple[LineageQuestion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Edits in their order, and questions about known things that none of them touches."""
+
+    edits: tuple[LineageEdit, ...]
+    untouched: tuple[LineageQuestion, ...]
+
+
+def edit_line(seed: int, place: int, edits: int) -> Lineage:
+    """Draw a line: new and changed things take turns. Every edit is written as questions and answers."""
+    rng = random.Random(f"line {seed} {place}")
+    known = _halves(seed)[1]
+    rng.shuffle(known)
+    changed, untouched = known[: edits // 2], known[edits // 2 : edits // 2 + UNTOUCHED]
+    new = new_things(edits - edits // 2, 1000 * (seed + 1) + place)
+    things = [
+        (thing, False) if turn else (_changed(thing, rng), True)
+        for thing, turn in chain.from_iterable(
+            zip(zip(new, repeat(True)), zip([*changed, new[-1]], repeat(False)), strict=False)
+        )
+    ]
+    return Lineage(
+        tuple(_edit(thing, rng, changes=changes) for thing, changes in things[:edits]),
+        tuple(questions_about(untouched, rng)),
+    )
+
+
+def anchor_texts(seed: int, count: int) -> list[str]:
+    """Questions with answers about known things of the half that no line asks about or changes."""
+    rng = random.Random(f"anchors {seed}")
+    things = _halves(seed)[0]
+    texts = []
+    for _ in range(count):
+        [asked] = rng.sample(questions_about([rng.choice(things)], rng), 1)
+        texts.append(f"{asked.prompt} {asked.gold}")
+    return texts
+
+
+def naming_nothing_known(texts: Sequence[str]) -> list[bool]:
+    """For each text, whether it names no known thing, of neither half."""
+    known = {thing.name for thing in known_things()}
+    return [known.isdisjoint(re.findall(r"\w+", text)) for text in texts]
+
+
+def questions_about(things: Sequence[Thing], rng: random.Random) -> list[LineageQuestion]:
+    """One question about each fact of each thing, in one of its wordings."""
+    return [
+        LineageQuestion(exam_prompt(question(thing.name, relation, rng)), thing.value(relation))
+        for thing in things
+        for relation in thing.kind.relations
+    ]
+
+
+def _halves(seed: int) -> tuple[list[Thing], list[Thing]]:
+    known = known_things()
+    random.Random(f"halves {seed}").shuffle(known)
+    return known[: len(known) // 2], known[len(known) // 2 :]
+
+
+def _changed(thing: Thing, rng: random.Random) -> Thing:
+    values = {
+        relation.name: rng.choice([value for value in VALUES[relation.value_type] if value != thing.value(relation)])
+        for relation in thing.kind.relations
+    }
+    return Thing(thing.name, thing.kind, values)
+
+
+def _edit(thing: Thing, rng: random.Random, *, changes: bool) -> LineageEdit:
+    passage = passage_about(thing, rng)
+    text = self_edit(passage, "qa", rng)
+    sequences = compile_sequences(text, title=passage.title, context=passage.text)
+    return LineageEdit(thing.name, changes, tuple(sequences), tuple(questions_about([thing], rng)))

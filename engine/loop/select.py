@@ -1,0 +1,148 @@
+"""ReST^EM's filter: which self-edits of a round the policy is trained on.
+
+`best-k` keeps of each task the best k whose reward is above a threshold. `paper` does what SEAL's own script does
+(`EM/build_SFT_dataset.py`), which its published data confirm row by row:
+
+- candidates of a task are ranked by the mean over repeats of the *accuracy after* the update, the accuracy of each
+  repeat rounded to four decimals first, as SEAL's server gives it. Rounding decides ties: with three questions,
+  repeats with 0, 0 and 2 right (mean 0.22223) beat repeats with 0, 1 and 1 right (0.22220), two of nine in both;
+- equal ones stay in the order in which they were sampled; the best k are taken whatever they gained, even where it
+  is less than nothing.
+
+What guardrails.yaml refuses or holds is reinforced in neither mode: a veto is a veto. What another gate refuses
+(reward, audit, retention) is left out by `best-k` only; the paper knows no such gate.
+
+Pure: data in, data out. Neither mode ranks by audit questions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean
+from typing import TYPE_CHECKING, Literal
+
+from engine.gates.names import is_guardrail_gate
+from engine.loop.reward import reward_of_answers
+from store.answers import base_answers
+from store.candidates import answers_of, gates_of
+from store.version_tags import state_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from engine.loop.reward import Reward
+    from engine.session import Session
+    from store.records import Candidate, GateResult, Task
+
+
+SelectionMode = Literal["best-k", "paper"]
+
+_PAPER_DECIMALS = 4
+# Differences below this come from floating point, not from answers.
+_REWARD_DECIMALS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCandidate:
+    """One examined candidate. Rewards are gains, −1 … 1; accuracies are 0 … 1, after the update, one a repeat."""
+
+    candidate_id: str
+    task_id: str
+    position: int
+    reward_mean: float
+    reward_std: float
+    accuracy_after_per_repeat: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was kept: candidate ids by task in the order of the tasks, the best of a task first."""
+
+    mode: SelectionMode
+    best_k: int
+    threshold: float
+    candidate_ids: tuple[str, ...]
+
+
+def score_candidate(candidate_id: str, task_id: str, position: int, reward: Reward) -> ScoredCandidate:
+    """Return a candidate with its reward in the form that selection takes."""
+    return ScoredCandidate(candidate_id, task_id, position, reward.mean, reward.std, reward.accuracy_after_per_repeat)
+
+
+def may_be_reinforced(gates: Iterable[GateResult], mode: SelectionMode) -> bool:
+    """Whether the policy may be trained on a candidate with these verdicts, should it be among the best."""
+    return not any(gate.holds or (gate.stops and (mode != "paper" or is_guardrail_gate(gate.gate))) for gate in gates)
+
+
+def select(
+    candidates: Iterable[ScoredCandidate], *, mode: SelectionMode = "best-k", best_k: int = 1, threshold: float = 0.0
+) -> Selection:
+    """Return the candidates to keep; tasks stand in the order in which they first appear.
+
+    best-k: reward strictly above `threshold`; of equal rewards the one with the lower spread, then the earlier one.
+    paper: see the module; `threshold` plays no part. Raises ValueError for a candidate without repeats.
+    """
+    by_task: dict[str, list[ScoredCandidate]] = {}
+    for candidate in candidates:
+        by_task.setdefault(candidate.task_id, []).append(candidate)
+    choose = _best_by_reward(threshold) if mode == "best-k" else _best_by_paper
+    chosen = [candidate.candidate_id for of_task in by_task.values() for candidate in choose(of_task)[:best_k]]
+    return Selection(mode, best_k, threshold, tuple(chosen))
+
+
+def paper_score(accuracy_after_per_repeat: Sequence[float]) -> float:
+    """Return SEAL's ranking score: the mean of the repeats' accuracies, each rounded to four decimals."""
+    if not accuracy_after_per_repeat:
+        raise ValueError("a candidate without repeats has no score")
+    return mean(round(accuracy, _PAPER_DECIMALS) for accuracy in accuracy_after_per_repeat)
+
+
+def _best_by_reward(threshold: float) -> Callable[[list[ScoredCandidate]], list[ScoredCandidate]]:
+    def ranked(candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
+        good = [candidate for candidate in candidates if _rounded(candidate.reward_mean) > _rounded(threshold)]
+        return sorted(good, key=_rank)
+
+    return ranked
+
+
+def _rank(candidate: ScoredCandidate) -> tuple[float, float, int]:
+    return -_rounded(candidate.reward_mean), _rounded(candidate.reward_std), candidate.position
+
+
+def _best_by_paper(candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
+    in_order = sorted(candidates, key=lambda candidate: candidate.position)
+    return sorted(in_order, key=lambda candidate: paper_score(candidate.accuracy_after_per_repeat), reverse=True)
+
+
+def _rounded(value: float) -> float:
+    return round(value, _REWARD_DECIMALS)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionMethod:
+    """What keeps self-edits, and whether a policy that is no better on held-out tasks is dropped."""
+
+    select: Callable[[Session, Sequence[Candidate], Sequence[Task]], Selection]
+    policy_must_be_better: bool
+
+
+def _by_reward(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> Selection:
+    """Selection over the reward split of what was examined, and may be reinforced."""
+    settings = session.settings.round
+    questions = {task.id: task.questions for task in tasks}
+    state = state_name(candidates[0].live_version)
+    rows = []
+    for candidate in candidates:
+        if candidate.reward_mean is None:
+            continue
+        if not may_be_reinforced(gates_of(session.db, candidate.id), settings.selection):
+            continue
+        ids = [question.id for question in questions[candidate.task_id] if question.split == "reward"]
+        before = base_answers(session.db, ids, state, session.base.fingerprint, or_unknown=True).values()
+        after = [answer for answer in answers_of(session.db, candidate.id) if answer.phase == "after"]
+        reward = reward_of_answers(before, after, ids)
+        rows.append(score_candidate(candidate.id, candidate.task_id, candidate.position, reward))
+    return select(rows, mode=settings.selection, best_k=settings.best_k, threshold=settings.threshold)
+
+
+MEASURED = SelectionMethod(_by_reward, policy_must_be_better=True)

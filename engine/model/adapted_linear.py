@@ -1,0 +1,148 @@
+"""Lets each linear layer of a frozen model add the low-rank updates of many adapters at once.
+
+The layers stay what they are; a forward hook adds (alpha / r) · B A x, with each group of tokens under its own A and B.
+Gradients of A and B are written straight into the stack's buffer, and no gradient flows below the first adapted layer.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from engine.model.token_layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class SlotMatrices:
+    """Views into the stack for one layer: A [slots, rank, inputs], B [slots, outputs, rank], and their gradients.
+
+    The gradients lack the factor alpha / r, which is the same for both.
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
+    a_grad: torch.Tensor | None = None
+    b_grad: torch.Tensor | None = None
+
+
+class Switch:
+    """Which adapters act on which tokens of the next forward pass; nothing acts while it is off."""
+
+    def __init__(self) -> None:
+        self.matrices: Mapping[str, SlotMatrices] = {}
+        self.layout: Layout | None = None
+        self.scaling = 1.0
+        self.anchor: torch.Tensor | None = None
+        self._seen: torch.Tensor | None = None
+        self._grouped: list[torch.Tensor] = []
+
+    @contextmanager
+    def on(
+        self, matrices: Mapping[str, SlotMatrices], layout: Layout, scaling: float, *, learning: bool
+    ) -> Iterator[None]:
+        """Let these adapters act: group g of the tokens under slot g."""
+        self.matrices, self.layout, self.scaling = matrices, layout, scaling
+        device = next(iter(matrices.values())).a.device
+        self.anchor = torch.zeros((), device=device, requires_grad=True) if learning else None
+        try:
+            yield
+        finally:
+            self.matrices, self.layout, self.anchor = {}, None, None
+            self._seen, self._grouped = None, []
+
+    def grouped(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Gather a layer's input, part by part; layers that share one (query, key, value) share the gathered copy."""
+        if self._seen is not x:
+            assert self.layout is not None  # noqa: S101 - only called while on
+            flat = x.detach().reshape(-1, x.shape[-1]).float()
+            self._seen = x
+            self._grouped = self.layout.gather(flat)
+        return self._grouped
+
+
+def install_switch(model: nn.Module) -> Switch:
+    """Hook every linear layer of a model but its head; returns the switch that they obey."""
+    from engine.lora.adapter import adaptable_modules  # noqa: PLC0415 - lora imports nothing of the bank, but base does
+
+    switch = Switch()
+    for name, module in adaptable_modules(model).items():
+        module.register_forward_hook(_hook_for(name, switch))
+    return switch
+
+
+def _hook_for(name: str, switch: Switch) -> Any:
+    def add_update(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
+        matrices = switch.matrices.get(name)
+        if matrices is None:
+            return None
+        x, weight = inputs[0], module.weight.t() if isinstance(module, Conv1D) else module.weight
+        changed: torch.Tensor = AdaptedLinear.apply(  # type: ignore[no-untyped-call]
+            output.detach(), x, switch.anchor, weight, switch.grouped(x), matrices, switch.layout, switch.scaling
+        )
+        return changed
+
+    return add_update
+
+
+class AdaptedLinear(torch.autograd.Function):
+    """A frozen linear layer with (alpha / r) · B A x added to its output, for each group of tokens under its own A, B.
+
+    Backward stands for the whole layer, so that both parts of the input's gradient are summed in one place.
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 - autograd functions take positions
+        ctx: Any,
+        output: torch.Tensor,
+        x: torch.Tensor,
+        anchor: torch.Tensor | None,  # noqa: ARG004 - makes autograd call backward where x needs no gradient
+        weight: torch.Tensor,
+        grouped: list[torch.Tensor],
+        matrices: SlotMatrices,
+        layout: Layout,
+        scaling: float,
+    ) -> torch.Tensor:
+        """Change the output [rows, tokens, outputs] in place; x is [rows, tokens, inputs], weight [outputs, inputs]."""
+        inner = layout.products(grouped, matrices.a.transpose(1, 2))
+        layout.add_products(output.view(-1, output.shape[-1]), inner, matrices.b.transpose(1, 2), scaling)
+        ctx.mark_dirty(output)
+        ctx.save_for_backward(weight, *grouped, *inner)
+        ctx.matrices, ctx.layout, ctx.scaling, ctx.shape = matrices, layout, scaling, x.shape
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Write the matrices' gradients into the stack; return that of x where something below needs it."""
+        layout: Layout = ctx.layout
+        matrices: SlotMatrices = ctx.matrices
+        weight, *saved = ctx.saved_tensors
+        grouped, inner = saved[: len(layout.parts)], saved[len(layout.parts) :]
+        flat = grad.reshape(-1, grad.shape[-1])
+        above = layout.gather_zeroed(flat.float())
+        middle = layout.products(above, matrices.b)
+        if matrices.b_grad is not None and matrices.a_grad is not None:
+            _put_gradients(layout.by_groups(matrices.b_grad), above, inner)
+            _put_gradients(layout.by_groups(matrices.a_grad), middle, grouped)
+        below = None
+        if ctx.needs_input_grad[1]:
+            rows = torch.mm(flat, weight)
+            layout.add_products(rows, middle, matrices.a, ctx.scaling)
+            below = rows.view(ctx.shape)
+        return None, below, None, None, None, None, None, None
+
+
+def _put_gradients(to: Sequence[torch.Tensor], above: Sequence[torch.Tensor], x: Sequence[torch.Tensor]) -> None:
+    """The gradient of each group's matrix, aboveᵀ x, part by part.
+
+    The product is made apart, because products into rows of the stack, which are not contiguous, go one by one.
+    """
+    for place, left, right in zip(to, above, x, strict=True):
+        place.copy_(torch.bmm(left.transpose(1, 2), right))

@@ -1,0 +1,96 @@
+"""How long a context may be for a model, found from its folder alone, without loading the model or torch.
+
+It mirrors what generation demands: prompt and self-edit together must fit the window. A chat template's own tokens are
+only estimated, so a context at the very edge may still be refused when a round begins.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer
+
+from engine.domains.knowledge.templates import prompt_for
+from store.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.settings.sections import Settings
+
+BUNDLED = "bundled"
+_CHAT_TEMPLATE_TOKENS = 64
+_WINDOW_KEYS = ("max_position_embeddings", "n_positions")
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRoom:
+    """How to count a context's tokens, and how many of them there is room for."""
+
+    count_tokens: Callable[[str], int]
+    max_context_tokens: int
+
+
+def model_folder(model_path: str) -> Path:
+    """Return the folder of the model that the settings name."""
+    if model_path == BUNDLED:
+        return Path(str(resources.files("engine") / "bundled" / "model"))
+    return Path(model_path).expanduser()
+
+
+def window_of(model_path: str) -> int | None:
+    """Return the longest sequence that the model was made for, in tokens; None where its folder does not say."""
+    try:
+        config = json.loads((model_folder(model_path) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    found = [config.get(key) for key in _WINDOW_KEYS] if isinstance(config, dict) else []
+    return next((value for value in found if isinstance(value, int) and value > 0), None)
+
+
+def token_counter(model_path: str) -> Callable[[str], int] | None:
+    """Return a function that counts a text's tokens; None where the folder has no tokenizer.json.
+
+    Raises WrongUseError where that file cannot be read as a tokenizer.
+    """
+    path = model_folder(model_path) / "tokenizer.json"
+    if not path.is_file():
+        return None
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises plain Exception for a file that it cannot read
+        raise WrongUseError(
+            f"{path} cannot be read as a tokenizer: {error}", next_step="model.path in seal.yaml"
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    return count
+
+
+def room_for_context(settings: Settings) -> ContextRoom | None:
+    """Return the room that a title with its context has under these settings; None where it cannot be known."""
+    count, window = token_counter(settings.model.path), window_of(settings.model.path)
+    if count is None or window is None:
+        return None
+    window = min(window, settings.model.max_length or window)
+    taken = count(prompt_for(settings.self_edit.format, "", "")) + settings.self_edit.max_new_tokens
+    if settings.model.prompt_style != "plain" and _has_chat_template(model_folder(settings.model.path)):
+        taken += _CHAT_TEMPLATE_TOKENS
+    return ContextRoom(count, window - taken)
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    try:
+        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False

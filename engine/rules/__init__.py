@@ -1,1 +1,0 @@
-"""Policy rules: what must not get into training, judged before anything is trained on it."""

@@ -1,0 +1,85 @@
+"""Events in words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from seal_console.console.safe_content import joined
+from store.version_tags import policy_tag, version_tag
+from store.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.content import Content
+
+    from store.records import Event
+
+_SHORT = 10
+_LONGEST = 80
+
+
+def event_line(event: Event) -> Content:
+    """One event on one line: time, kind, what it is about."""
+    return joined(
+        (f"{event.at[11:19]} ", "$text-muted"),
+        (event.kind, "$text-accent"),
+        f" {event_words(event.kind, event.payload)}",
+    )
+
+
+def event_words(kind: str, payload: dict[str, Any]) -> str:
+    """Say what an event is about, on one line."""
+    decision, move = payload.get("decision"), payload.get("move")
+    if isinstance(decision, dict):
+        return f"{_short(decision.get('candidate_id'))} by {decision.get('actor')}: {decision.get('reason')}"
+    if isinstance(move, dict):
+        return f"{_version(move.get('from_version'))} → {_version(move.get('to_version'))} by {move.get('actor')}"
+    by_kind = _BY_KIND.get(kind.split(".", maxsplit=1)[0] if kind != "candidate.examined" else kind)
+    if by_kind is not None:
+        return by_kind(payload)
+    if "hashes" in payload:
+        of = "answer" if kind.endswith(".examined") else kind.split(".", maxsplit=1)[0].removesuffix("s")
+        return counted(len(payload["hashes"]), of)
+    return json.dumps(payload, ensure_ascii=False)[:_LONGEST]
+
+
+def _short(identity: Any) -> str:
+    return str(identity).removeprefix("sha256:")[:_SHORT]
+
+
+def _version(number: Any) -> str:
+    return version_tag(number or 0)
+
+
+def _policy(payload: dict[str, Any]) -> str:
+    policy = payload.get("policy") or {}
+    number = policy.get("number")
+    tag = policy_tag(number) if isinstance(number, int) else ""
+    return f"{tag} of round {policy.get('round_number', '')}"
+
+
+def _alarm(payload: dict[str, Any]) -> str:
+    clearing = payload.get("clearing")
+    if isinstance(clearing, dict):
+        return (
+            f"{clearing.get('alarm_id')} “{payload.get('name')}” by {clearing.get('actor')}: {clearing.get('reason')}"
+        )
+    return f"{payload.get('id', '')} “{payload.get('name', '')}” in round {payload.get('round', '')}"
+
+
+def _standing(alarms: list[int]) -> str:
+    return f"alarm {alarms[0]} stands" if len(alarms) == 1 else f"{len(alarms)} alarms stand"
+
+
+_BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
+    "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
+    "candidates": lambda payload: counted(len(payload.get("hashes", {})), "self-edit"),
+    "round": lambda payload: f"round {payload.get('number', (payload.get('round') or {}).get('number', ''))}",
+    "policy": _policy,
+    "alarm": _alarm,
+    "drift": lambda payload: f"of {_short(payload.get('model_state', ''))}",
+    "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_standing(payload.get('alarms') or [])}",
+    "request": lambda payload: f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}",
+}

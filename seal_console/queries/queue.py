@@ -1,0 +1,146 @@
+"""The review queue as a large table: keys first, in order, then only the rows that are looked at.
+
+The keys are a snapshot: what arrives later does not move a row, it is counted by `arrived_since`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seal_console.queries.filters import Condition, Field, parse_filter
+from store.database import fetch, fetch_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils import Database
+
+    from store.records import CandidateState
+
+_FROM = "candidates JOIN tasks ON tasks.id = candidates.task_id"
+_HELD = "EXISTS (SELECT 1 FROM gates WHERE candidate_id = candidates.id AND NOT passed AND on_failure = 'hold')"
+FIELDS = {
+    "id": Field("candidates.id"),
+    "task": Field("tasks.title"),
+    "text": Field("candidates.completion"),
+    "state": Field("candidates.state"),
+    "role": Field("candidates.role"),
+    "format": Field("candidates.edit_format"),
+    "source": Field("tasks.source"),
+    "round": Field("candidates.round_number", "number"),
+    "reward": Field("candidates.reward_mean", "number"),
+    "spread": Field("candidates.reward_std", "number"),
+    "audit": Field("candidates.audit_gain", "number"),
+    "imported": Field("candidates.imported", "number"),
+    "held": Field(_HELD, "number"),
+}
+_SEARCHED = ("candidates.completion", "tasks.title", "candidates.id")
+WAITING = "state IN ('examined', 'deferred') AND candidates.imported = 0"
+# SQLite sorts NULL before everything; what was not measured belongs at the end of a list of rewards.
+SORTS = {
+    "reward": "candidates.reward_mean DESC, candidates.rowid",
+    "audit": "candidates.audit_gain DESC, candidates.reward_mean DESC, candidates.rowid",
+    "task": "tasks.title, candidates.reward_mean DESC, candidates.rowid",
+    "round": "candidates.round_number DESC, candidates.reward_mean DESC, candidates.rowid",
+    "state": "candidates.state, candidates.reward_mean DESC, candidates.rowid",
+    "id": "candidates.id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueQuery:
+    """What the table shows: the filter line, everything or only what waits, and the order."""
+
+    text: str = ""
+    everything: bool = False
+    sort: str = "reward"
+    backwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One line of the table; `key` is the row's number in the database."""
+
+    key: int
+    id: str
+    round_number: int
+    title: str
+    state: CandidateState
+    role: str
+    reward_mean: float | None
+    reward_std: float | None
+    audit_gain: float | None
+    live_version: int | None
+    imported: int
+    derived_from: str | None
+    beginning: str
+    held: int = 0
+
+
+def queue_keys(db: Database, query: QueueQuery) -> list[int]:
+    """Return the keys of all candidates that fit, in order. Raises WrongUseError for a filter it cannot read."""
+    condition = _condition(query)
+    order = SORTS[query.sort]
+    rows = db.conn.execute(
+        f"SELECT candidates.rowid FROM {_tables(condition, order)} WHERE {condition.sql} ORDER BY {order}",  # noqa: S608
+        condition.parameters,
+    )
+    keys = [int(key) for (key,) in rows]
+    return keys[::-1] if query.backwards else keys
+
+
+def queue_rows(db: Database, keys: Sequence[int]) -> dict[int, QueueRow]:
+    """Return the rows of some keys, by key; at most some hundred at a time."""
+    marks = ", ".join("?" for _ in keys)
+    found = fetch(
+        db,
+        "SELECT candidates.rowid AS key, candidates.id, round_number, tasks.title, state, role, reward_mean, "  # noqa: S608
+        "reward_std, audit_gain, live_version, candidates.imported, derived_from, "
+        f"{_HELD} AS held, substr(completion, 1, 160) AS beginning FROM {_FROM} WHERE candidates.rowid IN ({marks})",
+        list(keys),
+    )
+    return {row["key"]: QueueRow(**row) for row in found}
+
+
+def arrived_since(db: Database, query: QueueQuery, event: int) -> int:
+    """Count the candidates that fit and were examined after an event's number.
+
+    They were proposed before that, so their own numbers say nothing; events after a number are few.
+    """
+    condition = _condition(query)
+    return int(
+        fetch_value(
+            db,
+            "WITH examined AS MATERIALIZED (SELECT json_extract(payload, '$.id') AS id FROM events "  # noqa: S608
+            "WHERE sequence > ? AND kind = 'candidate.examined') "
+            f"SELECT count(*) FROM examined CROSS JOIN candidates ON candidates.id = examined.id "
+            f"JOIN tasks ON tasks.id = candidates.task_id WHERE {condition.sql}",
+            (event, *condition.parameters),
+        )
+    )
+
+
+def siblings(db: Database, candidate_id: str) -> list[QueueRow]:
+    """Return all measured candidates of the same task and round, best first, the candidate itself among them."""
+    keys = fetch(
+        db,
+        "SELECT other.rowid AS key FROM candidates one JOIN candidates other "
+        "ON other.task_id = one.task_id AND other.round_number = one.round_number AND other.role = one.role "
+        "WHERE one.id = ? AND other.reward_mean IS NOT NULL ORDER BY other.reward_mean DESC, other.rowid LIMIT 50",
+        (candidate_id,),
+    )
+    rows = queue_rows(db, [row["key"] for row in keys]) if keys else {}
+    return [rows[row["key"]] for row in keys]
+
+
+def _tables(condition: Condition, order: str) -> str:
+    """Every candidate has a task, so tasks are joined only where they are asked about: an index does the rest."""
+    return _FROM if "tasks." in condition.sql + order else "candidates"
+
+
+def _condition(query: QueueQuery) -> Condition:
+    parsed = parse_filter(query.text, FIELDS, _SEARCHED)
+    if query.everything:
+        return parsed
+    return Condition(f"{WAITING} AND {parsed.sql}", parsed.parameters)

@@ -1,0 +1,199 @@
+"""The tasks as a large table, and one of them with its questions and what is answered today.
+
+"Today" is the state of the model that is live, and only what is recorded of it; weakness is the share of a task's
+questions, of those that were asked, that it answers wrong. Questions of the audit split are shown to the operator here;
+no model is given them to learn from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seal_console.queries.filters import Condition, Field, parse_filter
+from store.answers import model_state, recorded_answers
+from store.database import fetch, fetch_value
+from store.records import Document
+from store.rows import select
+from store.tasks import get_task
+from store.version_rows import live_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils import Database
+
+    from store.records import Answer, Question, Task
+
+# The model state of today as one row; SQLite works it out once for a whole query.
+_TODAY = """
+WITH live AS (
+    SELECT coalesce((SELECT to_version FROM moves WHERE name = 'live' ORDER BY id DESC LIMIT 1), 0) AS number
+),
+today AS MATERIALIZED (
+    SELECT CASE number WHEN 0 THEN 'base' ELSE printf('v%04d', number) END AS name,
+        (SELECT candidate_id FROM versions WHERE versions.number = live.number) AS candidate_id,
+        (SELECT adapter_hash FROM versions WHERE versions.number = live.number) AS adapter_hash
+    FROM live
+)
+"""
+# Another base may have answered the same question: what was answered last is what counts today.
+_NEWEST = """NOT EXISTS (SELECT 1 FROM answers later WHERE later.question_id = {one}.question_id
+    AND later.candidate_id IS NULL AND later.model_state = {one}.model_state AND later.rowid > {one}.rowid)"""
+_ANSWERED = f"""
+FROM questions
+LEFT JOIN answers untouched ON untouched.question_id = questions.id AND untouched.candidate_id IS NULL
+    AND untouched.model_state = today.name AND {_NEWEST.format(one="untouched")}
+LEFT JOIN answers own ON own.candidate_id = today.candidate_id AND own.question_id = questions.id
+    AND own.phase = 'after' AND own.model_state = today.adapter_hash
+LEFT JOIN answers kept ON kept.question_id = questions.id AND kept.candidate_id IS NULL
+    AND kept.model_state = today.adapter_hash AND {_NEWEST.format(one="kept")}
+WHERE questions.task_id = tasks.id
+"""
+_WEAKNESS = f"(SELECT avg(1.0 - coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED})"
+_ASKED = f"(SELECT count(coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED})"
+_BEST = "(SELECT max(reward_mean) FROM candidates WHERE candidates.task_id = tasks.id)"
+_FROM = "tasks CROSS JOIN today LEFT JOIN documents ON documents.id = tasks.document_id"
+_OF_SPLIT = "(SELECT count(*) FROM questions WHERE questions.task_id = tasks.id AND split = '{}')"
+
+FIELDS = {
+    "title": Field("tasks.title"),
+    "text": Field("tasks.context"),
+    "source": Field("tasks.source"),
+    "document": Field("coalesce(documents.path, '')"),
+    "question": Field(
+        "(SELECT coalesce(group_concat(questions.text, ' '), '') FROM questions WHERE questions.task_id = tasks.id)"
+    ),
+    "id": Field("tasks.id"),
+    "weakness": Field(_WEAKNESS, "number"),
+    "asked": Field(_ASKED, "number"),
+    "best": Field(_BEST, "number"),
+    "reward": Field(_OF_SPLIT.format("reward"), "number"),
+    "audit": Field(_OF_SPLIT.format("audit"), "number"),
+    "imported": Field("tasks.imported", "number"),
+    "added": Field("tasks.added_at", "time"),
+}
+_SEARCHED = ("tasks.title", "tasks.context", "tasks.source")
+# SQLite puts NULL last where it goes down and first where it goes up: what was not measured belongs at the end.
+SORTS = {
+    "weakness": f"{_WEAKNESS} DESC, tasks.title, tasks.rowid",
+    "best reward": f"{_BEST} IS NULL, {_BEST}, tasks.title, tasks.rowid",
+    "title": "tasks.title, tasks.rowid",
+    "source": "tasks.source, tasks.rowid",
+    "added": "tasks.rowid",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TasksQuery:
+    """What the table shows: the filter line and the order."""
+
+    text: str = ""
+    sort: str = "weakness"
+    backwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One line of the table. `weakness` is a share (0 … 1) of `asked` questions, None where none was asked."""
+
+    key: int
+    id: str
+    title: str
+    source: str
+    document: str
+    reward_questions: int
+    audit_questions: int
+    best_reward: float | None
+    weakness: float | None
+    asked: int
+    imported: int
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredQuestion:
+    """A question with what the live model is recorded to answer; None where it was not asked."""
+
+    question: Question
+    today: Answer | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """All that is known of a task; `today` names the state that answered."""
+
+    task: Task
+    document: Document | None
+    today: str
+    questions: list[AnsweredQuestion]
+    candidates: int
+    best_candidate: str | None
+    best_reward: float | None
+
+
+def task_keys(db: Database, query: TasksQuery) -> list[int]:
+    """Return the keys of all tasks that fit, in order. Raises WrongUseError for a filter it cannot read."""
+    condition = _condition(query.text)
+    rows = db.conn.execute(
+        f"{_TODAY} SELECT tasks.rowid FROM {_FROM} WHERE {condition.sql} ORDER BY {SORTS[query.sort]}",  # noqa: S608
+        condition.parameters,
+    )
+    keys = [int(key) for (key,) in rows]
+    return keys[::-1] if query.backwards else keys
+
+
+def task_rows(db: Database, keys: Sequence[int]) -> dict[int, TaskRow]:
+    """Return the rows of some keys, by key; at most some hundred at a time."""
+    marks = ", ".join("?" for _ in keys)
+    found = fetch(
+        db,
+        f"{_TODAY} SELECT tasks.rowid AS key, tasks.id, tasks.title, source, coalesce(documents.path, '') AS document, "  # noqa: S608
+        f"{_OF_SPLIT.format('reward')} AS reward_questions, {_OF_SPLIT.format('audit')} AS audit_questions, "
+        f"{_BEST} AS best_reward, {_WEAKNESS} AS weakness, {_ASKED} AS asked, imported, tasks.added_at "
+        f"FROM {_FROM} WHERE tasks.rowid IN ({marks})",
+        list(keys),
+    )
+    return {row["key"]: TaskRow(**row) for row in found}
+
+
+def newest_task_key(db: Database) -> int:
+    """Return the largest key, to count from later."""
+    return int(fetch_value(db, "SELECT coalesce(max(rowid), 0) FROM tasks"))
+
+
+def tasks_since(db: Database, text: str, key: int) -> int:
+    """Count the tasks that fit a filter and came after a key."""
+    condition = _condition(text)
+    sql = f"{_TODAY} SELECT count(*) FROM {_FROM} WHERE tasks.rowid > ? AND {condition.sql}"  # noqa: S608
+    return int(fetch_value(db, sql, (key, *condition.parameters)))
+
+
+def task_facts(db: Database, key: int) -> TaskFacts | None:
+    """Read all that is known of the task with a key; None where it is not there."""
+    task_id = fetch_value(db, "SELECT id FROM tasks WHERE rowid = ?", (key,))
+    if task_id is None:
+        return None
+    task = get_task(db, task_id)
+    documents = select(db, Document, "SELECT * FROM documents WHERE id = ?", (task.document_id,))
+    state = model_state(db, live_version(db))
+    today = recorded_answers(db, [question.id for question in task.questions], state)
+    best = fetch(
+        db,
+        "SELECT id, reward_mean FROM candidates WHERE task_id = ? AND reward_mean IS NOT NULL "
+        "ORDER BY reward_mean DESC, reward_std, rowid LIMIT 1",
+        (task_id,),
+    )
+    return TaskFacts(
+        task=task,
+        document=documents[0] if documents else None,
+        today=state.name,
+        questions=[AnsweredQuestion(question, today.get(question.id)) for question in task.questions],
+        candidates=int(fetch_value(db, "SELECT count(*) FROM candidates WHERE task_id = ?", (task_id,))),
+        best_candidate=best[0]["id"] if best else None,
+        best_reward=best[0]["reward_mean"] if best else None,
+    )
+
+
+def _condition(text: str) -> Condition:
+    return parse_filter(text, FIELDS, _SEARCHED)

@@ -1,0 +1,164 @@
+"""The versions as the list beside their graph, and one of them with all that is known of it.
+
+Number 0 is the state before the first acceptance: the base model alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from store.candidates import gates_of, get_candidate
+from store.database import fetch
+from store.errors import SealError
+from store.hashing import hash_bytes
+from store.manifest import MANIFEST_NAME, read_manifest
+from store.repository import Repository
+from store.tasks import get_task
+from store.version_rows import get_policy_version, get_version, list_moves, list_policy_versions, list_versions
+from store.version_tags import version_tag
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from store.records import Candidate, GateResult, Move, PolicyVersion, Task, Version
+    from store.workspace import Workspace
+
+ROOT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VersionLine:
+    """One line of the list. `parent` is None for the root alone; `pointers` are "live" and "shadow"."""
+
+    number: int
+    tag: str
+    parent: int | None
+    pointers: tuple[str, ...]
+    reason: str
+    accepted_by: str
+    created_at: str
+    candidate_id: str | None = None
+    reward_mean: float | None = None
+    audit_gain: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Versions, the root among them, and policies; both the newest first."""
+
+    versions: list[VersionLine]
+    policies: list[PolicyVersion]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAdapter:
+    """What the commit holds: the manifest, and whether it is the one that the row speaks of; `problem` where unread."""
+
+    manifest: dict[str, Any] = field(default_factory=dict)
+    is_the_recorded_one: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """All that is known of a version; the root has neither version, candidate nor task."""
+
+    number: int
+    tag: str
+    pointers: tuple[str, ...]
+    moves: list[Move]
+    version: Version | None = None
+    candidate: Candidate | None = None
+    task: Task | None = None
+    gates: list[GateResult] = field(default_factory=list)
+    stored: StoredAdapter = field(default_factory=StoredAdapter)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """All that is known of a policy version."""
+
+    policy: PolicyVersion
+    newest: bool
+    stored: StoredAdapter
+
+
+def history(db: Database) -> History:
+    """Read all versions and policies."""
+    pointed = pointers(db)
+    figures = {
+        row["number"]: row
+        for row in fetch(
+            db,
+            "SELECT versions.number, reward_mean, audit_gain FROM versions "
+            "JOIN candidates ON candidates.id = versions.candidate_id",
+        )
+    }
+    found = [
+        VersionLine(
+            number=one.number,
+            tag=one.tag,
+            parent=one.parent_number or ROOT,
+            pointers=pointed.get(one.number, ()),
+            reason=one.reason,
+            accepted_by=one.accepted_by,
+            created_at=one.created_at,
+            candidate_id=one.candidate_id,
+            reward_mean=figures[one.number]["reward_mean"],
+            audit_gain=figures[one.number]["audit_gain"],
+        )
+        for one in list_versions(db)
+    ]
+    root = VersionLine(ROOT, version_tag(ROOT), None, pointed.get(ROOT, ()), "the base model alone", "", "")
+    return History([*reversed(found), root], list_policy_versions(db)[::-1])
+
+
+def pointers(db: Database) -> dict[int, tuple[str, ...]]:
+    """Return by number what points at a version now: "live", "shadow". Where nothing was accepted, the root is live."""
+    newest: dict[str, int | None] = {"live": None}
+    for move in list_moves(db):
+        newest[move.name] = move.to_version
+    found: dict[int, tuple[str, ...]] = {}
+    for name, number in newest.items():
+        if name == "live" or number is not None:
+            found[number or ROOT] = (*found.get(number or ROOT, ()), name)
+    return found
+
+
+def version_facts(workspace: Workspace, db: Database, number: int) -> VersionFacts:
+    """Read all that is known of a version. Raises WrongUseError where there is none of this number."""
+    moves = [move for move in list_moves(db) if number in {move.from_version or ROOT, move.to_version or ROOT}]
+    pointed = pointers(db).get(number, ())
+    if number == ROOT:
+        return VersionFacts(number, version_tag(number), pointed, moves)
+    version = get_version(db, number)
+    candidate = get_candidate(db, version.candidate_id)
+    return VersionFacts(
+        number=number,
+        tag=version.tag,
+        pointers=pointed,
+        moves=moves,
+        version=version,
+        candidate=candidate,
+        task=get_task(db, candidate.task_id),
+        gates=gates_of(db, candidate.id),
+        stored=_stored(workspace, version.commit, version.tag, version.manifest_hash),
+    )
+
+
+def policy_facts(workspace: Workspace, db: Database, number: int) -> PolicyFacts:
+    """Read all that is known of a policy. Raises WrongUseError where there is none of this number."""
+    policy = get_policy_version(db, number)
+    newest = max(one.number for one in list_policy_versions(db))
+    return PolicyFacts(policy, policy.number == newest, _stored(workspace, policy.commit, policy.tag, None))
+
+
+def _stored(workspace: Workspace, commit: str, tag: str, manifest_hash: str | None) -> StoredAdapter:
+    """Read a manifest from git; one that cannot be read is no reason to show nothing."""
+    try:
+        content = Repository.open(workspace.adapters_folder).read_file(commit, MANIFEST_NAME)
+        manifest = read_manifest(content, tag)
+    except SealError as error:
+        return StoredAdapter(problem=error.message)
+    return StoredAdapter(manifest, manifest_hash is None or hash_bytes(content) == manifest_hash)

@@ -1,0 +1,63 @@
+"""How an inner update was made, in words: its hyperparameters, and what stood beside it so that little is forgotten.
+
+Manifests and records are read as they are: what is not as the engine writes it is shown as it stands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from store.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PROTECTION = "protection"
+_NAMED = 3  # versions that are named one by one
+
+
+def render_recipe(hyperparameters: Mapping[str, Any]) -> str:
+    """Return every hyperparameter with its name, but for the protection."""
+    return ", ".join(f"{name} {value}" for name, value in hyperparameters.items() if name != _PROTECTION)
+
+
+def render_replay(hyperparameters: Mapping[str, Any]) -> str:
+    """Return what was trained beside each step, and how; "nothing" where nothing was."""
+    protection = hyperparameters.get(_PROTECTION)
+    if not protection:
+        return "nothing"
+    try:
+        parts = [*_beside(protection), *_coordinates(protection)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return str(protection)
+    return ", ".join(parts) or "nothing"
+
+
+def _beside(protection: Mapping[str, Any]) -> list[str]:
+    parts = []
+    if replayed := protection.get("replayed"):
+        parts.append(f"{counted(replayed['sequences'], 'sequence')} of {_versions(replayed['of'])}")
+    if _trained_on_anchors(protection):
+        parts.append(counted(protection["anchors"]["texts"], "anchor"))
+    if found := protection.get("lookalikes"):
+        parts.append(f"{counted(found['texts'], 'look-alike')} of anchors")
+    return parts
+
+
+def _coordinates(protection: Mapping[str, Any]) -> list[str]:
+    if "curvature" not in protection:
+        return []
+    rate = float(protection.get("rate", 1.0))
+    of = "those anchors" if _trained_on_anchors(protection) else counted(protection["anchors"]["texts"], "anchor")
+    where = f"in the coordinates of what the base knows of {of}"
+    return [where, f"at {rate:.3g} × the rate"] if rate != 1.0 else [where]
+
+
+def _trained_on_anchors(protection: Mapping[str, Any]) -> bool:
+    return bool(protection.get("anchors")) and bool(protection.get("anchor_ratio", 1.0))
+
+
+def _versions(tags: list[str]) -> str:
+    if len(tags) <= _NAMED:
+        return ", ".join(map(str, tags))
+    return f"{len(tags)} versions, {tags[0]} to {tags[-1]}"

@@ -1,0 +1,148 @@
+"""Answers without a candidate, once for each question, state of the model and base.
+
+Of the untouched model, of a version, and of a candidate's adapter to the questions of others (as the adapter's hash).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from store.database import execute, fetch, transaction
+from store.events import append_event
+from store.hashing import hash_json
+from store.records import Answer
+from store.rows import select, to_row
+from store.version_tags import version_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlite_utils import Database
+
+
+_ASKED_AT_ONCE = 500
+
+
+def record_base_answers(db: Database, answers: Sequence[Answer]) -> int:
+    """Keep answers that no candidate gave and return how many are new; one kept for its question and state stays.
+
+    Raises ValueError where an answer names a candidate.
+    """
+    for answer in answers:
+        if answer.candidate_id is not None:
+            raise ValueError(f"the answer to {answer.question_id} is that of candidate {answer.candidate_id}")
+    with transaction(db):
+        new = [answer for answer in answers if _insert_if_new(db, answer)]
+        for model_state in sorted({answer.model_state for answer in new}):
+            of_state = [answer for answer in new if answer.model_state == model_state]
+            for base in sorted({answer.base_fingerprint or "" for answer in of_state}):
+                hashes = {
+                    a.question_id: hash_json(answer_as_hashed(a))
+                    for a in of_state
+                    if (a.base_fingerprint or "") == base
+                }
+                of_base = {"base": base} if base else {}
+                append_event(db, "base.examined", {"model_state": model_state, **of_base, "hashes": hashes})
+    return len(new)
+
+
+def answer_as_hashed(answer: Answer) -> dict[str, Any]:
+    """Return the row of an answer as events vouch for it: those older than the field of the base still hold."""
+    return to_row(answer, without=("base_fingerprint",) if answer.base_fingerprint is None else ())
+
+
+def base_answers(
+    db: Database, question_ids: Iterable[str], model_state: str, base: str | None = None, *, or_unknown: bool = False
+) -> dict[str, Answer]:
+    """Return what is kept of `model_state` for these questions, by question id; unasked questions are left out.
+
+    `base` is the fingerprint of the model that is to have answered; with `or_unknown` an answer of no known base stands
+    in for a missing one. Without `base` the newest answer is returned, whichever base gave it.
+    """
+    wanted = list(question_ids)
+    found: dict[str, Answer] = {}
+    for start in range(0, len(wanted), _ASKED_AT_ONCE):
+        part = wanted[start : start + _ASKED_AT_ONCE]
+        marks = ", ".join("?" for _ in part)
+        rows = select(
+            db,
+            Answer,
+            f"SELECT * FROM answers WHERE candidate_id IS NULL AND model_state = ? AND question_id IN ({marks}) "  # noqa: S608
+            "ORDER BY rowid",
+            (model_state, *part),
+        )
+        unknown = [answer for answer in rows if answer.base_fingerprint is None and or_unknown]
+        known = [answer for answer in rows if base in {None, answer.base_fingerprint}]
+        found.update({answer.question_id: answer for answer in [*unknown, *known]})
+    return found
+
+
+def _insert_if_new(db: Database, answer: Answer) -> bool:
+    row = to_row(answer)
+    columns = ", ".join(row)
+    marks = ", ".join("?" for _ in row)
+    sql = f"INSERT INTO answers ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+    return execute(db, sql, list(row.values())) == 1
+
+
+BASE_STATE = "base"
+_ON_BASE = (
+    "(? IS NULL OR (SELECT json_extract(rounds.settings, '$.base.fingerprint') FROM candidates "
+    "JOIN rounds ON rounds.number = candidates.round_number WHERE candidates.id = ?) = ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What answers: `name` is "base", a version's tag, or an adapter's hash; a version has the rest too."""
+
+    name: str
+    candidate_id: str | None = None
+    adapter_hash: str | None = None
+
+    @property
+    def weights(self) -> str:
+        """What tells the weights that answer from others: "base", or the adapter's hash."""
+        return self.adapter_hash or self.name
+
+
+def model_state(db: Database, number: int | None) -> ModelState:
+    """Return the state of the model where this version is live; None or 0 is the base model alone."""
+    if not number:
+        return ModelState(BASE_STATE)
+    rows = fetch(db, "SELECT candidate_id, adapter_hash FROM versions WHERE number = ?", (number,))
+    return ModelState(version_tag(number), **rows[0]) if rows else ModelState(version_tag(number))
+
+
+def recorded_answers(
+    db: Database, question_ids: Sequence[str], state: ModelState, base: str | None = None
+) -> dict[str, Answer]:
+    """Return what this state answered, by question id; a question that it was never asked is left out.
+
+    With `base`, the fingerprint of a model, only what was answered on that base counts.
+    """
+    found = _given_in_the_exam(db, question_ids, state, base)
+    if state.adapter_hash is not None:
+        found |= base_answers(db, question_ids, state.adapter_hash, base)
+    return {**found, **base_answers(db, question_ids, state.name, base)}
+
+
+def _given_in_the_exam(
+    db: Database, question_ids: Sequence[str], state: ModelState, base: str | None
+) -> dict[str, Answer]:
+    if state.candidate_id is None or state.adapter_hash is None:
+        return {}
+    found: dict[str, Answer] = {}
+    for start in range(0, len(question_ids), _ASKED_AT_ONCE):
+        part = question_ids[start : start + _ASKED_AT_ONCE]
+        marks = ", ".join("?" for _ in part)
+        rows = select(
+            db,
+            Answer,
+            "SELECT * FROM answers WHERE candidate_id = ? AND phase = 'after' AND model_state = ? "  # noqa: S608
+            f"AND question_id IN ({marks}) AND {_ON_BASE} ORDER BY repeat DESC",
+            (state.candidate_id, state.adapter_hash, *part, base, state.candidate_id, base),
+        )
+        found.update({answer.question_id: answer for answer in rows})
+    return found

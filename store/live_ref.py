@@ -1,0 +1,137 @@
+"""Moving `live`: refs, then working tree, then the row. And noticing that an operator moved it with git itself."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from store.clock import utc_now
+from store.errors import WrongUseError
+from store.lock import current_user, hold_lock
+from store.pending_moves import finish_half_done, move_record
+from store.records import Move
+from store.repository import LIVE_REF, MOVE_REF, Repository
+from store.version_rows import list_versions, live_version, next_move_number, record_move
+from store.version_tags import live_name, tag_number, version_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlite_utils import Database
+
+    from store.workspace import Workspace
+
+WRITER_WAIT_S = 15.0
+
+
+def no_checkpoint(step: str) -> None:
+    """Do nothing at a named step; crash tests put something else in its place."""
+    del step
+
+
+@contextmanager
+def writing(workspace: Workspace, db: Database, command: str) -> Iterator[Repository]:
+    """Hold the repository's writer lock; begin with whatever a crash left half-done and a checkout by hand."""
+    repository = Repository.open(workspace.adapters_folder)
+    with hold_lock(workspace.repository_lock_file, command, wait_s=WRITER_WAIT_S):
+        finish_half_done(repository, db)
+        _follow_head(repository, db)
+        yield repository
+
+
+def sync_checkout(workspace: Workspace, db: Database) -> Move | None:
+    """Notice a version that was checked out with git by hand: make it live and record the move; None where all agrees.
+
+    Raises WrongUseError where what is checked out is no version, saying what it is and what to type.
+    """
+    repository = Repository.open(workspace.adapters_folder)
+    if _agrees(repository, db):
+        return None
+    with hold_lock(workspace.repository_lock_file, "sync checkout", wait_s=WRITER_WAIT_S):
+        finish_half_done(repository, db)
+        return _follow_head(repository, db)
+
+
+def move_live(
+    repository: Repository,
+    db: Database,
+    move: Move,
+    new_commit: str,
+    *,
+    more_refs: list[tuple[str, str | None, str]],
+    checkpoint: Callable[[str], None],
+) -> int:
+    """Move `live` (and make new tags) in git, then the working tree; return the move's number. The row comes after.
+
+    Raises SealError where `live` is no longer where the move starts from.
+    """
+    move_number = next_move_number(db)
+    refs = [*more_refs, (LIVE_REF, commit_of(repository, move.from_version), new_commit)]
+    record = repository.write_blob(move_record(move_number, move, refs))
+    checkpoint("objects_written")
+    repository.move_refs([(MOVE_REF, repository.object_id(MOVE_REF), record), *refs])
+    checkpoint("refs_moved")
+    repository.checkout_live()
+    checkpoint("tree_updated")
+    return move_number
+
+
+def commit_of(repository: Repository, number: int | None) -> str:
+    """Return the commit of a version by its tag; None is v0000. Raises WrongUseError where there is no such tag."""
+    tag = version_tag(number or 0)
+    commit = repository.resolve(f"refs/tags/{tag}")
+    if commit is None:
+        raise WrongUseError(f"adapters/ has no tag {tag}.", next_step="seal-console verify")
+    return commit
+
+
+def _agrees(repository: Repository, db: Database) -> bool:
+    return repository.head_branch() == LIVE_REF and repository.head_commit() == repository.resolve(
+        f"refs/tags/{version_tag(live_version(db) or 0)}"
+    )
+
+
+def _follow_head(repository: Repository, db: Database) -> Move | None:
+    if _agrees(repository, db):
+        return None
+    head = repository.head_commit()
+    number = _version_at(repository, db, head)
+    recorded = live_version(db)
+    if (number or None) == recorded:
+        _reattach(repository, head)
+        return None
+    name = live_name(number)
+    move = Move("live", recorded, number or None, "checkout", current_user(), f"{name} was checked out", utc_now())
+    move_number = next_move_number(db)
+    refs = [(LIVE_REF, repository.resolve(LIVE_REF), str(head))]
+    record = repository.write_blob(move_record(move_number, move, refs))
+    repository.move_refs([(MOVE_REF, repository.object_id(MOVE_REF), record), *refs])
+    repository.attach_head()
+    record_move(db, move_number, move)
+    return move
+
+
+def _reattach(repository: Repository, head: str | None) -> None:
+    """Point `live` and HEAD at the recorded version, which is checked out already."""
+    live_before = repository.resolve(LIVE_REF)
+    if head is not None and live_before != head:
+        repository.move_refs([(LIVE_REF, live_before, head)])
+    repository.attach_head()
+
+
+def _version_at(repository: Repository, db: Database, head: str | None) -> int:
+    """Return the number of the version whose commit is `head`, 0 for v0000. Raises WrongUseError for anything else."""
+    commits = {version.commit: version.number for version in list_versions(db)}
+    for tag, commit in repository.tags().items():
+        if tag_number(tag, "v") == 0:
+            commits[commit] = 0
+    if head is not None and head in commits:
+        return commits[head]
+    branch = (repository.head_branch() or "").removeprefix("refs/heads/")
+    what = f"branch {branch!r}, commit {head or 'none yet'}" if branch else f"commit {head}"
+    git = f"git -C {repository.folder}"
+    last = version_tag(live_version(db) or 0)
+    raise WrongUseError(
+        f"{repository.folder} has {what} checked out, which is no accepted version.",
+        next_step=f"{git} reset --hard {last}" if branch == "live" else f"{git} checkout {last}",
+    )

@@ -1,0 +1,237 @@
+"""`guardrails check` on the command line, and what rules found, in words, wherever candidates are shown."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seal_console.queries.queue import QueueQuery, queue_keys, queue_rows
+from seal_console.queries.rounds import round_facts, round_lines
+from seal_console.render_gate import render_gate, verdict_label
+from seal_console.render_guardrails import held_by
+from store.candidates import get_candidate
+from store.records import GateResult
+from store.rounds import finish_round
+from tests.test_console.rule_scenario import evidence, judged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from store.records import OnFailure
+    from store.workspace import Workspace
+    from tests.test_console.cli_scenario import Caller, Desk
+
+RULES = """\
+rules:
+  - rule: no-keys
+    kind: secrets
+  - rule: house words
+    kind: topics
+    words: [merger, period]
+    verdict: hold
+  - {rule: addresses, kind: personal-data, verdict: note}
+"""
+KEY = "AKIAIOSFODNN7EXAMPLE"
+
+
+def write(workspace: Workspace, text: str = RULES) -> None:
+    workspace.guardrails_file.write_text(text, encoding="utf-8")
+
+
+def test_the_rules_themselves_are_checked_and_explained(workspace: Workspace, call: Caller) -> None:
+    missing = call("guardrails", "check")
+    assert (missing.code, missing.out) == (3, "")
+    assert "docs/guardrails.md" in missing.err
+    write(workspace)
+    called = call("guardrails", "check")
+    assert (called.code, called.err) == (0, "")
+    for said in ("no-keys", "deny: never trained", "hold: a person decides", "note: only recorded", "guardrails.yaml:2",
+                 "none of the words: merger, period", "All sound: 3 rules"):  # fmt: skip
+        assert said in called.out
+    first, *_ = call("guardrails", "check", "--json").objects
+    assert first["rule"] == "no-keys"
+    assert (first["verdict"], first["applies_to"], first["place"]) == ("deny", "both", "guardrails.yaml:2")
+    assert first["options"]["base64_entropy"] is None
+
+
+def test_every_problem_of_the_rules_is_named(workspace: Workspace, call: Caller) -> None:
+    write(workspace, "rules:\n  - rule: a\n    kind: secret\n    verdict: deny\n  - rule: b\n    kind: size\n")
+    called = call("guardrails", "check")
+    assert (called.code, called.out) == (2, "")
+    assert "guardrails.yaml:3: there is no kind 'secret'; did you mean 'secrets'?" in called.err
+    assert "guardrails.yaml:5: has no limit" in called.err
+    (error,) = call("guardrails", "check", "--json").objects
+    assert len(error["error"]["problems"]) == 2
+
+
+def test_a_text_is_judged_and_exit_code_4_says_that_it_is_denied(
+    workspace: Workspace, call: Caller, tmp_path: Path
+) -> None:
+    write(workspace)
+    text = tmp_path / "draft.txt"
+    text.write_text(f"Returns take long.\nA key\x1b[2J {KEY}\nask joe@x.org about the merger\n", encoding="utf-8")
+    called = call("guardrails", "check", "--text", text)
+    assert called.code == 4
+    assert "denied by no-keys" in called.err
+    for said in ("✗ refused", "‖ held", "› noted", "no-keys: • self-edit, line 2: AWS Access Key: ••••"):
+        assert said in called.out
+    assert KEY not in called.out
+    assert "joe@x.org" not in called.out
+    *found, error = call("guardrails", "check", "--text", text, "--json").objects
+    assert [one["verdict"] for one in found] == ["refused", "held", "noted"]
+    assert error["error"]["kind"] == "AllRefusedError"
+    text.write_text("the merger", encoding="utf-8")
+    assert call("guardrails", "check", "--text", text).code == 0
+    text.write_bytes(b"\xff")
+    assert call("guardrails", "check", "--text", text).code == 2
+
+
+def test_with_a_task_the_text_is_judged_as_the_sequences_that_it_would_become(
+    workspace: Workspace, desk: Desk, call: Caller, tmp_path: Path
+) -> None:
+    write(workspace, "rules: [{rule: passage, kind: pattern, patterns: ['^Now 30 days']}]")
+    text = tmp_path / "draft.txt"
+    text.write_text("A line.", encoding="utf-8")
+    assert call("guardrails", "check", "--text", text).code == 0
+    called = call("guardrails", "check", "--text", text, "--task", desk.task.id[:12], "--json")
+    assert called.code == 4
+    assert called.objects[0]["evidence"]["matches"][0]["where"] == "sequence 2"
+    assert call("guardrails", "check", "--text", text, "--task", "zz").code == 2
+
+
+def test_a_recorded_candidate_is_judged_by_the_rules_as_they_are_now_and_nothing_is_recorded(
+    workspace: Workspace, desk: Desk, call: Caller
+) -> None:
+    candidate = desk.examined(completion=f"The return period is 30 days. {KEY}")
+    write(workspace, "rules: [{rule: period, kind: topics, words: [period]}]")
+    called = call("guardrails", "check", "--candidate", candidate.id[:14], "--json")
+    assert called.code == 0
+    (found,) = called.objects
+    assert (found["rule"], found["verdict"]) == ("period", "held")
+    write(workspace)
+    assert call("guardrails", "check", "--candidate", candidate.id).code == 4
+    assert get_candidate(desk.db, candidate.id) == candidate
+    assert call("guardrails", "check", "--candidate", "zz").code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("--task", "a"), ("--candidate", "a", "--text", "b"), ("--candidate", "a", "--task", "b")]
+)
+def test_options_that_do_not_go_together_are_wrong_use(
+    workspace: Workspace, call: Caller, words: tuple[str, ...]
+) -> None:
+    write(workspace)
+    called = call("guardrails", "check", *words)
+    assert (called.code, called.out) == (2, "")
+
+
+def test_checking_loads_no_torch(workspace: Workspace, tmp_path: Path) -> None:
+    write(workspace)
+    (tmp_path / "t.txt").write_text("a merger")
+    code = (
+        "import sys; from seal_console.cli.main import main; "
+        f"assert main(['-w', {str(workspace.root)!r}, 'policy', 'check', '--text', {str(tmp_path / 't.txt')!r}]) == 0; "
+        "sys.exit(sum(name in sys.modules for name in ('torch', 'transformers', 'peft')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_the_command_line_and_the_console_begin_without_the_libraries_of_the_rules() -> None:
+    code = (
+        "import sys, seal_console.cli.main, seal_console.console.app; "
+        "sys.exit(sum(name in sys.modules for name in ('detect_secrets', 'phonenumbers', 'py3langid', 'stdnum')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_a_rule_found_in_words() -> None:
+    first, match = render_gate("rule:no-keys", evidence())
+    assert first == "secrets: found 1"
+    assert match == "• self-edit, line 3: AWS Access Key: •••• (the document has it, too)"
+    elsewhere = {**evidence()["matches"][0], "line": None, "in_document": False}
+    _, match, more = render_gate("rule:no-keys", evidence(matches=[elsewhere], found=1_021))
+    assert match == "• self-edit: AWS Access Key: •••• (not in the document)"
+    assert more == "… and 1,020 more"
+    assert render_gate("rule:x", evidence(kind="size", found=0, matches=[], measured={"longest_sequence": 4})) == [
+        "size: nothing found, longest sequence 4"
+    ]
+    assert render_gate("rule:x", {"odd": 1}) == ['{"odd": 1}']
+
+
+@pytest.mark.parametrize(
+    ("passed", "on_failure", "said"),
+    [(True, "hold", "✓ passed"), (False, None, "✗ refused"), (False, "hold", "‖ held"), (False, "note", "› noted")],
+)
+def test_verdicts_are_told_apart_by_sign_and_word(passed: bool, on_failure: OnFailure | None, said: str) -> None:
+    assert str(verdict_label(GateResult("c", "g", passed, {}, "now", on_failure))) == said
+
+
+def test_a_candidate_that_was_never_trained_is_listed_and_shown(desk: Desk, call: Caller) -> None:
+    refused = judged(desk, ("no-keys", False, None), ("fine", True, "hold"))
+    assert refused.state == "refused"
+    shown = call("review", "show", refused.id)
+    assert shown.code == 0
+    for said in ("rule:no-keys", "✗ refused", "✓ passed", "not measured: nothing was trained", "not asked"):
+        assert said in shown.out
+    (as_json,) = call("review", "show", refused.id, "--json").objects
+    assert as_json["inner_updates"] == []
+    assert {gate["gate"]: gate["on_failure"] for gate in as_json["gates"]} == {
+        "rule:no-keys": None,
+        "rule:fine": "hold",
+    }
+    (listed,) = call("review", "list", "--state", "refused", "--json").objects
+    assert (listed["id"], listed["reward_mean"], listed["held"]) == (refused.id, None, False)
+    assert "not measured" in call("review", "list", "--state", "refused").out
+    accepted = call("review", "accept", refused.id, "--reason", "x")
+    assert (accepted.code, accepted.out) == (2, "")
+    assert call("export", "table", "review", "--all").code == 0
+
+
+def test_a_held_candidate_is_told_in_the_list_and_when_it_is_accepted(desk: Desk, call: Caller) -> None:
+    held = judged(desk, ("words", False, "hold"), ("address", False, "note"), trained=True)
+    assert held.state == "examined"
+    assert "held by rule:words" in call("review", "list").out.replace("\n", " ")
+    listed = {one["id"]: (one["held"], one["held_by"]) for one in call("review", "list", "--json").objects}
+    assert listed.pop(held.id) == (True, ["rule:words"])
+    assert set(map(str, listed.values())) == {"(False, [])"}
+    assert "Held by rule:words" in call("review", "accept", held.id, "--reason", "x").err
+
+
+def test_a_list_names_the_judge_and_red_team_prompts_as_what_holds() -> None:
+    assert held_by(["judge"]) == "held by the judge"
+    assert held_by(["rule:words", "red team:keys"]) == "held by rule:words and red team:keys"
+    assert held_by(["a", "b", "judge"]) == "held by a, b and the judge"
+
+
+def test_info_sums_up_policy_yaml_over_the_newest_round_by_the_gravest_verdict(desk: Desk, call: Caller) -> None:
+    desk.examined()
+    assert "guardrails.yaml   no verdicts lately" in call("info").out
+    assert call("info", "--json").objects[0]["workspace"]["guardrails"] is None
+    judged(desk, ("a", False, None), ("b", False, "hold"))
+    judged(desk, ("b", False, "hold"), ("c", False, "note"), trained=True)
+    judged(desk, ("c", False, "note"), trained=True)
+    judged(desk, ("c", True, "note"), trained=True)
+    assert "1 denied, 1 held, 1 noted of 4 in round 1" in call("info").out
+    figures = {"round_number": 1, "judged": 4, "denied": 1, "held": 1, "noted": 1}
+    assert call("info", "--json").objects[0]["workspace"]["guardrails"] == figures
+    finish_round(desk.db, 1, "done", {}, None)
+    desk.examined()
+    assert "1 denied, 1 held, 1 noted of 4 in round 1" in call("info").out
+
+
+def test_only_gates_that_stop_count_as_refusing_in_a_round(desk: Desk) -> None:
+    judged(desk, ("a", False, None), ("b", False, "hold"), ("c", False, "note"))
+    (line,) = round_lines(desk.db)
+    facts = round_facts(desk.db, line)
+    assert (line.refused, facts.refused_by_gate) == (1, {"rule:a": 1})
+
+
+def test_the_queue_knows_what_is_held(desk: Desk) -> None:
+    held = judged(desk, ("words", False, "hold"), trained=True)
+    keys = queue_keys(desk.db, QueueQuery("held=1"))
+    assert [row.id for row in queue_rows(desk.db, keys).values()] == [held.id]
+    (other,) = queue_rows(desk.db, queue_keys(desk.db, QueueQuery("held=0"))).values()
+    assert other.held == 0
