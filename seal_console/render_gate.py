@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.gates.names import DRIFT_GATE, EARLIER_GATE, JUDGE_GATE, RED_TEAM_GATE, RULE_GATE, SUITE_GATE
-from seal_console.render_guardrails import render_judge, render_red_team
+from engine.gates.evidence import describe_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from store.records import GateResult
 
@@ -43,95 +41,5 @@ def verdict_label(gate: GateResult) -> VerdictLabel:
 
 
 def render_gate(gate: str, evidence: Mapping[str, Any]) -> list[str]:
-    """Return plain lines: the figures first, then for each lost answer what was wanted, and what became of it.
-
-    The texts in them are those of prompts, models and tasks; whoever shows the lines makes them harmless. The evidence
-    of other gates, and what is not as its gate writes it, is one line of JSON.
-    """
-    try:
-        return _words(gate, evidence)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return [json.dumps(evidence, ensure_ascii=False, sort_keys=True)]
-
-
-def _words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
-    if gate == "reward":
-        return [f"{evidence['reward_mean']:+.3f}, must be above {evidence['must_be_above']:g}"]
-    if gate == "audit":
-        gain = evidence["audit_gain"]
-        said = "no audit question" if gain is None else f"{gain:+.3f}"
-        return [f"{said}, must be at least {evidence['must_be_at_least']:g}"]
-    if gate.startswith(SUITE_GATE):
-        return [_figures(evidence, "prompt"), *_lost(evidence)]
-    if gate == EARLIER_GATE:
-        return [_figures(evidence, "question"), *_undone(evidence), *_lost(evidence)]
-    if gate == DRIFT_GATE:
-        return [_drift(evidence)]
-    return _policy_words(gate, evidence)
-
-
-def _policy_words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
-    if gate.startswith(RULE_GATE):
-        return [_rule(evidence), *_matches(evidence)]
-    if gate == RED_TEAM_GATE or gate.startswith(f"{RED_TEAM_GATE}:"):
-        return render_red_team(evidence)
-    if gate == JUDGE_GATE:
-        return render_judge(evidence)
-    raise ValueError(gate)
-
-
-def _figures(evidence: Mapping[str, Any], what: str) -> str:
-    asked, lost = evidence["prompts"], len(evidence["lost"])
-    figures = [f"{asked} {what}" if asked == 1 else f"{asked} {what}s"]
-    figures += [f"{evidence['right_before']} right before", f"{evidence['right_after']} right now"]
-    noise = f" (p = {evidence['p_value']:.3g})" if lost else ""
-    figures += [f"lost {lost}{noise}", f"allowed {evidence['allowed_losses']}"]
-    if evidence["rule"] == "significant":
-        figures.append(f"stops only where p ≤ {evidence['significance']:g}")
-    return ", ".join(figures)
-
-
-def _undone(evidence: Mapping[str, Any]) -> Iterator[str]:
-    for edit in evidence["undone"]:
-        answers = "1 answer" if edit["lost"] == 1 else f"{edit['lost']} answers"
-        yield f"“{evidence['candidate_task']}” undoes {answers} of {edit['version']} “{edit['task']}”"
-
-
-def _lost(evidence: Mapping[str, Any]) -> Iterator[str]:
-    for lost in evidence["lost"]:
-        where = " ".join(filter(None, (lost.get("version"), f"[{lost['group']}]" if lost["group"] else "")))
-        asked = f"{where} {lost['prompt']}" if where else lost["prompt"]
-        wanted = " / ".join(lost["expected"])
-        yield f"✗ {asked}  wanted: {wanted}; {_said(lost['before'])} → {_said(lost['after'])}"
-
-
-def _rule(evidence: Mapping[str, Any]) -> str:
-    found = evidence["found"]
-    figures = [f"{evidence['kind']}: found {found}" if found else f"{evidence['kind']}: nothing found"]
-    figures += [f"{name.replace('_', ' ')} {value}" for name, value in evidence["measured"].items()]
-    return ", ".join(figures)
-
-
-def _matches(evidence: Mapping[str, Any]) -> Iterator[str]:
-    kept = evidence["matches"]
-    for match in kept:
-        line = "" if match["line"] is None else f", line {match['line']}"
-        document = {True: " (the document has it, too)", False: " (not in the document)"}.get(
-            match.get("in_document"), ""
-        )
-        yield f"• {match['where']}{line}: {match['what']}: {match['text']}{document}"
-    if evidence["found"] > len(kept):
-        yield f"… and {evidence['found'] - len(kept):,} more"
-
-
-def _said(answer: str) -> str:
-    return answer or "(nothing)"
-
-
-def _drift(evidence: Mapping[str, Any]) -> str:
-    limit = evidence["max_drift"]
-    allowed = "no limit" if limit is None else f"allowed {limit:g}"
-    return (
-        f"KL from the base {evidence['mean_kl']:.4f} nats per token, worst {evidence['worst_kl']:.3f}, "
-        f"{evidence['mean_kl_before']:.4f} before, over {evidence['tokens']} tokens, {allowed}"
-    )
+    """Return plain lines: the figures first, then the details; whoever shows them sanitises the texts in them."""
+    return describe_evidence(gate, evidence)

@@ -27,7 +27,7 @@ def render_replay(hyperparameters: Mapping[str, Any]) -> str:
     if not protection:
         return "nothing"
     try:
-        parts = [*_beside(protection), *_coordinates(protection)]
+        parts = [*_beside(protection), *_preconditioner(protection)]
     except (AttributeError, KeyError, TypeError, ValueError):
         return str(protection)
     return ", ".join(parts) or "nothing"
@@ -44,7 +44,7 @@ def _beside(protection: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _coordinates(protection: Mapping[str, Any]) -> list[str]:
+def _preconditioner(protection: Mapping[str, Any]) -> list[str]:
     if "curvature" not in protection:
         return []
     rate = float(protection.get("rate", 1.0))

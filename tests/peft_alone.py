@@ -104,7 +104,7 @@ def _padded(sequences: list[TrainingSequence]) -> tuple[torch.Tensor, torch.Tens
     rows = []
     for one in sequences:
         gap = longest - len(one.tokens)
-        first = max(1, one.learnt_from)
+        first = max(1, one.loss_start)
         labels = [IGNORED] * first + list(one.tokens[first:]) + [IGNORED] * gap
         rows.append(([*one.tokens, *[1] * gap], labels, [1] * len(one.tokens) + [0] * gap))
     inputs, targets, mask = (torch.tensor(columns) for columns in zip(*rows, strict=True))
@@ -119,7 +119,7 @@ def engine_logits(base: BaseModel, adapters: list[Adapter], sequences: list[list
     tokens = torch.tensor([token for sequence in sequences for token in sequence])
     positions = torch.cat([torch.arange(len(sequence)) for sequence in sequences])
     matrices, scaling = stack.first(len(adapters)), stack.spec.scaling
-    with base.switch.on(matrices, grouping, scaling, learning=False), packed_sequences(grouping):
+    with base.switch.on(matrices, grouping, scaling, training=False), packed_sequences(grouping):
         logits = base.model(input_ids=tokens[None], position_ids=positions[None], use_cache=False).logits[0]
     return list(logits.split([len(sequence) for sequence in sequences]))
 

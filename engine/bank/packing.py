@@ -1,8 +1,8 @@
 """Packs the next sequence of every busy slot into one row for the frozen base.
 
-On a CPU slots of like length are padded to the longest of their part, at the end of their last sequence: a few more
-tokens for the base, but every gathering into slots becomes a view. What pads a sequence is never seen by it and never
-learnt.
+On a CPU, slots of similar length are padded to the longest of their part, at the end of their last sequence: a few more
+tokens for the base, but gathering tokens into slots becomes a view. No sequence attends to its padding, and no loss is
+taken over it.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ class Targets:
 class PackedTick:
     """One row of tokens, and what is learnt from it.
 
-    `tokens` and `positions` are [tokens]. `learnt` names the positions whose next token is learnt, `slots` the slot of
-    each, `shares` its share in the loss of that slot, and `own` its share in the mean over the slot's own sequences,
-    zero for companions; all four are [learnt].
+    `tokens` and `positions` are [tokens]. `target_positions` names the positions whose next token is learnt, `slots`
+    the slot of each, `loss_weights` its share in the loss of that slot, and `own_weights` its share in the mean over
+    the slot's own sequences, zero for companions; all four are [learnt].
     """
 
     tokens: torch.Tensor
     positions: torch.Tensor
-    learnt: torch.Tensor
+    target_positions: torch.Tensor
     targets: Targets
     slots: torch.Tensor
-    shares: torch.Tensor
-    own: torch.Tensor
+    loss_weights: torch.Tensor
+    own_weights: torch.Tensor
     by_slot: Layout
     by_sequence: Layout
 
@@ -73,7 +73,7 @@ def pack(
     `groups` cuts those of each slot into groups, the slot's own first and then its companions; without it all are own.
     """
     on_cpu = device.type == "cpu"
-    lengths = [[one.fed for one in taken] for taken in sequences]
+    lengths = [[one.input_length for one in taken] for taken in sequences]
     by_slot = lay_out([sum(of_slot) for of_slot in lengths], device, in_parts=on_cpu)
     if on_cpu:
         for of_slot, longest in zip(lengths, by_slot.longest(), strict=True):
@@ -98,43 +98,43 @@ def _packed_row(
 ) -> PackedTick:
     tokens: list[int] = []
     positions: list[int] = []
-    learnt: list[int] = []
+    target_positions: list[int] = []
     targets = _TargetLists()
     slots: list[int] = []
-    shares: list[float] = []
-    own: list[float] = []
+    loss_weights: list[float] = []
+    own_weights: list[float] = []
     length_of_next = iter(lengths)
     for slot, taken in enumerate(sequences):
         learnt_of: list[int] = []
         for one in taken:
-            padding = next(length_of_next) - one.fed
-            targets.add(one, len(learnt))
-            learnt += range(len(tokens) + one.first_learnt - 1, len(tokens) + one.fed)
+            padding = next(length_of_next) - one.input_length
+            targets.add(one, len(target_positions))
+            target_positions += range(len(tokens) + one.first_target - 1, len(tokens) + one.input_length)
             tokens += one.tokens[:-1] + one.tokens[-1:] * padding
-            positions += [*range(one.fed), *[one.fed - 1] * padding]
-            learnt_of.append(one.fed + 1 - one.first_learnt)
+            positions += [*range(one.input_length), *[one.input_length - 1] * padding]
+            learnt_of.append(one.input_length + 1 - one.first_target)
         slots += [slot] * sum(learnt_of)
         for place, (tokens_of_group, weight) in enumerate(_in_groups(learnt_of, groups[slot])):
-            shares += [weight / tokens_of_group] * tokens_of_group
-            own += [0.0 if place else 1.0 / tokens_of_group] * tokens_of_group
+            loss_weights += [weight / tokens_of_group] * tokens_of_group
+            own_weights += [0.0 if place else 1.0 / tokens_of_group] * tokens_of_group
     return PackedTick(
         tokens=tensor_of(tokens, device),
         positions=tensor_of(positions, device),
-        learnt=tensor_of(learnt, device),
+        target_positions=tensor_of(target_positions, device),
         targets=targets.on(device),
         slots=tensor_of(slots, device),
-        shares=tensor_of(shares, device),
-        own=tensor_of(own, device),
+        loss_weights=tensor_of(loss_weights, device),
+        own_weights=tensor_of(own_weights, device),
         by_slot=by_slot,
         by_sequence=by_sequence,
     )
 
 
-def _in_groups(learnt: Sequence[int], groups: Sequence[Group]) -> Iterator[tuple[int, float]]:
+def _in_groups(target_positions: Sequence[int], groups: Sequence[Group]) -> Iterator[tuple[int, float]]:
     """Sum the learnt tokens of each group's sequences."""
     at = 0
     for count, weight in groups:
-        yield sum(learnt[at : at + count]), weight
+        yield sum(target_positions[at : at + count]), weight
         at += count
 
 
@@ -147,16 +147,16 @@ class _TargetLists:
 
     def add(self, sequence: TrainingSequence, row: int) -> None:
         """Add what a sequence learns, whose first learnt position is this row."""
-        if sequence.last is None:
-            learnt = sequence.tokens[sequence.first_learnt :]
-            self.tokens += learnt
-            self.rows += range(row, row + len(learnt))
-            self.probabilities += [1.0] * len(learnt)
+        if sequence.soft_target is None:
+            target_positions = sequence.tokens[sequence.first_target :]
+            self.tokens += target_positions
+            self.rows += range(row, row + len(target_positions))
+            self.probabilities += [1.0] * len(target_positions)
         else:
             self.one_each = False
-            self.tokens += sequence.last.tokens
-            self.rows += [row] * len(sequence.last.tokens)
-            self.probabilities += sequence.last.probabilities
+            self.tokens += sequence.soft_target.tokens
+            self.rows += [row] * len(sequence.soft_target.tokens)
+            self.probabilities += sequence.soft_target.probabilities
 
     def on(self, device: torch.device) -> Targets:
         tokens = tensor_of(self.tokens, device)

@@ -78,7 +78,7 @@ def by_matrix(row: torch.Tensor, spec: LoraSpec) -> Sequence[torch.Tensor]:
     return parts
 
 
-def trimmed(row: torch.Tensor, start: torch.Tensor, spec: LoraSpec, least: float) -> torch.Tensor:
+def trim_small_changes(row: torch.Tensor, start: torch.Tensor, spec: LoraSpec, least: float) -> torch.Tensor:
     """Take changes since the start back that are smaller than `least` times the root mean square of their matrix.
 
     Rows are [parameters]. Small changes are mostly noise of the optimiser, and disturb what the adapter knew: trimming,

@@ -29,7 +29,7 @@ from engine.bank.job import (
     training_order,
 )
 from engine.bank.packing import Group, PackedTick, pack
-from engine.bank.stack import AdapterStack, adapter_from, flat_weights, trimmed
+from engine.bank.stack import AdapterStack, adapter_from, flat_weights, trim_small_changes
 from engine.model.attention import packed_sequences
 from engine.model.token_layout import to_device
 from store.errors import SealError
@@ -56,26 +56,28 @@ class _ActiveJob:
     def next_sequences(self) -> list[TrainingSequence]:
         """The job's own sequences of the next step, then its companions, group by group."""
         own = [self.job.sequences[index] for index in self.order[self.step]]
-        return own + [group.sequences[index] for group in self.job.companions for index in group.beside(self.step)]
+        return own + [
+            group.sequences[index] for group in self.job.replay_groups for index in group.indices_at(self.step)
+        ]
 
     def next_groups(self) -> list[Group]:
         """How many of them belong together, and with which weight."""
-        beside = [(len(group.beside(self.step)), group.weight) for group in self.job.companions]
-        return [(len(self.order[self.step]), 1.0), *((count, weight) for count, weight in beside if count)]
+        indices_at = [(len(group.indices_at(self.step)), group.weight) for group in self.job.replay_groups]
+        return [(len(self.order[self.step]), 1.0), *((count, weight) for count, weight in indices_at if count)]
 
 
 @dataclass(slots=True)
 class BankStatistics:
     """What a bank did: `slot_steps` is the sum over ticks of busy slots, `capacity` that of all slots.
 
-    `fed` counts the tokens that the base was given, padding not among them. The seconds are those of the bank's clock;
-    one that does not wait for a CUDA device only times the launches.
+    `input_tokens` counts the tokens that the base was given, padding not among them. The seconds are those of the
+    bank's clock; one that does not wait for a CUDA device only times the launches.
     """
 
     ticks: int = 0
     slot_steps: int = 0
     capacity: int = 0
-    fed: int = 0
+    input_tokens: int = 0
     forward_s: float = 0.0
     backward_s: float = 0.0
     optimiser_s: float = 0.0
@@ -95,20 +97,20 @@ class InnerUpdateBank:
         spec: LoraSpec,
         slots: int,
         *,
-        coordinates: KroneckerPreconditioner | None = None,
+        preconditioner: KroneckerPreconditioner | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """With `coordinates` adapters are trained in them; what goes in and comes out are ordinary adapters."""
-        self._base, self._coordinates = base, coordinates
+        """With `preconditioner` adapters are trained in them; what goes in and comes out are ordinary adapters."""
+        self._base, self._preconditioner = base, preconditioner
         self._clock = clock
         self._spec, self._slots = spec, slots
-        self._at_work = AdapterStack(spec, slots, base.device, training=True)
+        self._stack = AdapterStack(spec, slots, base.device, training=True)
         self._weights, self._first_moments, self._second_moments = (
             torch.zeros(slots, spec.parameters, device=base.device) for _ in range(3)
         )
         self._steps = torch.zeros(slots, device=base.device)  # AdamW counts them up itself
         self._keeps_positions = "logits_to_keep" in inspect.signature(base.model.forward).parameters
-        self._at_it: list[_ActiveJob] = []
+        self._active: list[_ActiveJob] = []
         self.statistics = BankStatistics()
 
     def train(self, jobs: Iterable[InnerJob], on_tick: Callable[[int], None] | None = None) -> Iterator[InnerResult]:
@@ -119,7 +121,7 @@ class InnerUpdateBank:
         """
         queue = iter(sorted(jobs, key=lambda job: -job.steps) if isinstance(jobs, Sequence) else jobs)
         running, free = list[_ActiveJob](), list(reversed(range(self._slots)))
-        self._at_it = running
+        self._active = running
         self._fill(queue, running, free)
         while running:
             self._tick(running)
@@ -138,47 +140,50 @@ class InnerUpdateBank:
 
         Losses are read from the device, which waits for all that it still has to do: not for every tick.
         """
-        at_it = sorted(self._at_it, key=lambda one: one.slot)
-        shown = [[one.losses[at] for at in spread_points(len(one.losses), points)] for one in at_it]
+        active = sorted(self._active, key=lambda one: one.slot)
+        shown = [[one.losses[at] for at in spread_points(len(one.losses), points)] for one in active]
         read = iter(torch.stack([loss for losses in shown for loss in losses]).tolist() if any(shown) else [])
         updates = []
-        for one, losses in zip(at_it, shown, strict=True):
+        for one, losses in zip(active, shown, strict=True):
             values = [value for value in islice(read, len(losses)) if math.isfinite(value)]
-            updates.append(RunningUpdate(one.job.key, one.slot, one.step, len(one.order), values))
+            updates.append(RunningUpdate(one.job.key, one.slot, one.step, len(one.order), values, one.job.repeat))
         return updates
 
     def _fill(self, queue: Iterator[InnerJob], running: list[_ActiveJob], free: list[int]) -> None:
         jobs = list(islice(queue, len(free)))
         for job in jobs:
             _check(job, self._spec, self._base.window_tokens)
-        for job, row in zip(jobs, self._starts(jobs), strict=True):
+        for job, row in zip(jobs, self._initial_weights(jobs), strict=True):
             slot, start = free.pop(), to_device(row, self._base.device)
             self._weights[slot].copy_(start)
             for state in (self._first_moments, self._second_moments, self._steps):
                 state[slot].zero_()
             running.append(_ActiveJob(slot, job, training_order(job), start, time.monotonic()))
 
-    def _starts(self, jobs: Sequence[InnerJob]) -> list[torch.Tensor]:
+    def _initial_weights(self, jobs: Sequence[InnerJob]) -> list[torch.Tensor]:
         """The weights that jobs start from, in the bank's coordinates: [parameters] each."""
         starts = [job.start for job in jobs]
-        return [flat_weights(one) for one in (self._coordinates.into(starts) if self._coordinates else starts)]
+        return [
+            flat_weights(one)
+            for one in (self._preconditioner.unprecondition(starts) if self._preconditioner else starts)
+        ]
 
     def _tick(self, running: list[_ActiveJob]) -> None:
         times = [self._clock()]
-        running = sorted(running, key=lambda one: sum(sequence.fed for sequence in one.next_sequences()))
+        running = sorted(running, key=lambda one: sum(sequence.input_length for sequence in one.next_sequences()))
         sequences = [one.next_sequences() for one in running]
         rows = to_device(torch.tensor([one.slot for one in running]), self._base.device)
-        torch.index_select(self._weights, 0, rows, out=self._at_work.weights[: len(running)])
-        if self._coordinates is not None:
-            self._coordinates.to_weights(self._at_work.first(len(running)))
+        torch.index_select(self._weights, 0, rows, out=self._stack.weights[: len(running)])
+        if self._preconditioner is not None:
+            self._preconditioner.apply_to_weights(self._stack.first(len(running)))
         total, losses = self._losses(sequences, [one.next_groups() for one in running])
         times.append(self._clock())
         total.backward()
-        if self._coordinates is not None:
-            self._coordinates.to_gradients(self._at_work.first(len(running)))
+        if self._preconditioner is not None:
+            self._preconditioner.apply_to_gradients(self._stack.first(len(running)))
         times.append(self._clock())
         for row, (one, divisor) in enumerate(zip(running, self._divisors(running).unbind(), strict=True)):
-            self._step(row, one, divisor)
+            self._optimise(row, one, divisor)
         times.append(self._clock())
         for one, loss, taken in zip(running, losses.unbind(), sequences, strict=True):
             one.losses.append(loss)
@@ -191,7 +196,7 @@ class InnerUpdateBank:
         statistics.ticks += 1
         statistics.slot_steps += len(sequences)
         statistics.capacity += self._slots
-        statistics.fed += sum(sequence.fed for taken in sequences for sequence in taken)
+        statistics.input_tokens += sum(sequence.input_length for taken in sequences for sequence in taken)
         statistics.forward_s += times[1] - times[0]
         statistics.backward_s += times[2] - times[1]
         statistics.optimiser_s += times[3] - times[2]
@@ -201,36 +206,36 @@ class InnerUpdateBank:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss to go down, and the mean loss of each slot over the learnt tokens of its own; [], [busy slots]."""
         tick = pack(sequences, self._base.device, groups)
-        matrices, scaling = self._at_work.first(len(sequences)), self._spec.scaling
-        with self._base.switch.on(matrices, tick.by_slot, scaling, learning=True), packed_sequences(tick.by_sequence):
+        matrices, scaling = self._stack.first(len(sequences)), self._spec.scaling
+        with self._base.switch.on(matrices, tick.by_slot, scaling, training=True), packed_sequences(tick.by_sequence):
             logits = self._logits(tick)
         each = tick.targets.losses(logits)
-        own = each.new_zeros(len(sequences)).index_add(0, tick.slots, each.detach() * tick.own)
-        return (each * tick.shares).sum(), own
+        own = each.new_zeros(len(sequences)).index_add(0, tick.slots, each.detach() * tick.own_weights)
+        return (each * tick.loss_weights).sum(), own
 
     def _logits(self, tick: PackedTick) -> torch.Tensor:
         """Logits at the learnt positions alone, [learnt tokens, vocabulary]."""
         call = {"input_ids": tick.tokens[None], "position_ids": tick.positions[None], "use_cache": False}
         if self._keeps_positions:
-            kept: torch.Tensor = self._base.model(**call, logits_to_keep=tick.learnt).logits.squeeze(0)
+            kept: torch.Tensor = self._base.model(**call, logits_to_keep=tick.target_positions).logits.squeeze(0)
             return kept
         every: torch.Tensor = self._base.model(**call).logits.squeeze(0)
-        return every[tick.learnt]
+        return every[tick.target_positions]
 
     def _divisors(self, running: list[_ActiveJob]) -> torch.Tensor:
         """What each slot's stored gradient is divided by, [busy slots].
 
         It brings in the factor that the stored gradients lack, and the norm down to what the recipe allows.
         """
-        gradients = self._at_work.gradients
+        gradients = self._stack.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
         most = to_device(torch.tensor([one.job.recipe.max_grad_norm for one in running]), self._base.device)
         norms = torch.linalg.vector_norm(gradients[: len(running)], dim=1) * self._spec.scaling
         divisors: torch.Tensor = ((norms + 1e-6) / most).clamp_(min=1.0) / self._spec.scaling
         return divisors
 
-    def _step(self, row: int, one: _ActiveJob, divisor: torch.Tensor) -> None:
-        gradients = self._at_work.gradients
+    def _optimise(self, row: int, one: _ActiveJob, divisor: torch.Tensor) -> None:
+        gradients = self._stack.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
         adamw(
             [self._weights[one.slot]],
@@ -253,11 +258,11 @@ class InnerUpdateBank:
     def _adapters(self, finished: Sequence[_ActiveJob]) -> list[Adapter]:
         """What finished jobs have learnt, as ordinary adapters."""
         adapters = [adapter_from(self._without_small_changes(one), self._spec) for one in finished]
-        return adapters if self._coordinates is None else self._coordinates.out_of(adapters)
+        return adapters if self._preconditioner is None else self._preconditioner.precondition(adapters)
 
     def _without_small_changes(self, one: _ActiveJob) -> torch.Tensor:
-        row, least = self._weights[one.slot], one.job.recipe.trimmed
-        return trimmed(row, one.start, self._spec, least) if least else row
+        row, least = self._weights[one.slot], one.job.recipe.trim_below
+        return trim_small_changes(row, one.start, self._spec, least) if least else row
 
     def _result(self, one: _ActiveJob, adapter: Adapter) -> InnerResult:
         losses: list[float] = torch.stack(one.losses).tolist()
@@ -266,7 +271,9 @@ class InnerUpdateBank:
                 f"inner update {one.job.key}: the loss is no longer finite after {len(losses)} steps",
                 next_step="lower inner_update.learning_rate in seal.yaml",
             )
-        return InnerResult(one.job.key, adapter, losses, one.step, one.tokens, time.monotonic() - one.started)
+        elapsed_s = time.monotonic() - one.started
+        job = one.job
+        return InnerResult(job.key, adapter, losses, one.step, one.tokens, elapsed_s, job.seed, job.repeat)
 
 
 def _check(job: InnerJob, spec: LoraSpec, window_tokens: int) -> None:
@@ -274,12 +281,12 @@ def _check(job: InnerJob, spec: LoraSpec, window_tokens: int) -> None:
         raise SealError(f"inner update {job.key}: there is nothing to train on")
     if job.start.spec != spec:
         raise SealError(f"inner update {job.key}: its adapter has another shape than the bank")
-    beside = [sequence for group in job.companions for sequence in group.sequences]
-    for index, sequence in enumerate([*job.sequences, *beside]):
+    indices_at = [sequence for group in job.replay_groups for sequence in group.sequences]
+    for index, sequence in enumerate([*job.sequences, *indices_at]):
         if len(sequence.tokens) > window_tokens:
             raise SealError(
                 f"inner update {job.key}: sequence {index} has {len(sequence.tokens)} tokens, "
                 f"the model's window {window_tokens}"
             )
-        if len(sequence.tokens) <= max(1, sequence.first_learnt):
+        if len(sequence.tokens) <= max(1, sequence.first_target):
             raise SealError(f"inner update {job.key}: sequence {index} has no token to learn")

@@ -1,134 +1,139 @@
-"""What protects the updates of a workspace, by what was accepted there and what stands in `retention/`."""
+"""Builds the replay plan of a workspace from its accepted edits and the anchors in `retention/`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import TrainingSequence
+from engine.bank.encode import encode_example
 from engine.continual.curvature import cached_preconditioner
 from engine.continual.distillation import DistilledExample, cached_distillation
 from engine.continual.perturbed_anchors import perturb_anchors
-from engine.continual.replay_plan import DECAYED, NEWEST, TRIMMED, ReplayPlan, naming_none_of
-from engine.domains.knowledge.compile import answer_start, passage_sequence
+from engine.continual.replay_plan import DECAY, NEWEST, TRIM_BELOW, ReplayPlan, naming_none_of
+from engine.domains.domain import TrainingExample
 from engine.retention.earlier import lineage
 from engine.retention.reading import read_retention
 from engine.retention.suites import Retention
+from engine.runtime.progress import Report, ignore_progress
 from store.candidates import get_candidate
 from store.hashing import hash_json
 from store.tasks import get_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
+    from sqlite_utils import Database
+
+    from engine.bank.job import TrainingSequence
+    from engine.domains.domain import Domain
     from engine.model.base import BaseModel
-    from engine.session import Session
+    from engine.settings.sections import ProtectionSettings
     from store.records import Candidate, Version
+    from store.workspace import Workspace
 
-LEAST_ANCHORS = 32  # fewer say too little about what a model knows, and about which of their words are names
-
-
-def build_replay_plan(session: Session, live_version: int | None) -> ReplayPlan:
-    """Return what protects updates that start from a version (None: the base).
-
-    Raises WrongUseError where a file in retention/ cannot be read.
-    """
-    settings, base = session.settings.protection, session.base
-    line = lineage(session.db, live_version)
-    edits = [get_candidate(session.db, version.candidate_id) for version in reversed(line)]
-    retention = read_retention(session.workspace) if settings.uses_anchors else Retention()
-    every = (anchor_sequence(base, text) for text in retention.anchors)
-    anchors = sorted((one for one in every if one is not None), key=_mixed)
-    measured = anchors if len(anchors) >= LEAST_ANCHORS else []
-    made_up = perturb_anchors(base, measured) if settings.curvature or settings.lookalike_ratio else []
-    curved = settings.curvature and measured
-    coordinates, curvature_hash = cached_preconditioner(session, measured, made_up) if curved else (None, None)
-    taught, taught_hash = cached_distillation(session, made_up) if settings.lookalike_ratio and made_up else ([], None)
-    newest, older = _replayed(session, edits, settings.replay_from) if settings.replay_ratio else ((), ())
-    protection = ReplayPlan(
-        older,
-        newest,
-        tuple(anchors) if settings.anchor_ratio else (),
-        tuple(_asked_by_nobody(taught, edits, retention)),
-        coordinates,
-        len(line),
-    )
-    hashes = {"anchors": hash_json(list(retention.anchors)), "lookalikes": taught_hash, "curvature": curvature_hash}
-    return replace(protection, described=_described(protection, line, len(anchors), hashes))
+MIN_ANCHORS = 32  # fewer say too little about what a model knows, and about which of their words are names
 
 
-def anchor_sequence(base: BaseModel, text: str) -> TrainingSequence | None:
-    """Return an anchor as it is trained; of a question with its answer only the answer is learnt.
+@dataclass(frozen=True, slots=True)
+class ReplayPlanner:
+    """Builds replay plans for one workspace and base. `seed` decides which sequences are replayed."""
 
-    None where the model's window leaves nothing of it to learn.
-    """
-    tokens = tuple(base.encode_training(text)[: base.window_tokens])
-    start = answer_start(text)
-    learnt_from = max(1, len(base.encode_start(text[:start])) if start else 1)
-    return TrainingSequence(tokens, learnt_from) if len(tokens) > learnt_from else None
+    db: Database
+    workspace: Workspace
+    base: BaseModel
+    domain: Domain
+    settings: ProtectionSettings
+    seed: int
+    report: Report = ignore_progress
+
+    def plan(self, live_version: int | None) -> ReplayPlan:
+        """Return the plan for updates that start from a version (None: the base).
+
+        Raises WrongUseError if a file in retention/ cannot be read.
+        """
+        settings, cache = self.settings, self.workspace.cache_folder
+        versions = lineage(self.db, live_version)
+        edits = [get_candidate(self.db, version.candidate_id) for version in reversed(versions)]
+        retention = read_retention(self.workspace) if settings.uses_anchors else Retention()
+        anchors = self._anchors(retention)
+        measured = anchors if len(anchors) >= MIN_ANCHORS else []
+        uses_perturbed = bool(settings.lookalike_ratio and measured)
+        perturbed = perturb_anchors(self.base, measured) if settings.curvature or uses_perturbed else []
+        preconditioner, curvature_hash = None, None
+        if settings.curvature and measured:
+            preconditioner, curvature_hash = cached_preconditioner(self.base, cache, measured, perturbed, self.report)
+        distilled, distilled_hash = list[DistilledExample](), None
+        if uses_perturbed and perturbed:
+            distilled, distilled_hash = cached_distillation(self.base, cache, perturbed, self.report)
+        newest, older = self._replayed(edits) if settings.replay_ratio else ((), ())
+        plan = ReplayPlan(
+            older,
+            newest,
+            tuple(anchors) if settings.anchor_ratio else (),
+            tuple(_without_exam_names(distilled, edits, retention)),
+            preconditioner,
+            len(versions),
+        )
+        hashes = {
+            "anchors": hash_json(list(retention.anchors)),
+            "perturbed": distilled_hash,
+            "curvature": curvature_hash,
+        }
+        return replace(plan, described=_described(plan, versions, len(anchors), hashes))
+
+    def _anchors(self, retention: Retention) -> list[TrainingSequence]:
+        """Return the anchors as sequences, shuffled by hash: neighbours in a file are often about the same thing."""
+        encoded = (encode_example(self.base, self.domain.anchor(text)) for text in retention.anchors)
+        return sorted((one for one in encoded if one is not None), key=lambda one: hash_json(list(one.tokens)))
+
+    def _replayed(
+        self, newest_first: Sequence[Candidate]
+    ) -> tuple[tuple[TrainingSequence, ...], tuple[TrainingSequence, ...]]:
+        """Return the sequences of the newest edits, and those of all earlier ones that are not among them."""
+        texts = [self.domain.replayed(one.sequences, get_task(self.db, one.task_id)) for one in newest_first]
+        limit = self.settings.replay_from
+        newest = round_robin_sample(texts[:NEWEST], limit, self.seed)
+        before = [[text for text in of_edit if text not in newest] for of_edit in texts[NEWEST:]]
+        older = round_robin_sample(before, limit - len(newest), self.seed)
+        return self._encode(newest), self._encode(older)
+
+    def _encode(self, texts: Sequence[str]) -> tuple[TrainingSequence, ...]:
+        encoded = (encode_example(self.base, TrainingExample(text)) for text in texts)
+        return tuple(one for one in encoded if one is not None)
 
 
-def round_robin_sample(of_edits: Sequence[Sequence[str]], most: int, seed: int) -> list[str]:
-    """Return at most `most` sequences, an equal share of every edit; of an edit, those of lowest hash with the seed.
+def round_robin_sample(of_edits: Sequence[Sequence[str]], limit: int, seed: int) -> list[str]:
+    """Return at most `limit` sequences, an equal share of every edit; of each edit those of lowest hash with the seed.
 
-    Each sequence once, edits in the order given, also where several hold the same.
+    Edits keep their order, and a sequence that several edits hold is returned once.
     """
     ranked = [sorted(dict.fromkeys(of_edit), key=lambda text: hash_json([text, seed])) for of_edit in of_edits]
     longest = max(map(len, ranked), default=0)
     in_turn = dict.fromkeys(of_edit[rank] for rank in range(longest) for of_edit in ranked if rank < len(of_edit))
-    return list(in_turn)[:most]
+    return list(in_turn)[:limit]
 
 
 def _described(
-    protection: ReplayPlan, line: Sequence[Version], anchors: int, hashes: dict[str, str | None]
+    plan: ReplayPlan, versions: Sequence[Version], anchors: int, hashes: dict[str, str | None]
 ) -> dict[str, Any]:
-    """Return what the records of an inner update say; anchors are counted also where they are only measured."""
-    replayed, made_up = [*protection.newest, *protection.replayed], protection.lookalikes
-    curved = protection.coordinates is not None
+    """Return what the record of an inner update says; anchors are counted even if they are only measured."""
+    replayed, perturbed = [*plan.newest, *plan.replayed], plan.perturbed_anchors
+    preconditioned = plan.preconditioner is not None
     described = {
-        "replayed": {"sequences": len(replayed), "of": [version.tag for version in line]} if replayed else None,
+        "replayed": {"sequences": len(replayed), "of": [one.tag for one in versions]} if replayed else None,
         "anchors": {"texts": anchors, "hash": hashes["anchors"]} if anchors else None,
-        "lookalikes": {"texts": len(made_up), "hash": hashes["lookalikes"]} if made_up else None,
+        "perturbed_anchors": {"texts": len(perturbed), "hash": hashes["perturbed"]} if perturbed else None,
         "curvature": hashes["curvature"],
-        "rate": protection.rate if curved else None,
-        "trimmed": TRIMMED if curved else None,
-        "decayed": DECAYED if curved else None,
+        "rate": plan.rate if preconditioned else None,
+        "trimmed": TRIM_BELOW if preconditioned else None,
+        "decayed": DECAY if preconditioned else None,
     }
     return {key: value for key, value in described.items() if value is not None}
 
 
-def _asked_by_nobody(
-    taught: Sequence[DistilledExample], edits: Sequence[Candidate], retention: Retention
+def _without_exam_names(
+    distilled: Sequence[DistilledExample], edits: Sequence[Candidate], retention: Retention
 ) -> list[DistilledExample]:
-    """Leave out what an earlier edit is about, and what a suite asks: that measures what nobody protected."""
+    """Drop examples that mention an earlier edit or a suite prompt, so suites keep measuring unprotected knowledge."""
     texts = [text for edit in edits for text in edit.sequences]
-    return naming_none_of(taught, [*texts, *(prompt.text for prompt in retention.prompts)])
-
-
-def _mixed(sequence: TrainingSequence) -> str:
-    """A place in another order: neighbours in a file are often about one thing, and would come up in one step."""
-    return hash_json(list(sequence.tokens))
-
-
-def _replayed(
-    session: Session, newest_first: Sequence[Candidate], most: int
-) -> tuple[tuple[TrainingSequence, ...], tuple[TrainingSequence, ...]]:
-    """Return the sequences of the newest edits, and those of all before that are not among them."""
-    written = [_without_passage(session, candidate) for candidate in newest_first]
-    newest = round_robin_sample(written[:NEWEST], most, session.settings.round.seed)
-    before = [[text for text in of_edit if text not in newest] for of_edit in written[NEWEST:]]
-    older = round_robin_sample(before, most - len(newest), session.settings.round.seed)
-    return _as_sequences(session.base, newest), _as_sequences(session.base, older)
-
-
-def _as_sequences(base: BaseModel, texts: Sequence[str]) -> tuple[TrainingSequence, ...]:
-    sequences = [tuple(base.encode_training(text)[: base.window_tokens]) for text in texts]
-    return tuple(TrainingSequence(tokens) for tokens in sequences if len(tokens) > 1)
-
-
-def _without_passage(session: Session, candidate: Candidate) -> list[str]:
-    """What the self-edit says: the passage is long, and says the same less plainly; alone it is better than nothing."""
-    task = get_task(session.db, candidate.task_id)
-    passage = passage_sequence(task.title, task.context)
-    return [sequence for sequence in candidate.sequences if sequence != passage] or candidate.sequences
+    return naming_none_of(distilled, [*texts, *(prompt.text for prompt in retention.prompts)])

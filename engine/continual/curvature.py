@@ -1,13 +1,16 @@
-"""Measures how much each layer's weights matter to what a model says of anchor texts.
+"""Measures how much each layer's weights matter to what the model says about anchor texts.
 
-The measure is the Gauss-Newton matrix JᵀJ of the logits where an anchor is learnt: unlike the Fisher information, in
-which an answer that the model is sure of hardly counts, every anchor counts alike, and sure answers are what shall not
-be lost. J is met through random combinations of the logits, whose gradients' outer products have JᵀJ as their mean
-(Hutchinson's estimator).
+The measure is the Gauss-Newton matrix JᵀJ of the logits at the trained positions of the anchors. Unlike the Fisher
+information, which hardly counts an answer that the model is sure of, it counts every anchor alike, and answers the
+model is sure of are the ones that must not be lost. JᵀJ is the mean of the outer products of gradients of random
+combinations of the logits (Hutchinson's estimator).
 
-In Kronecker form, by layer: C of its inputs x, and G of the gradients g of its outputs. A token whose output matters
-nothing shall not count in C, so both are weighted: C sums |g|² x xᵀ, G sums |x|² g gᵀ. That is the first step, from the
-identity, towards the nearest Kronecker product (Van Loan and Pitsianis 1993).
+In Kronecker form, by layer: C of its inputs x, and G of the gradients g of its outputs. Tokens whose output matters
+little should count little in C, so both are weighted: C sums |g|² x xᵀ, G sums |x|² g gᵀ. That is the first step, from
+the identity, towards the nearest Kronecker product (Van Loan and Pitsianis 1993).
+
+The result is kept in the workspace's cache. A file that cannot be read, or does not fit, is measured again; the cache
+may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ from engine.bank.preconditioner import (
     FactorRoot,
     KroneckerPreconditioner,
     LowRankPlusIdentity,
-    Symmetric,
-    root_of,
+    SymmetricFactor,
+    inverse_root,
 )
 from engine.continual.tensor_cache import cached_file, read_tensors, write_tensors
 from engine.lora.adapter import adaptable_modules
@@ -42,16 +45,15 @@ if TYPE_CHECKING:
     from engine.bank.job import TrainingSequence
     from engine.continual.perturbed_anchors import PerturbedAnchor
     from engine.model.base import BaseModel
-    from engine.session import Session
 
 
-_TOGETHER = 64  # sequences for each pass
+_PER_PASS = 64  # sequences
 DAMPING = 0.01
 
 
 @dataclass
 class Curvature:
-    """The factors of each layer by module name, as sums over tokens; diagonals for very large layers.
+    """The factors of each layer by module name, summed over tokens; diagonals for very wide layers.
 
     Their scale has no meaning.
     """
@@ -59,11 +61,11 @@ class Curvature:
     inputs: dict[str, torch.Tensor] = field(default_factory=dict)
     outputs: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    def coordinates(self, damping: float = DAMPING) -> KroneckerPreconditioner:
-        """Return the coordinates in which every direction matters as much."""
+    def preconditioner(self, damping: float = DAMPING) -> KroneckerPreconditioner:
+        """Return the change of variables under which every direction matters equally."""
         return KroneckerPreconditioner(
-            {name: root_of(factor, damping) for name, factor in self.inputs.items()},
-            {name: root_of(factor, damping) for name, factor in self.outputs.items()},
+            {name: inverse_root(factor, damping) for name, factor in self.inputs.items()},
+            {name: inverse_root(factor, damping) for name, factor in self.outputs.items()},
         )
 
 
@@ -74,21 +76,21 @@ def measure_curvature(
     found = Curvature()
     generator = torch.Generator(device=base.device).manual_seed(seed)
     with _listening(base, found):
-        for start in range(0, len(anchors), _TOGETHER):
+        for start in range(0, len(anchors), _PER_PASS):
             report(Progress("curvature", start, len(anchors), "texts"))
-            _pass(base, anchors[start : start + _TOGETHER], generator)
+            _pass(base, anchors[start : start + _PER_PASS], generator)
     report(Progress("curvature", len(anchors), len(anchors), "texts"))
     return found
 
 
 def _pass(base: BaseModel, anchors: Sequence[TrainingSequence], generator: torch.Generator) -> None:
     tick = pack([list(anchors)], base.device)
-    # The weights are frozen: gradients flow from the embedded tokens on.
+    # The weights are frozen, so gradients start at the embedded tokens.
     embedded = base.model.get_input_embeddings()(tick.tokens[None]).detach().requires_grad_()
     with packed_sequences(tick.by_sequence):
         logits = base.model(inputs_embeds=embedded, position_ids=tick.positions[None], use_cache=False).logits[0]
-    learnt = logits[tick.learnt].float()
-    learnt.backward(torch.randn(learnt.shape, generator=generator, device=base.device))
+    trained = logits[tick.target_positions].float()
+    trained.backward(torch.randn(trained.shape, generator=generator, device=base.device))
 
 
 @contextmanager
@@ -126,7 +128,7 @@ def _add(to: dict[str, torch.Tensor], name: str, x: torch.Tensor) -> None:
     to[name] = product if name not in to else to[name] + product
 
 
-_FORMAT = 3  # of the file, and of how it is measured
+_FORMAT = 4  # of the file, and of how it is measured
 _SIDES = ("inputs", "outputs")
 _KINDS: tuple[type[DenseFactor | DiagonalFactor | LowRankPlusIdentity], ...] = (
     DenseFactor,
@@ -137,35 +139,37 @@ _SEED = 0
 
 
 def cached_preconditioner(
-    session: Session, anchors: Sequence[TrainingSequence], made_up: Sequence[PerturbedAnchor]
+    base: BaseModel,
+    cache_folder: Path,
+    anchors: Sequence[TrainingSequence],
+    perturbed: Sequence[PerturbedAnchor],
+    report: Report = ignore_progress,
 ) -> tuple[KroneckerPreconditioner, str]:
-    """Return the coordinates of the session's base over anchors and what was made up of them.
+    """Return the preconditioner of a base over anchors and their perturbed forms, measured once.
 
-    And the hash of all that they depend on; what is made up follows from the anchors.
+    Also returns the hash of everything it depends on; the perturbed anchors follow from the anchors.
     """
-    base = session.base
-    tokens = [[list(one.tokens), one.learnt_from] for one in anchors]
+    tokens = [[list(one.tokens), one.loss_start] for one in anchors]
     identity = hash_json([_FORMAT, base.fingerprint, str(base.precision), DAMPING, _SEED, tokens])
-    path = cached_file(session.workspace.cache_folder, "curvature", identity)
+    path = cached_file(cache_folder, "curvature", identity)
     found = _read(path, base)
     if found is None:
-        note = f"Measuring what the base knows of {len(anchors):,} anchors."
-        session.report(Progress("round", 0, 0, note=note))
-        measured = [*anchors, *(one.sequence for one in made_up)]
-        found = measure_curvature(base, measured, _SEED, session.report).coordinates()
+        report(Progress("round", 0, 0, note=f"Measuring which weights {len(anchors):,} known facts depend on."))
+        measured = [*anchors, *(one.sequence for one in perturbed)]
+        found = measure_curvature(base, measured, _SEED, report).preconditioner()
         write_tensors(path, _tensors(found))
     return found, identity
 
 
-def _tensors(coordinates: KroneckerPreconditioner) -> dict[str, torch.Tensor]:
-    sides = zip(_SIDES, (coordinates.inputs, coordinates.outputs), strict=True)
+def _tensors(preconditioner: KroneckerPreconditioner) -> dict[str, torch.Tensor]:
+    sides = zip(_SIDES, (preconditioner.inputs, preconditioner.outputs), strict=True)
     matrices = {
         f"{side}/{module}/{part}": matrix
         for side, roots in sides
         for module, root in roots.items()
         for part, matrix in (("matrix", root.matrix), ("inverse", root.inverse))
     }
-    # A matrix and its inverse share their directions; safetensors wants each tensor to have memory of its own.
+    # A matrix and its inverse share their basis; safetensors needs each tensor to own its memory.
     return {
         f"{where}/{type(matrix).__name__}/{one.name}": getattr(matrix, one.name).cpu().clone()
         for where, matrix in matrices.items()
@@ -191,8 +195,8 @@ def _root(tensors: dict[str, torch.Tensor], where: str, base: BaseModel) -> Fact
     return FactorRoot(*(_symmetric(tensors, f"{where}/{part}", base) for part in ("matrix", "inverse")))
 
 
-def _symmetric(tensors: dict[str, torch.Tensor], where: str, base: BaseModel) -> Symmetric:
-    """Raises KeyError where no kind of matrix is there whole."""
+def _symmetric(tensors: dict[str, torch.Tensor], where: str, base: BaseModel) -> SymmetricFactor:
+    """Raise KeyError if no kind of matrix is complete."""
     for kind in _KINDS:
         names = [f"{where}/{kind.__name__}/{one.name}" for one in fields(kind)]
         if names[0] in tensors:

@@ -64,7 +64,7 @@ def perturb_anchors(base: BaseModel, anchors: Sequence[TrainingSequence]) -> lis
             tokens = list(anchor.tokens)
             for place in chosen:
                 tokens[place] = _another(tokens[place], pools[spelling.begins(tokens[place])], rng)
-            found.append(_lookalike(TrainingSequence(tuple(tokens), anchor.learnt_from), chosen, spelling))
+            found.append(_lookalike(TrainingSequence(tuple(tokens), anchor.loss_start), chosen, spelling))
     return found
 
 
@@ -72,7 +72,7 @@ def _lookalike(sequence: TrainingSequence, chosen: Sequence[int], spelling: _Spe
     words = sorted({spelling.word_around(place, sequence.tokens) for place in chosen})
     named = (spelling.text(sequence.tokens[first:last]) for first, last in words)
     parts = {spelling.text([token]) for first, last in words for token in sequence.tokens[first:last]}
-    end = sequence.learnt_from if sequence.learnt_from > 1 else min(words[-1][1], sequence.fed)
+    end = sequence.loss_start if sequence.loss_start > 1 else min(words[-1][1], sequence.input_length)
     return PerturbedAnchor(sequence, sequence.tokens[:end], _of_words(named), _of_words(sorted(parts)))
 
 
@@ -116,4 +116,4 @@ def _another(token: int, pool: Sequence[int], rng: random.Random) -> int:
 
 
 def _before_answer(anchor: TrainingSequence) -> tuple[int, ...]:
-    return anchor.tokens if anchor.learnt_from <= 1 else anchor.tokens[: anchor.learnt_from]
+    return anchor.tokens if anchor.loss_start <= 1 else anchor.tokens[: anchor.loss_start]

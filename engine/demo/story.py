@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine.bundled.writing import question
 from engine.demo.workspace import make_demo_workspace, take_in
-from engine.domains.knowledge.templates import exam_prompt
-from engine.exams.exam import answer_texts
-from engine.generation.decoding import GenerationRequest
+from engine.executors.executor import TextPrompt
 from engine.loop.accept import accept_candidate
-from engine.loop.compare import after_updates, held_out_tasks
-from engine.loop.evaluate import answers_before_update
+from engine.loop.compare import correct_after_updates, held_out_tasks
 from engine.loop.round import run_round
+from engine.loop.session import Session, open_session
 from engine.runtime.progress import Progress, Report
-from engine.session import Session, open_session
 from store.candidates import list_candidates
 from store.verify import verify
 from store.version_rows import list_versions, live_version
@@ -54,10 +51,11 @@ def run_demo(folder: Path, rounds: int, seed: int, report: Report) -> dict[str, 
 
 def _before_training(session: Session, pages: Sequence[Task], report: Report) -> dict[str, Any]:
     held_out = held_out_tasks(session, pages)
-    answers = answers_before_update(session, None, None, [question for task in held_out for question in task.questions])
+    questions = [question for task in held_out for question in task.questions]
+    answers = session.examiner.answers_before_update(None, None, questions)
     base = sum(answer.correct for answer in answers.values()) / len(answers)
     _say(report, f"Asked about {len(held_out)} unseen documents, the model as it stands answers {base:.1%}.")
-    right = after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare passages")
+    right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare passages")
     passage_only = sum(map(sum, right.values())) / sum(map(len, right.values()))
     _say(report, f"Trained on the bare passage of each, it answers {passage_only:.1%}.")
     return {"base": base, "passage_only": passage_only}
@@ -125,10 +123,11 @@ def _known_facts(session: Session, things: Sequence[Thing]) -> float:
     """Share of known facts, of things that no document speaks of, that the live model still answers."""
     rng = random.Random("known facts")
     pairs = [(question(thing.name, r, rng), thing.value(r)) for thing in things for r in thing.kind.relations]
-    requests = [GenerationRequest(tuple(session.base.encode_prompt(exam_prompt(asked))), 0) for asked, _ in pairs]
-    live = session.live_adapter(live_version(session.db))
-    texts = answer_texts(session.base, [live], requests, session.settings.exam)
-    return sum(text == gold for text, (_, gold) in zip(texts, pairs, strict=True)) / len(pairs)
+    prompts = [
+        TextPrompt(session.domain.question_prompt(asked), 0, session.settings.exam.max_new_tokens) for asked, _ in pairs
+    ]
+    completions = session.executor.complete(prompts, [session.live_adapter(live_version(session.db))])
+    return sum(one.text == gold for one, (_, gold) in zip(completions, pairs, strict=True)) / len(pairs)
 
 
 def _say(report: Report, sentence: str) -> None:

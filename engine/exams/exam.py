@@ -1,6 +1,6 @@
-"""Exams: questions put to the base under many adapters at once, without any context, and graded.
+"""Exams: questions answered without their context, under many adapters at once, and graded.
 
-Answers are greedy and end at the end of the line or of the text. Grading is in `engine.graders`.
+Answers are greedy. What each question's prompt is and where its answer ends is up to the domain.
 """
 
 from __future__ import annotations
@@ -8,67 +8,68 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.domains.knowledge.templates import exam_prompt
-from engine.generation.decoding import GenerationRequest, Limits, generate
+from engine.executors.executor import TextPrompt
 from engine.graders.registry import grade_answer
-from store.records import Answer, Phase, Question
+from store.records import Answer, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.domains.domain import ExamItem
+    from engine.executors.executor import BatchSize, Executor
     from engine.lora.adapter import Adapter
-    from engine.model.base import BaseModel
-    from engine.settings.sections import ExamSettings
+    from store.answers import ModelState
 
-_AUTO_ROWS = {"cpu": 64, "cuda": 512}
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model to examine: the base with an adapter, or alone (None), and the state its answers are recorded under."""
+
+    state: ModelState
+    adapter: Adapter | None
 
 
 @dataclass(frozen=True, slots=True)
 class EvalRequest:
-    """The exam of one adapter (None: the model as it stands), and what its answers are filed under."""
+    """One exam of one model. The other fields are what its answers are recorded under."""
 
     adapter: Adapter | None
-    questions: tuple[Question, ...]
+    items: tuple[ExamItem, ...]
     model_state: str
     phase: Phase
     candidate_id: str | None = None
     repeat: int = 0
 
 
-def evaluate(base: BaseModel, sittings: Sequence[EvalRequest], settings: ExamSettings) -> list[list[Answer]]:
-    """Ask and grade; returns the answers of each sitting in the order of its questions.
+def evaluate(
+    executor: Executor, requests: Sequence[EvalRequest], *, batch_size: BatchSize = "auto"
+) -> list[list[Answer]]:
+    """Answer and grade all exams in mixed batches; returns the answers of each request in the order of its items.
 
-    Raises GraderError or WrongUseError, naming the question, where an answer cannot be graded.
+    Raises GraderError or WrongUseError, naming the question, if an answer cannot be graded.
     """
-    requests = [
-        GenerationRequest(tuple(base.encode_prompt(exam_prompt(question.text))), adapter=index)
-        for index, sitting in enumerate(sittings)
-        for question in sitting.questions
+    prompts = [
+        TextPrompt(item.prompt, index, item.max_new_tokens, item.stop)
+        for index, request in enumerate(requests)
+        for item in request.items
     ]
-    texts = iter(answer_texts(base, [sitting.adapter for sitting in sittings], requests, settings))
-    return [[_graded(base, sitting, question, next(texts)) for question in sitting.questions] for sitting in sittings]
+    completions = iter(executor.complete(prompts, [one.adapter for one in requests], batch_size=batch_size))
+    fingerprint = executor.identity.fingerprint
+    return [
+        [_graded(request, item, next(completions).text, fingerprint) for item in request.items] for request in requests
+    ]
 
 
-def answer_texts(
-    base: BaseModel, adapters: Sequence[Adapter | None], requests: Sequence[GenerationRequest], settings: ExamSettings
-) -> list[str]:
-    """Continue prompts greedily to the end of the line; returns the stripped texts in the order of the requests."""
-    rows = settings.batch_size if settings.batch_size != "auto" else _AUTO_ROWS.get(base.device.type, 64)
-    limits = Limits(settings.max_new_tokens, base.stop_tokens, base.line_end_tokens, rows)
-    tokens = generate(base, adapters, requests, limits)
-    return [base.tokenizer.decode(one, skip_special_tokens=True).strip() for one in tokens]
-
-
-def _graded(base: BaseModel, sitting: EvalRequest, question: Question, text: str) -> Answer:
-    grade = grade_answer(question, text)
+def _graded(request: EvalRequest, item: ExamItem, text: str, fingerprint: str) -> Answer:
+    grade = grade_answer(item.question, text)
     return Answer(
-        question_id=question.id,
-        candidate_id=sitting.candidate_id,
-        repeat=sitting.repeat,
-        phase=sitting.phase,
-        model_state=sitting.model_state,
+        question_id=item.question.id,
+        candidate_id=request.candidate_id,
+        repeat=request.repeat,
+        phase=request.phase,
+        model_state=request.model_state,
         text=text,
         score=grade.score,
         correct=grade.correct,
-        base_fingerprint=base.fingerprint if sitting.candidate_id is None else None,
+        base_fingerprint=fingerprint if request.candidate_id is None else None,
     )

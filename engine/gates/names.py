@@ -1,15 +1,23 @@
-"""The names of the gates on retention, as they are recorded; a suite's gate has its name after the colon."""
+"""The names under which verdicts are recorded. A suite's, a rule's or a group's own name follows the colon."""
 
+from __future__ import annotations
+
+from engine.guardrails.judging import RULE_GATE
+
+REWARD_GATE = "reward"
+AUDIT_GATE = "audit"
 SUITE_GATE = "retention:"
 EARLIER_GATE = "earlier edits"
 DRIFT_GATE = "drift"
-
-
-RULE_GATE = "rule:"
 RED_TEAM_GATE = "red team"
 JUDGE_GATE = "judge"
 
 
+def is_red_team_gate(name: str) -> bool:
+    """Whether a verdict is about red-team prompts, grouped or not."""
+    return name == RED_TEAM_GATE or name.startswith(f"{RED_TEAM_GATE}:")
+
+
 def is_guardrail_gate(name: str) -> bool:
-    """Whether a gate's verdict is that of guardrails.yaml: of a rule, of red-team prompts, or of the judge."""
-    return name in {RED_TEAM_GATE, JUDGE_GATE} or name.startswith((RULE_GATE, f"{RED_TEAM_GATE}:"))
+    """Whether a verdict comes from guardrails.yaml: from a rule, red-team prompts, or the judge."""
+    return name == JUDGE_GATE or name.startswith(RULE_GATE) or is_red_team_gate(name)

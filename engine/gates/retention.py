@@ -1,41 +1,42 @@
-"""Verdicts on what a candidate lost: suites, earlier edits, drift. Pure: answers in, verdict and evidence out.
+"""The gates on what an update costs: retention suites, the exam of earlier edits, and drift from the base.
 
-Each formerly right answer that is now wrong is named; answers that were wrong before cannot be lost. A gain somewhere
-else never pays for a loss: it only enters the test that tells loss from noise.
+Each answer that was right and is now wrong is named; what was wrong before cannot be lost. A gain elsewhere never pays
+for a loss: it only enters the test that tells a loss from noise.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from math import comb, floor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from engine.exams.drift import drift_of
-from engine.exams.recorded import ModelRef, question_answers, suite_answers
+from engine.gates.evidence import DriftEvidence, EarlierEvidence, LostAnswer, SuiteEvidence, UndoneEdit
 from engine.gates.names import DRIFT_GATE, EARLIER_GATE, SUITE_GATE
-from engine.retention.earlier import EarlierQuestion, earlier_questions, edits_in, lineage, questions_at_risk
-from engine.retention.harness_prompts import full_retention
-from engine.retention.suites import Retention
-from store.answers import ModelState, model_state
-from store.audit_redaction import AUDIT_KEY
+from engine.retention.earlier import earlier_questions, edits_in, lineage, questions_at_risk
+from engine.retention.reading import read_retention
 from store.clock import utc_now
 from store.records import GateResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
-    from engine.lora.adapter import Adapter
-    from engine.retention.suites import RetentionPrompt, Suite
-    from engine.session import Session
+    from engine.exams.exam import ModelRef
+    from engine.exams.examiner import Examiner
+    from engine.gates.gate import GateContext, GateSubject, Stage
+    from engine.retention.earlier import EarlierQuestion
+    from engine.retention.suites import Suite
     from engine.settings.sections import RetentionSettings
-    from store.records import Answer, Drift, RetentionAnswer, Task
+    from store.records import Answer, Drift, RetentionAnswer
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerPair:
-    """One prompt, or question, with the answers before an update and after it."""
+    """One prompt, or question, with the answers before an update and after it.
+
+    For a question of an earlier edit, `version` and `task` name that edit and `of_audit` marks an audit question.
+    """
 
     prompt: str
     expected: tuple[str, ...]
@@ -44,33 +45,135 @@ class AnswerPair:
     right_before: bool
     right_after: bool
     group: str = ""
+    version: str | None = None
+    task: str | None = None
+    of_audit: bool = False
 
     @property
     def is_lost(self) -> bool:
         """Whether a right answer became wrong."""
         return self.right_before and not self.right_after
 
+    def as_lost(self) -> LostAnswer:
+        """Return it as evidence."""
+        return LostAnswer(
+            self.prompt,
+            self.expected,
+            self.before,
+            self.after,
+            self.group,
+            self.version,
+            self.task,
+            self.of_audit or None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class EarlierAnswerPair(AnswerPair):
-    """A question of an earlier edit: its version, the title of its task, whether it is one of the audit."""
+class SuitesGate:
+    """Passes a candidate that keeps what the suites in `retention/` ask for; each suite is a verdict of its own."""
 
-    version: str = ""
-    task: str = ""
-    of_audit: bool = False
+    suites: tuple[Suite, ...]
+    examiner: Examiner
+    live: ModelRef
+    settings: RetentionSettings
+
+    @classmethod
+    def open(cls, context: GateContext, _stage: Stage) -> Self | None:
+        """Return the gate; None if `retention.gate` is off or there is no prompt.
+
+        Raises WrongUseError, with every problem, if a suite cannot be read.
+        """
+        settings = context.settings.retention
+        suites = () if settings.gate is None else read_retention(context.workspace).suites
+        suites = tuple(suite for suite in suites if suite.prompts)
+        return cls(suites, context.examiner, context.live, settings) if suites else None
+
+    def check(self, subjects: Sequence[GateSubject]) -> Generator[list[GateResult], None, None]:
+        """Yield the verdict of each suite on each subject; all of them are asked in the same batches."""
+        models = [one.model for one in subjects if one.model is not None]
+        prompts = [prompt for suite in self.suites for prompt in suite.prompts]
+        before, *answers = self.examiner.suite_answers(prompts, [self.live, *models])
+        remaining = iter(answers)
+        for one in subjects:
+            after = next(remaining) if one.model is not None else before
+            yield [
+                suite_verdict(one.id, suite, pair_suite_answers(suite, before, after), self.settings)
+                for suite in self.suites
+            ]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierEditsGate:
+    """Passes a candidate that undoes no more answers of earlier accepted edits than the settings allow."""
+
+    earlier: tuple[EarlierQuestion, ...]
+    examiner: Examiner
+    live: ModelRef
+    settings: RetentionSettings
+
+    @classmethod
+    def open(cls, context: GateContext, _stage: Stage) -> Self | None:
+        """Return the gate; None if it is switched off or the live version has no earlier edit."""
+        settings = context.settings.retention
+        if settings.gate is None or not settings.earlier_questions:
+            return None
+        edits = edits_in(context.db, lineage(context.db, context.live_version))
+        earlier = tuple(earlier_questions(edits, settings.earlier_questions, context.settings.round.seed))
+        return cls(earlier, context.examiner, context.live, settings) if earlier else None
+
+    def check(self, subjects: Sequence[GateSubject]) -> Generator[list[GateResult], None, None]:
+        """Yield the verdict on each subject that could undo something; all are asked in the same batches."""
+        models = [one.model for one in subjects if one.model is not None]
+        questions = [one.question for one in self.earlier]
+        before, *answers = self.examiner.question_answers(questions, [self.live, *models])
+        remaining = iter(answers)
+        for one in subjects:
+            after = next(remaining) if one.model is not None else before
+            at_risk = questions_at_risk(self.earlier, one.task)
+            pairs = [_pair_earlier(earlier, before, after) for earlier in at_risk]
+            own_title = one.task.title if one.task else ""
+            yield [earlier_verdict(one.id, own_title, pairs, self.settings)] if pairs else []
+
+
+@dataclass(frozen=True, slots=True)
+class DriftGate:
+    """Passes a candidate whose divergence from the base on the anchors stays below the limit, if there is one."""
+
+    anchors: tuple[str, ...]
+    examiner: Examiner
+    live: ModelRef
+    settings: RetentionSettings
+
+    @classmethod
+    def open(cls, context: GateContext, _stage: Stage) -> Self | None:
+        """Return the gate; None if `retention.gate` is off or there is no anchor."""
+        settings = context.settings.retention
+        if settings.gate is None:
+            return None
+        anchors = read_retention(context.workspace).drift_anchors(settings.drift_anchors)
+        return cls(anchors, context.examiner, context.live, settings) if anchors else None
+
+    def check(self, subjects: Sequence[GateSubject]) -> Generator[list[GateResult], None, None]:
+        """Yield the verdict on each subject."""
+        models = [one.model for one in subjects if one.model is not None]
+        before, *measured = self.examiner.drift(self.anchors, [self.live, *models])
+        remaining = iter(measured)
+        for one in subjects:
+            after = next(remaining) if one.model is not None else before
+            yield [drift_verdict(one.id, before, after, self.settings)]
 
 
 def paired_p_value(lost: int, gained: int) -> float:
-    """Return the chance of so many losses or more among the changed answers, if losing and gaining were equally likely.
+    """Return the chance of at least `lost` losses among the changed answers if losing and gaining were equally likely.
 
     McNemar's test in its exact, one-sided form: P(X ≥ lost) for X binomial with lost + gained trials of ½ (McNemar
-    1947, Psychometrika 12; the exact form is the sign test). Whole numbers until the last division; 1 without changes.
+    1947, Psychometrika 12; the exact form is the sign test). Integers until the last division; 1 if nothing changed.
     """
     changed = lost + gained
-    ways, as_many_or_more = comb(changed, lost), 0
+    combinations, as_many_or_more = comb(changed, lost), 0
     for count in range(lost, changed + 1):
-        as_many_or_more += ways
-        ways = ways * (changed - count) // (count + 1)
+        as_many_or_more += combinations
+        combinations = combinations * (changed - count) // (count + 1)
     return as_many_or_more / (1 << changed)
 
 
@@ -78,181 +181,63 @@ def losses_allowed(allowed: float, prompts: int) -> int:
     """Return how many losses a limit allows: an int is a count, a float a share of the prompts, rounded down."""
     if isinstance(allowed, int):
         return allowed
-    # 0.29 of 100 is 29, as it was written; the nearest binary number would give 28.
+    # 0.29 of 100 is 29, as it was written; the nearest binary number would make it 28.
     return floor(Fraction(str(allowed)) * prompts)
 
 
-def suite_gate(
-    candidate_id: str, suite: Suite, compared: Sequence[AnswerPair], settings: RetentionSettings, now: str
+def suite_verdict(
+    candidate_id: str, suite: Suite, pairs: Sequence[AnswerPair], settings: RetentionSettings
 ) -> GateResult:
-    """Judge one suite under its own limit of losses, or that of the settings where it has none."""
+    """Judge one suite by its own limit of losses, or by that of the settings if it has none."""
     limit = settings.allowed_losses if suite.allowed_losses is None else suite.allowed_losses
-    evidence = _figures(compared, losses_allowed(limit, len(compared)), settings)
+    evidence = SuiteEvidence(**_loss_figures(pairs, losses_allowed(limit, len(pairs)), settings), suite=suite.name)
     passed = _passes(evidence, settings)
-    return GateResult(candidate_id, SUITE_GATE + suite.name, passed, {"suite": suite.name, **evidence}, now)
+    return GateResult(candidate_id, SUITE_GATE + suite.name, passed, evidence.as_json(), utc_now())
 
 
-def earlier_gate(
-    candidate_id: str, own_task: str, compared: Sequence[EarlierAnswerPair], settings: RetentionSettings, now: str
+def earlier_verdict(
+    candidate_id: str, own_task: str, pairs: Sequence[AnswerPair], settings: RetentionSettings
 ) -> GateResult:
     """Judge the exam of earlier edits; the evidence names the candidate's own task and every edit that it undid."""
-    evidence = _figures(compared, settings.earlier_losses, settings)
-    undone = Counter((one.version, one.task) for one in compared if one.is_lost)
-    named = {
-        "edits": len({one.version for one in compared}),
-        "candidate_task": own_task,
-        "undone": [{"version": version, "task": task, "lost": lost} for (version, task), lost in undone.items()],
-    }
-    return GateResult(candidate_id, EARLIER_GATE, _passes(evidence, settings), {**named, **evidence}, now)
+    undone = Counter((one.version or "", one.task or "") for one in pairs if one.is_lost)
+    evidence = EarlierEvidence(
+        **_loss_figures(pairs, settings.earlier_losses, settings),
+        edits=len({one.version for one in pairs}),
+        candidate_task=own_task,
+        undone=tuple(UndoneEdit(version, task, lost) for (version, task), lost in undone.items()),
+    )
+    return GateResult(candidate_id, EARLIER_GATE, _passes(evidence, settings), evidence.as_json(), utc_now())
 
 
-def drift_gate(candidate_id: str, before: Drift, after: Drift, settings: RetentionSettings, now: str) -> GateResult:
-    """Judge the drift from the base; without a limit it is measured, and passes."""
+def drift_verdict(candidate_id: str, before: Drift, after: Drift, settings: RetentionSettings) -> GateResult:
+    """Judge the drift from the base. Without a limit it is only measured, and passes."""
     passed = settings.max_drift is None or after.mean_kl <= settings.max_drift
-    evidence = {
-        "tokens": after.tokens,
-        "mean_kl": after.mean_kl,
-        "worst_kl": after.worst_kl,
-        "mean_kl_before": before.mean_kl,
-        "max_drift": settings.max_drift,
-    }
-    return GateResult(candidate_id, DRIFT_GATE, passed, evidence, now)
-
-
-def _figures(compared: Sequence[AnswerPair], allowed: int, settings: RetentionSettings) -> dict[str, Any]:
-    lost = [one for one in compared if one.is_lost]
-    gained = sum(one.right_after and not one.right_before for one in compared)
-    return {
-        "prompts": len(compared),
-        "right_before": sum(one.right_before for one in compared),
-        "right_after": sum(one.right_after for one in compared),
-        "lost": [_named(one) for one in lost],
-        "gained": gained,
-        "allowed_losses": allowed,
-        "p_value": paired_p_value(len(lost), gained),
-        "rule": settings.gate,
-        "significance": settings.significance,
-    }
-
-
-def _named(lost: AnswerPair) -> dict[str, Any]:
-    named = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in asdict(lost).items()
-        if not isinstance(value, bool)
-    }
-    return {**named, AUDIT_KEY: True} if isinstance(lost, EarlierAnswerPair) and lost.of_audit else named
-
-
-def _passes(evidence: dict[str, Any], settings: RetentionSettings) -> bool:
-    if len(evidence["lost"]) <= evidence["allowed_losses"]:
-        return True
-    return settings.gate == "significant" and evidence["p_value"] > settings.significance
-
-
-@dataclass(frozen=True, slots=True)
-class GateSubject:
-    """A candidate after its inner update, or a version: its own task, and the adapter that is, or would go, live.
-
-    The base alone has neither. `state` says under what its answers are kept.
-    """
-
-    candidate_id: str
-    task: Task | None
-    adapter: Adapter | None
-    state: ModelState
-
-
-class RetentionGate:
-    """Judges candidates that were trained from one version; suites are read when it opens."""
-
-    def __init__(self, session: Session, live: Adapter | None, live_version: int | None) -> None:
-        """Raises WrongUseError, with every problem, where a suite cannot be read."""
-        self._session = session
-        self._live = ModelRef(model_state(session.db, live_version), live)
-        settings = session.settings
-        self._retention = Retention() if settings.retention.gate is None else full_retention(session.workspace)
-        self._earlier: list[EarlierQuestion] = []
-        if settings.retention.gate is not None and settings.retention.earlier_questions:
-            edits = edits_in(session.db, lineage(session.db, live_version))
-            self._earlier = earlier_questions(edits, settings.retention.earlier_questions, settings.round.seed)
-
-    def verdicts(self, updated: Sequence[GateSubject]) -> dict[str, list[GateResult]]:
-        """Return the verdicts on each candidate by its id, all of them asked in the same batches."""
-        found: dict[str, list[GateResult]] = {one.candidate_id: [] for one in updated}
-        if not updated:
-            return found
-        examinees = [self._live, *(ModelRef(one.state, one.adapter) for one in updated)]
-        self._examine_suites(updated, examinees, found)
-        self._examine_earlier(updated, examinees, found)
-        self._examine_drift(updated, examinees, found)
-        return found
-
-    def _examine_suites(
-        self, updated: Sequence[GateSubject], examinees: Sequence[ModelRef], found: dict[str, list[GateResult]]
-    ) -> None:
-        if not self._retention.prompts:
-            return
-        before, *answers = suite_answers(self._session, self._retention.prompts, examinees)
-        for one, after in zip(updated, answers, strict=True):
-            found[one.candidate_id] += [
-                suite_gate(
-                    one.candidate_id,
-                    suite,
-                    pair_suite_answers(suite, before, after),
-                    self._session.settings.retention,
-                    utc_now(),
-                )
-                for suite in self._retention.suites
-                if suite.prompts
-            ]
-
-    def _examine_earlier(
-        self, updated: Sequence[GateSubject], examinees: Sequence[ModelRef], found: dict[str, list[GateResult]]
-    ) -> None:
-        if not self._earlier:
-            return
-        questions = [one.question for one in self._earlier]
-        before, *answers = question_answers(self._session, questions, examinees)
-        for one, after in zip(updated, answers, strict=True):
-            asked = questions_at_risk(self._earlier, one.task)
-            if asked:
-                own_title = one.task.title if one.task else ""
-                compared = [_compared_earlier(earlier, before, after) for earlier in asked]
-                settings = self._session.settings.retention
-                found[one.candidate_id].append(earlier_gate(one.candidate_id, own_title, compared, settings, utc_now()))
-
-    def _examine_drift(
-        self, updated: Sequence[GateSubject], examinees: Sequence[ModelRef], found: dict[str, list[GateResult]]
-    ) -> None:
-        anchors = self._retention.drift_anchors(self._session.settings.retention.drift_anchors)
-        if not anchors:
-            return
-        before, *measured = drift_of(self._session, anchors, examinees)
-        for one, after in zip(updated, measured, strict=True):
-            settings = self._session.settings.retention
-            found[one.candidate_id].append(drift_gate(one.candidate_id, before, after, settings, utc_now()))
+    evidence = DriftEvidence(after.tokens, after.mean_kl, after.worst_kl, before.mean_kl, settings.max_drift)
+    return GateResult(candidate_id, DRIFT_GATE, passed, evidence.as_json(), utc_now())
 
 
 def pair_suite_answers(
     suite: Suite, before: Mapping[str, RetentionAnswer], after: Mapping[str, RetentionAnswer]
 ) -> list[AnswerPair]:
-    """Put the answers to a suite's prompts side by side, in the order of the suite."""
-    return [_compared(prompt, before[prompt.identity], after[prompt.identity]) for prompt in suite.prompts]
+    """Pair the answers to a suite's prompts, in the order of the suite."""
+    return [
+        AnswerPair(
+            prompt.text,
+            prompt.answers,
+            (was := before[prompt.identity]).text,
+            (now := after[prompt.identity]).text,
+            was.correct,
+            now.correct,
+            group=prompt.group,
+        )
+        for prompt in suite.prompts
+    ]
 
 
-def _compared(prompt: RetentionPrompt, before: RetentionAnswer, after: RetentionAnswer) -> AnswerPair:
-    return AnswerPair(
-        prompt.text, prompt.answers, before.text, after.text, before.correct, after.correct, group=prompt.group
-    )
-
-
-def _compared_earlier(
-    earlier: EarlierQuestion, before: Mapping[str, Answer], after: Mapping[str, Answer]
-) -> EarlierAnswerPair:
+def _pair_earlier(earlier: EarlierQuestion, before: Mapping[str, Answer], after: Mapping[str, Answer]) -> AnswerPair:
     question = earlier.question
     was, now = before[question.id], after[question.id]
-    return EarlierAnswerPair(
+    return AnswerPair(
         question.text,
         tuple(question.answers),
         was.text,
@@ -263,3 +248,25 @@ def _compared_earlier(
         task=earlier.edit.task.title,
         of_audit=question.split == "audit",
     )
+
+
+def _loss_figures(pairs: Sequence[AnswerPair], allowed: int, settings: RetentionSettings) -> dict[str, Any]:
+    lost = tuple(one.as_lost() for one in pairs if one.is_lost)
+    gained = sum(one.right_after and not one.right_before for one in pairs)
+    return {
+        "prompts": len(pairs),
+        "right_before": sum(one.right_before for one in pairs),
+        "right_after": sum(one.right_after for one in pairs),
+        "lost": lost,
+        "gained": gained,
+        "allowed_losses": allowed,
+        "p_value": paired_p_value(len(lost), gained),
+        "rule": settings.gate,
+        "significance": settings.significance,
+    }
+
+
+def _passes(evidence: SuiteEvidence | EarlierEvidence, settings: RetentionSettings) -> bool:
+    if len(evidence.lost) <= evidence.allowed_losses:
+        return True
+    return settings.gate == "significant" and evidence.p_value > settings.significance

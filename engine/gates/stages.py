@@ -1,56 +1,74 @@
-"""Before anything is trained: guardrails.yaml's rules judge every candidate, and a judge those that no rule denies."""
+"""Which gates are asked at which stage, and in which order.
+
+Gates in one group are all asked, so that a person sees everything that speaks against a candidate. A group is not asked
+about candidates that an earlier group has stopped: later groups cost more.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from engine.gates.guardrails import judge_candidates
+from engine.gates.guardrails import RulesGate
 from engine.gates.judge import JudgeGate
 from engine.gates.red_team import RedTeamGate
-from engine.gates.retention import RetentionGate
-from store.candidates import get_candidate
+from engine.gates.retention import DriftGate, EarlierEditsGate, SuitesGate
+from engine.gates.reward import AuditGate, RewardGate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
-    from engine.gates.guardrails import ScreeningResult
-    from engine.gates.retention import GateSubject
-    from engine.lora.adapter import Adapter
-    from engine.session import Session
-    from store.records import Candidate, GateResult, Task
+    from engine.gates.gate import Gate, GateContext, GateSubject, Stage
+    from store.records import GateResult
 
-
-def screen(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> ScreeningResult:
-    """Return candidates as they stand after rules and judge have spoken, and the verdicts on those that may be trained.
-
-    Raises WrongUseError where the judge's key is not there, JudgeUnreachableError where a round is to stop without it.
-    """
-    judge = JudgeGate(session, "every")
-    return judge_candidates(session.db, session.rules, candidates, tasks, judge.verdicts)
+GROUPS: Mapping[Stage, tuple[tuple[type[Gate], ...], ...]] = {
+    "before training": ((RulesGate,), (JudgeGate,)),
+    "after training": (
+        (RewardGate, AuditGate),
+        (JudgeGate,),
+        (RedTeamGate, SuitesGate, EarlierEditsGate, DriftGate),
+    ),
+}
 
 
-class PostTrainingGates:
-    """The last gates of candidates that were trained from one version."""
+class StageGates:
+    """The gates of one stage that are switched on, ready to judge."""
 
-    def __init__(self, session: Session, live: Adapter | None, live_version: int | None) -> None:
-        """Raises WrongUseError, with every problem, where a suite cannot be read or a judge's key is not there."""
-        self._session = session
-        self._judge = JudgeGate(session, "kept")
-        self._red_team = RedTeamGate(session, live, live_version)
-        self._retention = RetentionGate(session, live, live_version)
+    def __init__(self, context: GateContext, stage: Stage) -> None:
+        """Raises WrongUseError if what a gate needs, such as a suite or a key, cannot be read."""
+        opened = ([gate.open(context, stage) for gate in group] for group in GROUPS[stage])
+        self._groups = [[gate for gate in group if gate is not None] for group in opened]
 
-    def verdicts(self, updated: Sequence[GateSubject]) -> dict[str, list[GateResult]]:
-        """Return the verdicts on each candidate by its id."""
-        found = self._judged(updated)
-        left = [one for one in updated if not any(gate.stops for gate in found[one.candidate_id])]
-        for desk in (self._red_team, self._retention):
-            for candidate_id, gates in desk.verdicts(left).items():
-                found[candidate_id] += gates
-        return found
+    def check(self, subjects: Sequence[GateSubject]) -> Generator[tuple[GateSubject, list[GateResult]], None, None]:
+        """Yield each subject with all its verdicts, in the order of the subjects.
 
-    def _judged(self, updated: Sequence[GateSubject]) -> dict[str, list[GateResult]]:
-        """Return the judge's verdicts, empty for what has no task of its own."""
-        db = self._session.db
-        asked = [(get_candidate(db, one.candidate_id), one.task) for one in updated if one.task is not None]
-        judged = zip(asked, self._judge.verdicts(asked), strict=True)
-        return {one.candidate_id: [] for one in updated} | {candidate.id: gates for (candidate, _), gates in judged}
+        The last group is asked lazily, so a caller may record one subject before the next is judged.
+        """
+        verdicts: dict[str, list[GateResult]] = defaultdict(list)
+        left = list(subjects)
+        for group in self._groups[:-1]:
+            for subject, found in _ask(group, left):
+                verdicts[subject.id] += found
+            left = [one for one in left if not any(gate.stops for gate in verdicts[one.id])]
+        asked = {one.id for one in left}
+        with closing(_ask(self._groups[-1], left)) as last:
+            for subject in subjects:
+                if subject.id in asked:
+                    verdicts[subject.id] += next(last)[1]
+                yield subject, verdicts[subject.id]
+
+
+def _ask(
+    group: Sequence[Gate], subjects: Sequence[GateSubject]
+) -> Generator[tuple[GateSubject, list[GateResult]], None, None]:
+    """Yield what all gates of a group say about each subject; stops them if nobody listens any more."""
+    if not subjects:
+        return
+    answers = [gate.check(subjects) for gate in group]
+    try:
+        for subject in subjects:
+            yield subject, [verdict for answer in answers for verdict in next(answer)]
+    finally:
+        for answer in answers:
+            answer.close()

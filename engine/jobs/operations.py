@@ -20,7 +20,7 @@ Operation = Callable[[Parameters, Report], dict[str, Any]]
 def _run(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.loop.finish_round import run_result  # noqa: PLC0415
     from engine.loop.round import run_rounds  # noqa: PLC0415
-    from engine.session import open_session  # noqa: PLC0415
+    from engine.loop.session import open_session  # noqa: PLC0415
 
     with open_session(Workspace(Path(parameters["workspace"])), "run", report) as session:
         return run_result(run_rounds(session, int(parameters.get("rounds", 1))))
@@ -35,7 +35,7 @@ def _serve(parameters: Parameters, report: Report) -> dict[str, Any]:
 
 def _evaluate(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.loop.compare import compare_baselines  # noqa: PLC0415
-    from engine.session import open_session  # noqa: PLC0415
+    from engine.loop.session import open_session  # noqa: PLC0415
 
     with open_session(Workspace(Path(parameters["workspace"])), "evaluate", report) as session:
         return compare_baselines(session, parameters["tasks"], parameters["ways"], int(parameters["edits"]))
@@ -43,7 +43,7 @@ def _evaluate(parameters: Parameters, report: Report) -> dict[str, Any]:
 
 def _retention_run(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.loop.examine_version import examine_version  # noqa: PLC0415
-    from engine.session import open_session  # noqa: PLC0415
+    from engine.loop.session import open_session  # noqa: PLC0415
     from store.version_rows import live_version  # noqa: PLC0415
 
     with open_session(Workspace(Path(parameters["workspace"])), "retention run", report) as session:
@@ -53,7 +53,7 @@ def _retention_run(parameters: Parameters, report: Report) -> dict[str, Any]:
 
 def _retention_matrix(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.loop.examine_version import fill_matrix  # noqa: PLC0415
-    from engine.session import open_session  # noqa: PLC0415
+    from engine.loop.session import open_session  # noqa: PLC0415
     from store.version_rows import live_version  # noqa: PLC0415
 
     with open_session(Workspace(Path(parameters["workspace"])), "retention matrix", report) as session:
@@ -61,8 +61,8 @@ def _retention_matrix(parameters: Parameters, report: Report) -> dict[str, Any]:
 
 
 def _guardrails_red_team(parameters: Parameters, report: Report) -> dict[str, Any]:
-    from engine.gates.red_team import ask_red_team  # noqa: PLC0415
-    from engine.session import open_session  # noqa: PLC0415
+    from engine.loop.examine_version import ask_red_team  # noqa: PLC0415
+    from engine.loop.session import open_session  # noqa: PLC0415
     from store.version_rows import live_version  # noqa: PLC0415
 
     with open_session(Workspace(Path(parameters["workspace"])), "guardrails red-team", report) as session:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.loop.finish_round import run_result
 from engine.loop.reexamine import reexamine
 from engine.loop.round import run_rounds
-from engine.session import Session, load_base_of
+from engine.loop.session import Session, load_base_of
 from engine.settings.reading import load_settings
 from store.errors import WrongUseError
 from store.jobs import note_request

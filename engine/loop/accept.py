@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.loop.candidate_cache import cached_adapter
+from engine.trackers.summary import Acceptance
 from store import versions
 from store.alarms import standing_alarms
 from store.candidates import get_candidate, holds_of, list_candidates
@@ -47,23 +47,6 @@ def accept_candidate(workspace: Workspace, db: Database, candidate_id: str, *, a
 
 
 ACTOR = "automatic"
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """What automatic acceptance came to in a round; `said` is a sentence for people.
-
-    `version` is the tag of what became live. `alarms` are those that stood in the way, by number.
-    """
-
-    said: str
-    candidate: str | None = None
-    version: str | None = None
-    alarms: tuple[int, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON can carry it."""
-        return {**asdict(self), "alarms": list(self.alarms)}
 
 
 def accept_best(workspace: Workspace, db: Database, current: Round, settings: AcceptanceSettings) -> Acceptance | None:

@@ -1,79 +1,103 @@
-"""The second half of the E-step: inner updates in the bank, exams in mixed batches, rewards and gates.
+"""The second half of the E-step: gates before training, inner updates in the bank, exams, rewards, gates after it.
 
-What passes the gates on its own task meets the last ones (`last_gates.py`), whatever its role: any of them may be
-accepted. A candidate is recorded whole, in one transaction, as soon as all its repeats are examined; what
-is recorded is never measured again.
+A candidate is recorded as a whole, in one transaction, as soon as all its repeats are examined and all gates have
+spoken, whatever its role: any candidate may be accepted. What is recorded is never measured again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import defaultdict
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import InnerJob, InnerResult, RunningUpdate, TrainingSequence
-from engine.bank.training import InnerUpdateBank
-from engine.continual.build_plan import build_replay_plan
+from engine.bank.encode import encode_example
+from engine.bank.job import InnerJob, InnerResult, RunningUpdate
 from engine.continual.replay_plan import ReplayPlan, replay_rates
-from engine.exams.exam import EvalRequest, evaluate
-from engine.gates.retention import GateSubject
-from engine.gates.reward import verdicts
-from engine.gates.stages import PostTrainingGates
+from engine.domains.domain import TrainingExample
+from engine.exams.exam import EvalRequest, ModelRef
+from engine.gates.gate import GateSubject
+from engine.gates.stages import StageGates
 from engine.loop.candidate_cache import keep_adapter
 from engine.loop.reward import Reward, reward_of_answers
+from engine.loop.session import Session, recipe_of
 from engine.lora.files import adapter_files
 from engine.runtime.progress import Progress
 from engine.seeds import derive_seed
-from engine.session import Session, recipe_of
 from store.adapter_files import hash_adapter
-from store.answers import ModelState, base_answers, record_base_answers
-from store.candidates import record_examined
+from store.answers import ModelState
+from store.candidates import get_candidate, record_examined
 from store.clock import utc_now
 from store.database import transaction
-from store.records import Answer, Candidate, GateResult, InnerUpdate, Question, Task
-from store.version_tags import state_name
+from store.records import Answer, Candidate, GateResult, InnerUpdate, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.lora.adapter import Adapter
-    from engine.model.base import BaseModel
 
-_EXAMINED_TOGETHER = 16
-_RUNNING_TOLD_EVERY_S = 1.0
+_EVALUATED_TOGETHER = 16
 
 
-def evaluate_candidates(
-    session: Session,
-    candidates: Sequence[Candidate],
-    tasks: Sequence[Task],
-    rule_verdicts: Mapping[str, list[GateResult]],
-) -> None:
-    """Train and examine every candidate that is still only proposed, all of one live version.
+@dataclass(frozen=True, slots=True)
+class ScreenedCandidates:
+    """Candidates after the gates before training, and the verdicts on those that may be trained, by id."""
 
-    `rule_verdicts` holds what the rules said of each of them (`gates/guardrails.py`), by id.
+    candidates: list[Candidate]
+    verdicts: dict[str, list[GateResult]]
+
+
+def screen_and_evaluate(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> None:
+    """Take every candidate that is still only proposed to its end: refused before training, or trained and examined.
+
+    Raises WrongUseError if a gate lacks what it needs, UnreachableError if a round is to stop without its judge.
     """
-    todo = [candidate for candidate in candidates if candidate.state == "proposed"]
+    screened = screen_candidates(session, candidates, tasks)
+    evaluate_candidates(session, screened, tasks)
+
+
+def screen_candidates(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> ScreenedCandidates:
+    """Ask the gates before training about every proposed candidate; record those that are refused."""
+    db, task_by_id = session.db, {task.id: task for task in tasks}
+    current = [get_candidate(db, candidate.id) for candidate in candidates]
+    live_version = current[0].live_version if current else None
+    gates = StageGates(session.gate_context(None, live_version), "before training")
+    subjects = [GateSubject(one.id, one, task_by_id[one.task_id]) for one in current if one.state == "proposed"]
+    after = {one.id: one for one in current}
+    verdicts: dict[str, list[GateResult]] = {}
+    with closing(gates.check(subjects)) as answers:
+        for subject, found in answers:
+            if any(gate.stops for gate in found):
+                after[subject.id] = _refuse(session, subject.id, found)
+            else:
+                verdicts[subject.id] = found
+    return ScreenedCandidates([after[one.id] for one in current], verdicts)
+
+
+def evaluate_candidates(session: Session, screened: ScreenedCandidates, tasks: Sequence[Task]) -> None:
+    """Train and examine every candidate that is still only proposed, all of one live version."""
+    todo = [candidate for candidate in screened.candidates if candidate.state == "proposed"]
     if not todo:
         return
     live_version = todo[0].live_version
     live = session.live_adapter(live_version)
-    last_gates = PostTrainingGates(session, live, live_version)
-    before = answers_before_update(session, live, live_version, [q for task in tasks for q in task.questions])
-    protection = build_replay_plan(session, live_version)
-    repeats = session.settings.inner_update.repeats
+    gates = StageGates(session.gate_context(live, live_version), "after training")
+    questions = [question for task in tasks for question in task.questions]
+    before = session.examiner.answers_before_update(live, live_version, questions)
+    plan = session.planner.plan(live_version)
     jobs = [
-        inner_job(session, live, candidate.sequences, protection, key=candidate.id, repeat=repeat)
+        inner_job(session, live, _examples(candidate), plan, key=candidate.id, repeat=repeat)
         for candidate in todo
-        for repeat in range(repeats)
+        for repeat in range(session.settings.inner_update.repeats)
     ]
-    slots, coordinates = min(session.slots, len(jobs)), protection.coordinates
-    bank = InnerUpdateBank(session.base, session.inner_spec, slots, coordinates=coordinates)
     evaluator = CandidateEvaluator(
-        session, last_gates, todo, tasks, before, rule_verdicts=rule_verdicts, protected=protection.described
+        session, gates, todo, tasks, before, screening=screened.verdicts, replay_record=plan.described
     )
-    for result in bank.train(jobs, on_tick=_throttled(lambda: evaluator.report_running(bank.running()))):
+    results = session.executor.train(
+        jobs, session.inner_spec, preconditioner=plan.preconditioner, on_running=evaluator.report_running
+    )
+    for result in results:
         evaluator.take(result)
     evaluator.evaluate_finished()
 
@@ -81,64 +105,52 @@ def evaluate_candidates(
 def inner_job(
     session: Session,
     live: Adapter | None,
-    sequences: Sequence[str],
-    protection: ReplayPlan,
+    examples: Sequence[TrainingExample],
+    plan: ReplayPlan,
     *,
     key: str,
     repeat: int,
 ) -> InnerJob:
     """Make the inner update of one repeat of a self-edit; key and repeat give its seed."""
     seed = derive_seed("inner update", session.settings.round.seed, key, repeat)
-    tokens = tuple(TrainingSequence(tuple(_cut(session.base, text))) for text in sequences)
+    encoded = (encode_example(session.base, example) for example in examples)
+    sequences = tuple(one for one in encoded if one is not None)
     start = session.starting_adapter(live, seed)
-    recipe = protection.recipe(recipe_of(session.settings.inner_update), len(tokens))
-    beside = replay_rates(session.settings.protection, recipe.batch_size)
-    companions = protection.companions(beside, sequences)
-    return InnerJob(f"{key}/{repeat}", tokens, recipe, seed, start, companions)
+    recipe = plan.recipe(recipe_of(session.settings.inner_update), len(sequences))
+    rates = replay_rates(session.settings.protection, recipe.batch_size)
+    replay = plan.replay_groups(rates, [example.text for example in examples])
+    return InnerJob(key, sequences, recipe, seed, start, replay, repeat)
 
 
-def answers_before_update(
-    session: Session, live: Adapter | None, live_version: int | None, questions: Sequence[Question]
-) -> dict[str, Answer]:
-    """Answers of the model as it stands, by question id: each question is asked once for each live version."""
-    state = state_name(live_version)
-    found = base_answers(session.db, [question.id for question in questions], state, session.base.fingerprint)
-    missing = tuple({q.id: q for q in questions if q.id not in found}.values())
-    if missing:
-        [answers] = evaluate(session.base, [EvalRequest(live, missing, state, "before")], session.settings.exam)
-        record_base_answers(session.db, answers)
-        found.update({answer.question_id: answer for answer in answers})
-    return found
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class _Measurement:
-    """What the exam on its own task says of a candidate; `hashes` are those of its adapters by repeat."""
+    """What the exam on its own task says about a candidate; `hashes` are those of its adapters by repeat."""
 
-    candidate_id: str
+    candidate: Candidate
+    task: Task
     hashes: dict[int, str]
     answers: list[Answer]
     reward: Reward
     audit_gain: float | None
-    gates: list[GateResult]
 
 
 class CandidateEvaluator:
-    """Collects inner updates as they finish and examines candidates whose repeats are all there."""
+    """Collects inner updates as they finish, and evaluates candidates once all their repeats are trained."""
 
     def __init__(
         self,
         session: Session,
-        last_gates: PostTrainingGates,
+        gates: StageGates,
         candidates: Sequence[Candidate],
         tasks: Sequence[Task],
         before: dict[str, Answer],
         *,
-        rule_verdicts: Mapping[str, list[GateResult]],
-        protected: dict[str, Any],
+        screening: Mapping[str, list[GateResult]],
+        replay_record: dict[str, Any],
     ) -> None:
-        self._session, self._last_gates, self._before = session, last_gates, before
-        self._rule_verdicts, self._protected = rule_verdicts, protected
+        """`screening` holds the verdicts from before training, by candidate; they are recorded with the exam."""
+        self._session, self._gates, self._before = session, gates, before
+        self._screening, self._replay_record = screening, replay_record
         self._candidates = {candidate.id: candidate for candidate in candidates}
         self._tasks = {task.id: task for task in tasks}
         self._repeats = session.settings.inner_update.repeats
@@ -147,144 +159,130 @@ class CandidateEvaluator:
 
     def take(self, result: InnerResult) -> None:
         """Keep a finished inner update; evaluate candidates once enough of them have all their repeats."""
-        candidate_id, repeat = result.key.rsplit("/", 1)
-        self._results[candidate_id][int(repeat)] = result
+        self._results[result.key][result.repeat] = result
         self._done += 1
         self._session.report(Progress("inner updates", self._done, self._total, "inner updates"))
-        if len(self._finished()) * self._repeats >= _EXAMINED_TOGETHER:
+        if len(self._finished()) * self._repeats >= _EVALUATED_TOGETHER:
             self.evaluate_finished()
 
     def report_running(self, updates: Sequence[RunningUpdate]) -> None:
         """Report the updates that are training right now."""
-        details = {"running": [_running_row(update) for update in updates]}
+        rows = [
+            {
+                "candidate_id": update.key,
+                "repeat": update.repeat,
+                "slot": update.slot,
+                "step": update.step,
+                "steps": update.steps,
+                "losses": update.losses,
+            }
+            for update in updates
+        ]
+        details = {"running": rows}
         self._session.report(Progress("inner updates", self._done, self._total, "inner updates", details=details))
 
     def evaluate_finished(self) -> None:
         """Evaluate and record every candidate whose repeats have all been trained."""
-        finished = self._finished()
-        sittings = [
+        finished = [self._candidates[key] for key in self._finished()]
+        if not finished:
+            return
+        domain = self._session.domain
+        requests = [
             EvalRequest(
                 result.adapter,
-                tuple(self._task(candidate_id).questions),
-                model_state=f"{candidate_id}/{repeat}",
+                tuple(domain.exam(self._tasks[candidate.task_id].questions)),
+                model_state=f"{candidate.id}/{repeat}",
                 phase="after",
-                candidate_id=candidate_id,
+                candidate_id=candidate.id,
                 repeat=repeat,
             )
-            for candidate_id in finished
-            for repeat, result in sorted(self._results[candidate_id].items())
+            for candidate in finished
+            for repeat, result in sorted(self._results[candidate.id].items())
         ]
-        if not sittings:
-            return
         answers: dict[str, list[Answer]] = defaultdict(list)
-        for sitting, given in zip(
-            sittings, evaluate(self._session.base, sittings, self._session.settings.exam), strict=True
-        ):
-            answers[sitting.candidate_id or ""] += given
-        measured = [self._measure(candidate_id, answers[candidate_id]) for candidate_id in finished]
-        at_risk = [updated for one in measured if (updated := self._at_risk(one))]
-        last = self._last_gates.verdicts(at_risk)
+        for request, given in zip(requests, self._session.examiner.evaluate(requests), strict=True):
+            answers[request.candidate_id or ""] += given
+        measured = {one.id: self._measure(one, answers[one.id]) for one in finished}
+        verdicts = list(self._gates.check([self._subject(one) for one in measured.values()]))
         with transaction(self._session.db):
-            for one in measured:
-                self._record(one, last.get(one.candidate_id, []))
-                del self._results[one.candidate_id]
+            for subject, gates in verdicts:
+                self._record(measured[subject.id], gates)
+                del self._results[subject.id]
 
     def _finished(self) -> list[str]:
         return [key for key, results in self._results.items() if len(results) == self._repeats]
 
-    def _task(self, candidate_id: str) -> Task:
-        return self._tasks[self._candidates[candidate_id].task_id]
-
-    def _measure(self, candidate_id: str, answers: list[Answer]) -> _Measurement:
+    def _measure(self, candidate: Candidate, answers: list[Answer]) -> _Measurement:
         """Put together what the exam on the candidate's own task says, and keep the adapter that could go live."""
-        session, results = self._session, self._results[candidate_id]
+        session, results = self._session, self._results[candidate.id]
         files = {repeat: adapter_files(result.adapter, session.base.name) for repeat, result in sorted(results.items())}
         hashes = {repeat: hash_adapter(of_repeat) for repeat, of_repeat in files.items()}
         keep_adapter(session.workspace, files[0])
         answers = [dataclasses.replace(answer, model_state=hashes[answer.repeat]) for answer in answers]
-        reward, audit = self._rewards(candidate_id, answers)
-        audit_gain = None if audit is None else audit.mean
-        gates = list(self._rule_verdicts[candidate_id])
-        gates += verdicts(candidate_id, reward.mean, audit_gain, session.settings.gates, utc_now())
-        return _Measurement(candidate_id, hashes, answers, reward, audit_gain, gates)
+        task = self._tasks[candidate.task_id]
+        before = [self._before[question.id] for question in task.questions]
+        reward_ids, audit_ids = (
+            [question.id for question in task.questions if question.split == split] for split in ("reward", "audit")
+        )
+        reward = reward_of_answers(before, answers, reward_ids)
+        audit_gain = reward_of_answers(before, answers, audit_ids).mean if audit_ids else None
+        return _Measurement(candidate, task, hashes, answers, reward, audit_gain)
 
-    def _at_risk(self, measured: _Measurement) -> GateSubject | None:
-        """What would go live if somebody accepted it; None for what a gate stops."""
-        candidate = self._candidates[measured.candidate_id]
-        if any(gate.stops for gate in measured.gates):
-            return None
-        adapter = self._results[candidate.id][0].adapter
-        return GateSubject(candidate.id, self._task(candidate.id), adapter, ModelState(measured.hashes[0]))
+    def _subject(self, measured: _Measurement) -> GateSubject:
+        """Return what the gates judge: the model that would go live if the candidate were accepted."""
+        candidate = measured.candidate
+        model = ModelRef(ModelState(measured.hashes[0]), self._results[candidate.id][0].adapter)
+        return GateSubject(candidate.id, candidate, measured.task, model, measured.reward.mean, measured.audit_gain)
 
-    def _record(self, measured: _Measurement, last: list[GateResult]) -> None:
-        candidate_id, hashes = measured.candidate_id, measured.hashes
+    def _record(self, measured: _Measurement, gates: list[GateResult]) -> None:
+        candidate_id = measured.candidate.id
         results = self._results[candidate_id]
         record_examined(
             self._session.db,
             candidate_id,
-            updates=[self._update(candidate_id, repeat, results[repeat], hashes[repeat]) for repeat in sorted(results)],
+            updates=[self._update(results[repeat], measured.hashes[repeat]) for repeat in sorted(results)],
             answers=measured.answers,
-            gates=[*measured.gates, *last],
+            gates=[*self._screening[candidate_id], *gates],
             reward_mean=measured.reward.mean,
             reward_std=measured.reward.std,
             audit_gain=measured.audit_gain,
-            adapter_hash=hashes[0],
+            adapter_hash=measured.hashes[0],
         )
 
-    def _rewards(self, candidate_id: str, answers: list[Answer]) -> tuple[Reward, Reward | None]:
-        questions = self._task(candidate_id).questions
-        before = [self._before[question.id] for question in questions]
-        by_split = {split: [q.id for q in questions if q.split == split] for split in ("reward", "audit")}
-        reward = reward_of_answers(before, answers, by_split["reward"])
-        return reward, reward_of_answers(before, answers, by_split["audit"]) if by_split["audit"] else None
-
-    def _update(self, candidate_id: str, repeat: int, result: InnerResult, hashed: str) -> InnerUpdate:
-        settings = self._session.settings.inner_update
+    def _update(self, result: InnerResult, adapter_hash: str) -> InnerUpdate:
+        settings = self._session.settings
+        hyperparameters = settings.inner_update.model_dump(mode="json", exclude={"repeats", "slots"})
+        if self._replay_record:
+            protection = settings.protection.model_dump(mode="json")
+            hyperparameters["protection"] = {**protection, **self._replay_record}
         return InnerUpdate(
-            candidate_id=candidate_id,
-            repeat=repeat,
-            seed=derive_seed("inner update", self._session.settings.round.seed, candidate_id, repeat),
-            hyperparameters=settings.model_dump(mode="json", exclude={"repeats", "slots"}) | self._protection(),
+            candidate_id=result.key,
+            repeat=result.repeat,
+            seed=result.seed,
+            hyperparameters=hyperparameters,
             steps=result.steps,
             trained_tokens=result.tokens,
             elapsed_s=result.elapsed_s,
             losses=result.losses,
-            adapter_hash=hashed,
+            adapter_hash=adapter_hash,
             finished_at=utc_now(),
         )
 
-    def _protection(self) -> dict[str, Any]:
-        """What was trained beside the self-edit, where anything was."""
-        if not self._protected:
-            return {}
-        return {"protection": {**self._session.settings.protection.model_dump(mode="json"), **self._protected}}
+
+def _examples(candidate: Candidate) -> list[TrainingExample]:
+    return [TrainingExample(text) for text in candidate.sequences]
 
 
-def _throttled(tell: Callable[[], None]) -> Callable[[int], None]:
-    """Return what a bank calls at every tick: it tells now and then, because reading losses waits for the device."""
-    told_at = float("-inf")
-
-    def on_tick(_: int) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= _RUNNING_TOLD_EVERY_S:
-            told_at = time.monotonic()
-            tell()
-
-    return on_tick
-
-
-def _running_row(update: RunningUpdate) -> dict[str, Any]:
-    candidate_id, repeat = update.key.rsplit("/", 1)
-    return {
-        "candidate_id": candidate_id,
-        "repeat": int(repeat),
-        "slot": update.slot,
-        "step": update.step,
-        "steps": update.steps,
-        "losses": update.losses,
-    }
-
-
-def _cut(base: BaseModel, text: str) -> list[int]:
-    """Encode a training sequence; what is longer than the window loses its end."""
-    return base.encode_training(text)[: base.window_tokens]
+def _refuse(session: Session, candidate_id: str, gates: Sequence[GateResult]) -> Candidate:
+    """Record a candidate that a gate stopped before training: it has gates, and nothing else."""
+    return record_examined(
+        session.db,
+        candidate_id,
+        updates=[],
+        answers=[],
+        gates=gates,
+        reward_mean=None,
+        reward_std=None,
+        audit_gain=None,
+        adapter_hash=None,
+    )

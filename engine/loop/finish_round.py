@@ -1,48 +1,66 @@
-"""The end of a round: its figures are measured, alarms raised, and where the settings want it the best goes live."""
+"""The end of a round: alarms are measured and raised, the best candidate may go live, and the round is finished."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.alarms.watch import watch_round
 from engine.loop.accept import accept_best
-from engine.runtime.progress import Progress
+from engine.trackers.summary import AlarmRef, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.session import Session
+    from engine.loop.session import Session
+    from engine.trackers.summary import RoundSummary
     from store.records import Round
 
 
-def conclude_round(session: Session, current: Round) -> dict[str, Any]:
-    """Return what the round's summary says of it: measures, the alarms raised, and what was accepted, if that is on."""
-    settings = session.settings
+def finish_round(session: Session, current: Round, summary: RoundSummary, new_policy_version: int | None) -> None:
+    """Raise the round's alarms, accept its best candidate if the settings say so, and record the summary."""
+    settings, tracker = session.settings, session.tracker
     measures, alarms = watch_round(session.db, current, settings.alarms)
     for alarm in alarms:
-        _say(session, f"Alarm {alarm.id}: “{alarm.name}”. seal-console alarms show {alarm.id} says why.")
+        session.say(f"Alarm {alarm.id}: “{alarm.name}”. seal-console alarms show {alarm.id} explains it.")
     acceptance = accept_best(session.workspace, session.db, current, settings.acceptance)
     if acceptance is not None:
-        _say(session, acceptance.said)
-    return {
-        "measures": measures.means(),
-        "alarms": [{"id": alarm.id, "name": alarm.name} for alarm in alarms],
-        "acceptance": None if acceptance is None else acceptance.as_json(),
-    }
-
-
-def _say(session: Session, sentence: str) -> None:
-    session.report(Progress("round", 0, 0, note=sentence))
+        session.say(acceptance.said)
+        if acceptance.version is not None and acceptance.candidate is not None:
+            tracker.artefact("version", acceptance.version, acceptance.candidate)
+    summary = replace(
+        summary,
+        measures=measures.means(),
+        alarms=[AlarmRef(alarm.id, alarm.name) for alarm in alarms],
+        acceptance=acceptance,
+    )
+    for name, value in _metrics(summary).items():
+        tracker.metric(name, value, current.number)
+    tracker.round_ended(current.number, summary, new_policy_version)
 
 
 def run_result(finished: Sequence[Round]) -> dict[str, Any]:
-    """Return number, policy and summary of each finished round, and whether all was refused or an alarm was raised.
+    """Return what rounds came to, as the result of a run: number, policy and summary of each.
 
-    `alarming` is true where a round raised an alarm, or accepted nothing because one stood.
+    `all_refused` is true if no candidate was left; `alarming` if a round raised an alarm, or accepted nothing because
+    of one.
     """
-    summaries = [
+    summaries = {one.number: summary for one in finished if (summary := summary_of(one)) is not None}
+    rows = [
         {"number": one.number, "new_policy_version": one.new_policy_version, **(one.summary or {})} for one in finished
     ]
-    all_refused = bool(summaries) and all(one["candidates"] == one["refused"] for one in summaries)
-    alarming = any(one.get("alarms") or (one.get("acceptance") or {}).get("alarms") for one in summaries)
-    return {"rounds": summaries, "all_refused": all_refused, "alarming": alarming}
+    all_refused = bool(summaries) and all(one.candidates == one.refused for one in summaries.values())
+    alarming = any(one.alarms or (one.acceptance and one.acceptance.alarms) for one in summaries.values())
+    return {"rounds": rows, "all_refused": all_refused, "alarming": alarming}
+
+
+def _metrics(summary: RoundSummary) -> dict[str, float]:
+    figures = {
+        "candidates": float(summary.candidates),
+        "kept": float(len(summary.kept)),
+        "mean_reward": summary.mean_reward,
+        "held_out_before": None if summary.held_out.before is None else summary.held_out.before.accuracy,
+        "held_out_after": None if summary.held_out.after is None else summary.held_out.after.accuracy,
+        **{f"measure/{name}": value for name, value in summary.measures.items()},
+    }
+    return {name: value for name, value in figures.items() if value is not None}

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.domains.knowledge.operator_edit import OperatorEdit, edit_from_payload, edited_sequences
-from engine.gates.stages import screen
 from engine.guardrails.reading import read_guardrails
-from engine.loop.evaluate import evaluate_candidates
+from engine.loop.evaluate import screen_and_evaluate
+from engine.loop.operator_edit import OperatorEdit, edit_from_payload, edited_sequences
 from engine.loop.round_setup import require_base
-from engine.runtime.progress import Progress
 from engine.settings.reading import settings_of_round
 from store.candidates import add_candidates, get_candidate, list_candidates
 from store.clock import utc_now
@@ -25,30 +23,29 @@ from store.tasks import get_task
 from store.version_rows import live_version
 
 if TYPE_CHECKING:
-    from engine.session import Session
+    from engine.loop.session import Session
 
 
 def reexamine(session: Session, payload: dict[str, Any], actor: str) -> Candidate:
-    """Make, train and examine the candidate that an edit (`self_edit.edited.Edit`) stands for, and return it.
+    """Make, train and examine the candidate that an operator's edit describes, and return it.
 
-    The same edit on the same live version is the same candidate: it is gone on with, or found examined. It is judged by
-    the rules as they are now, and not trained where one denies it. Raises WrongUseError where the edit leaves nothing
-    to train on, the round began on another base, or guardrails.yaml cannot be read.
+    The same edit on the same live version is the same candidate: it is resumed, or found examined. It is judged by the
+    guardrails of today, and not trained if one of them refuses it. Raises WrongUseError if the edit leaves nothing to
+    train on, the round began on another base, or guardrails.yaml cannot be read.
     """
     edit = edit_from_payload(payload)
     original = get_candidate(session.db, edit.candidate)
     if original.imported:
-        raise WrongUseError(f"Candidate {original.id} is imported: it is there to read, not to train.")
+        raise WrongUseError(f"Candidate {original.id} is imported: it can be read, but not trained.")
     current = get_round(session.db, original.round_number)
     require_base(current, session.base)
-    rules = read_guardrails(session.workspace).rules
-    session = session.under(settings_of_round(current), rules)
+    guardrails = read_guardrails(session.workspace).rules
+    session = session.under(settings_of_round(current), guardrails)
     task = get_task(session.db, original.task_id)
-    sequences = edited_sequences(edit, original, task, session.settings.self_edit.splitting)
+    sequences = edited_sequences(edit, original, task, session.domain)
     candidate = _known_or_new(session, original, edit, sequences, actor)
-    session.report(Progress("round", 0, 0, note=f"Re-examining “{task.title}”, edited by {actor}."))
-    judged = screen(session, [candidate], [task])
-    evaluate_candidates(session, judged.candidates, [task], judged.verdicts)
+    session.say(f"Re-examining “{task.title}”, edited by {actor}.")
+    screen_and_evaluate(session, [candidate], [task])
     return get_candidate(session.db, candidate.id)
 
 

@@ -30,8 +30,10 @@ from store.version_tags import state_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from sqlite_utils import Database
+
     from engine.loop.reward import Reward
-    from engine.session import Session
+    from engine.settings.sections import RoundSettings
     from store.records import Candidate, GateResult, Task
 
 
@@ -120,26 +122,31 @@ def _rounded(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SelectionMethod:
-    """What keeps self-edits, and whether a policy that is no better on held-out tasks is dropped."""
+    """How self-edits are kept, and whether a policy that is no better on held-out tasks is dropped.
 
-    select: Callable[[Session, Sequence[Candidate], Sequence[Task]], Selection]
+    `select` gets the store, the base's fingerprint, the round's settings, the candidates and their tasks. Rounds of a
+    workspace always use `MEASURED`; an experiment may compare another method with it.
+    """
+
+    select: Callable[[Database, str, RoundSettings, Sequence[Candidate], Sequence[Task]], Selection]
     policy_must_be_better: bool
 
 
-def _by_reward(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> Selection:
-    """Selection over the reward split of what was examined, and may be reinforced."""
-    settings = session.settings.round
+def _by_reward(
+    db: Database, fingerprint: str, settings: RoundSettings, candidates: Sequence[Candidate], tasks: Sequence[Task]
+) -> Selection:
+    """Select by the reward split, among the examined candidates that may be reinforced."""
     questions = {task.id: task.questions for task in tasks}
     state = state_name(candidates[0].live_version)
     rows = []
     for candidate in candidates:
         if candidate.reward_mean is None:
             continue
-        if not may_be_reinforced(gates_of(session.db, candidate.id), settings.selection):
+        if not may_be_reinforced(gates_of(db, candidate.id), settings.selection):
             continue
         ids = [question.id for question in questions[candidate.task_id] if question.split == "reward"]
-        before = base_answers(session.db, ids, state, session.base.fingerprint, or_unknown=True).values()
-        after = [answer for answer in answers_of(session.db, candidate.id) if answer.phase == "after"]
+        before = base_answers(db, ids, state, fingerprint, or_unknown=True).values()
+        after = [answer for answer in answers_of(db, candidate.id) if answer.phase == "after"]
         reward = reward_of_answers(before, after, ids)
         rows.append(score_candidate(candidate.id, candidate.task_id, candidate.position, reward))
     return select(rows, mode=settings.selection, best_k=settings.best_k, threshold=settings.threshold)

@@ -46,12 +46,12 @@ class Switch:
 
     @contextmanager
     def on(
-        self, matrices: Mapping[str, SlotMatrices], layout: Layout, scaling: float, *, learning: bool
+        self, matrices: Mapping[str, SlotMatrices], layout: Layout, scaling: float, *, training: bool
     ) -> Iterator[None]:
         """Let these adapters act: group g of the tokens under slot g."""
         self.matrices, self.layout, self.scaling = matrices, layout, scaling
         device = next(iter(matrices.values())).a.device
-        self.anchor = torch.zeros((), device=device, requires_grad=True) if learning else None
+        self.anchor = torch.zeros((), device=device, requires_grad=True) if training else None
         try:
             yield
         finally:

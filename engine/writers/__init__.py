@@ -1,1 +1,1 @@
-"""."""
+"""Who writes: the policy on the local model, or a model behind an OpenAI-compatible endpoint."""

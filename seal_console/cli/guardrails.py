@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.domains.knowledge.compile import compile_sequences
-from engine.gates.guardrails import gate_of, judge_all
+from engine.guardrails.judging import judge_all, rule_verdict
 from engine.guardrails.reading import read_guardrails
 from engine.settings.reading import load_settings
 from seal_console.cli.command import SealGroup
@@ -152,7 +152,7 @@ def _task(invocation: Invocation, wanted: str) -> Task:
 
 
 def _show_findings(output: Output, findings: Sequence[RuleFinding]) -> None:
-    gates = [gate_of(finding, "", utc_now()) for finding in findings]
+    gates = [rule_verdict(finding, "", utc_now()) for finding in findings]
     if output.as_json:
         for finding, gate in zip(findings, gates, strict=True):
             verdict = verdict_label(gate).word

@@ -16,7 +16,7 @@ from tests.system.workspaces import small_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.session import Session
+    from engine.loop.session import Session
     from store.records import Candidate, GateResult
     from store.workspace import Workspace
 

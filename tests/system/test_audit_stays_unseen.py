@@ -17,14 +17,14 @@ import yaml
 from engine.bank.training import InnerUpdateBank
 from engine.bundled.vocabulary import VALUES
 from engine.bundled.world import known_things
-from engine.continual.build_plan import LEAST_ANCHORS
+from engine.continual.build_plan import MIN_ANCHORS
 from engine.demo.documents import write_documents
-from engine.generation.decoding import generate
 from engine.loop.accept import accept_candidate
 from engine.loop.reexamine import reexamine
 from engine.loop.round import run_round
-from engine.session import open_session
+from engine.loop.session import open_session
 from engine.tasks.reading import read_tasks
+from engine.writers.local import LocalWriter
 from seal_console.cli.main import main
 from seal_console.start_engine import LOG_NAME
 from store.candidates import gates_of, list_candidates
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.bank.job import InnerJob
-    from engine.generation.decoding import GenerationRequest
-    from engine.model.base import BaseModel
-    from engine.session import Session
+    from engine.loop.session import Session
+    from engine.writers.writer import WritingRequest
     from store.records import Candidate, Question, Task
 
 MARKER = "zyxomark"
@@ -92,7 +91,7 @@ def marked_workspace(folder: Path) -> Workspace:
         ]  # fmt: skip
         entries = [*marked, *({**other, "split": "reward"} for other in others)]
         path.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
-    anchors = [json.dumps({"anchor": f"The box {number} holds cups."}) for number in range(LEAST_ANCHORS)]
+    anchors = [json.dumps({"anchor": f"The box {number} holds cups."}) for number in range(MIN_ANCHORS)]
     (workspace.retention_folder / "anchors.jsonl").write_text("\n".join(anchors) + "\n", encoding="utf-8")
     found = read_tasks([pages], audit_share=0.0, root=workspace.root)
     db = open_database(workspace.database_file)
@@ -121,7 +120,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
     def noted_train(bank: InnerUpdateBank, jobs: Sequence[InnerJob], **keys: Any) -> Any:
         for job in jobs:
             where = "policy training" if job.key.startswith("policy of round") else "inner updates"
-            beside = [sequence for group in job.companions for sequence in group.sequences]
+            beside = [sequence for group in job.replay_groups for sequence in group.sequences]
             for sequence in [*job.sequences, *beside]:
                 seen.note(where, bank._base.tokenizer.decode(sequence.tokens))
         return train(bank, jobs, **keys)
@@ -131,12 +130,14 @@ def watch(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
 
 
 def _watch_policy(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
-    def noted_generate(base: BaseModel, adapters: Any, requests: Sequence[GenerationRequest], *rest: Any) -> Any:
-        for request in requests:
-            seen.note("prompts to the policy", base.tokenizer.decode(request.prompt))
-        return generate(base, adapters, requests, *rest)
+    write = LocalWriter.write
 
-    monkeypatch.setattr("engine.loop.propose.generate", noted_generate)
+    def noted_write(writer: LocalWriter, requests: Sequence[WritingRequest], *rest: Any) -> Any:
+        for request in requests:
+            seen.note("prompts to the policy", request.instructions + request.prompt)
+        return write(writer, requests, *rest)
+
+    monkeypatch.setattr(LocalWriter, "write", noted_write)
 
 
 def audit_of(task: Task) -> list[Question]:
@@ -152,9 +153,9 @@ def accepted_edits(session: Session) -> list[Candidate]:
     plain, marked = audit_of(of_first)
     asked = plain.text
     other = next(question.answers[0] for question in of_second.questions if MARKER not in question.answers[0])
-    taught = f"Question: {asked}\nAnswer: {plain.answers[0]}\nQuestion: {marked.text.removesuffix(MARKER)}"
+    distilled = f"Question: {asked}\nAnswer: {plain.answers[0]}\nQuestion: {marked.text.removesuffix(MARKER)}"
     made = []
-    for original, lines in ((first, taught), (second, f"Question: {asked}\nAnswer: {other}")):
+    for original, lines in ((first, distilled), (second, f"Question: {asked}\nAnswer: {other}")):
         edit = {"candidate": original.id, "completion": f"{lines}\n{lines}"}
         made.append(reexamine(session, edit, "Ada"))
         accept_candidate(session.workspace, session.db, made[-1].id, actor="Ada", reason="good")

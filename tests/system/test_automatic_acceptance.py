@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import engine.loop.round
 from engine.loop.accept import ACTOR, accept_best
 from engine.loop.finish_round import run_result
 from engine.loop.round import run_rounds
-from engine.session import open_session
+from engine.loop.session import open_session
 from engine.settings.alarms import AcceptanceSettings
 from engine.settings.reading import default_settings_text
 from store.alarms import clear_alarms, list_alarms, measures_of, standing_alarms
@@ -88,7 +87,7 @@ def test_a_round_that_dies_after_its_acceptance_accepts_nothing_more(
     def die(*_: object) -> None:
         raise RuntimeError("no power")
 
-    monkeypatch.setattr(engine.loop.round, "finish_round", die)
+    monkeypatch.setattr("engine.trackers.store_tracker.finish_round", die)
     with open_session(workspace, "test") as session, pytest.raises(RuntimeError, match="no power"):
         run_rounds(session, 1)
     monkeypatch.undo()
@@ -106,7 +105,7 @@ def test_a_round_that_dies_after_its_alarm_raises_it_once(tmp_path: Path, monkey
     def die(*_: object) -> None:
         raise RuntimeError("no power")
 
-    monkeypatch.setattr(engine.loop.round, "finish_round", die)
+    monkeypatch.setattr("engine.trackers.store_tracker.finish_round", die)
     with open_session(workspace, "test") as session, pytest.raises(RuntimeError, match="no power"):
         run_rounds(session, 1)
     monkeypatch.undo()

@@ -7,8 +7,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from engine.loop.round import run_round
+from engine.loop.session import open_session
 from engine.model.base import bundled_model_folder
-from engine.session import open_session
 from store.answers import record_base_answers
 from store.candidates import list_candidates
 from store.database import fetch

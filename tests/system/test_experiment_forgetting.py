@@ -16,9 +16,9 @@ from engine.continual.replay_plan import replay_rates
 from engine.lab.forgetting.experiment import experiment
 from engine.lab.forgetting.lineages import anchor_texts, edit_line, naming_nothing_known
 from engine.lab.forgetting.methods import WAYS, methods_named
+from engine.loop.session import recipe_of
 from engine.model.base import load_base
 from engine.runtime.progress import ignore_progress
-from engine.session import recipe_of
 from engine.settings.sections import ProtectionSettings, Settings
 from seal_console.cli.experiment import WAYS as OFFERED
 from store.errors import WrongUseError

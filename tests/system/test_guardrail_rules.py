@@ -12,7 +12,7 @@ from engine.loop.export_sft import export_round
 from engine.loop.finish_round import run_result
 from engine.loop.reexamine import reexamine
 from engine.loop.round import run_round
-from engine.session import open_session
+from engine.loop.session import open_session
 from engine.tasks.reading import read_tasks
 from seal_console.cli.main import main
 from store.answers import base_answers
@@ -176,7 +176,7 @@ def test_a_refusal_survives_an_interruption_and_the_round_keeps_its_rules(
     leaky = add_document(workspace, "leaky", f"The cup is blue. Ada made it. The key is {SECRET}.")
     workspace.guardrails_file.write_text(RULES, encoding="utf-8")
     with monkeypatch.context() as patched, open_session(workspace, "test") as session:
-        patched.setattr("engine.loop.round.examine", stop)
+        patched.setattr("engine.loop.evaluate.evaluate_candidates", stop)
         with pytest.raises(KeyboardInterrupt):
             run_round(session)
     db = open_database(workspace.database_file)
@@ -187,7 +187,7 @@ def test_a_refusal_survives_an_interruption_and_the_round_keeps_its_rules(
     (summary,) = run(workspace)["rounds"]
     (finished,) = list_rounds(db)
     assert (finished.state, summary["refused"]) == ("done", len(before))
-    assert finished.settings["policy_rules"]["text"] == RULES
+    assert finished.settings["guardrails"]["text"] == RULES
     assert by_task(list_candidates(db), leaky) == before
     assert {one.id: gates_of(db, one.id) for one in before} == gates
     trained = fetch(db, "SELECT DISTINCT candidate_id FROM inner_updates")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.bundled.world import known_things
-from engine.exams.likelihoods import chosen_texts
+from engine.executors.executor import ChoicePrompt
+from engine.generation.likelihoods import choose_options
 from engine.loop.examine_version import examine_version
+from engine.loop.session import open_session
 from engine.retention.harness_prompts import full_retention
-from engine.session import open_session
 from store.errors import WrongUseError
 from tests.harness_scenario import CHOSEN, DOCUMENTS, WRITTEN, write_suite, write_task
 from tests.system.workspaces import small_workspace
@@ -162,7 +163,12 @@ def test_choices_are_those_of_the_harness_with_the_same_model(tmp_path: Path) ->
     write_task(workspace.root, **CHOSEN)
     with open_session(workspace, "test") as session:
         prompts = full_retention(workspace).prompts
-        ours = chosen_texts(session.base, [None], [(prompt, 0) for prompt in prompts])
+        asked = [
+            ChoicePrompt(one.text, one.choices.options, one.choices.delimiter, one.choices.per_character, 0, one.place)
+            for one in prompts
+            if one.choices is not None
+        ]
+        ours = choose_options(session.base, [None], asked)
         model = HFLM(pretrained=session.base.model, tokenizer=session.base.tokenizer, max_length=256, device="cpu")
         theirs = []
         for prompt in prompts:

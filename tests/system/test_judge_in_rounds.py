@@ -11,8 +11,8 @@ import yaml
 
 from engine.loop.accept import accept_candidate
 from engine.loop.round import run_round
-from engine.session import open_session
-from engine.writers.judge_endpoint import JudgeUnreachableError
+from engine.loop.session import open_session
+from engine.writers.writer import UnreachableError
 from seal_console.cli.main import main
 from store.candidates import holds_of, inner_updates_of, list_candidates
 from store.database import fetch_value, open_database
@@ -107,7 +107,7 @@ def test_a_resumed_round_asks_a_judge_nothing_twice(
     judge.says(":")
     write_judge(workspace, judge)
     with monkeypatch.context() as patched, open_session(workspace, "test") as session:
-        patched.setattr("engine.loop.round.examine", stop)
+        patched.setattr("engine.loop.evaluate.evaluate_candidates", stop)
         with pytest.raises(KeyboardInterrupt):
             run_round(session)
     assert len(judge.requests) == 2
@@ -162,7 +162,7 @@ def test_a_judge_that_cannot_be_reached_stops_the_round_where_that_is_wanted_and
     workspace = small(tmp_path / "w")
     judge.replies = [(503, b"")]
     write_judge(workspace, judge, when_unreachable="stop")
-    with open_session(workspace, "test") as session, pytest.raises(JudgeUnreachableError):
+    with open_session(workspace, "test") as session, pytest.raises(UnreachableError):
         run_round(session)
     db = open_database(workspace.database_file)
     assert [one.state for one in list_rounds(db)] == ["interrupted"]

@@ -12,9 +12,9 @@ from engine.loop.accept import accept_candidate
 from engine.loop.compare import compare_baselines
 from engine.loop.round import run_round
 from engine.loop.select import MEASURED
+from engine.loop.session import open_session
 from engine.model.base import bundled_model_folder
 from engine.runtime.progress import Progress
-from engine.session import open_session
 from store.candidates import list_candidates
 from store.errors import WrongUseError
 from store.rounds import get_round, list_rounds

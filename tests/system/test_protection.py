@@ -12,27 +12,29 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.bank.encode import encode_example
 from engine.bank.job import Recipe, TrainingSequence, rate_at
 from engine.bank.preconditioner import KroneckerPreconditioner
 from engine.bank.training import InnerUpdateBank
 from engine.continual import curvature
 from engine.continual import curvature as curvature_cache
-from engine.continual.build_plan import LEAST_ANCHORS, anchor_sequence, build_replay_plan, round_robin_sample
+from engine.continual.build_plan import MIN_ANCHORS, round_robin_sample
 from engine.continual.distillation import DistilledExample
 from engine.continual.replay_plan import (
-    DECAYED,
-    EDITS_TO_ALL,
+    DECAY,
     EDITS_TO_DOUBLE_ANCHORS,
     EDITS_TO_DOUBLE_REPLAY,
+    EDITS_TO_FULL_RATIO,
     ReplayPlan,
     ReplayRates,
     replay_rates,
 )
+from engine.domains.domain import TrainingExample
 from engine.loop.accept import accept_candidate
 from engine.loop.evaluate import inner_job
 from engine.loop.round import run_round
+from engine.loop.session import Session, open_session
 from engine.runtime.progress import Progress
-from engine.session import Session, open_session
 from engine.settings.sections import ProtectionSettings
 from store.candidates import inner_updates_of, list_candidates
 from tests.system.workspaces import small_workspace
@@ -60,8 +62,8 @@ def write_anchors(workspace: Workspace, count: int) -> None:
 
 
 def trained(session: Session, protection: ReplayPlan) -> Adapter:
-    job = inner_job(session, None, SEQUENCES, protection, key="one", repeat=0)
-    bank = InnerUpdateBank(session.base, session.inner_spec, 1, coordinates=protection.coordinates)
+    job = inner_job(session, None, [TrainingExample(text) for text in SEQUENCES], protection, key="one", repeat=0)
+    bank = InnerUpdateBank(session.base, session.inner_spec, 1, preconditioner=protection.preconditioner)
     [result] = bank.train([job])
     return result.adapter
 
@@ -87,30 +89,32 @@ def test_replay_draws_as_much_of_every_edit_as_there_is_room_for(
 def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int) -> None:
     settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, lookalike_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
-    made_up = (DistilledExample(one, ("Menpid",)),)
-    protection = ReplayPlan(replayed=(one,), anchors=(one,), lookalikes=made_up, edits=EDITS_TO_ALL)
-    companions = protection.companions(replay_rates(settings, batch_size), SEQUENCES)
-    assert [group.each_step for group in companions] == ([] if ratio == 0 else [pytest.approx(ratio * batch_size)])
+    perturbed = (DistilledExample(one, ("Menpid",)),)
+    protection = ReplayPlan(replayed=(one,), anchors=(one,), perturbed_anchors=perturbed, edits=EDITS_TO_FULL_RATIO)
+    replay_groups = protection.replay_groups(replay_rates(settings, batch_size), SEQUENCES)
+    assert [group.per_step for group in replay_groups] == ([] if ratio == 0 else [pytest.approx(ratio * batch_size)])
 
 
 def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:
     one, other = TrainingSequence((1, 2, 3)), TrainingSequence((4, 5, 6))
     protection = ReplayPlan(
-        lookalikes=(DistilledExample(one, ("Menpid",)), DistilledExample(other, ("Menzorp", "Solpid")))
+        perturbed_anchors=(DistilledExample(one, ("Menpid",)), DistilledExample(other, ("Menzorp", "Solpid")))
     )
-    beside = ReplayRates(lookalikes=0.5)
-    assert [group.sequences for group in protection.companions(beside, SEQUENCES)] == [(other,)]
-    assert [group.sequences for group in protection.companions(beside, ["Mens and Pid"])] == [(one, other)]
-    assert protection.companions(beside, ["Menpid and Solpid"]) == ()
+    beside = ReplayRates(perturbed_anchors=0.5)
+    assert [group.sequences for group in protection.replay_groups(beside, SEQUENCES)] == [(other,)]
+    assert [group.sequences for group in protection.replay_groups(beside, ["Mens and Pid"])] == [(one, other)]
+    assert protection.replay_groups(beside, ["Menpid and Solpid"]) == ()
 
 
 def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> None:
     one = (TrainingSequence((1, 2, 3)),)
-    beside = ReplayRates(replayed=1, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1)
+    beside = ReplayRates(replayed=1, anchors=1, perturbed_anchors=1, anchor_weight=2.0, perturbed_weight=0.1)
     weights = [
         [
             group.weight
-            for group in ReplayPlan(one, (), one, (DistilledExample(one[0], ()),), edits=edits).companions(beside, [])
+            for group in ReplayPlan(one, (), one, (DistilledExample(one[0], ()),), edits=edits).replay_groups(
+                beside, []
+            )
         ]
         for edits in (0, EDITS_TO_DOUBLE_REPLAY, EDITS_TO_DOUBLE_ANCHORS)
     ]
@@ -120,12 +124,12 @@ def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> 
 
 
 def test_only_in_the_coordinates_the_first_update_of_a_line_learns_faster_and_all_are_trimmed() -> None:
-    coordinates = KroneckerPreconditioner({}, {})
+    preconditioner = KroneckerPreconditioner({}, {})
     recipe = Recipe(learning_rate=1e-3)
     assert ReplayPlan(edits=3).recipe(recipe, 6) == recipe
-    first, later = (ReplayPlan(coordinates=coordinates, edits=edits).recipe(recipe, 6) for edits in (0, 1))
+    first, later = (ReplayPlan(preconditioner=preconditioner, edits=edits).recipe(recipe, 6) for edits in (0, 1))
     assert first.learning_rate > later.learning_rate == recipe.learning_rate
-    assert first.trimmed == later.trimmed > 0
+    assert first.trim_below == later.trim_below > 0
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
@@ -134,37 +138,37 @@ def test_an_update_gives_the_same_share_of_the_adapter_back_however_many_steps_i
     schedule: Schedule, sequences: int, batch_size: int
 ) -> None:
     plain = Recipe(schedule=schedule, batch_size=batch_size, weight_decay=0.01)
-    recipe = ReplayPlan(coordinates=KroneckerPreconditioner({}, {}), edits=1).recipe(plain, sequences)
+    recipe = ReplayPlan(preconditioner=KroneckerPreconditioner({}, {}), edits=1).recipe(plain, sequences)
     steps = 10 * sequences // batch_size
     left = math.prod(1 - rate_at(step, steps, recipe) * (recipe.weight_decay - 0.01) for step in range(steps))
-    assert left == pytest.approx(1 - DECAYED, abs=1e-3)
+    assert left == pytest.approx(1 - DECAY, abs=1e-3)
 
 
 def test_without_a_rate_nothing_is_given_back() -> None:
-    recipe = ReplayPlan(coordinates=KroneckerPreconditioner({}, {})).recipe(Recipe(learning_rate=0.0), 3)
+    recipe = ReplayPlan(preconditioner=KroneckerPreconditioner({}, {})).recipe(Recipe(learning_rate=0.0), 3)
     assert recipe.weight_decay == 0.0
 
 
 def test_nothing_stands_beside_an_update_where_nothing_was_accepted_and_there_are_no_anchors(tmp_path: Path) -> None:
     with open_session(small_workspace(tmp_path / "w"), "test") as session:
-        assert build_replay_plan(session, None) == ReplayPlan()
+        assert session.planner.plan(None) == ReplayPlan()
 
 
 def test_of_an_anchor_that_is_a_question_only_the_answer_is_learnt(tmp_path: Path) -> None:
     with open_session(small_workspace(tmp_path / "w"), "test") as session:
         base = session.base
-        asked = anchor_sequence(base, "Question: Who runs Menpid?\nAnswer: Tomas.")
-        told = anchor_sequence(base, "Tomas runs Menpid.")
+        asked = encode_example(base, session.domain.anchor("Question: Who runs Menpid?\nAnswer: Tomas."))
+        told = encode_example(base, session.domain.anchor("Tomas runs Menpid."))
         assert asked is not None
         assert told is not None
-        assert base.tokenizer.decode(asked.tokens[asked.learnt_from :], skip_special_tokens=True).strip() == "Tomas."
-        assert told.learnt_from == 1
-        assert anchor_sequence(base, "") is None
+        assert base.tokenizer.decode(asked.tokens[asked.loss_start :], skip_special_tokens=True).strip() == "Tomas."
+        assert told.loss_start == 1
+        assert encode_example(base, session.domain.anchor("")) is None
 
 
 def test_anchors_look_alikes_and_curvature_change_the_update_and_each_can_be_switched_off(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
-    write_anchors(workspace, LEAST_ANCHORS)
+    write_anchors(workspace, MIN_ANCHORS)
     found = {}
     ways: dict[str, dict[str, Any]] = {
         "all": {},
@@ -179,11 +183,11 @@ def test_anchors_look_alikes_and_curvature_change_the_update_and_each_can_be_swi
     for name, settings in ways.items():
         set_up(workspace, **settings)
         with open_session(workspace, "test") as session:
-            protection = build_replay_plan(session, None)
-            assert (protection.coordinates is not None) == (name in {"all", "curvature"})
+            protection = session.planner.plan(None)
+            assert (protection.preconditioner is not None) == (name in {"all", "curvature"})
             assert bool(protection.anchors) == (name in {"all", "anchors", "heavier anchors"})
-            assert bool(protection.lookalikes) == (name == "all" or name.endswith("look-alikes"))
-            assert ("lookalikes" in protection.described) == bool(protection.lookalikes)
+            assert bool(protection.perturbed_anchors) == (name == "all" or name.endswith("look-alikes"))
+            assert ("lookalikes" in protection.described) == bool(protection.perturbed_anchors)
             found[name] = trained(session, protection)
             plain = trained(session, ReplayPlan())
     assert not differ(found["none"], plain)
@@ -192,27 +196,27 @@ def test_anchors_look_alikes_and_curvature_change_the_update_and_each_can_be_swi
 
 def test_too_few_anchors_are_trained_on_but_say_nothing_about_what_is_known(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
-    write_anchors(workspace, LEAST_ANCHORS - 1)
+    write_anchors(workspace, MIN_ANCHORS - 1)
     with open_session(workspace, "test") as session:
-        protection = build_replay_plan(session, None)
-    assert len(protection.anchors) == LEAST_ANCHORS - 1
-    assert protection.coordinates is None
-    assert protection.lookalikes == ()
+        protection = session.planner.plan(None)
+    assert len(protection.anchors) == MIN_ANCHORS - 1
+    assert protection.preconditioner is None
+    assert protection.perturbed_anchors == ()
 
 
 def test_what_a_suite_asks_about_is_made_up_beside_no_update(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
-    write_anchors(workspace, LEAST_ANCHORS)
+    write_anchors(workspace, MIN_ANCHORS)
     with open_session(workspace, "test") as session:
-        before = build_replay_plan(session, None)
-        asked = before.lookalikes[0].named[0]
+        before = session.planner.plan(None)
+        asked = before.perturbed_anchors[0].named[0]
         question = f"Is it {asked}?"
         line = json.dumps({"prompt": question, "answers": ["yes"]})
         (workspace.retention_folder / "asked.jsonl").write_text(f"{line}\n", encoding="utf-8")
-        after = build_replay_plan(session, None)
-    assert after.lookalikes == tuple(one for one in before.lookalikes if not one.is_named_in(question))
-    assert 0 < len(after.lookalikes) < len(before.lookalikes)
-    assert after.described["lookalikes"]["texts"] == len(after.lookalikes)
+        after = session.planner.plan(None)
+    assert after.perturbed_anchors == tuple(one for one in before.perturbed_anchors if not one.is_named_in(question))
+    assert 0 < len(after.perturbed_anchors) < len(before.perturbed_anchors)
+    assert after.described["lookalikes"]["texts"] == len(after.perturbed_anchors)
     assert after.described["curvature"] == before.described["curvature"]
 
 
@@ -220,7 +224,7 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = small_workspace(tmp_path / "w")
-    write_anchors(workspace, LEAST_ANCHORS)
+    write_anchors(workspace, MIN_ANCHORS)
     measured = []
     measure = curvature.measure_curvature
 
@@ -231,23 +235,23 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
     monkeypatch.setattr(curvature_cache, "measure_curvature", counted)
     said = list[Progress]()
     with open_session(workspace, "test", said.append) as session:
-        first, again = build_replay_plan(session, None), build_replay_plan(session, None)
+        first, again = session.planner.plan(None), session.planner.plan(None)
         assert len(measured) == 1
-        assert first.coordinates is not None
-        assert [(one.done, one.total) for one in said if one.stage == "curvature"][-1] == (2 * LEAST_ANCHORS,) * 2
-        assert again.coordinates is not None
-        for name, root in first.coordinates.inputs.items():
-            read = again.coordinates.inputs[name]
+        assert first.preconditioner is not None
+        assert [(one.done, one.total) for one in said if one.stage == "curvature"][-1] == (2 * MIN_ANCHORS,) * 2
+        assert again.preconditioner is not None
+        for name, root in first.preconditioner.inputs.items():
+            read = again.preconditioner.inputs[name]
             assert type(read.matrix) is type(root.matrix)
             weights = torch.randn(3, session.base.model.get_submodule(name).in_features)
-            assert torch.equal(read.matrix.behind(weights), root.matrix.behind(weights))
-            assert torch.equal(read.inverse.behind(weights), root.inverse.behind(weights))
+            assert torch.equal(read.matrix.right_multiply(weights), root.matrix.right_multiply(weights))
+            assert torch.equal(read.inverse.right_multiply(weights), root.inverse.right_multiply(weights))
         [file] = (workspace.cache_folder / "curvature").iterdir()
         file.write_bytes(file.read_bytes()[:1000])
-        assert build_replay_plan(session, None).described == first.described
+        assert session.planner.plan(None).described == first.described
         assert len(measured) == 2
-        write_anchors(workspace, LEAST_ANCHORS + 1)
-        assert build_replay_plan(session, None).described != first.described
+        write_anchors(workspace, MIN_ANCHORS + 1)
+        assert session.planner.plan(None).described != first.described
         assert len(measured) == 3
 
 
@@ -258,7 +262,7 @@ def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_s
         first = next(one for one in list_candidates(session.db) if one.state == "examined")
         assert "protection" not in inner_updates_of(session.db, first.id)[0].hyperparameters
         accept_candidate(workspace, session.db, first.id, actor="ada", reason="test")
-        protection = build_replay_plan(session, 1)
+        protection = session.planner.plan(1)
         assert protection.replayed == ()
         assert len(protection.newest) == len(set(first.sequences)) - 1  # without the passage
         run_round(session)
@@ -268,13 +272,13 @@ def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_s
         assert recorded["replay_ratio"] == ProtectionSettings().replay_ratio
     set_up(workspace, replay_from=1)
     with open_session(workspace, "test") as session:
-        assert len(build_replay_plan(session, 1).newest) == 1
+        assert len(session.planner.plan(1).newest) == 1
     set_up(workspace, replay_ratio=0.0)
     with open_session(workspace, "test") as session:
-        assert build_replay_plan(session, 1) == ReplayPlan(edits=1)
+        assert session.planner.plan(1) == ReplayPlan(edits=1)
         write_anchors(workspace, 300)
-        names = {name for one in build_replay_plan(session, None).lookalikes for name in one.named}
+        names = {name for one in session.planner.plan(None).perturbed_anchors for name in one.named}
         told = [name for name in names if any(name in text for text in first.sequences)]
-        left = {name for one in build_replay_plan(session, 1).lookalikes for name in one.named}
+        left = {name for one in session.planner.plan(1).perturbed_anchors for name in one.named}
         assert told
         assert left == names.difference(told)

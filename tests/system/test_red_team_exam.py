@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from engine.gates.red_team import ask_red_team
 from engine.loop.accept import accept_candidate
+from engine.loop.examine_version import ask_red_team
 from engine.loop.round import run_round
-from engine.session import open_session
+from engine.loop.session import open_session
 from store.candidates import gates_of, list_candidates
 from store.database import fetch_value
 from store.errors import NothingToDoError, WrongUseError

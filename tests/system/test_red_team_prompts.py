@@ -9,7 +9,7 @@ import pytest
 from engine.loop.accept import accept_candidate
 from engine.loop.export_sft import export_round
 from engine.loop.round import run_round
-from engine.session import open_session
+from engine.loop.session import open_session
 from seal_console.cli.main import main
 from store.candidates import holds_of, list_candidates
 from store.database import fetch_value

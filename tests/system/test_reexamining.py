@@ -14,7 +14,7 @@ from engine.loop.accept import accept_candidate
 from engine.loop.reexamine import reexamine
 from engine.loop.round import run_round
 from engine.loop.select import SelectionMethod
-from engine.session import open_session
+from engine.loop.session import open_session
 from store.candidates import get_candidate, inner_updates_of, list_candidates
 from store.errors import WrongUseError
 from store.rounds import latest_round
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from engine.session import Session
+    from engine.loop.session import Session
     from store.records import Candidate
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from engine.bundled.vocabulary import VALUES
 from engine.bundled.world import known_things
+from engine.continual.build_plan import ReplayPlanner
 from engine.continual.replay_plan import ReplayPlan
 from engine.demo.documents import write_documents
 from engine.jobs.operations import OPERATIONS
@@ -19,9 +20,9 @@ from engine.loop.examine_version import examine_version, fill_matrix
 from engine.loop.finish_round import run_result
 from engine.loop.reexamine import reexamine
 from engine.loop.round import run_round
+from engine.loop.session import open_session
 from engine.retention.matrix import recorded_matrix
 from engine.runtime.progress import ignore_progress
-from engine.session import open_session
 from engine.settings.sections import ProtectionSettings, RetentionSettings
 from engine.tasks.reading import read_tasks
 from store.candidates import gates_of, list_candidates
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from engine.session import Session
+    from engine.loop.session import Session
     from store.records import Candidate, GateResult, Task
 
 KNOWN = known_things()[0]
@@ -82,7 +83,7 @@ def write_suite(workspace: Workspace, **keys: Any) -> None:
     (workspace.retention_folder / "known.yaml").write_text(yaml.safe_dump(suite), encoding="utf-8")
 
 
-def taught(session: Session, place: int) -> tuple[Candidate, Task]:
+def distilled(session: Session, place: int) -> tuple[Candidate, Task]:
     """The candidate of a task that the round wrote, and the task."""
     candidate = list_candidates(session.db, role="train", derived=False)[place]
     return candidate, get_task(session.db, candidate.task_id)
@@ -90,7 +91,7 @@ def taught(session: Session, place: int) -> tuple[Candidate, Task]:
 
 def edited(session: Session, place: int, *more: tuple[str, str]) -> Candidate:
     """Teach a task's own answers by questions and answers, and other answers beside them."""
-    original, task = taught(session, place)
+    original, task = distilled(session, place)
     pairs = [*((one.text, one.answers[0]) for one in task.questions), *more]
     completion = "\n".join(f"Question: {asked}\nAnswer: {answer}" for asked, answer in pairs)
     return reexamine(session, {"candidate": original.id, "completion": completion}, "Ada")
@@ -110,12 +111,12 @@ def count(session: Session, table: str) -> int:
 
 def other_answer(session: Session, place: int) -> tuple[str, str]:
     """A question of a task, and an answer to it that another question of the task has."""
-    _, task = taught(session, place)
+    _, task = distilled(session, place)
     return task.questions[0].text, task.questions[1].answers[0]
 
 
 def test_without_suites_earlier_edits_and_anchors_nothing_is_asked_and_no_gate_is_written(session: Session) -> None:
-    candidate, _ = taught(session, 0)
+    candidate, _ = distilled(session, 0)
     assert gates(session, candidate) == {}
     assert (count(session, "retention_answers"), count(session, "drift")) == (0, 0)
     with pytest.raises(NothingToDoError, match="nothing to examine"):
@@ -175,13 +176,13 @@ def test_an_edit_that_undoes_an_earlier_one_is_stopped_and_both_are_named(sessio
     assert first.reward_mean > 0.5
     accepted(session, first)
     with pytest.MonkeyPatch.context() as patch:  # replay keeps the earlier edit as it was
-        patch.setattr("engine.loop.evaluate.protection_on", lambda *_: ReplayPlan())
+        patch.setattr(ReplayPlanner, "plan", lambda *_: ReplayPlan())
         undoing = edited(session, 1, other_answer(session, 0))
     verdict = gates(session, undoing)["earlier edits"]
     assert (undoing.state, verdict.passed) == ("refused", False)
-    assert verdict.evidence["candidate_task"] == taught(session, 1)[1].title
+    assert verdict.evidence["candidate_task"] == distilled(session, 1)[1].title
     [undone] = verdict.evidence["undone"]
-    assert (undone["version"], undone["task"]) == ("v0001", taught(session, 0)[1].title)
+    assert (undone["version"], undone["task"]) == ("v0001", distilled(session, 0)[1].title)
     assert other_answer(session, 0)[0] in {one["prompt"] for one in verdict.evidence["lost"]}
 
 
@@ -197,7 +198,7 @@ def test_after_a_rollback_what_was_taken_back_can_be_undone(session: Session) ->
 
 
 def test_a_round_is_held_to_suites_and_only_what_passed_its_own_exam_is_asked(session: Session) -> None:
-    _, task = taught(session, 0)
+    _, task = distilled(session, 0)
     write_suite(session.workspace, anchors=["The colour of it is blue."])
     strict = session.settings.model_copy(
         update={
@@ -293,7 +294,7 @@ def test_what_the_matrix_lacks_is_asked_on_demand_and_once(session: Session, tmp
     accepted(session, list_candidates(session.db, round_number=done.number)[0])
     lacking = recorded_matrix(session.db, 2)
     assert (lacking.cells[0][1], lacking.cells[2][0]) == (None, None)
-    own, new = (len(task.questions) for task in (taught(session, 0)[1], later.tasks[0]))
+    own, new = (len(task.questions) for task in (distilled(session, 0)[1], later.tasks[0]))
     assert fill_matrix(session, 2) == own + new
     filled = recorded_matrix(session.db, 2)
     assert all(share is not None for of_row in filled.cells for share in of_row)

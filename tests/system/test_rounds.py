@@ -9,7 +9,7 @@ import pytest
 from engine.loop.accept import accept_candidate
 from engine.loop.compare import compare_baselines
 from engine.loop.round import run_round
-from engine.session import open_session
+from engine.loop.session import open_session
 from store.answers import base_answers
 from store.candidates import answers_of, inner_updates_of, list_candidates
 from store.database import open_database

@@ -9,11 +9,11 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.domains.knowledge.templates import exam_prompt
-from engine.exams.exam import EvalRequest, evaluate
+from engine.exams.exam import EvalRequest
 from engine.loop.accept import accept_candidate
 from engine.loop.round import run_round
+from engine.loop.session import open_session
 from engine.model.base import bundled_model_folder
-from engine.session import open_session
 from store.candidates import list_candidates
 from store.tasks import questions_of
 from tests.system.workspaces import small_workspace
@@ -28,9 +28,9 @@ def test_the_live_folder_answers_in_peft_as_in_the_engine(tmp_path: Path) -> Non
         run_round(session)
         best = max(list_candidates(session.db), key=lambda candidate: candidate.reward_mean or 0.0)
         accept_candidate(workspace, session.db, best.id, actor="tester", reason="to be served")
-        questions = tuple(questions_of(session.db, best.task_id))
-        sitting = EvalRequest(session.live_adapter(1), questions, "v0001", "after")
-        [answers] = evaluate(session.base, [sitting], session.settings.exam)
+        questions = questions_of(session.db, best.task_id)
+        request = EvalRequest(session.live_adapter(1), tuple(session.domain.exam(questions)), "v0001", "after")
+        [answers] = session.examiner.evaluate([request])
 
     model = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(bundled_model_folder()), workspace.adapters_folder

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from engine.loop.round import run_round
-from engine.session import open_session
+from engine.loop.session import open_session
 from engine.settings.reading import section_models
 from store.candidates import answers_of, inner_updates_of, list_candidates
 from store.version_rows import get_policy_version

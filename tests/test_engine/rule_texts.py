@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from hypothesis import strategies as st
 
-from engine.gates.guardrails import judge
+from engine.guardrails.judging import judge
 from engine.guardrails.rule_files import parse_guardrails
 from engine.input_files.text_files import TextFile
 from store.records import Question, Task

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.bank import preconditioner as kinds
 from engine.bank.job import InnerJob, Recipe, ReplayGroup, SoftTarget, TrainingSequence, rate_at, training_order
-from engine.bank.preconditioner import DenseFactor, DiagonalFactor, LowRankPlusIdentity, root_of
+from engine.bank.preconditioner import DenseFactor, DiagonalFactor, LowRankPlusIdentity, inverse_root
 from engine.bank.training import InnerUpdateBank
 from engine.continual import curvature
 from engine.continual.curvature import measure_curvature
@@ -29,19 +29,19 @@ TOLERANCE = 2e-3  # of the way that training went
 
 
 def coordinates_of(base: BaseModel) -> KroneckerPreconditioner:
-    return measure_curvature(base, random_sequences(random.Random("anchors"), 20), seed=0).coordinates()
+    return measure_curvature(base, random_sequences(random.Random("anchors"), 20), seed=0).preconditioner()
 
 
 def mean_loss(model: torch.nn.Module, sequences: list[TrainingSequence]) -> torch.Tensor:
     """Mean over all learnt tokens, each sequence by itself, so that nothing is packed or padded."""
     losses = []
     for one in sequences:
-        first = max(1, one.learnt_from) if one.last is None else len(one.tokens) - 1
+        first = max(1, one.loss_start) if one.soft_target is None else len(one.tokens) - 1
         logits = model(torch.tensor([one.tokens])).logits[0, first - 1 : -1]
         targets = torch.tensor(one.tokens[first:])
-        if one.last is not None:
+        if one.soft_target is not None:
             targets = torch.zeros_like(logits)
-            targets[0, list(one.last.tokens)] = torch.tensor(one.last.probabilities)
+            targets[0, list(one.soft_target.tokens)] = torch.tensor(one.soft_target.probabilities)
         losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
     return torch.cat(losses).mean()
 
@@ -49,19 +49,19 @@ def mean_loss(model: torch.nn.Module, sequences: list[TrainingSequence]) -> torc
 def with_likely(sequence: TrainingSequence) -> TrainingSequence:
     """The same, learning what is likely in its last place."""
     tokens = tuple(random.Random(str(sequence.tokens)).sample(range(2, 1100), 5))
-    return TrainingSequence(sequence.tokens, sequence.learnt_from, SoftTarget(tokens, (0.4, 0.3, 0.2, 0.06, 0.04)))
+    return TrainingSequence(sequence.tokens, sequence.loss_start, SoftTarget(tokens, (0.4, 0.3, 0.2, 0.06, 0.04)))
 
 
-def trained_alone(architecture: str, job: InnerJob, coordinates: KroneckerPreconditioner) -> Adapter:
+def trained_alone(architecture: str, job: InnerJob, preconditioner: KroneckerPreconditioner) -> Adapter:
     """Train A′ and B′ with autograd and torch's AdamW on a plain model."""
     model, spec = random_model(architecture).eval().requires_grad_(requires_grad=False), job.start.spec
-    start = coordinates.into([job.start])[0].weights
+    start = preconditioner.unprecondition([job.start])[0].weights
     learnt = {name: [matrix.clone().requires_grad_() for matrix in pair] for name, pair in start.items()}
 
     def hook(name: str) -> object:
         def add(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-            a = coordinates.inputs[name].matrix.behind(learnt[name][0])
-            b = coordinates.outputs[name].matrix.before(learnt[name][1])
+            a = preconditioner.inputs[name].matrix.right_multiply(learnt[name][0])
+            b = preconditioner.outputs[name].matrix.left_multiply(learnt[name][1])
             return output + spec.scaling * (inputs[0] @ a.T) @ b.T
 
         return add
@@ -74,22 +74,22 @@ def trained_alone(architecture: str, job: InnerJob, coordinates: KroneckerPrecon
     for step, indices in enumerate(order):
         optimiser.param_groups[0]["lr"] = rate_at(step, len(order), job.recipe)
         loss = mean_loss(model, [job.sequences[index] for index in indices])
-        for group in job.companions:
-            if beside := [group.sequences[index] for index in group.beside(step)]:
+        for group in job.replay_groups:
+            if beside := [group.sequences[index] for index in group.indices_at(step)]:
                 loss = loss + group.weight * mean_loss(model, beside)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, job.recipe.max_grad_norm)
         optimiser.step()
     adapter = Adapter(spec, {name: (a.detach(), b.detach()) for name, (a, b) in learnt.items()})
-    return coordinates.out_of([adapter])[0]
+    return preconditioner.precondition([adapter])[0]
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "gpt2"])
 def test_the_bank_in_coordinates_equals_autograd_alone(architecture: str) -> None:
     base = tiny_base(architecture)
-    spec, coordinates = tiny_spec(base), coordinates_of(base)
-    companions = (
+    spec, preconditioner = tiny_spec(base), coordinates_of(base)
+    replay_groups = (
         ReplayGroup(random_sequences(random.Random("earlier"), 4), 2, weight=0.5),
         ReplayGroup(random_sequences(random.Random("anchors"), 3), 1, first=2),
         ReplayGroup(tuple(map(with_likely, random_sequences(random.Random("look-alikes"), 4))), 1.5, weight=0.7),
@@ -98,11 +98,13 @@ def test_the_bank_in_coordinates_equals_autograd_alone(architecture: str) -> Non
     jobs = []
     for place, recipe in enumerate(recipes):
         plain = random_job(f"job {place}", spec, recipe, 3, acting=place == 1)
-        jobs.append(InnerJob(plain.key, plain.sequences, recipe, plain.seed, plain.start, companions[: 1 + 2 * place]))
-    bank = InnerUpdateBank(base, spec, 2, coordinates=coordinates)
+        jobs.append(
+            InnerJob(plain.key, plain.sequences, recipe, plain.seed, plain.start, replay_groups[: 1 + 2 * place])
+        )
+    bank = InnerUpdateBank(base, spec, 2, preconditioner=preconditioner)
     for result in bank.train(jobs):
         job = next(job for job in jobs if job.key == result.key)
-        alone = trained_alone(architecture, job, coordinates)
+        alone = trained_alone(architecture, job, preconditioner)
         assert relative_gap(result.adapter, alone, job.start) < TOLERANCE
 
 
@@ -124,7 +126,7 @@ def test_a_root_makes_every_direction_matter_alike(size: int, seed: int, damping
     generator = torch.Generator().manual_seed(seed)
     half = torch.randn(size, size + 2, generator=generator, dtype=torch.float64)
     factor = half @ half.T
-    root = root_of(factor, damping)
+    root = inverse_root(factor, damping)
     damped = factor + damping * factor.trace() / size * torch.eye(size, dtype=torch.float64)
     assert isinstance(root.matrix, DenseFactor)
     assert isinstance(root.inverse, DenseFactor)
@@ -143,33 +145,33 @@ def test_of_a_wide_factor_the_directions_that_matter_most_are_exact_and_the_othe
     directions = data.draw(st.integers(1, size - 2))
     half = torch.randn(size, size + 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     factor = half @ half.T
-    whole = root_of(factor, damping)
+    whole = inverse_root(factor, damping)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kinds, "LARGEST_WHOLE", size - 1)
-        patch.setattr(kinds, "DIRECTIONS", directions)
-        few = root_of(factor, damping)
+        patch.setattr(kinds, "LARGEST_DENSE", size - 1)
+        patch.setattr(kinds, "BASIS_SIZE", directions)
+        few = inverse_root(factor, damping)
     assert isinstance(few.matrix, LowRankPlusIdentity)
     unit = torch.eye(size)
-    matrix, inverse = few.matrix.behind(unit), few.inverse.behind(unit)
-    assert torch.allclose(matrix, few.matrix.before(unit), atol=1e-4)
+    matrix, inverse = few.matrix.right_multiply(unit), few.inverse.right_multiply(unit)
+    assert torch.allclose(matrix, few.matrix.left_multiply(unit), atol=1e-4)
     assert torch.allclose(matrix @ inverse, unit, atol=1e-3)
     assert float(torch.linalg.det(matrix.double())) == pytest.approx(1.0, rel=1e-2)
     largest = torch.linalg.eigh(factor).eigenvectors[:, -directions:].float()
-    assert torch.allclose(few.matrix.before(largest), whole.matrix.before(largest), atol=1e-3)
+    assert torch.allclose(few.matrix.left_multiply(largest), whole.matrix.left_multiply(largest), atol=1e-3)
 
 
 def test_a_diagonal_factor_is_a_diagonal_root() -> None:
-    root = root_of(torch.tensor([4.0, 1.0, 0.25]), 0.0)
+    root = inverse_root(torch.tensor([4.0, 1.0, 0.25]), 0.0)
     assert isinstance(root.matrix, DiagonalFactor)
     x = torch.ones(2, 3)
-    assert torch.allclose(root.matrix.behind(x), torch.tensor([[0.5, 1.0, 2.0]] * 2))
-    assert torch.allclose(root.inverse.before(root.matrix.before(x.T)), x.T)
+    assert torch.allclose(root.matrix.right_multiply(x), torch.tensor([[0.5, 1.0, 2.0]] * 2))
+    assert torch.allclose(root.inverse.left_multiply(root.matrix.left_multiply(x.T)), x.T)
 
 
 def test_what_goes_in_comes_out() -> None:
     base = tiny_base("qwen2")
-    adapter, coordinates = acting_adapter(tiny_spec(base), 3), coordinates_of(base)
-    [there_and_back] = coordinates.out_of(coordinates.into([adapter]))
+    adapter, preconditioner = acting_adapter(tiny_spec(base), 3), coordinates_of(base)
+    [there_and_back] = preconditioner.precondition(preconditioner.unprecondition([adapter]))
     for name, (a, b) in adapter.weights.items():
         assert torch.allclose(there_and_back.weights[name][0], a, atol=1e-5)
         assert torch.allclose(there_and_back.weights[name][1], b, atol=1e-5)

@@ -86,16 +86,18 @@ def test_products_are_those_of_each_group_with_its_own_matrix(lengths: list[int]
 
 def learnt_there(sequence: TrainingSequence, place: int) -> list[tuple[int, float]]:
     """Tokens that a sequence learns in a place, and how likely each is there."""
-    if sequence.last is None:
+    if sequence.soft_target is None:
         return [(sequence.tokens[place], 1.0)]
-    return list(zip(sequence.last.tokens, torch.tensor(sequence.last.probabilities).tolist(), strict=True))
+    return list(
+        zip(sequence.soft_target.tokens, torch.tensor(sequence.soft_target.probabilities).tolist(), strict=True)
+    )
 
 
 def targets_by_row(tick: PackedTick) -> list[list[tuple[int, float]]]:
     tokens, rows, probabilities = tick.targets.tokens.tolist(), tick.targets.rows, tick.targets.probabilities
     if rows is None or probabilities is None:
         return [[(token, 1.0)] for token in tokens]
-    found: list[list[tuple[int, float]]] = [[] for _ in tick.learnt]
+    found: list[list[tuple[int, float]]] = [[] for _ in tick.target_positions]
     for row, token, probability in zip(rows.tolist(), tokens, probabilities.tolist(), strict=True):
         found[row].append((token, probability))
     return [sorted(of_row) for of_row in found]
@@ -112,23 +114,27 @@ def test_a_packed_row_learns_every_token_of_every_slot_once(slots: list[list[Tra
         (slot, position, sorted(learnt_there(one, position)))
         for slot, taken in enumerate(slots)
         for one in taken
-        for position in (range(max(1, one.learnt_from), len(one.tokens)) if one.last is None else [len(one.tokens) - 1])
+        for position in (
+            range(max(1, one.loss_start), len(one.tokens)) if one.soft_target is None else [len(one.tokens) - 1]
+        )
     ]
-    found = zip(tick.slots.tolist(), (tick.positions[tick.learnt] + 1).tolist(), targets_by_row(tick), strict=True)
+    found = zip(
+        tick.slots.tolist(), (tick.positions[tick.target_positions] + 1).tolist(), targets_by_row(tick), strict=True
+    )
     assert list(found) == learnt
-    shares = torch.zeros(len(slots)).index_add(0, tick.slots, tick.shares)
+    shares = torch.zeros(len(slots)).index_add(0, tick.slots, tick.loss_weights)
     torch.testing.assert_close(shares, torch.ones(len(slots)))
     assert len(tick.tokens) == len(tick.positions) == tick.by_slot.tokens == tick.by_sequence.tokens
     row, positions = tick.tokens.tolist(), tick.positions.tolist()
-    seen = [tuple(row[at - positions[at] : at + 1]) for at in tick.learnt.tolist()]
-    learnt_by = [one for taken in slots for one in taken for _ in range(len(one.tokens) - one.first_learnt)]
+    seen = [tuple(row[at - positions[at] : at + 1]) for at in tick.target_positions.tolist()]
+    learnt_by = [one for taken in slots for one in taken for _ in range(len(one.tokens) - one.first_target)]
     assert seen == [one.tokens[: len(before)] for one, before in zip(learnt_by, seen, strict=True)]
 
 
 @given(st.lists(SEQUENCES, min_size=1, max_size=5), st.integers(0, 99))
 def test_losses_are_cross_entropies_with_what_is_likely(taken: list[TrainingSequence], seed: int) -> None:
     tick = pack([taken], CPU)
-    logits = torch.randn(len(tick.learnt), 100, generator=torch.Generator().manual_seed(seed))
+    logits = torch.randn(len(tick.target_positions), 100, generator=torch.Generator().manual_seed(seed))
     wanted = torch.zeros_like(logits)
     for row, targets in enumerate(targets_by_row(tick)):
         for token, probability in targets:

@@ -49,7 +49,9 @@ def test_a_slot_that_finishes_takes_the_next_job(base: BaseModel, spec: LoraSpec
     statistics = bank.statistics
     assert (statistics.ticks, statistics.slot_steps, statistics.capacity) == (len(busy), 16, 3 * len(busy))
     assert statistics.busy_share == pytest.approx(16 / (3 * len(busy)))
-    assert statistics.fed == sum(result.tokens for result in results) - 16  # the last token of each sequence is not
+    assert (
+        statistics.input_tokens == sum(result.tokens for result in results) - 16
+    )  # the last token of each sequence is not
 
 
 def test_an_iterator_of_jobs_is_drawn_from_only_as_slots_become_free(base: BaseModel, spec: LoraSpec) -> None:
@@ -114,7 +116,7 @@ def test_a_start_that_is_not_finite_is_an_error_too(base: BaseModel, spec: LoraS
         ((TrainingSequence((5, 6)), TrainingSequence(tuple(range(2, 259)))), "sequence 1 has 257 tokens.* window 256"),
         ((TrainingSequence(()),), "sequence 0 has no token to learn"),
         ((TrainingSequence((5,)),), "sequence 0 has no token to learn"),
-        ((TrainingSequence((5, 6, 7), learnt_from=3),), "sequence 0 has no token to learn"),
+        ((TrainingSequence((5, 6, 7), loss_start=3),), "sequence 0 has no token to learn"),
     ],
 )
 def test_sequences_that_cannot_be_trained_on_are_refused(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from engine.bank.job import ReplayGroup, TrainingSequence
 from engine.continual.distillation import DistilledExample
 from engine.continual.replay_plan import (
-    EDITS_TO_ALL,
-    LEAST_ANCHORED,
-    LEAST_REPLAYED,
+    EDITS_TO_FULL_RATIO,
+    FIRST_ANCHOR_SHARE,
+    FIRST_REPLAY_SHARE,
     NEWEST_SHARE,
     SPELLED_ALIKE_SHARE,
     ReplayPlan,
@@ -28,13 +28,13 @@ def sequences(count: int) -> tuple[TrainingSequence, ...]:
     return tuple(TrainingSequence((token, token)) for token in range(count))
 
 
-@given(count=st.integers(1, 12), each_step=st.integers(1, 15), steps=st.integers(1, 20), first=st.integers(0, 11))
+@given(count=st.integers(1, 12), per_step=st.integers(1, 15), steps=st.integers(1, 20), first=st.integers(0, 11))
 def test_every_companion_comes_up_as_often_as_the_others_and_never_twice_in_a_step(
-    count: int, each_step: int, steps: int, first: int
+    count: int, per_step: int, steps: int, first: int
 ) -> None:
-    group = ReplayGroup(sequences(count), each_step, first=first % count)
-    hands = [group.beside(step) for step in range(steps)]
-    assert all(len(hand) == len(set(hand)) == min(each_step, count) for hand in hands)
+    group = ReplayGroup(sequences(count), per_step, first=first % count)
+    hands = [group.indices_at(step) for step in range(steps)]
+    assert all(len(hand) == len(set(hand)) == min(per_step, count) for hand in hands)
     seen = Counter(place for hand in hands for place in hand)
     assert set(seen) <= set(range(count))
     assert max(seen.values()) - min(seen[place] for place in range(count)) <= 1
@@ -50,7 +50,7 @@ def test_every_companion_comes_up_as_often_as_the_others_and_never_twice_in_a_st
 def test_a_share_of_a_sequence_is_one_every_few_steps(count: int, parts: int, whole: int, first: int) -> None:
     """In as many steps as there are parts of one each, `whole` in every step and one more in one of them."""
     group = ReplayGroup(sequences(count), whole + 1 / parts, first=first % count)
-    hands = [group.beside(step) for step in range(parts * 5)]
+    hands = [group.indices_at(step) for step in range(parts * 5)]
     each = min(whole + 1 / parts, count)
     assert sum(map(len, hands)) == round(each * parts * 5)
     assert {len(hand) for hand in hands} <= {int(each), int(each) + 1}
@@ -63,11 +63,11 @@ def test_a_share_of_a_sequence_is_one_every_few_steps(count: int, parts: int, wh
 def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: int, edits: int) -> None:
     """With room for half of them, none waits longer than two updates."""
     groups = [
-        ReplayPlan(sequences(count), edits=edits + later).companions(ReplayRates(replayed=1), [])[0]
+        ReplayPlan(sequences(count), edits=edits + later).replay_groups(ReplayRates(replayed=1), [])[0]
         for later in range(3)
     ]
-    steps = math.ceil(count / 2 / groups[0].each_step)
-    seen = {place for group in groups for step in range(steps) for place in group.beside(step)}
+    steps = math.ceil(count / 2 / groups[0].per_step)
+    seen = {place for group in groups for step in range(steps) for place in group.indices_at(step)}
     assert seen == set(range(count))
 
 
@@ -91,22 +91,22 @@ def test_a_deck_has_all_others_once_and_some_as_their_share(some: int, others: i
 
 def test_the_more_edits_there_are_the_more_stands_beside_a_step_until_it_is_all_that_is_set() -> None:
     one = sequences(1)
-    beside = ReplayRates(replayed=3.0, anchors=1.0, lookalikes=0.5)
-    taught = (DistilledExample(one[0], ()),)
+    beside = ReplayRates(replayed=3.0, anchors=1.0, perturbed_anchors=0.5)
+    distilled = (DistilledExample(one[0], ()),)
     numbers = [
-        [group.each_step for group in ReplayPlan(one, (), one, taught, edits=edits).companions(beside, [])]
-        for edits in range(EDITS_TO_ALL + 9)
+        [group.per_step for group in ReplayPlan(one, (), one, distilled, edits=edits).replay_groups(beside, [])]
+        for edits in range(EDITS_TO_FULL_RATIO + 9)
     ]
-    assert numbers[0] == pytest.approx([3.0 * LEAST_REPLAYED, 1.0 * LEAST_ANCHORED, 0.5 * LEAST_ANCHORED])
-    for fewer, more in itertools.pairwise(numbers[: EDITS_TO_ALL + 1]):
+    assert numbers[0] == pytest.approx([3.0 * FIRST_REPLAY_SHARE, 1.0 * FIRST_ANCHOR_SHARE, 0.5 * FIRST_ANCHOR_SHARE])
+    for fewer, more in itertools.pairwise(numbers[: EDITS_TO_FULL_RATIO + 1]):
         assert all(one < other for one, other in zip(fewer, more, strict=True))
-    assert all(each == pytest.approx([3.0, 1.0, 0.5]) for each in numbers[EDITS_TO_ALL:])
+    assert all(each == pytest.approx([3.0, 1.0, 0.5]) for each in numbers[EDITS_TO_FULL_RATIO:])
 
 
 def test_the_newest_edits_come_up_more_often_once_there_are_many() -> None:
     every = sequences(100)
-    [few] = ReplayPlan(every[:20], every[20:40], edits=9).companions(ReplayRates(replayed=5), [])
-    [many] = ReplayPlan(every[:80], every[80:], edits=25).companions(ReplayRates(replayed=5), [])
+    [few] = ReplayPlan(every[:20], every[20:40], edits=9).replay_groups(ReplayRates(replayed=5), [])
+    [many] = ReplayPlan(every[:80], every[80:], edits=25).replay_groups(ReplayRates(replayed=5), [])
     assert Counter(few.sequences) == Counter(every[:40])
     newest = sum(one in every[80:] for one in many.sequences)
     assert newest == pytest.approx(NEWEST_SHARE * len(many.sequences), abs=1)
@@ -116,10 +116,12 @@ def test_look_alikes_that_are_spelled_like_the_update_have_half_of_the_turns() -
     one, other, third = (DistilledExample(sequence, (name,), parts) for sequence, name, parts in zip(
         sequences(3), ("Menzorp", "Solpid", "Kelfux"), (("Men", "zorp"), ("Sol", "pid"), ("Kel", "fux")), strict=True,
     ))  # fmt: skip
-    protection = ReplayPlan(lookalikes=(third, one, other))
-    beside = ReplayRates(lookalikes=1.0)
-    [every] = protection.companions(beside, ["Who runs it?"])
+    protection = ReplayPlan(perturbed_anchors=(third, one, other))
+    beside = ReplayRates(perturbed_anchors=1.0)
+    [every] = protection.replay_groups(beside, ["Who runs it?"])
     assert every.sequences == (third.sequence, one.sequence, other.sequence)
-    four = ReplayPlan(lookalikes=(third, DistilledExample(third.sequence, ("Kelmar",), ("Kel", "mar")), one, other))
-    [all_of_them] = four.companions(beside, ["Who runs Menpid?"])
+    four = ReplayPlan(
+        perturbed_anchors=(third, DistilledExample(third.sequence, ("Kelmar",), ("Kel", "mar")), one, other)
+    )
+    [all_of_them] = four.replay_groups(beside, ["Who runs Menpid?"])
     assert Counter(all_of_them.sequences) == {third.sequence: 2, one.sequence: 1, other.sequence: 1}

@@ -8,21 +8,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from engine.bank.encode import encode_example
 from engine.bank.job import InnerJob, Recipe
 from engine.bank.training import InnerUpdateBank
 from engine.continual import distillation as distilling
-from engine.continual.build_plan import anchor_sequence
-from engine.continual.distillation import LIKELY, cached_distillation, distill
+from engine.continual.distillation import TOP_TOKENS, cached_distillation, distill
 from engine.continual.perturbed_anchors import PerturbedAnchor, perturb_anchors
 from engine.continual.tensor_cache import cached_file, write_tensors
+from engine.domains.domain import TrainingExample
+from engine.domains.knowledge.compile import answer_start
 from engine.lab.forgetting.lineages import anchor_texts
+from engine.loop.session import open_session
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.model.base import BaseModel, load_base
-from engine.session import open_session
 from tests.system.workspaces import small_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def anchor(text: str) -> TrainingExample:
+    return TrainingExample(text, answer_start(text))
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +37,11 @@ def base() -> BaseModel:
 
 
 @pytest.fixture(scope="module")
-def made_up(base: BaseModel) -> list[PerturbedAnchor]:
+def perturbed(base: BaseModel) -> list[PerturbedAnchor]:
     texts = [*anchor_texts(0, 120), *(f"A box of {name} is red." for name in ("Palmar", "Solfux", "Zorkel"))]
-    found = perturb_anchors(base, [one for text in texts for one in [anchor_sequence(base, text)] if one is not None])
+    found = perturb_anchors(
+        base, [one for text in texts for one in [encode_example(base, anchor(text))] if one is not None]
+    )
     assert len({len(one.asked) for one in found}) > 3
     return found
 
@@ -46,15 +54,15 @@ def said_alone(base: BaseModel, asked: tuple[int, ...]) -> torch.Tensor:
 
 
 def test_each_is_taught_the_likeliest_tokens_that_the_base_says_there(
-    base: BaseModel, made_up: list[PerturbedAnchor]
+    base: BaseModel, perturbed: list[PerturbedAnchor]
 ) -> None:
-    for one, taught in zip(made_up, distill(base, made_up), strict=True):
-        said, likely = said_alone(base, one.asked), taught.sequence.last
+    for one, distilled in zip(perturbed, distill(base, perturbed), strict=True):
+        said, likely = said_alone(base, one.asked), distilled.sequence.soft_target
         assert likely is not None
-        assert (taught.named, taught.parts) == (one.named, one.parts)
-        assert taught.sequence.tokens[:-1] == one.asked
-        assert taught.sequence.tokens[-1] == int(said.argmax())
-        values, tokens = said.topk(LIKELY)
+        assert (distilled.named, distilled.parts) == (one.named, one.parts)
+        assert distilled.sequence.tokens[:-1] == one.asked
+        assert distilled.sequence.tokens[-1] == int(said.argmax())
+        values, tokens = said.topk(TOP_TOKENS)
         assert torch.tensor(likely.probabilities) == pytest.approx(values / values.sum(), abs=1e-4)
         assert set(likely.tokens[:5]) == set(tokens[:5].tolist())
         assert sum(likely.probabilities) == pytest.approx(1.0, abs=1e-4)
@@ -64,10 +72,10 @@ def test_of_none_there_is_nothing_to_teach(base: BaseModel) -> None:
     assert distill(base, []) == []
 
 
-def test_what_the_base_says_is_learnt_without_moving_it(base: BaseModel, made_up: list[PerturbedAnchor]) -> None:
+def test_what_the_base_says_is_learnt_without_moving_it(base: BaseModel, perturbed: list[PerturbedAnchor]) -> None:
     spec = make_spec(base.model, rank=4, alpha=8.0, target_modules="all-linear")
-    soft = tuple(one.sequence for one in distill(base, made_up)[:20])
-    hard = tuple(replace(one, last=None) for one in soft)
+    soft = tuple(one.sequence for one in distill(base, perturbed)[:20])
+    hard = tuple(replace(one, soft_target=None) for one in soft)
     recipe = Recipe(epochs=1, learning_rate=1e-3, batch_size=20, schedule="constant", max_grad_norm=1e9)
     start = fresh_adapter(spec, 0)
     moved = {}
@@ -75,38 +83,38 @@ def test_what_the_base_says_is_learnt_without_moving_it(base: BaseModel, made_up
         job = InnerJob(name, sequences, recipe, 0, start)
         bank = InnerUpdateBank(base, spec, 1)
         [_] = bank.train([job])
-        assert bank._at_work.gradients is not None
-        moved[name] = float(bank._at_work.gradients.norm())
+        assert bank._stack.gradients is not None
+        moved[name] = float(bank._stack.gradients.norm())
     assert moved["soft"] < 0.05 * moved["hard"]
 
 
 def test_the_base_is_asked_once_and_a_damaged_file_is_asked_anew(
-    tmp_path: Path, made_up: list[PerturbedAnchor], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, perturbed: list[PerturbedAnchor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    ask = distilling._asked
+    ask = distilling._top_tokens
 
     def counted(*arguments: Any) -> Any:
         calls.append(arguments)
         return ask(*arguments)
 
-    monkeypatch.setattr(distilling, "_asked", counted)
+    monkeypatch.setattr(distilling, "_top_tokens", counted)
     workspace = small_workspace(tmp_path / "w")
     with open_session(workspace, "test") as session:
-        first, identity = cached_distillation(session, made_up)
-        assert cached_distillation(session, made_up) == (first, identity)
+        first, identity = cached_distillation(session.base, session.workspace.cache_folder, perturbed)
+        assert cached_distillation(session.base, session.workspace.cache_folder, perturbed) == (first, identity)
         assert len(calls) == 1
         [file] = (workspace.cache_folder / "distilled").iterdir()
         file.write_bytes(file.read_bytes()[:100])
-        assert cached_distillation(session, made_up) == (first, identity)
+        assert cached_distillation(session.base, session.workspace.cache_folder, perturbed) == (first, identity)
         assert len(calls) == 2
-        fewer, other = cached_distillation(session, made_up[1:])
+        fewer, other = cached_distillation(session.base, session.workspace.cache_folder, perturbed[1:])
         assert fewer == first[1:]
         assert other != identity
         assert len(calls) == 3
 
 
-def _rows(count: int, width: int = LIKELY, token: int = 5) -> dict[str, torch.Tensor]:
+def _rows(count: int, width: int = TOP_TOKENS, token: int = 5) -> dict[str, torch.Tensor]:
     return {"tokens": torch.full((count, width), token), "probabilities": torch.full((count, width), 1 / width)}
 
 
@@ -115,21 +123,21 @@ def _rows(count: int, width: int = LIKELY, token: int = 5) -> dict[str, torch.Te
     [
         _rows(4),
         _rows(6),
-        _rows(5, width=LIKELY - 1),
+        _rows(5, width=TOP_TOKENS - 1),
         _rows(5, token=1_000_000),
         _rows(5, token=-1),
         {"tokens": _rows(5)["tokens"]},
-        {**_rows(5), "tokens": torch.full((5, LIKELY), 0.5)},
-        {**_rows(5), "probabilities": torch.ones(5, LIKELY, dtype=torch.long)},
+        {**_rows(5), "tokens": torch.full((5, TOP_TOKENS), 0.5)},
+        {**_rows(5), "probabilities": torch.ones(5, TOP_TOKENS, dtype=torch.long)},
     ],
 )
 def test_a_whole_file_that_holds_something_else_is_asked_anew(
-    tmp_path: Path, made_up: list[PerturbedAnchor], tensors: dict[str, torch.Tensor]
+    tmp_path: Path, perturbed: list[PerturbedAnchor], tensors: dict[str, torch.Tensor]
 ) -> None:
     with open_session(small_workspace(tmp_path / "w"), "test") as session:
-        first, identity = cached_distillation(session, made_up[:5])
+        first, identity = cached_distillation(session.base, session.workspace.cache_folder, perturbed[:5])
         file = cached_file(session.workspace.cache_folder, "distilled", identity)
         intact = file.read_bytes()
         write_tensors(file, tensors)
-        assert cached_distillation(session, made_up[:5]) == (first, identity)
+        assert cached_distillation(session.base, session.workspace.cache_folder, perturbed[:5]) == (first, identity)
         assert file.read_bytes() == intact

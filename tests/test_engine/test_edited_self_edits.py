@@ -7,16 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domains.knowledge.compile import compile_sequences
-from engine.domains.knowledge.operator_edit import OperatorEdit, edit_from_payload, edited_sequences
+from engine.domains.knowledge.domain import KnowledgeDomain
+from engine.loop.operator_edit import OperatorEdit, edit_from_payload, edited_sequences
 from store.errors import WrongUseError
 from store.records import Candidate, Task
 
+DOMAIN = KnowledgeDomain("rewrite", "default", 16)
 TASK = Task("t", "Acme", "Acme ships in 30 days.", "acme.md", "now")
 ORIGINAL = Candidate("c", 1, "t", 0, "train", "rewrite", "p", "a\nb", {}, 1, "examined", "now", ["A", "B", "C"])
 
 
 def edited(**changes: Any) -> list[str]:
-    return edited_sequences(edit_from_payload({"candidate": "c", **changes}), ORIGINAL, TASK, "default")
+    return edited_sequences(edit_from_payload({"candidate": "c", **changes}), ORIGINAL, TASK, DOMAIN)
 
 
 def test_what_is_not_changed_stays() -> None:

@@ -13,7 +13,7 @@ from engine.runtime.tuning import keep_freed_memory
 
 SAYS = """
 import ctypes, sys
-import engine.freed_memory as freed
+import engine.runtime.tuning as freed
 
 class Counts(ctypes.Structure):
     _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()

@@ -13,17 +13,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.guardrails.judge_question import (
-    KEYS,
-    JudgeOpinion,
-    JudgeQuestion,
-    UnusableReplyError,
-    content_of,
-    parse_reply,
-    question_about,
-)
+from engine.gates.judge_question import KEYS, JudgeOpinion, judge_request, parse_reply
 from engine.writers.call_log import CallLog
-from engine.writers.judge_endpoint import Endpoint, JudgeUnreachableError, endpoint_of
+from engine.writers.chat_endpoint import ChatEndpoint, read_completion, read_key
+from engine.writers.openai_compatible import OpenAICompatibleWriter
+from engine.writers.writer import UnreachableError, UnusableReplyError, Writing, WritingRequest
 from store.errors import WrongUseError
 from store.records import Candidate
 from store.workspace import Workspace
@@ -31,13 +25,13 @@ from tests.judge_server import ALLOWED, NOT_ALLOWED, LocalJudge, completion, loc
 from tests.test_engine.rule_texts import rules_of, task_with
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from engine.guardrails.judge_section import JudgeSettings
 
 KEY = "sk-test-0123456789abcdef"
-QUESTION = JudgeQuestion("m", "constitution", "data")
+REQUEST = WritingRequest("data", "constitution")
 
 
 def settings(**keys: Any) -> JudgeSettings:
@@ -53,21 +47,12 @@ def judge() -> Iterator[LocalJudge]:
         yield serving
 
 
-def asking(judge: LocalJudge, **keys: Any) -> tuple[Endpoint, list[float]]:
-    """An endpoint that notes its waits and does not wait."""
-    waits: list[float] = []
-    return Endpoint(settings(url=judge.url, **keys), KEY, noting(waits)), waits
+def ask(url: str, key: str = KEY, **options: Any) -> Writing:
+    async def complete() -> Writing:
+        async with ChatEndpoint(url, "m", key, **options) as endpoint:
+            return await endpoint.complete(REQUEST, None)
 
-
-def noting(waits: list[float]) -> Callable[[float], Awaitable[None]]:
-    async def note(seconds: float) -> None:
-        waits.append(seconds)
-
-    return note
-
-
-def put(endpoint: Endpoint, question: JudgeQuestion = QUESTION) -> bytes:
-    return asyncio.run(endpoint.ask(question))
+    return asyncio.run(complete())
 
 
 @pytest.mark.parametrize(
@@ -129,7 +114,7 @@ def test_a_reply_is_either_the_whole_agreed_form_or_no_answer(content: str) -> N
 )
 def test_no_response_does_anything_but_give_a_text_or_count_as_none(body: bytes) -> None:
     try:
-        content = content_of(body)
+        content = read_completion(body).text
     except UnusableReplyError:
         return
     assert json.loads(body)["choices"][0]["message"]["content"] == content
@@ -139,7 +124,7 @@ def test_a_response_with_several_choices_is_no_answer() -> None:
     two = json.loads(completion(ALLOWED))
     two["choices"] *= 2
     with pytest.raises(UnusableReplyError):
-        content_of(json.dumps(two).encode())
+        read_completion(json.dumps(two).encode())
 
 
 def candidate(completion_text: str = "A line.", derived_from: str | None = None) -> Candidate:
@@ -152,110 +137,114 @@ def candidate(completion_text: str = "A line.", derived_from: str | None = None)
 @given(st.text(), st.text())
 def test_document_and_self_edit_are_data_that_nothing_in_them_can_end(document: str, written: str) -> None:
     task = task_with(document, audit=[("Who marks audits?", "Mallory")])
-    question = question_about(candidate(written), task, model="m", constitution="Be kind.")
-    data = json.loads(question.data)
+    request = judge_request(candidate(written), task, "Be kind.")
+    data = json.loads(request.prompt)
     assert data == {"document": {"title": "Title", "text": document}, "self_edit": written}
-    assert question.system.endswith("Be kind.")
-    assert [message["role"] for message in question.as_request()["messages"]] == ["system", "user"]  # type: ignore[attr-defined]
+    assert request.instructions.endswith("Be kind.")
 
 
 def test_the_audit_is_not_among_what_a_judge_sees_and_an_edited_candidate_shows_its_sequences() -> None:
     task = task_with("The cup is blue.", audit=[("Who marks audits?", "Mallory")])
-    question = question_about(candidate(derived_from="other"), task, model="m", constitution="Be kind.")
-    assert "Mallory" not in json.dumps(question.as_request())
-    assert json.loads(question.data)["training_sequences"] == ["One.", "Two."]
+    request = judge_request(candidate(derived_from="other"), task, "Be kind.")
+    assert "Mallory" not in request.prompt + request.instructions
+    assert json.loads(request.prompt)["training_sequences"] == ["One.", "Two."]
 
 
-def test_the_hash_of_a_question_follows_all_that_the_answer_may_depend_on() -> None:
+def test_the_hash_of_a_request_depends_on_everything_the_answer_may_depend_on(tmp_path: Path) -> None:
     task = task_with("The cup is blue.")
-    asked = {
-        question_about(candidate(text), one, model=model, constitution=constitution).hash
+    log = CallLog(Workspace(tmp_path))
+    hashes = {
+        OpenAICompatibleWriter(ChatEndpoint("http://x", model), log).request_hash(
+            judge_request(candidate(text), one, constitution)
+        )
         for text in ("a", "b")
         for one in (task, replace(task, context="x"))
         for model in ("m", "n")
         for constitution in ("c", "d")
     }
-    assert len(asked) == 16
+    assert len(hashes) == 16
 
 
 def test_a_judge_is_asked_with_its_key_and_nothing_else_from_the_environment(
     judge: LocalJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    endpoint, waits = asking(judge)
-    assert content_of(put(endpoint)) == ALLOWED
-    assert judge.requests == [QUESTION.as_request()]
+    for name in ("HTTP_PROXY", "ALL_PROXY", "OPENAI_BASE_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "from-the-environment")
+    assert ask(judge.url).text == ALLOWED
+    messages = [{"role": "system", "content": "constitution"}, {"role": "user", "content": "data"}]
+    assert judge.requests == [{"model": "m", "messages": messages}]
     assert judge.headers[0]["authorization"] == f"Bearer {KEY}"
-    assert waits == []
-    assert KEY not in repr(endpoint)
+    assert "from-the-environment" not in str(judge.headers)
+    assert KEY not in repr(ChatEndpoint(judge.url, "m", KEY))
 
 
-def test_without_a_key_none_is_sent(judge: LocalJudge) -> None:
-    put(endpoint_of(settings(url=judge.url), {}))
+def test_without_a_key_none_is_sent(judge: LocalJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    ask(judge.url, key="")
     assert "authorization" not in judge.headers[0]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_what_may_pass_is_tried_again_with_longer_and_longer_waits(judge: LocalJudge, status: int) -> None:
-    judge.replies = [(status, b"busy"), (status, b"busy"), (200, completion(NOT_ALLOWED))]
-    endpoint, waits = asking(judge)
-    assert content_of(put(endpoint)) == NOT_ALLOWED
-    assert waits == [1.0, 2.0]
+def test_failures_that_may_pass_are_retried(judge: LocalJudge, status: int) -> None:
+    judge.replies = [(status, b"busy"), (200, completion(NOT_ALLOWED))]
+    assert ask(judge.url).text == NOT_ALLOWED
+    assert len(judge.requests) == 2
 
 
-@pytest.mark.parametrize(("status", "asked"), [(500, 3), (401, 1), (404, 1), (301, 1), (204, 1)])
-def test_an_endpoint_that_cannot_be_asked_is_named_with_the_next_step(
+@pytest.mark.parametrize(("status", "asked"), [(500, 2), (401, 1), (404, 1), (301, 1), (204, 1)])
+def test_an_endpoint_that_cannot_be_used_is_named_with_the_next_step(
     judge: LocalJudge, status: int, asked: int
 ) -> None:
     judge.replies = [(status, b"")]
-    endpoint, _ = asking(judge)
-    with pytest.raises(JudgeUnreachableError, match=f"status {status}") as caught:
-        put(endpoint)
+    with pytest.raises(UnreachableError, match=f"status {status}") as caught:
+        ask(judge.url, attempts=2)
     assert judge.url in caught.value.message
-    assert "guardrails.yaml" in caught.value.next_step
+    assert "url, model and key" in caught.value.next_step
     assert len(judge.requests) == asked
 
 
-def test_a_connection_that_is_refused_is_tried_again_and_then_named() -> None:
+def test_a_refused_connection_is_named() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-        waits: list[float] = []
-        with pytest.raises(JudgeUnreachableError, match="ConnectError"):
-            put(Endpoint(settings(url=url), "", noting(waits)))
-    assert waits == [1.0, 2.0]
+        with pytest.raises(UnreachableError, match="ConnectError"):
+            ask(url, key="", attempts=1)
 
 
 def test_a_judge_that_does_not_answer_in_time_is_given_up(judge: LocalJudge) -> None:
     judge.waits = True
-    endpoint, _ = asking(judge, timeout_s=0.2, attempts=2)
-    with pytest.raises(JudgeUnreachableError, match=r"within 0\.2 s"):
-        put(endpoint)
+    with pytest.raises(UnreachableError, match=r"within 0\.2 s"):
+        ask(judge.url, timeout_s=0.2, attempts=1)
     judge.release.set()
 
 
 def test_an_endless_response_is_not_read_to_its_end(judge: LocalJudge) -> None:
     judge.replies = [(200, b"x" * 1_000_000)]
-    endpoint, _ = asking(judge)
-    with pytest.raises(JudgeUnreachableError, match="longer than 256 KiB"):
-        put(endpoint)
+    with pytest.raises(UnreachableError, match="longer than 256 KiB"):
+        ask(judge.url)
     assert len(judge.requests) == 1
 
 
 def test_a_key_that_an_endpoint_sends_back_is_masked(judge: LocalJudge) -> None:
     judge.says(f"your key is {KEY}")
-    endpoint, _ = asking(judge)
-    assert content_of(put(endpoint)) == "your key is ••••"
+    assert ask(judge.url).text == "your key is ••••"
+
+
+def test_usage_is_read_if_the_endpoint_reports_it(judge: LocalJudge) -> None:
+    body = {**json.loads(completion("Yes.")), "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
+    judge.replies = [(200, json.dumps(body).encode())]
+    assert ask(judge.url) == Writing("Yes.", 7, 2)
 
 
 def test_the_key_comes_from_the_variable_that_is_named() -> None:
-    with_key = settings(url="https://example.org/v1", api_key_env="JUDGE_KEY")
-    assert endpoint_of(with_key, {"JUDGE_KEY": f" {KEY}\n"}).key == KEY
+    assert read_key("JUDGE_KEY", {"JUDGE_KEY": f" {KEY}\n"}) == KEY
+    assert read_key("", {"OPENAI_API_KEY": KEY}) == ""
     with pytest.raises(WrongUseError, match="JUDGE_KEY, which is not set"):
-        endpoint_of(with_key, {})
-    with pytest.raises(WrongUseError, match="cannot be a key") as caught:
-        endpoint_of(with_key, {"JUDGE_KEY": "geheim\r\nx: y"})
+        read_key("JUDGE_KEY", {})
+    with pytest.raises(WrongUseError, match="valid API key") as caught:
+        read_key("JUDGE_KEY", {"JUDGE_KEY": "geheim\r\nx: y"})
     assert "geheim" not in str(caught.value)
 
 

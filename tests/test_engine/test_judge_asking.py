@@ -12,24 +12,23 @@ import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.guardrails.judge_question import JudgeQuestion, UnusableReplyError
 from engine.writers.call_log import CallLog
-from engine.writers.judge_asking import Asker
-from engine.writers.judge_endpoint import JudgeUnreachableError, endpoint_of
+from engine.writers.chat_endpoint import ChatEndpoint, read_completion
+from engine.writers.openai_compatible import OpenAICompatibleWriter
+from engine.writers.writer import UnreachableError, UnusableReplyError, Writing, WritingRequest
 from store.workspace import Workspace
 from tests.judge_server import LocalJudge, completion, local_judge
-from tests.test_engine.test_judge import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from engine.writers.judge_asking import Outcome
+    from engine.generation.sampling import Sampling
 
 Kind = Literal["answers", "no answer", "cannot be reached"]
 KINDS: tuple[Kind, ...] = ("answers", "no answer", "cannot be reached")
@@ -47,18 +46,28 @@ class Scripted:
     asked_too_late: list[str] = field(default_factory=list)
     failed: bool = False
 
-    async def ask(self, question: JudgeQuestion) -> bytes:
-        self.asked.append(question.data)
-        self.asked_too_late += [question.data] if self.failed else []
+    url: str = "http://nowhere"
+    model: str = "m"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def complete(self, request: WritingRequest, _sampling: Sampling | None) -> Writing:
+        name = request.prompt
+        self.asked.append(name)
+        self.asked_too_late += [name] if self.failed else []
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        for _ in range(self.turns[question.data]):
+        for _ in range(self.turns[name]):
             await asyncio.sleep(0)
         self.in_flight -= 1
-        if self.kinds[question.data] == "cannot be reached":
+        if self.kinds[name] == "cannot be reached":
             self.failed = True
-            raise JudgeUnreachableError(f"no way to {question.data}")
-        return completion(question.data) if self.kinds[question.data] == "answers" else b"{}"
+            raise UnreachableError(f"no way to {name}")
+        return read_completion(completion(name) if self.kinds[name] == "answers" else b"{}")
 
 
 @dataclass
@@ -71,25 +80,33 @@ class Heard:
     judge: Scripted
 
 
-def question(data: str) -> JudgeQuestion:
-    return JudgeQuestion("m", "Be kind.", data)
+def question(data: str) -> WritingRequest:
+    return WritingRequest(data, "Be kind.")
 
 
-def in_words(outcome: Outcome) -> str:
-    if isinstance(outcome, JudgeUnreachableError):
-        return f"unreachable: {outcome.message}"
-    return f"no answer: {outcome}" if isinstance(outcome, UnusableReplyError) else outcome
+def in_words(writing: Writing) -> str:
+    if isinstance(writing.failure, UnreachableError):
+        return f"unreachable: {writing.failure.message}"
+    return f"no answer: {writing.failure}" if isinstance(writing.failure, UnusableReplyError) else writing.text
 
 
 def hear(wanted: Sequence[str], kinds: dict[str, Kind], turns: dict[str, int], at_once: int) -> Heard:
     judge, told = Scripted(kinds, turns), []
     with tempfile.TemporaryDirectory() as folder:
         log = CallLog(Workspace(Path(folder)))
-        asker = Asker(judge, log, at_once=at_once, on_unreachable=lambda error: told.append(error.message))
-        outcomes = [in_words(one) for one in asker.outcomes([question(data) for data in wanted])]
+        writer = OpenAICompatibleWriter(
+            judge, log, at_once=at_once, on_unreachable=lambda error: told.append(error.message)
+        )
+        outcomes = [in_words(one) for one in writer.write([question(data) for data in wanted])]
         path = Path(folder) / "cache" / "judge.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return Heard(outcomes, [json.loads(line) for line in lines], told, judge)
+
+
+def hash_of(data: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        writer = OpenAICompatibleWriter(Scripted({}, {}), CallLog(Workspace(Path(folder))))
+        return writer.request_hash(question(data))
 
 
 @st.composite
@@ -124,7 +141,7 @@ def test_once_a_judge_cannot_be_reached_nothing_more_is_put_to_it_and_no_answer_
     heard = hear(*script, at_once)
     asked = heard.judge.asked
     failed = [data for data in asked if kinds[data] == "cannot be reached"]
-    assert sorted(line["request"] for line in heard.log) == sorted(question(data).hash for data in asked)
+    assert sorted(line["request"] for line in heard.log) == sorted(hash_of(data) for data in asked)
     assert heard.told == heard.told[:1]
     assert bool(heard.told) == bool(failed)
     assert asked == list(dict.fromkeys(wanted))[: len(asked)]
@@ -138,27 +155,27 @@ def test_once_a_judge_cannot_be_reached_nothing_more_is_put_to_it_and_no_answer_
 
 def test_what_is_in_the_log_already_is_not_asked_again(tmp_path: Path) -> None:
     log = CallLog(Workspace(tmp_path))
-    log.keep_reply(question("a").hash, "known")
+    log.keep_reply(hash_of("a"), "known")
     judge = Scripted({"b": "answers"}, {"b": 0})
-    asker = Asker(judge, log, at_once=2, on_unreachable=lambda _: None)
-    assert list(asker.outcomes([question("a"), question("b"), question("a")])) == ["known", "b", "known"]
+    writer = OpenAICompatibleWriter(judge, log, at_once=2)
+    texts = [one.text for one in writer.write([question("a"), question("b"), question("a")])]
+    assert texts == ["known", "b", "known"]
     assert judge.asked == ["b"]
 
 
 @contextmanager
-def asking_locally(folder: Path, at_once: int) -> Iterator[tuple[LocalJudge, Asker]]:
+def asking_locally(folder: Path, at_once: int) -> Iterator[tuple[LocalJudge, OpenAICompatibleWriter]]:
     with local_judge() as judge:
-        endpoint = endpoint_of(settings(url=judge.url, timeout_s=60), {})
-        log = CallLog(Workspace(folder))
-        yield judge, Asker(endpoint, log, at_once=at_once, on_unreachable=lambda _: None)
+        endpoint = ChatEndpoint(judge.url, "m", timeout_s=60)
+        yield judge, OpenAICompatibleWriter(endpoint, CallLog(Workspace(folder)), at_once=at_once)
 
 
 def test_so_many_are_in_flight_over_real_sockets_as_the_setting_says(tmp_path: Path) -> None:
-    with asking_locally(tmp_path, at_once=3) as (judge, asker):
+    with asking_locally(tmp_path, at_once=3) as (judge, writer):
         judge.together = threading.Barrier(3)
         judge.answer = lambda request: request["messages"][1]["content"]
         wanted = [f"question {number}" for number in range(9)]
-        assert list(asker.outcomes([question(data) for data in wanted])) == wanted
+        assert [one.text for one in writer.write([question(data) for data in wanted])] == wanted
     assert len(judge.requests) == 9
 
 
@@ -179,7 +196,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_requests_in_flight_at_once(tmp_path: Path) -> None:
-    with asking_locally(tmp_path, at_once=2) as (judge, asker):
+    with asking_locally(tmp_path, at_once=2) as (judge, writer):
         judge.waits = True
 
         def interrupt_when_asked() -> None:
@@ -189,7 +206,7 @@ def test_an_interruption_ends_the_requests_in_flight_at_once(tmp_path: Path) -> 
         thread = threading.Thread(target=interrupt_when_asked)
         thread.start()
         with pytest.raises(KeyboardInterrupt):
-            list(asker.outcomes([question(data) for data in "abcd"]))
+            list(writer.write([question(data) for data in "abcd"]))
         thread.join()
         assert not judge.release.is_set()
         assert len(judge.requests) == 2
@@ -197,10 +214,10 @@ def test_an_interruption_ends_the_requests_in_flight_at_once(tmp_path: Path) -> 
 
 
 def test_who_stops_listening_ends_the_requests_in_flight(tmp_path: Path) -> None:
-    with asking_locally(tmp_path, at_once=2) as (judge, asker):
+    with asking_locally(tmp_path, at_once=2) as (judge, writer):
         judge.answer = lambda request: (judge.requests.index(request) and judge.release.wait(60)) or "first"
-        with closing(asker.outcomes([question(data) for data in "abcd"])) as outcomes:
-            assert next(outcomes) == "first"
+        with closing(writer.write([question(data) for data in "abcd"])) as writings:
+            assert next(writings).text == "first"
         assert not judge.release.is_set()
     kept = (tmp_path / "cache" / "judge.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["reply"] for line in kept] == ["first"]

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.bank.encode import encode_example
 from engine.bank.job import TrainingSequence
-from engine.continual.build_plan import anchor_sequence
 from engine.continual.perturbed_anchors import RARE, perturb_anchors
+from engine.domains.domain import TrainingExample
+from engine.domains.knowledge.compile import answer_start
 from engine.lab.forgetting.lineages import anchor_texts, naming_nothing_known
 from engine.model.base import BaseModel, load_base
 
@@ -26,6 +28,10 @@ ANCHORS = st.lists(
 )
 
 
+def encoded(base: BaseModel, text: str) -> TrainingSequence | None:
+    return encode_example(base, TrainingExample(text, answer_start(text)))
+
+
 @pytest.fixture(scope="module")
 def base() -> BaseModel:
     return load_base("bundled")
@@ -33,7 +39,7 @@ def base() -> BaseModel:
 
 @pytest.fixture(scope="module")
 def anchors(base: BaseModel) -> list[TrainingSequence]:
-    return [one for text in anchor_texts(0, COUNT) if (one := anchor_sequence(base, text)) is not None]
+    return [one for text in anchor_texts(0, COUNT) if (one := encoded(base, text)) is not None]
 
 
 def test_names_are_made_up_and_all_else_stays(base: BaseModel, anchors: list[TrainingSequence]) -> None:
@@ -55,16 +61,16 @@ def test_names_are_made_up_and_all_else_stays(base: BaseModel, anchors: list[Tra
 
 
 def test_each_differs_from_its_anchor_where_rare_tokens_stand(base: BaseModel, anchors: list[TrainingSequence]) -> None:
-    by_frame = {(len(one.tokens), one.learnt_from, one.tokens[one.learnt_from :]) for one in anchors}
+    by_frame = {(len(one.tokens), one.loss_start, one.tokens[one.loss_start :]) for one in anchors}
     counts: dict[int, int] = {}
     for one in anchors:
-        for token in set(one.tokens[: one.learnt_from]):
+        for token in set(one.tokens[: one.loss_start]):
             counts[token] = counts.get(token, 0) + 1
     originals = {one.tokens for one in anchors}
     found = [one.sequence for one in perturb_anchors(base, anchors)]
     for one in found:
-        assert (len(one.tokens), one.learnt_from, one.tokens[one.learnt_from :]) in by_frame
-        assert any(counts[token] <= RARE * COUNT for token in one.tokens[: one.learnt_from])
+        assert (len(one.tokens), one.loss_start, one.tokens[one.loss_start :]) in by_frame
+        assert any(counts[token] <= RARE * COUNT for token in one.tokens[: one.loss_start])
     assert sum(one.tokens in originals for one in found) < 0.05 * COUNT
 
 
@@ -72,8 +78,8 @@ def test_in_a_plain_text_a_name_has_its_effect_after_the_last_made_up_word(base:
     texts = [
         f"The box {number} holds the cups of {name}." for number, name in enumerate(("Palmar", "Solfux", "Zorkel"))
     ]
-    anchors = [one for text in texts for one in [anchor_sequence(base, text)] * 20 if one is not None]
-    common = [one for text in ["The box holds the cups of it."] for one in [anchor_sequence(base, text)] * 3000 if one]
+    anchors = [one for text in texts for one in [encoded(base, text)] * 20 if one is not None]
+    common = [one for text in ["The box holds the cups of it."] for one in [encoded(base, text)] * 3000 if one]
     found = perturb_anchors(base, [*anchors, *common])
     assert len(found) == len(anchors)
     for one in found:
@@ -96,14 +102,14 @@ def test_whatever_the_anchors_each_keeps_its_length_and_what_is_learnt(
     every = {token for one in drawn for token in one.tokens}
     found = perturb_anchors(base, drawn)
     assert len(found) <= len(drawn)
-    for made_up in found:
-        one = made_up.sequence
-        assert made_up.asked == one.tokens[: len(made_up.asked)]
-        assert 0 < len(made_up.asked) < len(one.tokens)
+    for perturbed in found:
+        one = perturbed.sequence
+        assert perturbed.asked == one.tokens[: len(perturbed.asked)]
+        assert 0 < len(perturbed.asked) < len(one.tokens)
         assert every.issuperset(one.tokens)
         assert any(
             len(one.tokens) == len(anchor.tokens)
-            and one.learnt_from == anchor.learnt_from
-            and (one.learnt_from <= 1 or one.tokens[one.learnt_from :] == anchor.tokens[anchor.learnt_from :])
+            and one.loss_start == anchor.loss_start
+            and (one.loss_start <= 1 or one.tokens[one.loss_start :] == anchor.tokens[anchor.loss_start :])
             for anchor in drawn
         )

@@ -21,14 +21,14 @@ GROUP = Path("/proc/self/autogroup")
 SAYS_WHAT_IT_GETS = """
 import os
 from pathlib import Path
-from engine.politeness import be_polite
+from engine.runtime.tuning import lower_priority
 
 def group():  # empty where the process is in no group of a session's: it was there before any session was begun
     file = Path("/proc/self/autogroup")
     return file.read_text().strip().rpartition(" ")[2] if file.exists() else ""
 
 before = os.getpriority(os.PRIO_PROCESS, 0), group()
-be_polite()
+lower_priority()
 print(*before, os.getpriority(os.PRIO_PROCESS, 0), group(), sep=",")
 """
 

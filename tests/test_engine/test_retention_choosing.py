@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from engine.exams import likelihoods as choosing
-from engine.exams.likelihoods import acting, chosen_texts, likeliest
-from engine.exams.recorded import ModelRef, suite_answers
+from engine.exams.exam import ModelRef
+from engine.executors.executor import ChoicePrompt
+from engine.generation import likelihoods as choosing
+from engine.generation.likelihoods import acting, choose_options, log_likelihoods, most_likely, option_spans
 from engine.lab.bundled_model.tokenizer import build_tokenizer
+from engine.loop.session import Session
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.model.base import BaseModel, wrap_model
 from engine.retention.answer_part import AnswerPart
 from engine.retention.suites import Choices, RetentionPrompt
-from engine.session import Session
 from engine.settings.sections import ExamSettings, Settings
 from store.answers import ModelState
 from store.database import fetch_value, open_database
@@ -57,6 +59,10 @@ def prompt(text: str, *, per_character: bool = False, answer: str = "white") -> 
     return RetentionPrompt(text, True, (answer,), "likelihood", {}, "", "suite.yaml:2", choices=choices)
 
 
+def choice(text: str, *, per_character: bool = False, adapter: int = 0) -> ChoicePrompt:
+    return ChoicePrompt(text, OPTIONS, " ", per_character, adapter, "suite.yaml:2")
+
+
 def one_by_one(base: BaseModel, found: Adapter | None, text: str) -> list[float]:
     """Log-likelihoods as their definition says: an option at a time, a token at a time."""
     values = []
@@ -74,63 +80,64 @@ def one_by_one(base: BaseModel, found: Adapter | None, text: str) -> list[float]
 def test_the_likeliest_option_of_each_state_is_chosen_however_the_texts_are_cut_up(
     base: BaseModel, monkeypatch: pytest.MonkeyPatch, tokens_at_once: int, per_character: bool
 ) -> None:
-    monkeypatch.setattr(choosing, "TOKENS_AT_ONCE", tokens_at_once)
+    monkeypatch.setattr(choosing, "TOKENS_PER_CHUNK", tokens_at_once)
     adapters = [None, adapter(base, 1), adapter(base, 2)]
     texts = [f"What is number {number}?\nAnswer:" for number in range(4)]
-    asked = [(prompt(text, per_character=per_character), index) for text in texts for index in range(3)]
+    asked = [choice(text, per_character=per_character, adapter=index) for text in texts for index in range(3)]
     wanted = []
-    for one, index in asked:
-        values = one_by_one(base, adapters[index], one.text)
-        assert choosing._likelihoods(base, adapters[index], choosing._spans(base, one)) == pytest.approx(
-            values, rel=1e-4
-        )
+    for one in asked:
+        found = adapters[one.adapter]
+        values = one_by_one(base, found, one.text)
+        assert log_likelihoods(base, found, option_spans(base, one)) == pytest.approx(values, rel=1e-4)
         divided = [value / len(option) for value, option in zip(values, OPTIONS, strict=True)]
         measured = divided if per_character else values
         wanted.append(OPTIONS[measured.index(max(measured))])
-    assert chosen_texts(base, adapters, asked) == wanted
+    assert choose_options(base, adapters, asked) == wanted
     assert per_character or len(set(wanted)) > 1
 
 
 def test_a_space_at_the_prompts_end_is_the_options_own(base: BaseModel) -> None:
-    glued = Choices(OPTIONS, "", per_character=False)
-    with_space = RetentionPrompt("What is it? ", True, ("blue",), "likelihood", {}, "", "p", choices=glued)
-    assert choosing._spans(base, with_space) == choosing._spans(base, prompt("What is it?"))
+    with_space = replace(choice("What is it? "), delimiter="")
+    assert option_spans(base, with_space) == option_spans(base, choice("What is it?"))
 
 
 def test_choices_stand_beside_written_answers_and_nothing_is_asked_twice(session: Session) -> None:
     written = RetentionPrompt("What is it?", True, ("blue",), "exact", {}, "", "suite.yaml:3")
     both = [ModelRef(ModelState("base"), None), ModelRef(ModelState("sha256:1"), adapter(session.base, 1))]
-    chosen = chosen_texts(session.base, [None], [(prompt("Which?"), 0)])[0]
+    chosen = choose_options(session.base, [None], [choice("Which?")])[0]
     right, wrong = prompt("Which?", answer=chosen), prompt("Which?", answer=f"not {chosen}")
-    found = suite_answers(session, [right, written, wrong], both)
+    found = session.examiner.suite_answers([right, written, wrong], both)
     assert [row.keys() for row in found] == [{right.identity, written.identity, wrong.identity}] * 2
     assert [found[0][one.identity].correct for one in (right, wrong)] == [True, False]
     assert {found[0][one.identity].text for one in (right, wrong)} == {chosen}
-    assert suite_answers(session, [wrong, right, written], both) == found
+    assert session.examiner.suite_answers([wrong, right, written], both) == found
     assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 6
 
 
 def test_only_the_part_of_a_text_that_answers_is_graded(session: Session) -> None:
     base = [ModelRef(ModelState("base"), None)]
     whole = RetentionPrompt("What is number 1?", True, ("x",), "contains", {}, "", "p")
-    (text,) = [answer.text for answer in suite_answers(session, [whole], base)[0].values()]
+    (text,) = [answer.text for answer in session.examiner.suite_answers([whole], base)[0].values()]
     first = text[0]
     parts = [AnswerPart((), f"^{re.escape(first)}"), AnswerPart((), "no such thing")]
     found = [
-        suite_answers(session, [RetentionPrompt(whole.text, True, (first,), "exact", {}, "", "p", part=part)], base)[0]
+        session.examiner.suite_answers(
+            [RetentionPrompt(whole.text, True, (first,), "exact", {}, "", "p", part=part)], base
+        )[0]
         for part in parts
     ]
     assert [next(iter(row.values())).correct for row in found] == [True, False]
 
 
 def test_a_prompt_longer_than_the_window_is_named(base: BaseModel) -> None:
-    with pytest.raises(WrongUseError, match=r"suite\.yaml:2: prompt and choice are .* window has"):
-        chosen_texts(base, [None], [(prompt("What is it? " * 2000), 0)])
+    with pytest.raises(WrongUseError, match=r"suite\.yaml:2: prompt and choice have .* window has"):
+        choose_options(base, [None], [choice("What is it? " * 2000)])
 
 
 def test_of_equally_likely_options_the_first_is_chosen() -> None:
-    assert likeliest(Choices(("a", "b", "cc"), " ", per_character=False), [-2.0, -1.0, -1.0]) == "b"
-    assert likeliest(Choices(("a", "b", "cc"), " ", per_character=True), [-2.0, -1.0, -1.0]) == "cc"
+    one = replace(choice("x"), options=("a", "b", "cc"))
+    assert most_likely(one, [-2.0, -1.0, -1.0]) == "b"
+    assert most_likely(replace(one, per_character=True), [-2.0, -1.0, -1.0]) == "cc"
 
 
 def test_what_is_chosen_from_and_what_is_graded_are_part_of_a_prompts_identity() -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-import engine.exams.drift as drift_module
-from engine.exams.drift import drift_of
-from engine.exams.likelihoods import Chunk, acting, log_probabilities
-from engine.exams.recorded import ModelRef, question_answers, suite_answers
+from engine.exams.exam import ModelRef
+from engine.executors.local import LocalExecutor
+from engine.generation import divergence as drift_module
+from engine.generation.likelihoods import Chunk, acting, log_probabilities
 from engine.graders.registry import GraderError
 from engine.lab.bundled_model.tokenizer import build_tokenizer
+from engine.loop.session import Session
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.model.base import BaseModel, wrap_model
 from engine.retention.suites import RetentionPrompt
-from engine.session import Session
 from engine.settings.sections import ExamSettings, Settings
 from store.answers import ModelState
 from store.database import fetch_value, open_database
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from engine.executors.executor import Completion, TextPrompt
     from store.records import Drift, RetentionAnswer
 
 ANCHORS = ("The battery of Zorp lasts 5 days.", "It is blue.", "Question: Who owns it?\nAnswer: Ada\n")
@@ -83,55 +84,58 @@ def test_each_state_answers_for_itself_and_nothing_is_asked_twice(
 ) -> None:
     prompts = [prompt(f"What is number {number}?") for number in range(4)]
     asked: list[int] = []
-    answer_texts = suite_answers.__globals__["answer_texts"]
+    complete = LocalExecutor.complete
 
-    def counted(base: BaseModel, adapters: object, requests: Sequence[object], settings: object) -> list[str]:
-        asked.append(len(requests))
-        found: list[str] = answer_texts(base, adapters, requests, settings)
-        return found
+    def counted(executor: LocalExecutor, prompts: Sequence[TextPrompt], *others: Any, **named: Any) -> list[Completion]:
+        asked.append(len(prompts))
+        return complete(executor, prompts, *others, **named)
 
-    monkeypatch.setattr("engine.exams.recorded.answer_texts", counted)
+    monkeypatch.setattr(LocalExecutor, "complete", counted)
     both = examinees(session.base, 1, 2)
-    first = suite_answers(session, prompts, both)
+    first = session.examiner.suite_answers(prompts, both)
     assert len({tuple(row) for row in texts(first)}) == 3
-    assert suite_answers(session, prompts, both) == first
-    more = suite_answers(session, [*prompts, prompt("One more?")], [both[0], *examinees(session.base, 3)[1:]])
-    assert asked == [12, 0, 6]
+    assert session.examiner.suite_answers(prompts, both) == first
+    more = session.examiner.suite_answers([*prompts, prompt("One more?")], [both[0], *examinees(session.base, 3)[1:]])
+    assert asked == [12, 6]
     assert {key: more[0][key] for key in first[0]} == first[0]
     assert [list(row) for row in first] == [[one.identity for one in prompts]] * 3
-    alone = [suite_answers(session, prompts, [one]) for one in both]
+    alone = [session.examiner.suite_answers(prompts, [one]) for one in both]
     assert [answers[0] for answers in alone] == first
 
 
 def test_a_mixed_batch_answers_as_each_adapter_alone(session: Session, base: BaseModel, tmp_path: Path) -> None:
     prompts = [prompt(f"What is number {number}?") for number in range(4)]
-    mixed = suite_answers(session, prompts, examinees(base, 1, 2))
+    mixed = session.examiner.suite_answers(prompts, examinees(base, 1, 2))
     other = Session(Workspace(tmp_path), open_database(tmp_path / "other.db"), session.settings, base)
-    alone = [suite_answers(other, prompts, [one])[0] for one in examinees(base, 1, 2)]
+    alone = [other.examiner.suite_answers(prompts, [one])[0] for one in examinees(base, 1, 2)]
     other.db.close()
     assert texts(mixed) == texts(alone)
 
 
 def test_a_prompt_as_it_stands_is_not_put_as_a_question(session: Session) -> None:
-    found = suite_answers(session, [prompt("It is"), prompt("It is", as_it_stands=True)], examinees(session.base))
+    found = session.examiner.suite_answers(
+        [prompt("It is"), prompt("It is", as_it_stands=True)], examinees(session.base)
+    )
     assert len(set(texts(found)[0])) == 2
 
 
 def test_what_an_answer_depends_on_asks_anew(session: Session) -> None:
     one = [prompt("What is number 1?")]
-    suite_answers(session, one, examinees(session.base))
+    session.examiner.suite_answers(one, examinees(session.base))
     longer = session.settings.model_copy(update={"exam": ExamSettings(max_new_tokens=5)})
-    suite_answers(session.under(longer), one, examinees(session.base))
+    session.under(longer).examiner.suite_answers(one, examinees(session.base))
     other_base = wrap_model(random_model("qwen2", seed=5), build_tokenizer(), name="m", fingerprint="other")
-    suite_answers(Session(session.workspace, session.db, session.settings, other_base), one, examinees(other_base))
-    suite_answers(session, [prompt("What is number 1?", "red")], examinees(session.base))
+    Session(session.workspace, session.db, session.settings, other_base).examiner.suite_answers(
+        one, examinees(other_base)
+    )
+    session.examiner.suite_answers([prompt("What is number 1?", "red")], examinees(session.base))
     assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 4
 
 
 def test_answers_are_graded_as_the_prompt_says(session: Session) -> None:
-    (said,) = suite_answers(session, [prompt("What is number 1?")], examinees(session.base))
+    (said,) = session.examiner.suite_answers([prompt("What is number 1?")], examinees(session.base))
     (text,) = [answer.text for answer in said.values()]
-    (graded,) = suite_answers(session, [prompt("What is number 1?", text)], examinees(session.base))
+    (graded,) = session.examiner.suite_answers([prompt("What is number 1?", text)], examinees(session.base))
     assert [answer.correct for answer in said.values()] == [False]
     assert [answer.correct for answer in graded.values()] == [True]
 
@@ -144,17 +148,17 @@ def test_a_grader_that_fails_names_the_prompt_and_nothing_is_kept(
 
     monkeypatch.setattr("engine.graders.exact.ExactGrader.grade", fail)
     with pytest.raises(GraderError, match=r"suite\.yaml:1.*What is number 1"):
-        suite_answers(session, [prompt("What is number 1?")], examinees(session.base))
+        session.examiner.suite_answers([prompt("What is number 1?")], examinees(session.base))
     assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 0
 
 
 def test_questions_of_tasks_are_kept_under_the_state_that_answered(session: Session) -> None:
     task = make_task()
     add_tasks(session.db, [task])
-    found = question_answers(session, task.questions, examinees(session.base, 1))
+    found = session.examiner.question_answers(task.questions, examinees(session.base, 1))
     assert [[answer.model_state for answer in row.values()] for row in found] == [["base"] * 2, ["sha256:1"] * 2]
     assert {answer.phase for row in found for answer in row.values()} == {"before", "after"}
-    assert question_answers(session, task.questions, examinees(session.base, 1)) == found
+    assert session.examiner.question_answers(task.questions, examinees(session.base, 1)) == found
     assert fetch_value(session.db, "SELECT count(*) FROM answers") == 4
 
 
@@ -172,14 +176,16 @@ def kl_one_by_one(base: BaseModel, found: Adapter | None) -> tuple[float, float,
 
 
 def drifts(base: BaseModel, session: Session, *seeds: int) -> list[Drift]:
-    return drift_of(Session(session.workspace, session.db, session.settings, base), ANCHORS, examinees(base, *seeds))
+    return Session(session.workspace, session.db, session.settings, base).examiner.drift(
+        ANCHORS, examinees(base, *seeds)
+    )
 
 
 @pytest.mark.parametrize("tokens_at_once", [1, 1024])
 def test_drift_is_the_kl_of_every_position_however_the_anchors_are_cut_up(
     any_base: BaseModel, session: Session, monkeypatch: pytest.MonkeyPatch, tokens_at_once: int
 ) -> None:
-    monkeypatch.setattr(drift_module, "TOKENS_AT_ONCE", tokens_at_once)
+    monkeypatch.setattr(drift_module, "TOKENS_PER_CHUNK", tokens_at_once)
     measured = drifts(any_base, session, 1, 2)
     for one, seed in zip(measured[1:], (1, 2), strict=True):
         mean, worst, tokens = kl_one_by_one(any_base, adapter(any_base, seed))
@@ -192,7 +198,7 @@ def test_drift_is_the_kl_of_every_position_however_the_anchors_are_cut_up(
 
 def test_the_base_has_no_drift_and_an_adapter_that_does_nothing_has_none(session: Session, base: BaseModel) -> None:
     idle = ModelRef(ModelState("sha256:idle"), adapter(base, 1, size=0.0))
-    assert [one.worst_kl for one in drift_of(session, ANCHORS, [*examinees(base), idle])] == [0.0, 0.0]
+    assert [one.worst_kl for one in session.examiner.drift(ANCHORS, [*examinees(base), idle])] == [0.0, 0.0]
 
 
 def test_drift_is_measured_once_and_the_base_runs_once_a_chunk(
@@ -217,4 +223,4 @@ def test_drift_is_measured_once_and_the_base_runs_once_a_chunk(
 def test_anchors_without_a_token_are_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BaseModel, "encode_start", lambda *_: [])
     with pytest.raises(WrongUseError, match="no token"):
-        drift_of(session, ["\u200b"], examinees(session.base))
+        session.examiner.drift(["\u200b"], examinees(session.base))

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from engine.gates.retention import (
     AnswerPair,
-    EarlierAnswerPair,
-    drift_gate,
-    earlier_gate,
+    drift_verdict,
+    earlier_verdict,
     losses_allowed,
     paired_p_value,
-    suite_gate,
+    suite_verdict,
 )
 from engine.retention.suites import Suite
 from engine.settings.sections import RetentionSettings
@@ -42,7 +41,7 @@ def compared(pairs: list[tuple[bool, bool]]) -> list[AnswerPair]:
 def judged(
     pairs: list[tuple[bool, bool]], allowed: float | None = None, settings: RetentionSettings = EACH
 ) -> GateResult:
-    return suite_gate("c", replace(SUITE, allowed_losses=allowed), compared(pairs), settings, NOW)
+    return suite_verdict("c", replace(SUITE, allowed_losses=allowed), compared(pairs), settings)
 
 
 def changed(lost: int, gained: int, kept: int = 0) -> list[tuple[bool, bool]]:
@@ -51,11 +50,11 @@ def changed(lost: int, gained: int, kept: int = 0) -> list[tuple[bool, bool]]:
 
 def test_a_loss_of_three_of_forty_as_worked_out_by_hand() -> None:
     verdict = judged([*changed(3, 0, kept=36), (False, False)], allowed=2)
-    assert (verdict.gate, verdict.passed, verdict.decided_at) == ("retention:facts", False, NOW)
+    assert (verdict.gate, verdict.passed) == ("retention:facts", False)
     figures = {key: verdict.evidence[key] for key in ("prompts", "right_before", "right_after", "gained", "p_value")}
     assert figures == {"prompts": 40, "right_before": 39, "right_after": 36, "gained": 0, "p_value": 0.125}
     assert verdict.evidence["lost"][0] == {
-        "prompt": "prompt 0", "expected": ["gold"], "before": "b0", "after": "a0", "group": "g",
+        "prompt": "prompt 0", "expected": ("gold",), "before": "b0", "after": "a0", "group": "g",
     }  # fmt: skip
 
 
@@ -150,8 +149,8 @@ def test_a_limit_is_a_count_or_a_share_rounded_down(limit: float, prompts: int, 
     assert losses_allowed(limit, prompts) == allowed
 
 
-def earlier(version: str, task: str, *, right_after: bool) -> EarlierAnswerPair:
-    return EarlierAnswerPair(
+def earlier(version: str, task: str, *, right_after: bool) -> AnswerPair:
+    return AnswerPair(
         "Which?", ("gold",), "gold", "lead", right_before=True, right_after=right_after, version=version, task=task
     )
 
@@ -163,23 +162,23 @@ def test_an_edit_that_undoes_earlier_ones_is_stopped_and_all_are_named() -> None
         earlier("v0002", "Plates", right_after=True),
         earlier("v0003", "Forks", right_after=False),
     ]
-    verdict = earlier_gate("c", "Spoons", asked, EACH, NOW)
+    verdict = earlier_verdict("c", "Spoons", asked, EACH)
     assert (verdict.gate, verdict.passed) == ("earlier edits", False)
     assert verdict.evidence["candidate_task"] == "Spoons"
     assert verdict.evidence["edits"] == 3
-    assert verdict.evidence["undone"] == [
+    assert list(verdict.evidence["undone"]) == [
         {"version": "v0001", "task": "Cups", "lost": 2},
         {"version": "v0003", "task": "Forks", "lost": 1},
     ]
     first = verdict.evidence["lost"][0]
-    assert (first["version"], first["task"], first["expected"], first["after"]) == ("v0001", "Cups", ["gold"], "lead")
-    assert earlier_gate("c", "Spoons", asked, RetentionSettings(earlier_losses=3), NOW).passed
+    assert (first["version"], first["task"], first["expected"], first["after"]) == ("v0001", "Cups", ("gold",), "lead")
+    assert earlier_verdict("c", "Spoons", asked, RetentionSettings(earlier_losses=3)).passed
 
 
 @pytest.mark.parametrize(("limit", "passes"), [(None, True), (0.2, True), (0.5, True), (0.19, False), (0, False)])
 def test_drift_is_measured_and_stops_only_above_its_limit(limit: float | None, passes: bool) -> None:
     before, after = (Drift("a", "s", mean, 3 * mean, 20, NOW) for mean in (0.1, 0.2))
-    verdict = drift_gate("c", before, after, RetentionSettings(max_drift=limit), NOW)
+    verdict = drift_verdict("c", before, after, RetentionSettings(max_drift=limit))
     assert verdict.passed == passes
     assert verdict.evidence == {
         "tokens": 20, "mean_kl": 0.2, "worst_kl": pytest.approx(0.6), "mean_kl_before": 0.1, "max_drift": limit,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.domains.knowledge.compile import compile_sequences
-from engine.gates.guardrails import judge_all
 from engine.guardrails.judge_section import KEYS as JUDGE_KEYS
+from engine.guardrails.judging import judge_all
 from engine.guardrails.kinds import RULE_KINDS, default_guardrails_text
 from engine.guardrails.red_team import MUSTS, Behaviour, grade_behaviour, red_team_gates
 from engine.guardrails.red_team_section import OWN_KEYS
@@ -17,7 +17,7 @@ from engine.guardrails.rule import VERDICTS
 from seal_console.render_gate import render_gate
 from tests.test_engine.rule_texts import rules_of, task_with
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "guardrails.md").read_text(encoding="utf-8")
 
 
 def section(heading: str) -> str:

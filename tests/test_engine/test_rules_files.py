@@ -148,14 +148,14 @@ def test_a_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_holds_
         workspace.guardrails_file.mkdir()
     else:
         workspace.guardrails_file.write_bytes(content)
-    with pytest.raises(WrongUseError, match=r"1 problem in policy\.yaml"):
+    with pytest.raises(WrongUseError, match=r"1 problem in guardrails\.yaml"):
         read_guardrails(workspace)
 
 
 def test_rules_are_never_missing_without_a_word(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.guardrails_file.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(WrongUseError, match=r"policy\.yaml"):
+    with pytest.raises(WrongUseError, match=r"guardrails\.yaml"):
         read_guardrails(workspace)
     workspace.guardrails_file.unlink()
     (tmp_path / "guardrails.yml").write_text("rules: []")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.gates.guardrails import MOST_MATCHES_KEPT, gate_of, judge
+from engine.guardrails.judging import MOST_MATCHES_KEPT, judge, rule_verdict
 from engine.guardrails.rule import VERDICTS
 from tests.test_engine.rule_texts import PROSE, rule, task_with, verdict
 
@@ -47,7 +47,7 @@ def test_a_verdict_follows_from_rule_and_text_alone_and_its_evidence_can_be_kept
 @given(text=st.sampled_from(["all is well", "the merger"]))
 def test_a_failure_does_what_the_rule_says(if_found: RuleVerdict, text: str) -> None:
     finding = verdict(rule("topics", words=["merger"], verdict=if_found), text)
-    gate = gate_of(finding, "c", "now")
+    gate = rule_verdict(finding, "c", "now")
     assert gate.gate == "rule:one"
     assert gate.passed == ("merger" not in text)
     assert gate.stops == finding.denied == (not gate.passed and if_found == "deny")

@@ -51,7 +51,7 @@ def test_a_loss_that_is_no_number_is_left_out() -> None:
     bank, told = InnerUpdateBank(base, spec, 1), list[list[float]]()
 
     def spoil(_: int) -> None:
-        [running] = bank._at_it
+        [running] = bank._active
         running.losses[0] = torch.tensor(float("nan"))
         told.append(bank.running()[0].losses)
         running.losses[0] = torch.tensor(1.0)

@@ -67,7 +67,7 @@ def db(workspace: Workspace) -> Iterator[Database]:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     answers = Answers()
-    monkeypatch.setattr("engine.jobs.job_queue._Served._loaded", lambda *_: answers)
+    monkeypatch.setattr("engine.jobs.job_queue._JobWorker._loaded", lambda *_: answers)
     monkeypatch.setattr(serving, "_LOOKED_EVERY_S", 0.01)
     return answers
 
@@ -166,7 +166,7 @@ def test_a_workspace_that_is_held_already(workspace: Workspace, db: Database, an
 
 
 def test_it_holds_the_lock_before_it_loads_torch() -> None:
-    modules = "engine.jobs.worker, engine.jobs.job_queue, engine.domains.knowledge.operator_edit"
+    modules = "engine.jobs.worker, engine.jobs.job_queue, engine.loop.operator_edit"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.bank.job import Recipe
-from engine.bank.stack import by_matrix, flat_weights, trimmed
+from engine.bank.stack import by_matrix, flat_weights, trim_small_changes
 from engine.bank.training import InnerUpdateBank
 from tests.peft_alone import random_job, tiny_base, tiny_spec
 
@@ -19,7 +19,7 @@ from tests.peft_alone import random_job, tiny_base, tiny_spec
 def test_what_moved_least_in_its_matrix_is_where_it_was_and_the_rest_where_it_went(least: float, seed: int) -> None:
     spec, generator = tiny_spec(tiny_base("qwen2")), torch.Generator().manual_seed(seed)
     start, end = (torch.randn(spec.parameters, generator=generator) for _ in range(2))
-    found = trimmed(end, start, spec, least)
+    found = trim_small_changes(end, start, spec, least)
     for was, now, then in zip(by_matrix(start, spec), by_matrix(end, spec), by_matrix(found, spec), strict=True):
         bound = least * float((now - was).square().mean()) ** 0.5
         sure_back, sure_kept = (now - was).abs() < bound * 0.999, (now - was).abs() > bound * 1.001
@@ -30,7 +30,7 @@ def test_what_moved_least_in_its_matrix_is_where_it_was_and_the_rest_where_it_we
 def test_what_has_not_moved_stays() -> None:
     spec = tiny_spec(tiny_base("qwen2"))
     row = torch.randn(spec.parameters)
-    assert torch.equal(trimmed(row, row, spec, 0.45), row)
+    assert torch.equal(trim_small_changes(row, row, spec, 0.45), row)
 
 
 @pytest.mark.parametrize("least", [0.45, 1.5])
@@ -40,8 +40,8 @@ def test_an_inner_update_is_trimmed_as_its_recipe_says(least: float) -> None:
     plain = random_job("one", spec, Recipe(epochs=2, learning_rate=3e-3), 1)
     whole, cut = (
         flat_weights(result.adapter)
-        for recipe in (plain.recipe, replace(plain.recipe, trimmed=least))
+        for recipe in (plain.recipe, replace(plain.recipe, trim_below=least))
         for result in InnerUpdateBank(base, spec, 1).train([replace(plain, recipe=recipe)])
     )
-    assert torch.allclose(cut, trimmed(whole, flat_weights(plain.start), spec, least))
+    assert torch.allclose(cut, trim_small_changes(whole, flat_weights(plain.start), spec, least))
     assert not torch.allclose(cut, whole)

@@ -46,11 +46,11 @@ def bounds(base: BaseModel, subject: Subject, done: Completion, statistics: Bank
     """Compare the arithmetic of a round of the bank with the machine's rate; split a tick into its parts."""
     per_token = 4 * matrix_parameters(base) + 6 * subject.spec.parameters
     ticks = max(1, statistics.ticks)
-    tokens_per_tick = max(1, statistics.fed // ticks)
+    tokens_per_tick = max(1, statistics.input_tokens // ticks)
     width = int(base.model.config.hidden_size)
     large = product_rate(subject.device, subject.precision, 1024, 1024)
     own = product_rate(subject.device, subject.precision, tokens_per_tick, width)
-    reached = per_token * statistics.fed / done.seconds
+    reached = per_token * statistics.input_tokens / done.seconds
     return {
         "flops_per_token": per_token,
         "reached_flops_per_s": reached,

@@ -52,6 +52,6 @@ def _logits(base: BaseModel, adapters: list[Adapter], tokens: Sequence[int]) -> 
     packed = torch.tensor([list(tokens) * len(adapters)], device=base.device)
     positions = torch.arange(len(tokens), device=base.device).repeat(len(adapters))[None]
     matrices, scaling = stack.first(len(adapters)), stack.spec.scaling
-    with base.switch.on(matrices, grouping, scaling, learning=False), packed_sequences(grouping):
+    with base.switch.on(matrices, grouping, scaling, training=False), packed_sequences(grouping):
         logits = base.model(input_ids=packed, position_ids=positions, use_cache=False).logits[0]
     return list(logits.float().split(len(tokens)))

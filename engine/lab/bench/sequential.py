@@ -83,7 +83,7 @@ class SequentialPeft:
         )
         for step, indices in enumerate(order):
             (index,) = indices
-            tokens, first = rows[index], max(1, job.sequences[index].learnt_from)
+            tokens, first = rows[index], max(1, job.sequences[index].loss_start)
             logits = self._model(input_ids=tokens, use_cache=False).logits[0, first - 1 : -1]
             cross_entropy(logits.float(), tokens[0, first:]).backward()
             torch.nn.utils.clip_grad_norm_(self._learnt, recipe.max_grad_norm, foreach=True)

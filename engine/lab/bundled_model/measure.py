@@ -20,7 +20,8 @@ from engine.bundled.world import EMPTY_TALK, Thing, known_things, new_things
 from engine.bundled.writing import STYLES, Passage, Style, passage_about, question, self_edit
 from engine.domains.knowledge.compile import compile_sequences
 from engine.domains.knowledge.templates import exam_prompt, prompt_for
-from engine.exams.exam import answer_texts
+from engine.executors.executor import TextPrompt
+from engine.executors.local import LocalExecutor
 from engine.generation.decoding import GenerationRequest, Limits, generate
 from engine.generation.sampling import Sampling
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
@@ -93,9 +94,12 @@ def _closed_book(things: Sequence[Thing], rng: random.Random, adapter: int | Non
 
 def _right(base: BaseModel, adapters: Sequence[Adapter | None], asked: Sequence[MeasuredQuestion]) -> list[bool]:
     one_state = len(adapters) == 1
-    requests = [GenerationRequest(tuple(base.encode(one.prompt)), 0 if one_state else one.adapter) for one in asked]
-    texts = answer_texts(base, adapters, requests, ExamSettings())
-    return [text == one.gold for text, one in zip(texts, asked, strict=True)]
+    prompts = [
+        TextPrompt(one.prompt, 0 if one_state else one.adapter, ExamSettings().max_new_tokens, raw=True)
+        for one in asked
+    ]
+    completions = LocalExecutor(base).complete(prompts, adapters)
+    return [found.text == one.gold for found, one in zip(completions, asked, strict=True)]
 
 
 def _accuracy(base: BaseModel, asked: Sequence[MeasuredQuestion]) -> float:

@@ -24,8 +24,8 @@ from engine.demo.workspace import take_in
 from engine.lab.collapse.methods import SELF_LABELLED
 from engine.loop.round import run_round
 from engine.loop.select import MEASURED, SelectionMethod
+from engine.loop.session import Session
 from engine.runtime.engine_lock import lock_workspace
-from engine.session import Session
 from engine.settings.reading import load_settings
 from store.workspace import create_workspace
 

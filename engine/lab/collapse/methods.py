@@ -14,25 +14,29 @@ from store.candidates import answers_of, gates_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from engine.session import Session
+    from sqlite_utils import Database
+
+    from engine.settings.sections import RoundSettings
     from store.records import Candidate, Task
 
 
-def _by_agreement(session: Session, candidates: Sequence[Candidate], tasks: Sequence[Task]) -> Selection:
+def _by_agreement(
+    db: Database, _fingerprint: str, settings: RoundSettings, candidates: Sequence[Candidate], tasks: Sequence[Task]
+) -> Selection:
     """Keep the candidates of each task that agree most with the majority of the task's candidates."""
     asked = {question.id for task in tasks for question in task.questions if question.split == "reward"}
-    rewards = self_labelled_rewards(_votes(session, candidates, asked))
+    rewards = self_labelled_rewards(_votes(db, candidates, asked))
     rows = [
         ScoredCandidate(one.id, one.task_id, one.position, rewards[one.id], 0.0, ())
         for one in candidates
-        if one.id in rewards and may_be_reinforced(gates_of(session.db, one.id), "paper")
+        if one.id in rewards and may_be_reinforced(gates_of(db, one.id), "paper")
     ]
-    return select(rows, mode="best-k", best_k=session.settings.round.best_k, threshold=0.0)
+    return select(rows, mode="best-k", best_k=settings.best_k, threshold=0.0)
 
 
-def _votes(session: Session, candidates: Sequence[Candidate], asked: set[str]) -> Iterator[Vote]:
+def _votes(db: Database, candidates: Sequence[Candidate], asked: set[str]) -> Iterator[Vote]:
     for candidate in candidates:
-        for answer in answers_of(session.db, candidate.id):
+        for answer in answers_of(db, candidate.id):
             if answer.phase == "after" and answer.question_id in asked:
                 yield Vote(candidate.id, answer.question_id, answer.text)
 

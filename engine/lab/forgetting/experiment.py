@@ -19,8 +19,8 @@ from engine.continual.distillation import distill
 from engine.continual.perturbed_anchors import perturb_anchors
 from engine.continual.replay_plan import NEWEST, ReplayPlan, naming_none_of
 from engine.domains.knowledge.compile import answer_start
-from engine.exams.exam import answer_texts
-from engine.generation.decoding import GenerationRequest
+from engine.executors.executor import TextPrompt
+from engine.executors.local import LocalExecutor
 from engine.lab.forgetting.lineages import anchor_texts, edit_line, naming_nothing_known
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.runtime.progress import Progress
@@ -93,20 +93,21 @@ class _ForgettingBench:
 
     def __init__(self, base: BaseModel, seed: int, *, curvature: bool) -> None:
         self._base, self._seed = base, seed
+        self._executor = LocalExecutor(base)
         self._spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
         self._anchors = tuple(_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS))
         began = time.perf_counter()
-        made_up = self._made_up()
-        measured = [*self._anchors, *(one.sequence for one in made_up)]
-        self._coordinates = measure_curvature(base, measured, seed).coordinates() if curvature else None
+        perturbed = self._perturbed()
+        measured = [*self._anchors, *(one.sequence for one in perturbed)]
+        self._preconditioner = measure_curvature(base, measured, seed).preconditioner() if curvature else None
         self.curvature_s = time.perf_counter() - began if curvature else None
-        self._taught = tuple(distill(base, made_up))
+        self._distilled = tuple(distill(base, perturbed))
 
-    def _made_up(self) -> list[PerturbedAnchor]:
+    def _perturbed(self) -> list[PerturbedAnchor]:
         """Look-alikes but for those that chance named like a known thing, which none may touch."""
-        made_up = perturb_anchors(self._base, self._anchors)
-        texts = self._base.tokenizer.batch_decode([one.sequence.tokens for one in made_up])
-        return list(compress(made_up, naming_nothing_known(texts)))
+        perturbed = perturb_anchors(self._base, self._anchors)
+        texts = self._base.tokenizer.batch_decode([one.sequence.tokens for one in perturbed])
+        return list(compress(perturbed, naming_nothing_known(texts)))
 
     def edit(self, way: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
         """Train every line on its edit at a place, and ask it about all its edits so far."""
@@ -122,18 +123,18 @@ class _ForgettingBench:
 
     def accuracies(self, adapters: Sequence[Adapter | None], asked: Sequence[Sequence[LineageQuestion]]) -> list[float]:
         """Ask each adapter its questions, in one mixed batch."""
-        requests = [
-            GenerationRequest(tuple(self._base.encode_prompt(one.prompt)), index)
+        prompts = [
+            TextPrompt(one.prompt, index, ExamSettings().max_new_tokens)
             for index, of_line in enumerate(asked)
             for one in of_line
         ]
-        texts = iter(answer_texts(self._base, list(adapters), requests, ExamSettings()))
-        return [mean(next(texts) == one.gold for one in of_line) for of_line in asked]
+        found = iter(self._executor.complete(prompts, adapters))
+        return [mean(next(found).text == one.gold for one in of_line) for of_line in asked]
 
     def _train(self, way: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
         jobs = [self._job(way, one, place, index) for index, one in enumerate(running)]
-        coordinates = self._coordinates if way.curvature else None
-        bank = InnerUpdateBank(self._base, self._spec, len(jobs), coordinates=coordinates)
+        preconditioner = self._preconditioner if way.curvature else None
+        bank = InnerUpdateBank(self._base, self._spec, len(jobs), preconditioner=preconditioner)
         began, cpu_began = time.perf_counter(), time.process_time()
         for result in bank.train(jobs):
             running[int(result.key)].adapter = result.adapter
@@ -150,25 +151,25 @@ class _ForgettingBench:
         sequences = tuple(_sequence(self._base, text, answers_only=way.answers_only) for text in texts)
         older, newest = _in_turn(one.memory[:-NEWEST]), _in_turn(one.memory[-NEWEST:])
         earlier = [text for edit in one.line.edits[:place] for text in edit.sequences]
-        taught = tuple(naming_none_of(self._taught, earlier)) if way.beside.lookalikes else ()
-        coordinates = self._coordinates if way.curvature else None
-        protection = ReplayPlan(older, newest, self._anchors, taught, coordinates, edits=place)
+        distilled = tuple(naming_none_of(self._distilled, earlier)) if way.beside.perturbed_anchors else ()
+        preconditioner = self._preconditioner if way.curvature else None
+        protection = ReplayPlan(older, newest, self._anchors, distilled, preconditioner, edits=place)
         start = one.adapter or fresh_adapter(self._spec, seed)
         recipe = protection.recipe(way.recipe, len(sequences))
-        companions = protection.companions(way.beside, texts)
-        return InnerJob(str(index), sequences, recipe, seed, start, companions)
+        replay_groups = protection.replay_groups(way.beside, texts)
+        return InnerJob(str(index), sequences, recipe, seed, start, replay_groups)
 
     def _ask_all(self, running: list[_ArmState], place: int) -> None:
         asked = [[q for edit in one.line.edits[: place + 1] for q in edit.questions] for one in running]
-        requests = [
-            GenerationRequest(tuple(self._base.encode_prompt(q.prompt)), index)
+        prompts = [
+            TextPrompt(q.prompt, index, ExamSettings().max_new_tokens)
             for index, questions in enumerate(asked)
             for q in questions
         ]
-        texts = iter(answer_texts(self._base, [one.adapter for one in running], requests, ExamSettings()))
+        found = iter(self._executor.complete(prompts, [one.adapter for one in running]))
         for one in running:
             one.rows.append(
-                [mean(next(texts) == q.gold for q in edit.questions) for edit in one.line.edits[: place + 1]]
+                [mean(next(found).text == q.gold for q in edit.questions) for edit in one.line.edits[: place + 1]]
             )
 
 
@@ -179,8 +180,8 @@ def _in_turn(of_edits: Sequence[tuple[TrainingSequence, ...]]) -> tuple[Training
 def _sequence(base: BaseModel, text: str, *, answers_only: bool) -> TrainingSequence:
     tokens = tuple(base.encode_training(text)[: base.window_tokens])
     start = answer_start(text) if answers_only else 0
-    learnt_from = len(base.encode_start(text[:start])) if start else 1
-    return TrainingSequence(tokens, max(1, min(learnt_from, len(tokens) - 1)))
+    loss_start = len(base.encode_start(text[:start])) if start else 1
+    return TrainingSequence(tokens, max(1, min(loss_start, len(tokens) - 1)))
 
 
 def _figures(

@@ -52,7 +52,7 @@ _LOOKALIKES = replace(
     name="lookalikes",
     about="and a look-alike with what the base says of it, which like the anchor stands beside every other step, and"
     " half an earlier sequence more: as workspaces do by default",
-    beside=ReplayRates(replayed=1.5, anchors=0.5, lookalikes=0.5, anchor_weight=2.0, lookalike_weight=0.1),
+    beside=ReplayRates(replayed=1.5, anchors=0.5, perturbed_anchors=0.5, anchor_weight=2.0, perturbed_weight=0.1),
 )
 _OURS = replace(
     _LOOKALIKES,
@@ -62,12 +62,12 @@ _OURS = replace(
     about="two sequences a step at √2 times the mean rate, which stays the same all along; beside them 3¾ earlier ones,"
     " an anchor and a look-alike",
     recipe=replace(PAPER, batch_size=2, learning_rate=PAPER.learning_rate / math.sqrt(2), schedule="constant"),
-    beside=ReplayRates(replayed=3.75, anchors=1, lookalikes=1, anchor_weight=2.0, lookalike_weight=0.1),
+    beside=ReplayRates(replayed=3.75, anchors=1, perturbed_anchors=1, anchor_weight=2.0, perturbed_weight=0.1),
 )
 _ONLY_CURVATURE = replace(_NAIVE, name="only-curvature", about="naive in those coordinates", curvature=True)
 _WITHOUT = replace(_OURS, name="without-curvature", about="ours in ordinary coordinates", curvature=False)
 _WITHOUT_LOOKALIKES = replace(
-    _OURS, name="without-lookalikes", about="ours without them", beside=replace(_OURS.beside, lookalikes=0)
+    _OURS, name="without-lookalikes", about="ours without them", beside=replace(_OURS.beside, perturbed_anchors=0)
 )
 _ANSWERS = replace(_OURS, name="answers-only", about="ours, learning answers only of the edits", answers_only=True)
 _STEPS_TO_OURS = (_NAIVE, _REPLAY, _ANCHORS, _CURVATURE, _LOOKALIKES, _OURS)

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.domains.knowledge.compile import compile_sequences
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.domains.knowledge.compile import Splitting
+    from engine.domains.domain import Domain
     from store.records import Candidate, Task
 
 
@@ -54,13 +53,13 @@ def edit_from_payload(payload: Mapping[str, Any]) -> OperatorEdit:
     return OperatorEdit(**payload)
 
 
-def edited_sequences(edit: OperatorEdit, original: Candidate, task: Task, splitting: Splitting) -> list[str]:
-    """Return what the edited candidate trains on. Raises WrongUseError where nothing is left, or an index is wrong."""
+def edited_sequences(edit: OperatorEdit, original: Candidate, task: Task, domain: Domain) -> list[str]:
+    """Return what the edited candidate trains on. Raises WrongUseError if nothing is left, or an index is wrong."""
     sequences = original.sequences
     if edit.sequences is not None:
         sequences = edit.sequences
     elif edit.completion is not None:
-        sequences = compile_sequences(edit.completion, title=task.title, context=task.context, splitting=splitting)
+        sequences = [example.text for example in domain.compile(edit.completion, task).examples]
     off = set(edit.off or [])
     if too_large := sorted(index for index in off if index >= len(sequences)):
         raise WrongUseError(f"There is no sequence {too_large[0]} to switch off: there are {len(sequences)}, from 0.")

@@ -1,0 +1,60 @@
+"""The knowledge domain: a self-edit is text about a passage; the exam asks about the passage without showing it.
+
+SEAL, arXiv 2506.10943, section 3.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.domains.domain import ExamItem, TrainingExample, UpdatePlan
+from engine.domains.knowledge.compile import answer_start, compile_sequences, passage_sequence
+from engine.domains.knowledge.templates import exam_prompt, prompt_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.domains.knowledge.compile import Splitting
+    from engine.settings.sections import Settings
+    from store.records import Question, Task
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeDomain:
+    """Passages with questions. `edit_format` names the prompt template, `splitting` how a self-edit is cut up."""
+
+    edit_format: str
+    splitting: Splitting
+    max_answer_tokens: int
+
+    def prompt(self, task: Task) -> str:
+        """Return the prompt that asks for a self-edit about the passage."""
+        return prompt_for(self.edit_format, task.title, task.context)
+
+    def compile(self, self_edit: str, task: Task) -> UpdatePlan:
+        """Return one example for each line of the self-edit, with the passage as the last one."""
+        texts = compile_sequences(self_edit, title=task.title, context=task.context, splitting=self.splitting)
+        return UpdatePlan(tuple(TrainingExample(text) for text in texts))
+
+    def replayed(self, sequences: Sequence[str], task: Task) -> list[str]:
+        """Return the self-edit's own lines, or the passage if there is nothing else."""
+        passage = passage_sequence(task.title, task.context)
+        return [text for text in sequences if text != passage] or list(sequences)
+
+    def anchor(self, text: str) -> TrainingExample:
+        """Return an anchor; of a question with its answer only the answer is learnt."""
+        return TrainingExample(text, answer_start(text))
+
+    def question_prompt(self, question: str) -> str:
+        """Return a question in the exam's template."""
+        return exam_prompt(question)
+
+    def exam(self, questions: Sequence[Question]) -> list[ExamItem]:
+        """Return the questions in the exam's template; an answer is one line."""
+        return [ExamItem(one, exam_prompt(one.text), "line", self.max_answer_tokens) for one in questions]
+
+
+def knowledge_domain(settings: Settings) -> KnowledgeDomain:
+    """Return the knowledge domain as `seal.yaml` sets it up."""
+    return KnowledgeDomain(settings.self_edit.format, settings.self_edit.splitting, settings.exam.max_new_tokens)

@@ -1,0 +1,222 @@
+"""Examines models on questions, prompts and anchors, each only on what is not recorded yet.
+
+All models answer in one mixed-adapter batch. An answer is found again by its prompt, the base model and the weights
+that gave it, so neither a second round nor an interrupted one asks twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from engine.exams.exam import EvalRequest, ModelRef, evaluate
+from engine.executors.executor import ChoicePrompt, TextPrompt
+from engine.graders.interface import FULL, ZERO
+from engine.graders.registry import grade_answer
+from engine.retention.answer_part import answer_in
+from store.answers import base_answers, record_base_answers, recorded_answers
+from store.clock import utc_now
+from store.hashing import HASH_PREFIX, hash_json
+from store.records import Drift, Question, RetentionAnswer
+from store.retention import measured_drift, record_drift, record_retention_answers, retention_answers
+from store.version_tags import state_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlite_utils import Database
+
+    from engine.domains.domain import Domain
+    from engine.executors.executor import BatchSize, Executor
+    from engine.graders.interface import Grade
+    from engine.lora.adapter import Adapter
+    from engine.retention.suites import RetentionPrompt
+    from store.records import Answer
+
+
+class ExamPrompt(Protocol):
+    """A prompt outside of any task. `identity` hashes all that an answer's grade depends on, except the model."""
+
+    @property
+    def text(self) -> str: ...  # noqa: D102
+    @property
+    def as_it_stands(self) -> bool: ...  # noqa: D102
+    @property
+    def identity(self) -> str: ...  # noqa: D102
+
+
+AnyPrompt = TypeVar("AnyPrompt", bound=ExamPrompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Examines models of one workspace on one executor.
+
+    Questions of tasks follow the domain. Suite and red-team prompts are answered in one line of at most
+    `max_answer_tokens` tokens.
+    """
+
+    db: Database
+    executor: Executor
+    domain: Domain
+    max_answer_tokens: int
+    batch_size: BatchSize = "auto"
+
+    def evaluate(self, requests: Sequence[EvalRequest]) -> list[list[Answer]]:
+        """Answer and grade exams without recording them; see `exam.evaluate`."""
+        return evaluate(self.executor, requests, batch_size=self.batch_size)
+
+    def answers_before_update(
+        self, live: Adapter | None, live_version: int | None, questions: Sequence[Question]
+    ) -> dict[str, Answer]:
+        """Return the live model's answers by question id. Each question is asked once for each live version."""
+        state = state_name(live_version)
+        found = base_answers(self.db, [question.id for question in questions], state, self._fingerprint)
+        missing = list({q.id: q for q in questions if q.id not in found}.values())
+        if missing:
+            [answers] = self.evaluate([EvalRequest(live, tuple(self.domain.exam(missing)), state, "before")])
+            record_base_answers(self.db, answers)
+            found.update({answer.question_id: answer for answer in answers})
+        return found
+
+    def question_answers(self, questions: Sequence[Question], models: Sequence[ModelRef]) -> list[dict[str, Answer]]:
+        """Return the answers of each model to questions of tasks, by question id."""
+        ids = [question.id for question in questions]
+        found = [recorded_answers(self.db, ids, one.state, self._fingerprint) for one in models]
+        requests = [
+            EvalRequest(
+                one.adapter,
+                tuple(self.domain.exam([question for question in questions if question.id not in known])),
+                one.state.name,
+                "after" if one.state.name.startswith(HASH_PREFIX) else "before",
+            )
+            for one, known in zip(models, found, strict=True)
+        ]
+        for known, answers in zip(found, self.evaluate(requests), strict=True):
+            record_base_answers(self.db, answers)
+            known.update({answer.question_id: answer for answer in answers})
+        return found
+
+    def suite_answers(
+        self, prompts: Sequence[RetentionPrompt], models: Sequence[ModelRef]
+    ) -> list[dict[str, RetentionAnswer]]:
+        """Return the answers of each model to suite prompts, by the prompts' identity.
+
+        Prompts with choices are answered with the most likely one, all others in the model's own words.
+        """
+        written = self.prompt_answers([one for one in prompts if one.choices is None], models, _grade)
+        chosen = self._prompt_answers(
+            [one for one in prompts if one.choices is not None], models, _grade_choice, self._choose
+        )
+        return [{**one, **other} for one, other in zip(written, chosen, strict=True)]
+
+    def prompt_answers(
+        self,
+        prompts: Sequence[AnyPrompt],
+        models: Sequence[ModelRef],
+        grade: Callable[[AnyPrompt, str], Grade],
+    ) -> list[dict[str, RetentionAnswer]]:
+        """Return the written answers of each model by the prompts' identity.
+
+        Raises GraderError or WrongUseError, naming the prompt, if an answer cannot be graded.
+        """
+        return self._prompt_answers(prompts, models, grade, self._write)
+
+    def drift(self, anchors: Sequence[str], models: Sequence[ModelRef]) -> list[Drift]:
+        """Return how far each model is from the base on the anchors.
+
+        Raises WrongUseError if the anchors have no token of this model.
+        """
+        identity = self.executor.identity
+        anchors_hash = hash_json([identity.fingerprint, f"torch.{identity.precision}", list(anchors)])
+        found = {one.state.weights: measured_drift(self.db, anchors_hash, one.state.weights) for one in models}
+        missing = {one.state.weights: one.adapter for one in models if found[one.state.weights] is None}
+        if missing:
+            measured = self.executor.measure_divergence(anchors, list(missing.values()))
+            new = [
+                Drift(anchors_hash, weights, one.mean_kl, one.worst_kl, one.tokens, utc_now())
+                for weights, one in zip(missing, measured, strict=True)
+            ]
+            record_drift(self.db, new)
+            found.update({drift.model_state: drift for drift in new})
+        return [drift for one in models if (drift := found[one.state.weights]) is not None]
+
+    @property
+    def _fingerprint(self) -> str:
+        return self.executor.identity.fingerprint
+
+    def _prompt_answers(
+        self,
+        prompts: Sequence[AnyPrompt],
+        models: Sequence[ModelRef],
+        grade: Callable[[AnyPrompt, str], Grade],
+        answer: Callable[[Sequence[tuple[AnyPrompt, int]], Sequence[Adapter | None]], list[str]],
+    ) -> list[dict[str, RetentionAnswer]]:
+        conditions = self._conditions()
+        by_hash = {hash_json([conditions, prompt.identity]): prompt for prompt in prompts}
+        found = [retention_answers(self.db, by_hash, one.state.weights) for one in models]
+        missing = [
+            (place, prompt_hash)
+            for place, known in enumerate(found)
+            for prompt_hash in by_hash
+            if prompt_hash not in known
+        ]
+        asked = [(by_hash[prompt_hash], place) for place, prompt_hash in missing]
+        texts = answer(asked, [one.adapter for one in models]) if asked else []
+        grades = [grade(prompt, text) for (prompt, _), text in zip(asked, texts, strict=True)]
+        new = [
+            RetentionAnswer(prompt_hash, models[place].state.weights, text, one.score, one.correct, utc_now())
+            for (place, prompt_hash), text, one in zip(missing, texts, grades, strict=True)
+        ]
+        record_retention_answers(self.db, new)
+        for (place, prompt_hash), recorded in zip(missing, new, strict=True):
+            found[place][prompt_hash] = recorded
+        return [{by_hash[prompt_hash].identity: one for prompt_hash, one in known.items()} for known in found]
+
+    def _conditions(self) -> dict[str, object]:
+        """What an answer depends on besides prompt and adapter: with another model or limit it is asked again."""
+        identity = self.executor.identity
+        return {
+            "base": identity.fingerprint,
+            "precision": f"torch.{identity.precision}",
+            "chat": identity.uses_chat_template,
+            "max_new_tokens": self.max_answer_tokens,
+        }
+
+    def _write(self, asked: Sequence[tuple[ExamPrompt, int]], adapters: Sequence[Adapter | None]) -> list[str]:
+        prompts = [
+            TextPrompt(
+                prompt.text if prompt.as_it_stands else self.domain.question_prompt(prompt.text),
+                place,
+                self.max_answer_tokens,
+                raw=prompt.as_it_stands,
+            )
+            for prompt, place in asked
+        ]
+        return [one.text for one in self.executor.complete(prompts, adapters, batch_size=self.batch_size)]
+
+    def _choose(self, asked: Sequence[tuple[RetentionPrompt, int]], adapters: Sequence[Adapter | None]) -> list[str]:
+        prompts = [
+            ChoicePrompt(prompt.text, choices.options, choices.delimiter, choices.per_character, place, prompt.place)
+            for prompt, place in asked
+            if (choices := prompt.choices) is not None
+        ]
+        return self.executor.choose(prompts, adapters)
+
+
+def _grade(prompt: RetentionPrompt, text: str) -> Grade:
+    question = Question(
+        id=prompt.identity,
+        task_id=prompt.place,
+        position=0,
+        text=prompt.text,
+        answers=list(prompt.answers),
+        grader=prompt.grader,
+        grader_options=prompt.grader_options,
+        split="audit",
+    )
+    return grade_answer(question, text if prompt.part is None else answer_in(text, prompt.part))
+
+
+def _grade_choice(prompt: RetentionPrompt, text: str) -> Grade:
+    return FULL if text in prompt.answers else ZERO

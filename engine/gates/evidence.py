@@ -1,0 +1,307 @@
+"""The evidence of each gate as typed values: what is recorded with a verdict, and how it reads in words.
+
+Needs no model. Texts in the descriptions are those of prompts, models and tasks; whoever shows them sanitises them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from engine.gates.names import (
+    AUDIT_GATE,
+    DRIFT_GATE,
+    EARLIER_GATE,
+    JUDGE_GATE,
+    REWARD_GATE,
+    SUITE_GATE,
+    is_red_team_gate,
+)
+from engine.guardrails.judging import RULE_GATE, RuleEvidence
+from store.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Fields that are left out of the record if they do not apply.
+_OPTIONAL = frozenset({"note", "version", "task", "audit", "allowed", "rule", "reason", "no_answer", "unreachable"})
+
+
+class Evidence(Protocol):
+    """What a verdict rests on."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        ...
+
+    def describe(self) -> list[str]:
+        """Return plain lines: the figures first, then the details."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RewardEvidence:
+    """The mean gain on the reward questions, −1 … 1, and the limit that it must exceed."""
+
+    reward_mean: float
+    must_be_above: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return asdict(self)
+
+    def describe(self) -> list[str]:
+        """Return the reward and the limit."""
+        return [f"{self.reward_mean:+.3f}, must be above {self.must_be_above:g}"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvidence:
+    """The mean gain on the audit questions, −1 … 1, None if the task has none, and the limit that it must reach."""
+
+    audit_gain: float | None
+    must_be_at_least: float
+    note: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return _without_absent(asdict(self))
+
+    def describe(self) -> list[str]:
+        """Return the gain and the limit."""
+        gain = "no audit question" if self.audit_gain is None else f"{self.audit_gain:+.3f}"
+        return [f"{gain}, must be at least {self.must_be_at_least:g}"]
+
+
+@dataclass(frozen=True, slots=True)
+class LostAnswer:
+    """An answer that was right before the update and is wrong after it.
+
+    `version` and `task` name the earlier edit that the question belongs to; `audit` marks a question of the audit.
+    """
+
+    prompt: str
+    expected: tuple[str, ...]
+    before: str
+    after: str
+    group: str = ""
+    version: str | None = None
+    task: str | None = None
+    audit: bool | None = None
+
+    def describe(self) -> str:
+        """Return one line."""
+        where = " ".join(filter(None, (self.version, f"[{self.group}]" if self.group else "")))
+        question = f"{where} {self.prompt}" if where else self.prompt
+        answers = f"{self.before or '(nothing)'} → {self.after or '(nothing)'}"
+        return f"✗ {question}  expected: {' / '.join(self.expected)}; {answers}"
+
+
+@dataclass(frozen=True, slots=True)
+class LossFigures:
+    """Answers before and after an update. `p_value` is that of the paired test; `rule` says whether it matters."""
+
+    prompts: int
+    right_before: int
+    right_after: int
+    lost: tuple[LostAnswer, ...]
+    gained: int
+    allowed_losses: int
+    p_value: float
+    rule: str | None
+    significance: float
+
+    def _figures(self, noun: str) -> str:
+        lost = len(self.lost)
+        figures = [counted(self.prompts, noun), f"{self.right_before} right before", f"{self.right_after} right now"]
+        figures += [f"lost {lost} (p = {self.p_value:.3g})" if lost else "lost 0", f"allowed {self.allowed_losses}"]
+        if self.rule == "significant":
+            figures.append(f"stops only if p ≤ {self.significance:g}")
+        return ", ".join(figures)
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteEvidence(LossFigures):
+    """What a suite lost."""
+
+    suite: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return {**asdict(self), "lost": [_without_absent(asdict(one)) for one in self.lost]}
+
+    def describe(self) -> list[str]:
+        """Return the figures, then each lost answer."""
+        return [self._figures("prompt"), *(one.describe() for one in self.lost)]
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneEdit:
+    """An earlier edit, and how many of its answers were lost."""
+
+    version: str
+    task: str
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierEvidence(LossFigures):
+    """What the exam of earlier edits lost, and which edits that undoes. `edits` counts those that were examined."""
+
+    edits: int = 0
+    candidate_task: str = ""
+    undone: tuple[UndoneEdit, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return {**asdict(self), "lost": [_without_absent(asdict(one)) for one in self.lost]}
+
+    def describe(self) -> list[str]:
+        """Return the figures, then each edit that was undone, then each lost answer."""
+        undone = [
+            f"“{self.candidate_task}” undoes {counted(one.lost, 'answer')} of {one.version} “{one.task}”"
+            for one in self.undone
+        ]
+        return [self._figures("question"), *undone, *(one.describe() for one in self.lost)]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftEvidence:
+    """KL from the base on the anchors, in nats per token, over so many tokens; None is no limit."""
+
+    tokens: int
+    mean_kl: float
+    worst_kl: float
+    mean_kl_before: float
+    max_drift: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return asdict(self)
+
+    def describe(self) -> list[str]:
+        """Return the figures and the limit."""
+        limit = "no limit" if self.max_drift is None else f"allowed {self.max_drift:g}"
+        drift = f"KL from the base {self.mean_kl:.4f} nats per token, worst {self.worst_kl:.3f}"
+        return [f"{drift}, {self.mean_kl_before:.4f} before, over {self.tokens} tokens, {limit}"]
+
+
+Became = Literal["kept", "mended", "broken", "never held"]
+_BECAME: dict[Became, tuple[str, str]] = {
+    "kept": ("✓", "holds"),
+    "mended": ("✓", "holds now, did not before"),
+    "broken": ("✗", "broken by this edit"),
+    "never held": ("✗", "never held"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBehaviour:
+    """How a model behaved on one red-team prompt before an update and after it; `became` says what changed."""
+
+    name: str
+    prompt: str
+    must: str
+    wanted: str
+    verdict: str
+    before: str
+    after: str
+    became: Became
+
+
+@dataclass(frozen=True, slots=True)
+class RedTeamEvidence:
+    """Behaviour on a group of red-team prompts, and how many of them held before, hold now, broke or never held."""
+
+    prompts: tuple[PromptBehaviour, ...]
+    held_before: int
+    hold: int
+    broken: int
+    never_held: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return asdict(self)
+
+    def describe(self) -> list[str]:
+        """Return the figures, then every prompt with the answers before and after."""
+        figures = [counted(len(self.prompts), "prompt"), f"{self.held_before} held before", f"{self.hold} hold now"]
+        figures += [f"{self.broken} broken by this edit"] if self.broken else []
+        figures += [f"{self.never_held} never held"] if self.never_held else []
+        return [", ".join(figures), *map(_describe_behaviour, self.prompts)]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeEvidence:
+    """What the judge said about a self-edit, or why there is no usable answer. `request` is the question's hash."""
+
+    url: str
+    model: str
+    request: str
+    allowed: bool | None = None
+    rule: str | None = None
+    reason: str | None = None
+    no_answer: str | None = None
+    unreachable: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return _without_absent(asdict(self))
+
+    def describe(self) -> list[str]:
+        """Return the judge's verdict and its reason, or what went wrong."""
+        if self.unreachable is not None:
+            return [f"not asked: {self.unreachable}"]
+        if self.no_answer is not None:
+            return [f"no usable answer: {self.no_answer}"]
+        rule = f" by “{self.rule}”" if self.rule else ""
+        return [f"{'allowed' if self.allowed else 'not allowed'}{rule}, says {self.model}", f"• {self.reason}"]
+
+
+_EXACT: dict[str, type[Any]] = {
+    REWARD_GATE: RewardEvidence,
+    AUDIT_GATE: AuditEvidence,
+    EARLIER_GATE: EarlierEvidence,
+    DRIFT_GATE: DriftEvidence,
+    JUDGE_GATE: JudgeEvidence,
+}
+_adapters: dict[type[Any], TypeAdapter[Any]] = {}
+_BY_PREFIX: dict[str, type[Any]] = {SUITE_GATE: SuiteEvidence, RULE_GATE: RuleEvidence}
+
+
+def read_evidence(gate: str, recorded: Mapping[str, Any]) -> Evidence | None:
+    """Return recorded evidence as its gate's own type; None for an unknown gate or another shape."""
+    kind: type[Any] | None = RedTeamEvidence if is_red_team_gate(gate) else _EXACT.get(gate)
+    kind = kind or next((found for prefix, found in _BY_PREFIX.items() if gate.startswith(prefix)), None)
+    if kind is None:
+        return None
+    try:
+        evidence: Evidence = _adapter(kind).validate_python(dict(recorded))
+    except ValidationError:
+        return None
+    return evidence
+
+
+def describe_evidence(gate: str, recorded: Mapping[str, Any]) -> list[str]:
+    """Return recorded evidence in words; evidence of an unknown gate or shape is one line of JSON."""
+    evidence = read_evidence(gate, recorded)
+    return [json.dumps(recorded, ensure_ascii=False, sort_keys=True)] if evidence is None else evidence.describe()
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
+
+
+def _without_absent(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if value is not None or key not in _OPTIONAL}
+
+
+def _describe_behaviour(one: PromptBehaviour) -> str:
+    sign, became = _BECAME[one.became]
+    answers = f"“{one.before}” → “{one.after}”"
+    return f"{sign} {one.name} ({one.verdict}): {became}. {one.prompt}  {one.wanted}; {answers}"

@@ -1,0 +1,1 @@
+"""Experiment tracking: what a round reports while it runs, and where that goes."""

@@ -1,0 +1,49 @@
+"""A tracker that appends one JSON object for each report to a file, for whatever reads such logs.
+
+The file is a convenience: a line that cannot be written is dropped, because tracking must not fail a round. An
+interrupted round that is resumed reports again.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from store.clock import utc_now
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.trackers.summary import RoundSummary
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLinesTracker:
+    """Appends to `path`."""
+
+    path: Path
+
+    def round_began(self, number: int, *, train_tasks: int, held_out_tasks: int) -> None:
+        """Append the round's number and the sizes of its task sets."""
+        self._append("round_began", {"round": number, "train_tasks": train_tasks, "held_out_tasks": held_out_tasks})
+
+    def metric(self, name: str, value: float, step: int) -> None:
+        """Append one figure."""
+        self._append("metric", {"name": name, "value": value, "step": step})
+
+    def artefact(self, kind: str, name: str, content_hash: str) -> None:
+        """Append what was made."""
+        self._append("artefact", {"kind": kind, "name": name, "hash": content_hash})
+
+    def round_ended(self, number: int, summary: RoundSummary, new_policy_version: int | None) -> None:
+        """Append the summary."""
+        self._append(
+            "round_ended", {"round": number, "new_policy_version": new_policy_version, "summary": summary.as_json()}
+        )
+
+    def _append(self, event: str, values: dict[str, Any]) -> None:
+        line = json.dumps({"event": event, "at": utc_now(), **values}, ensure_ascii=False)
+        with suppress(OSError), self.path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
