@@ -1,1 +1,1 @@
-"""Everything that touches a model: generation, inner updates, exams, rounds, and what surrounds them."""
+"""Everything that touches a model: generation, inner updates, exams, gates, rounds, and the process that runs them."""

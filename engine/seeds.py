@@ -1,4 +1,4 @@
-"""Seeds derived from names, so that what is random in one place does not depend on what happened in another."""
+"""Seeds derived from names, so that randomness in one place does not depend on what happened in another."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The tokens that are learnt, one for each learnt position, in order: [learnt].
+    """The target tokens, one for each target position, in order: [targets].
 
-    Where some positions learn what is likely instead of one token, `rows` names the position of each target, and
-    `probabilities` how likely it is there; all three are [targets] then.
+    If some positions have soft targets, `rows` names the position of each token and `probabilities` its probability
+    there; all three are then as long as all target tokens together.
     """
 
     tokens: torch.Tensor
@@ -33,7 +33,7 @@ class Targets:
     probabilities: torch.Tensor | None = None
 
     def losses(self, logits: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of each learnt position, [learnt], under logits [learnt, vocabulary]; in nats."""
+        """Return the cross-entropy at each target position, [targets], for logits [targets, vocabulary]; in nats."""
         if self.rows is None or self.probabilities is None:
             return torch.nn.functional.cross_entropy(logits.float(), self.tokens, reduction="none")
         chosen = logits.float().log_softmax(dim=-1)[self.rows, self.tokens]
@@ -42,11 +42,11 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class PackedTick:
-    """One row of tokens, and what is learnt from it.
+    """One row of tokens for the base, and the loss that is taken over it.
 
-    `tokens` and `positions` are [tokens]. `target_positions` names the positions whose next token is learnt, `slots`
-    the slot of each, `loss_weights` its share in the loss of that slot, and `own_weights` its share in the mean over
-    the slot's own sequences, zero for companions; all four are [learnt].
+    `tokens` and `positions` are [tokens]. `target_positions` are the positions whose next token is predicted, `slots`
+    the slot of each, `loss_weights` its share in that slot's loss, and `own_weights` its share in the mean over the
+    slot's own sequences, zero for replayed ones; all four are [targets].
     """
 
     tokens: torch.Tensor
@@ -70,7 +70,7 @@ def pack(
 ) -> PackedTick:
     """Pack the sequences of each slot, slot after slot.
 
-    `groups` cuts those of each slot into groups, the slot's own first and then its companions; without it all are own.
+    `groups` splits the sequences of each slot: its own first, then the replay groups. Without it all sequences are own.
     """
     on_cpu = device.type == "cpu"
     lengths = [[one.input_length for one in taken] for taken in sequences]
@@ -131,7 +131,7 @@ def _packed_row(
 
 
 def _in_groups(target_positions: Sequence[int], groups: Sequence[Group]) -> Iterator[tuple[int, float]]:
-    """Sum the learnt tokens of each group's sequences."""
+    """Sum the target tokens of each group's sequences."""
     at = 0
     for count, weight in groups:
         yield sum(target_positions[at : at + count]), weight
@@ -146,7 +146,7 @@ class _TargetLists:
     one_each: bool = True
 
     def add(self, sequence: TrainingSequence, row: int) -> None:
-        """Add what a sequence learns, whose first learnt position is this row."""
+        """Add the targets of a sequence whose first target position is this row."""
         if sequence.soft_target is None:
             target_positions = sequence.tokens[sequence.first_target :]
             self.tokens += target_positions

@@ -61,9 +61,7 @@ class DiagonalFactor:
 
 @dataclass(frozen=True, slots=True)
 class LowRankPlusIdentity:
-    """A symmetric matrix: `scale` [] times the identity, plus `delta` [k] along the orthonormal columns of `basis` [n,
-    k].
-    """
+    """A symmetric matrix: `scale` [] times the identity, plus `delta` [k] along orthonormal columns, `basis` [n, k]."""
 
     scale: torch.Tensor
     basis: torch.Tensor
@@ -122,7 +120,7 @@ class KroneckerPreconditioner:
         return self._changed(adapters, inverse=False)
 
     def _changed(self, adapters: Sequence[Adapter], *, inverse: bool) -> list[Adapter]:
-        """Convert in double precision: an adapter goes through this with every edit, and must not lose a little each
+        """Convert in double precision: an adapter goes through this with every edit and must not lose a little each
         time.
         """
         changed: list[dict[str, tuple[torch.Tensor, torch.Tensor]]] = [{} for _ in adapters]

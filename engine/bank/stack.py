@@ -1,4 +1,4 @@
-"""The stacked weights of the adapters in a bank: one row of a flat buffer for each slot."""
+"""The stacked weights of a bank's adapters: one row of a flat buffer for each slot."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class AdapterStack:
-    """Weights (and gradients, where it trains) of up to `slots` adapters of one shape: float32, [slots, parameters].
+    """Weights, and gradients when training, of up to `slots` adapters of one shape: float32, [slots, parameters].
 
-    A row holds A and B of each target in the spec's order. Views for the first n slots are handed out.
+    A row holds A and B of each target in the spec's order.
     """
 
     def __init__(self, spec: LoraSpec, slots: int, device: torch.device, *, training: bool) -> None:
@@ -27,7 +27,7 @@ class AdapterStack:
         self._views: tuple[int, dict[str, SlotMatrices]] | None = None
 
     def first(self, slots: int) -> dict[str, SlotMatrices]:
-        """Views of the first `slots` adapters by module name."""
+        """Return views of the first `slots` adapters by module name."""
         if self._views is None or self._views[0] != slots:
             self._views = (slots, self._make_views(slots))
         return self._views[1]
@@ -53,7 +53,7 @@ class AdapterStack:
 
 
 def flat_weights(adapter: Adapter) -> torch.Tensor:
-    """All weights of an adapter in one row, [parameters], in the order of a stack."""
+    """Return all weights of an adapter in one row, [parameters], in the order of a stack."""
     targets = adapter.spec.targets
     return torch.cat([matrix.reshape(-1) for target in targets for matrix in adapter.weights[target.module]])
 
@@ -79,10 +79,11 @@ def by_matrix(row: torch.Tensor, spec: LoraSpec) -> Sequence[torch.Tensor]:
 
 
 def trim_small_changes(row: torch.Tensor, start: torch.Tensor, spec: LoraSpec, least: float) -> torch.Tensor:
-    """Take changes since the start back that are smaller than `least` times the root mean square of their matrix.
+    """Undo changes since the start that are smaller than `least` times the root mean square of their matrix.
 
-    Rows are [parameters]. Small changes are mostly noise of the optimiser, and disturb what the adapter knew: trimming,
-    the first step of TIES-Merging (Yadav et al. 2023, arXiv 2306.01708), which ranks them; this needs one pass.
+    Rows are [parameters]. Small changes are mostly optimiser noise and disturb what the adapter knew. This is the
+    trimming step of TIES-Merging (Yadav et al. 2023, arXiv 2306.01708), which ranks the changes; a threshold needs only
+    one pass.
     """
     change = row - start
     for of_matrix in by_matrix(change, spec):
@@ -91,7 +92,7 @@ def trim_small_changes(row: torch.Tensor, start: torch.Tensor, spec: LoraSpec, l
 
 
 def stack_of(adapters: Sequence[Adapter | None], spec: LoraSpec, device: torch.device) -> AdapterStack:
-    """Stack finished adapters for generation; None is the untouched base."""
+    """Stack finished adapters for inference; None is the base alone."""
     stack = AdapterStack(spec, len(adapters), device, training=False)
     for slot, adapter in enumerate(adapters):
         if adapter is not None:

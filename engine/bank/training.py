@@ -1,9 +1,8 @@
 """Trains many inner updates side by side: a slot that finishes takes the next job from the queue.
 
-Each tick takes the next step of every job in a slot: its sequences are packed into one row, the frozen base works on
+Each tick takes the next step of every job in a slot. The sequences are packed into one row, the frozen base processes
 all of them at once, and each adapter has its own loss, gradient norm, learning rate, step count and optimiser state.
-Adapters are independent, so an adapter from the bank equals the one trained alone, to the rounding of sums that are
-taken in another order.
+Adapters are independent, so an adapter from the bank equals the one trained alone, up to the order of summation.
 """
 
 from __future__ import annotations
@@ -47,31 +46,31 @@ class _ActiveJob:
     slot: int
     job: InnerJob
     order: list[list[int]]
-    start: torch.Tensor  # [parameters], in the bank's coordinates
+    start: torch.Tensor  # [parameters], under the bank's preconditioner
     started: float
     step: int = 0
     tokens: int = 0
     losses: list[torch.Tensor] = field(default_factory=list)
 
     def next_sequences(self) -> list[TrainingSequence]:
-        """The job's own sequences of the next step, then its companions, group by group."""
+        """Return the job's own sequences of the next step, then the replayed ones, group by group."""
         own = [self.job.sequences[index] for index in self.order[self.step]]
         return own + [
             group.sequences[index] for group in self.job.replay_groups for index in group.indices_at(self.step)
         ]
 
     def next_groups(self) -> list[Group]:
-        """How many of them belong together, and with which weight."""
+        """Return the sizes and loss weights of the next step's groups, the job's own first."""
         indices_at = [(len(group.indices_at(self.step)), group.weight) for group in self.job.replay_groups]
         return [(len(self.order[self.step]), 1.0), *((count, weight) for count, weight in indices_at if count)]
 
 
 @dataclass(slots=True)
 class BankStatistics:
-    """What a bank did: `slot_steps` is the sum over ticks of busy slots, `capacity` that of all slots.
+    """What a bank did: `slot_steps` is the number of busy slots summed over ticks, `capacity` that of all slots.
 
-    `input_tokens` counts the tokens that the base was given, padding not among them. The seconds are those of the
-    bank's clock; one that does not wait for a CUDA device only times the launches.
+    `input_tokens` counts the tokens given to the base, without padding. The seconds are those of the bank's clock; if
+    the clock does not wait for a CUDA device, they only time the launches.
     """
 
     ticks: int = 0
@@ -84,7 +83,7 @@ class BankStatistics:
 
     @property
     def busy_share(self) -> float:
-        """Share of slots busy, over all ticks."""
+        """Share of slots that were busy, over all ticks."""
         return self.slot_steps / max(1, self.capacity)
 
 
@@ -100,7 +99,7 @@ class InnerUpdateBank:
         preconditioner: KroneckerPreconditioner | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """With `preconditioner` adapters are trained in them; what goes in and comes out are ordinary adapters."""
+        """With a `preconditioner`, adapters are trained under it; what goes in and comes out are ordinary adapters."""
         self._base, self._preconditioner = base, preconditioner
         self._clock = clock
         self._spec, self._slots = spec, slots
@@ -108,16 +107,16 @@ class InnerUpdateBank:
         self._weights, self._first_moments, self._second_moments = (
             torch.zeros(slots, spec.parameters, device=base.device) for _ in range(3)
         )
-        self._steps = torch.zeros(slots, device=base.device)  # AdamW counts them up itself
+        self._steps = torch.zeros(slots, device=base.device)  # incremented by AdamW itself
         self._keeps_positions = "logits_to_keep" in inspect.signature(base.model.forward).parameters
         self._active: list[_ActiveJob] = []
         self.statistics = BankStatistics()
 
     def train(self, jobs: Iterable[InnerJob], on_tick: Callable[[int], None] | None = None) -> Iterator[InnerResult]:
-        """Train every job and yield each as it finishes; `on_tick` is told the number of busy slots.
+        """Train every job and yield each result as it finishes; `on_tick` is called with the number of busy slots.
 
-        A list is begun with its longest jobs, so that few slots are idle at the end; other iterables are drawn from in
-        their order, as slots become free. Raises SealError, naming the job, where a loss or weight is no longer finite.
+        The longest jobs of a list are started first, so that few slots are idle at the end; other iterables are drawn
+        from in order as slots become free. Raises SealError, naming the job, if a loss or a weight is no longer finite.
         """
         queue = iter(sorted(jobs, key=lambda job: -job.steps) if isinstance(jobs, Sequence) else jobs)
         running, free = list[_ActiveJob](), list(reversed(range(self._slots)))
@@ -136,9 +135,9 @@ class InnerUpdateBank:
                 yield result
 
     def running(self, points: int = 40) -> list[RunningUpdate]:
-        """Return what trains at this moment, by slot, with up to `points` losses of each.
+        """Return what is training right now, by slot, with up to `points` losses of each job.
 
-        Losses are read from the device, which waits for all that it still has to do: not for every tick.
+        Reading losses waits for everything the device still has queued, so do not call it at every tick.
         """
         active = sorted(self._active, key=lambda one: one.slot)
         shown = [[one.losses[at] for at in spread_points(len(one.losses), points)] for one in active]
@@ -161,7 +160,7 @@ class InnerUpdateBank:
             running.append(_ActiveJob(slot, job, training_order(job), start, time.monotonic()))
 
     def _initial_weights(self, jobs: Sequence[InnerJob]) -> list[torch.Tensor]:
-        """The weights that jobs start from, in the bank's coordinates: [parameters] each."""
+        """Return the weights that jobs start from, under the bank's preconditioner: [parameters] each."""
         starts = [job.start for job in jobs]
         return [
             flat_weights(one)
@@ -204,7 +203,7 @@ class InnerUpdateBank:
     def _losses(
         self, sequences: list[list[TrainingSequence]], groups: list[list[Group]]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss to go down, and the mean loss of each slot over the learnt tokens of its own; [], [busy slots]."""
+        """Return the loss to minimise, [], and the mean loss of each slot over its own targets, [busy slots]."""
         tick = pack(sequences, self._base.device, groups)
         matrices, scaling = self._stack.first(len(sequences)), self._spec.scaling
         with self._base.switch.on(matrices, tick.by_slot, scaling, training=True), packed_sequences(tick.by_sequence):
@@ -214,7 +213,7 @@ class InnerUpdateBank:
         return (each * tick.loss_weights).sum(), own
 
     def _logits(self, tick: PackedTick) -> torch.Tensor:
-        """Logits at the learnt positions alone, [learnt tokens, vocabulary]."""
+        """Return the logits at the target positions only, [targets, vocabulary]."""
         call = {"input_ids": tick.tokens[None], "position_ids": tick.positions[None], "use_cache": False}
         if self._keeps_positions:
             kept: torch.Tensor = self._base.model(**call, logits_to_keep=tick.target_positions).logits.squeeze(0)
@@ -223,9 +222,9 @@ class InnerUpdateBank:
         return every[tick.target_positions]
 
     def _divisors(self, running: list[_ActiveJob]) -> torch.Tensor:
-        """What each slot's stored gradient is divided by, [busy slots].
+        """Return the divisor of each slot's stored gradient, [busy slots].
 
-        It brings in the factor that the stored gradients lack, and the norm down to what the recipe allows.
+        It supplies the factor that the stored gradients lack, and clips the norm to the recipe's limit.
         """
         gradients = self._stack.gradients
         assert gradients is not None  # noqa: S101 - this stack trains
@@ -256,7 +255,7 @@ class InnerUpdateBank:
         )
 
     def _adapters(self, finished: Sequence[_ActiveJob]) -> list[Adapter]:
-        """What finished jobs have learnt, as ordinary adapters."""
+        """Return the results of finished jobs as ordinary adapters."""
         adapters = [adapter_from(self._without_small_changes(one), self._spec) for one in finished]
         return adapters if self._preconditioner is None else self._preconditioner.precondition(adapters)
 
@@ -280,13 +279,13 @@ def _check(job: InnerJob, spec: LoraSpec, window_tokens: int) -> None:
     if not job.sequences:
         raise SealError(f"inner update {job.key}: there is nothing to train on")
     if job.start.spec != spec:
-        raise SealError(f"inner update {job.key}: its adapter has another shape than the bank")
+        raise SealError(f"inner update {job.key}: its adapter and the bank have different shapes")
     indices_at = [sequence for group in job.replay_groups for sequence in group.sequences]
     for index, sequence in enumerate([*job.sequences, *indices_at]):
         if len(sequence.tokens) > window_tokens:
             raise SealError(
                 f"inner update {job.key}: sequence {index} has {len(sequence.tokens)} tokens, "
-                f"the model's window {window_tokens}"
+                f"but the model's window has {window_tokens}"
             )
         if len(sequence.tokens) <= max(1, sequence.first_target):
             raise SealError(f"inner update {job.key}: sequence {index} has no token to learn")

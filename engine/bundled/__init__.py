@@ -1,1 +1,1 @@
-"""The small language model that ships with the engine, and everything that makes it."""
+"""The small language model that ships with the engine, and the made-up world that it knows."""

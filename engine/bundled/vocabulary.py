@@ -1,7 +1,7 @@
 """The values and names of the bundled model's made-up world.
 
-Every value is one token of the bundled tokenizer, so that copying a value is copying one token. Names are two
-syllables, one token each; which pair belongs to which product is what the model has to learn.
+Every value is one token of the bundled tokenizer, so copying a value is copying one token. Names are two syllables, one
+token each; which pair belongs to which product is what the model has to learn.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ SECOND_SYLLABLES = _syllables(_SECOND_OPENINGS, _SECOND_CLOSINGS, "second")
 
 
 def is_new_name(name: str) -> bool:
-    """Say whether this name is reserved for things that the bundled model has never read about."""
+    """Return whether this name is reserved for things that the bundled model has never read about."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % _NEW_NAME_SHARE == 0
 
 

@@ -1,7 +1,7 @@
-"""Kinds of things, their relations, and every way in which the bundled language speaks of them.
+"""Kinds of things, their relations, and every way in which the bundled language describes them.
 
 Statements name the thing and are what a good self-edit says. Passage clauses say the same with pronouns and other
-words, so that a bare passage teaches less than its restatement. Changes are the sentences of release notes.
+words, so a bare passage teaches less than its restatement. Changes are the sentences of release notes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engine.bundled.vocabulary import VALUES, all_names, is_new_name
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One property of a kind of thing; {n} stands for the name, {v} for the value, {o} for the former value."""
+    """One property of a kind of thing; {n} is the name, {v} the value, {o} the former value."""
 
     name: str
     value_type: str
@@ -26,7 +26,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class ThingKind:
-    """A kind of thing: how a passage introduces it, its relations, and empty talk about it."""
+    """A kind of thing: how a passage introduces it, its relations, and filler sentences about it."""
 
     name: str
     openers: tuple[str, ...]
@@ -218,20 +218,20 @@ def random_thing(name: str, rng: random.Random) -> Thing:
 
 
 def known_things(count: int = 300) -> list[Thing]:
-    """The things whose facts the bundled model has in its weights; always the same."""
+    """Return the things whose facts the bundled model has in its weights; always the same."""
     rng = random.Random("known things")
     names = rng.sample([name for name in all_names() if not is_new_name(name)], count)
     return [random_thing(name, rng) for name in names]
 
 
 def reading_names() -> list[str]:
-    """Names for reading exercises: neither new nor known; their facts differ at each use."""
+    """Return names for reading exercises, neither new nor known, whose facts differ with each use."""
     known = {thing.name for thing in known_things()}
     return [name for name in all_names() if not is_new_name(name) and name not in known]
 
 
 def new_things(count: int, seed: int) -> list[Thing]:
-    """Things whose names never occur in the corpus, with random facts; for tasks, demos and measurements."""
+    """Return things whose names never occur in the corpus, with random facts; for tasks, demos and measurements."""
     rng = random.Random(f"new things {seed}")
     names = rng.sample([name for name in all_names() if is_new_name(name)], count)
     return [random_thing(name, rng) for name in names]

@@ -1,4 +1,4 @@
-"""Texts of the bundled language: passages, release notes, and self-edits in styles of very different use."""
+"""Texts of the bundled language: passages, release notes, and self-edits in styles that teach more or less."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STYLES: tuple[Style, ...] = ("restate", "qa", "one", "talk", "wrong")
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact as a passage tells it; `former` is the value that a release note replaces."""
+    """One fact as a passage states it; `former` is the value that a release note replaces."""
 
     relation: Relation
     value: str
@@ -35,7 +35,7 @@ class Passage:
 
 
 def passage_about(thing: Thing, rng: random.Random) -> Passage:
-    """Write a passage that tells every fact of a thing once, in random order and wording."""
+    """Write a passage that states every fact of a thing once, in random order and wording."""
     relations = rng.sample(thing.kind.relations, len(thing.kind.relations))
     facts = tuple(Fact(relation, thing.value(relation)) for relation in relations)
     sentences = [rng.choice(thing.kind.openers).format(n=thing.name)]
@@ -79,7 +79,7 @@ def self_edit(passage: Passage, style: Style, rng: random.Random, *, apart: bool
     """Write a self-edit about a passage in one style; `apart` keeps the last wording of each relation for false facts.
 
     restate: every fact in a sentence that names the thing; qa: every fact as question and answer; one: a single fact;
-    talk: fluent sentences without a fact; wrong: as restate, with false values.
+    talk: fluent sentences without a fact; wrong: like restate, with false values.
     """
     name, facts = passage.title, passage.facts
     if style == "talk":

@@ -1,9 +1,9 @@
 """Anchors whose rare words were exchanged among each other: they stand for things that no anchor is about.
 
-An edit of one thing is felt by others whose names begin or end alike, whether an anchor is about them or not. What a
-model computes for such names is met in made-up ones: of "Palmar" and "Solfux" come "Palfux" and "Solmar". Nobody knows
-what is right to say of those. So they are measured with the anchors (`curvature.py`), and what they are trained on is
-only what the base itself would say (`distilling.py`).
+An edit about one thing affects others whose names begin or end alike, whether an anchor is about them or not. What a
+model computes for such names shows in made-up ones: "Palmar" and "Solfux" become "Palfux" and "Solmar". No correct
+answer exists for those, so they are measured with the anchors (`curvature.py`) and trained only on what the base itself
+would say (`distillation.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from engine.model.base import BaseModel
 
-# In how many of the anchors a token may stand, as a share, to be one of a name and not one of how things are asked.
+# The largest share of anchors that a token may occur in to count as part of a name, not of how things are asked.
 RARE = 0.02
 _WORD_STARTS = (" ", "Ġ", "▁")  # as vocabularies write them: words, byte-level BPE, SentencePiece
 _PART_OF_A_CHARACTER = "\N{REPLACEMENT CHARACTER}"
@@ -34,8 +34,8 @@ _PART_OF_A_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 class PerturbedAnchor:
     """A made-up anchor; `asked` are its tokens up to where a name has its effect, `named` the made-up words in it.
 
-    The effect is where the answer begins; in a plain text, after the last made-up word. `parts` are the tokens of the
-    made-up words as texts: whatever holds one is spelled like it.
+    The effect is where the answer begins or, in a plain text, after the last made-up word. `parts` are the tokens of
+    the made-up words as texts: any text that contains one is spelled like it.
     """
 
     sequence: TrainingSequence
@@ -45,10 +45,10 @@ class PerturbedAnchor:
 
 
 def perturb_anchors(base: BaseModel, anchors: Sequence[TrainingSequence]) -> list[PerturbedAnchor]:
-    """Return a look-alike of each anchor that has a rare token before what is learnt of it; of a plain text, anywhere.
+    """Return a perturbed form of each anchor that has a rare token before its loss starts; in a plain text, anywhere.
 
-    About half of its rare tokens, and at least one, become others: those that begin words become others that do, those
-    that go on become others that do. The same anchors always give the same.
+    About half of its rare tokens, and at least one, are replaced: those that begin words by others that do, those that
+    continue words by others that do. The same anchors always give the same result.
     """
     counts = Counter(token for one in anchors for token in set(_before_answer(one)))
     rare = {token for token, count in counts.items() if count <= max(1.0, RARE * len(anchors))}
@@ -81,7 +81,7 @@ def _of_words(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 class _Spelling:
-    """How a vocabulary writes words: which tokens begin one, and which go on with it."""
+    """How a vocabulary spells words: which tokens begin one, and which continue it."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
@@ -89,11 +89,11 @@ class _Spelling:
         self._is_of_words = cache(self._holds_letters)
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens without spaces around it and special tokens in it."""
+        """Return the text of tokens, stripped and without special tokens."""
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
 
     def word_around(self, place: int, tokens: Sequence[int]) -> tuple[int, int]:
-        """Where the word around a place begins and ends; signs beside it are none of it."""
+        """Return where the word around a place begins and ends; punctuation next to it does not belong to it."""
         first, last = place, place + 1
         while first > 0 and not self.begins(tokens[first]) and self._is_of_words(tokens[first - 1]):
             first -= 1
@@ -105,12 +105,12 @@ class _Spelling:
         return str(self._tokenizer.convert_ids_to_tokens(token)).startswith(_WORD_STARTS)
 
     def _holds_letters(self, token: int) -> bool:
-        """Whether a token holds a letter or digit, or a part of a character."""
+        """Return whether a token contains a letter, a digit, or part of a character."""
         return any(sign.isalnum() or sign == _PART_OF_A_CHARACTER for sign in self.text([token]))
 
 
 def _another(token: int, pool: Sequence[int], rng: random.Random) -> int:
-    """Draw another of a pool; the same where there is no other."""
+    """Draw another element of a pool; the same one if there is no other."""
     others = len(pool) - 1
     return pool[(bisect_left(pool, token) + 1 + rng.randrange(others)) % len(pool)] if others else token
 

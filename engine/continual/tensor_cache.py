@@ -1,6 +1,6 @@
-"""Tensors that the workspace's cache keeps: what cannot be read is as if it were not there.
+"""Tensors in the workspace's cache; a file that cannot be read counts as missing.
 
-The cache may be deleted at any time; its files are named by the hash of all that they depend on.
+The cache may be deleted at any time; its files are named by the hash of everything they depend on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def cached_file(cache_folder: Path, kind: str, identity: str) -> Path:
-    """Where the tensors of a kind lie that depend on all that a hash stands for."""
+    """Return the path of the tensors of one kind that depend on everything behind a hash."""
     return cache_folder / kind / f"{identity.removeprefix('sha256:')}.safetensors"
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:
-    """Return the tensors of a file; None where it cannot be read, or a number is not finite."""
+    """Return the tensors of a file; None if it cannot be read, or a number is not finite."""
     with suppress(OSError, safetensors.SafetensorError):
         tensors: dict[str, torch.Tensor] = safetensors.torch.load(path.read_bytes())
         if all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
@@ -33,6 +33,6 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write them, durably; none may share its memory with another."""
+    """Write tensors durably; each must own its memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, safetensors.torch.save(dict(tensors)))

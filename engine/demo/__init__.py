@@ -1,1 +1,1 @@
-"""The demonstration: the whole job on the bundled model, in a fresh workspace."""
+"""The demonstration: the whole loop on the bundled model, in a fresh workspace."""

@@ -1,6 +1,6 @@
 """The documents of a demonstration: pages about new things, and release notes that change known facts.
 
-All of it is made up and drawn from a seed. Each document has its questions in a file beside it, as a user would write
+Everything is made up and drawn from a seed. Each document has its questions in a separate file, as a user would write
 them.
 """
 
@@ -29,9 +29,9 @@ _CHANGES_PER_NOTE = 3
 
 @dataclass(frozen=True, slots=True)
 class DemoDocuments:
-    """What was written: folders of pages and notes; and known things that no document speaks of, cut in two.
+    """The folders of pages and notes, and known things that no document mentions, split in two.
 
-    Anchors may be made from `anchored`; the others are only ever asked about.
+    Anchors may be made from `anchored`; `untouched` things are only ever asked about.
     """
 
     pages: Path
@@ -65,8 +65,8 @@ def _write(folder: Path, passage: Passage, rng: random.Random) -> None:
 
 
 _HEAD = """\
-# Facts that the bundled model has in its weights. An update may lose {allowed} of these answers, and no more: small
-# models forget quickly, and a suite that allows nothing would stop nearly every edit.
+# Facts that the bundled model knows. An update may lose {allowed} of these answers, no more: small models forget
+# quickly, and a suite that allowed no loss would stop nearly every edit.
 """
 
 

@@ -1,6 +1,6 @@
-"""The demonstration from beginning to end: documents, rounds, the table, versions, a rollback, and the verification.
+"""The demonstration from start to finish: documents, rounds, the table, versions, a rollback, and the verification.
 
-Everything goes through the same operations as a user's own workspace; nothing here is prepared but the documents.
+Everything goes through the same operations as a user's own workspace; only the documents are prepared.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.bundled.writing import question
 from engine.demo.workspace import make_demo_workspace, take_in
-from engine.executors.executor import TextPrompt
+from engine.generation.prompts import TextPrompt
 from engine.loop.accept import accept_candidate
 from engine.loop.compare import correct_after_updates, held_out_tasks
 from engine.loop.round import run_round
@@ -35,11 +35,11 @@ ACTOR = "demo"
 
 
 def run_demo(folder: Path, rounds: int, seed: int, report: Report) -> dict[str, Any]:
-    """Make a workspace in `folder` and tell the whole story in it; returns the figures of the closing table."""
+    """Make a workspace in `folder` and run the whole demonstration in it; returns the figures of the closing table."""
     started = time.monotonic()
     workspace, documents = make_demo_workspace(folder, seed)
     pages = take_in(workspace, documents.pages)
-    _say(report, f"Workspace {workspace.root}: {len(pages)} documents about things that the model has never read of.")
+    _say(report, f"Workspace {workspace.root}: {len(pages)} documents about things the model has never seen.")
     with open_session(workspace, "demo", report) as session:
         figures = _before_training(session, pages, report)
         finished = [run_round(session) for _ in range(rounds)]
@@ -54,15 +54,15 @@ def _before_training(session: Session, pages: Sequence[Task], report: Report) ->
     questions = [question for task in held_out for question in task.questions]
     answers = session.examiner.answers_before_update(None, None, questions)
     base = sum(answer.correct for answer in answers.values()) / len(answers)
-    _say(report, f"Asked about {len(held_out)} unseen documents, the model as it stands answers {base:.1%}.")
+    _say(report, f"The untrained model answers {base:.1%} of the questions about {len(held_out)} held-out documents.")
     right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare passages")
     passage_only = sum(map(sum, right.values())) / sum(map(len, right.values()))
-    _say(report, f"Trained on the bare passage of each, it answers {passage_only:.1%}.")
+    _say(report, f"Trained on the bare text of each document, it answers {passage_only:.1%}.")
     return {"base": base, "passage_only": passage_only}
 
 
 def _held_out_accuracies(finished: Sequence[Round]) -> list[float]:
-    """Accuracy of the policy in force: before the first round, then after each."""
+    """Return the accuracy of the current policy: before the first round, then after each."""
     accuracies: list[float] = []
     for one in finished:
         figures = (one.summary or {})["held_out"]
@@ -74,25 +74,27 @@ def _held_out_accuracies(finished: Sequence[Round]) -> list[float]:
 
 
 def _versions(session: Session, finished: Sequence[Round], documents: DemoDocuments, report: Report) -> dict[str, Any]:
-    """Accept the best edit, then one that changes a known fact on top of it; take that one back; verify."""
+    """Accept the best edit, then one that changes a known fact on top of it; roll the second one back; verify."""
     workspace, db = session.workspace, session.db
     figures: dict[str, Any] = {"known_facts": {"base": _known_facts(session, documents.untouched)}}
     _accept_best(session, finished[-1], report)
     figures["known_facts"]["v0001"] = _known_facts(session, documents.untouched)
 
     notes = take_in(workspace, documents.notes)
-    _say(report, f"Now {len(notes)} release notes, on top of v0001.")
+    _say(report, f"Next: {len(notes)} release notes, on top of v0001.")
     # Four documents are too few to train a policy on, so none of them is held out.
     without_policy = session.settings.round.model_copy(update={"held_out_tasks": 0})
     on_top = run_round(session.under(session.settings.model_copy(update={"round": without_policy})), notes)
     second = _accept_best(session, on_top, report)
     if second is not None:
         figures["known_facts"][second.tag] = _known_facts(session, documents.untouched)
-        rollback(workspace, db, 1, ACTOR, "the demonstration takes one back")
-        _say(report, f"Taken back: v0001 is live again, {second.tag} is still there.")
+        rollback(workspace, db, 1, ACTOR, "the demonstration rolls one back")
+        _say(report, f"Rolled back: v0001 is live again; {second.tag} is kept.")
     found = verify(workspace, db)
     problem = "" if found.ok else f": {found.first}"
-    _say(report, "Verified: every hash, file and link of the chain." if found.ok else f"Verification failed{problem}.")
+    _say(
+        report, "Verified every hash, every file and the event chain." if found.ok else f"Verification failed{problem}."
+    )
     live = live_version(db)
     return {
         **figures,
@@ -106,7 +108,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
 def _accept_best(session: Session, current: Round, report: Report) -> Version | None:
     best = _best(list_candidates(session.db, round_number=current.number, state="examined", derived=False))
     if best is None:
-        _say(report, f"No candidate of round {current.number} passed its gates, so none is accepted.")
+        _say(report, f"No candidate of round {current.number} passed its gates; none is accepted.")
         return None
     reason = f"best of round {current.number}: reward {best.reward_mean:+.2f}"
     version = accept_candidate(session.workspace, session.db, best.id, actor=ACTOR, reason=reason)
@@ -120,7 +122,7 @@ def _best(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def _known_facts(session: Session, things: Sequence[Thing]) -> float:
-    """Share of known facts, of things that no document speaks of, that the live model still answers."""
+    """Return the share of known facts, about things that no document mentions, that the live model still answers."""
     rng = random.Random("known facts")
     pairs = [(question(thing.name, r, rng), thing.value(r)) for thing in things for r in thing.kind.relations]
     prompts = [

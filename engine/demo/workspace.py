@@ -1,4 +1,4 @@
-"""The demonstration's workspace: settings, and documents written and taken in as tasks. Loads no torch."""
+"""The demonstration's workspace: its settings, and its documents as tasks. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from store.records import Task
 
 PAGES, NOTES, UNTOUCHED = 64, 4, 40
-# Things whose facts the retention suite asks for, five each, and how many of these answers an update may lose.
+# Things that the retention suite asks about, five facts each, and how many of these answers an update may lose.
 _GUARDED, _ALLOWED_LOSSES = 8, 8
 
 SETTINGS = """\
-# The demonstration's settings; every key that is not here has its default (`seal-console init` writes them all).
+# Settings of the demonstration. Keys that are missing take their defaults (`seal-console init` writes them all).
 model:
   path: bundled
 round:
@@ -41,7 +41,7 @@ def make_demo_workspace(folder: Path, seed: int) -> tuple[Workspace, DemoDocumen
 
 
 def take_in(workspace: Workspace, folder: Path) -> list[Task]:
-    """Make tasks of the documents in a folder; returns them."""
+    """Add the documents in a folder as tasks, and return the tasks."""
     found = read_tasks([folder], audit_share=0.25, root=workspace.root)
     db = open_database(workspace.database_file)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.executors.executor import TextPrompt
+from engine.generation.prompts import TextPrompt
 from engine.graders.registry import grade_answer
 from store.records import Answer, Phase
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.domains.domain import ExamItem
-    from engine.executors.executor import BatchSize, Executor
+    from engine.executors.executor import Executor
+    from engine.generation.prompts import BatchSize
     from engine.lora.adapter import Adapter
     from store.answers import ModelState
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from engine.exams.exam import EvalRequest, ModelRef, evaluate
-from engine.executors.executor import ChoicePrompt, TextPrompt
+from engine.generation.prompts import ChoicePrompt, TextPrompt
 from engine.graders.interface import FULL, ZERO
 from engine.graders.registry import grade_answer
 from engine.retention.answer_part import answer_in
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from engine.domains.domain import Domain
-    from engine.executors.executor import BatchSize, Executor
+    from engine.executors.executor import Executor
+    from engine.generation.prompts import BatchSize
     from engine.graders.interface import Grade
     from engine.lora.adapter import Adapter
     from engine.retention.suites import RetentionPrompt

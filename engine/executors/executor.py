@@ -7,18 +7,16 @@ floating point. Closing the iterator that `train` returns, or an interrupt, stop
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from engine.bank.job import InnerJob, InnerResult, RunningUpdate
     from engine.bank.preconditioner import KroneckerPreconditioner
-    from engine.domains.domain import StopRule
+    from engine.generation.prompts import BatchSize, ChoicePrompt, Completion, Divergence, TextPrompt
     from engine.generation.sampling import Sampling
     from engine.lora.adapter import Adapter, LoraSpec
-
-BatchSize = int | Literal["auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,56 +27,6 @@ class ModelIdentity:
     fingerprint: str
     precision: str
     uses_chat_template: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TextPrompt:
-    """A prompt for one adapter, given as its index into the adapters that are handed over with it.
-
-    A `raw` prompt is continued as it is; others go through the chat template if the model has one. `seed` only matters
-    when sampling.
-    """
-
-    text: str
-    adapter: int
-    max_new_tokens: int
-    stop: StopRule = "line"
-    raw: bool = False
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What a model wrote after a prompt, without surrounding white space, and how many tokens each of them has."""
-
-    text: str
-    prompt_tokens: int
-    new_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChoicePrompt:
-    """A raw prompt with the continuations to choose from; the option with the highest log-likelihood is the answer.
-
-    `delimiter` joins prompt and option. With `per_character` each log-likelihood is divided by the option's length.
-    `place` names the prompt in error messages.
-    """
-
-    text: str
-    options: tuple[str, ...]
-    delimiter: str
-    per_character: bool
-    adapter: int
-    place: str
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """KL(base ‖ adapted) of the next token over `tokens` positions, in nats per token: its mean and its maximum."""
-
-    mean_kl: float
-    worst_kl: float
-    tokens: int
 
 
 class Executor(Protocol):

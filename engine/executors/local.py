@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from engine.bank.auto import auto_slots
 from engine.bank.training import InnerUpdateBank
-from engine.executors.executor import Completion, ModelIdentity
+from engine.executors.executor import ModelIdentity
 from engine.generation.decoding import GenerationRequest, Limits, generate
 from engine.generation.divergence import measure_divergence
 from engine.generation.likelihoods import choose_options
+from engine.generation.prompts import Completion
 from engine.generation.sampling import GREEDY
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from engine.bank.job import InnerJob, InnerResult, RunningUpdate
     from engine.bank.preconditioner import KroneckerPreconditioner
-    from engine.executors.executor import BatchSize, ChoicePrompt, Divergence, TextPrompt
+    from engine.generation.prompts import BatchSize, ChoicePrompt, Divergence, TextPrompt
     from engine.generation.sampling import Sampling
     from engine.lora.adapter import Adapter, LoraSpec
     from engine.model.base import BaseModel

@@ -131,7 +131,7 @@ class SuiteEvidence(LossFigures):
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""
-        return {**asdict(self), "lost": [_without_absent(asdict(one)) for one in self.lost]}
+        return _plain({**asdict(self), "lost": [_without_absent(asdict(one)) for one in self.lost]})
 
     def describe(self) -> list[str]:
         """Return the figures, then each lost answer."""
@@ -157,7 +157,7 @@ class EarlierEvidence(LossFigures):
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""
-        return {**asdict(self), "lost": [_without_absent(asdict(one)) for one in self.lost]}
+        return _plain({**asdict(self), "lost": [_without_absent(asdict(one)) for one in self.lost]})
 
     def describe(self) -> list[str]:
         """Return the figures, then each edit that was undone, then each lost answer."""
@@ -224,7 +224,7 @@ class RedTeamEvidence:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""
-        return asdict(self)
+        return _plain(asdict(self))
 
     def describe(self) -> list[str]:
         """Return the figures, then every prompt with the answers before and after."""
@@ -299,6 +299,12 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 def _without_absent(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None or key not in _OPTIONAL}
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the same with lists for tuples, as JSON would give it back."""
+    plain: dict[str, Any] = json.loads(json.dumps(row))
+    return plain
 
 
 def _describe_behaviour(one: PromptBehaviour) -> str:

@@ -1,7 +1,7 @@
 """Generates for many prompts, each under its own adapter, in one mixed batch with a key-value cache.
 
-Prompts of like length are batched and padded on the left; rows that have ended leave the batch once half of it is done.
-Without sampling the text is that of greedy decoding with each adapter alone, up to the rounding of floating point.
+Prompts of similar length share a batch and are padded on the left; rows that have ended leave the batch once half of it
+is done. Without sampling, the text equals greedy decoding with each adapter alone, up to floating-point rounding.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 8}
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A prompt, the adapter (index into those handed over) that continues it, and the seed of its sampling."""
+    """A prompt, the adapter that continues it (an index into the adapters given), and the seed of its sampling."""
 
     prompt: tuple[int, ...]
     adapter: int
@@ -38,7 +38,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop: `stop_tokens` anywhere, `late_stop_tokens` anywhere but at the first place."""
+    """When to stop: at `stop_tokens` anywhere, at `late_stop_tokens` anywhere except the first position."""
 
     max_new_tokens: int
     stop_tokens: frozenset[int]
@@ -48,7 +48,9 @@ class Limits:
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows still generating: `places` says which request each is, `seen` which cached tokens are no padding."""
+    """The rows that are still generating: `places` is each row's request, `seen` marks cached tokens that are not
+    padding.
+    """
 
     places: list[int]
     cache: DynamicCache
@@ -74,7 +76,7 @@ def generate(
 ) -> list[list[int]]:
     """Continue every prompt; returns the new tokens in the order of the requests, without the stop token.
 
-    None among the adapters is the untouched base. Raises WrongUseError for a prompt that leaves no room in the window.
+    None among the adapters is the base alone. Raises WrongUseError if a prompt leaves no room in the window.
     """
     _check(base, requests, limits)
     results: list[list[int]] = [[] for _ in requests]
@@ -119,7 +121,7 @@ def _continue_batch(
 
 
 def _take(pending: list[torch.Tensor], rows: _Rows, written: list[list[int]], limits: Limits) -> list[int]:
-    """Add the pending tokens to what each row has written; returns the rows that have not stopped."""
+    """Append the pending tokens to what each row has written; returns the rows that have not stopped."""
     for place, new in zip(rows.places, torch.stack(pending, dim=1).tolist(), strict=True):
         written[place] += new
     return [
@@ -135,7 +137,7 @@ def _before_stop(tokens: list[int], limits: Limits) -> list[int]:
 
 
 class _Slots:
-    """The adapters of one batch in slots; rows of one adapter lie one after another."""
+    """The adapters of one batch in slots; rows of the same adapter are adjacent."""
 
     def __init__(self, base: BaseModel, adapters: Sequence[Adapter | None], requests: list[GenerationRequest]) -> None:
         self._base = base
@@ -149,7 +151,7 @@ class _Slots:
             self._stack = stack_of([adapters[index] for index in used], specs[0], base.device)
 
     def acting(self, places: list[int], tokens_per_row: int) -> AbstractContextManager[None]:
-        """Let each row's adapter act on its tokens of the next forward pass."""
+        """Apply each row's adapter to its tokens in the next forward pass."""
         if self._stack is None:
             return nullcontext()
         counts = [0] * self._stack.slots
@@ -167,7 +169,7 @@ def _prefill(base: BaseModel, slots: _Slots, requests: list[GenerationRequest]) 
     padded, real = padded.to(base.device), real.to(base.device)
     positions = (real.long().cumsum(dim=1) - 1).clamp_(min=0)
     square = torch.ones(longest, longest, dtype=torch.bool, device=base.device)
-    # A padded query sees itself: a row that sees nothing would turn into NaN and spread through the values.
+    # A padded query sees itself: a row that sees nothing would become NaN and spread through the values.
     mask = (square.tril() & real[:, None, :]) | square.tril().triu()
     rows = _Rows(list(range(len(requests))), DynamicCache(), real, positions[:, -1], None)
     with slots.acting(rows.places, longest):

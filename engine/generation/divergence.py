@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine.executors.executor import Divergence
 from engine.generation.likelihoods import TOKENS_PER_CHUNK, Span, chunks, log_probabilities
+from engine.generation.prompts import Divergence
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from engine.executors.executor import ChoicePrompt
+    from engine.generation.prompts import ChoicePrompt
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
 

@@ -1,7 +1,7 @@
-"""Answers what is asked for in the store: one request after another, until nothing has waited for a while.
+"""Works through the job queue in the store: one job after another, until none has waited for a while.
 
-The engine lock is held and the model stays loaded in between. A request that fails is told so and the next one begins;
-a stop ends the one in hand, and then the engine itself: what still waits is left to the next engine.
+The engine lock is held and the model stays loaded in between. If a job fails, its row says why and the next one starts;
+a stop ends the current job, and then the engine itself: jobs that still wait are left to the next engine.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
 
 IDLE_S = 5.0
 _LOOKED_EVERY_S = 0.2
-_STOPPED = {"error": "It was stopped.", "next_step": "What was measured stays; ask for it again to go on."}
+_STOPPED = {"error": "Stopped.", "next_step": "Completed measurements are kept; start it again to resume."}
 
 
 def work_through_jobs(workspace: Workspace, report: Report, idle_s: float = IDLE_S) -> dict[str, Any]:
-    """Answer all requests until none has waited for `idle_s`; returns how many became what, and whether it was stopped.
+    """Run all jobs until none has waited for `idle_s`; returns how many ended in which state, and whether it was
+    stopped.
 
-    Raises LockedError where another engine works in the workspace.
+    Raises LockedError if another engine is working in the workspace.
     """
     served = _JobWorker(idle_s)
     served.while_held(workspace, report)
-    # Who asked while the lock was about to be given back saw an engine, and started none.
+    # A job that was added just before the lock was released saw an engine, and started none.
     while not served.stopped and _waits(workspace):
         try:
             served.while_held(workspace, report)
@@ -48,7 +49,7 @@ def work_through_jobs(workspace: Workspace, report: Report, idle_s: float = IDLE
 
 
 class _JobWorker:
-    """What was answered so far, and the model that the next answer needs."""
+    """The outcomes so far, and the model that the next job needs."""
 
     def __init__(self, idle_s: float) -> None:
         self.outcomes = Counter[str]()
@@ -82,14 +83,14 @@ class _JobWorker:
             return finish_request(held.db, request.id, "failed", said).state
         except Exception as error:  # noqa: BLE001 - one request must not end the others; this one gets a report
             failure = f"The engine failed unexpectedly: {type(error).__name__}: {error}"
-            said = {"error": failure, "next_step": f"The report is in {write_report(held.workspace.root)}."}
+            said = {"error": failure, "next_step": f"Report: {write_report(held.workspace.root)}."}
             return finish_request(held.db, request.id, "failed", said).state
         return finish_request(held.db, request.id, "done", result).state
 
     def _loaded(self, held: LockedWorkspace) -> JobRunner:
         if self._answerer is None:
             held.report(Progress("round", 0, 0, note="Loading the model."))
-            # torch takes seconds to load: it must not keep the engine lock waiting, by which others see an engine.
+            # torch takes seconds to load, and the engine lock, by which others see an engine, must not wait for it.
             from engine.jobs.run_job import JobRunner  # noqa: PLC0415
 
             self._answerer = JobRunner()

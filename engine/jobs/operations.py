@@ -1,6 +1,6 @@
 """The operations of the engine's process, by name: from parameters as JSON to a result as JSON.
 
-torch is loaded only by an operation that needs it, so imports stand inside.
+Imports are inside the functions, because torch is loaded only by an operation that needs it.
 """
 
 from __future__ import annotations

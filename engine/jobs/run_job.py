@@ -1,4 +1,4 @@
-"""Does what one request asks for: rounds, or the examination of an edited candidate. The model stays loaded between."""
+"""Runs one job: rounds, or the examination of an edited candidate. The model stays loaded between jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class JobRunner:
-    """Answers requests in a held workspace; the base is loaded when one first needs it."""
+    """Runs jobs in a locked workspace; the base is loaded when a job first needs it."""
 
     def __init__(self) -> None:
         self._base: BaseModel | None = None
@@ -39,16 +39,16 @@ class JobRunner:
     def _session(self, held: LockedWorkspace) -> Session:
         settings = load_settings(held.workspace.settings_file)
         if self._base is None or self._settings != settings.model:
-            self._base = None  # the old one makes room first
+            self._base = None  # free the old one first
             self._base, self._settings = load_base_of(settings), settings.model
         return Session(held.workspace, held.db, settings, self._base, held.report)
 
 
 def _run(session: Session, request: Job) -> dict[str, Any]:
-    """Run rounds; those that were finished before an engine died at this request are not run again."""
+    """Run rounds; those that were finished before an engine died during this job are not run again."""
     rounds = request.payload.get("rounds", 1)
     if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 1:
-        raise WrongUseError(f"A run has one round or more, not {rounds!r}.")
+        raise WrongUseError(f"A run needs at least one round, not {rounds!r}.")
     first = (request.result or {}).get("first_round")
     if first is None:
         first = _next_round(session.db)

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, _interrupt_once)
     detached = bool(arguments) and arguments[0] in DETACHED
     channel = _Channel(_take_stdout(), detached=detached)
-    # Notices of one library about another are of no use to who runs a command.
+    # Warnings of one library about another are of no use to the person who runs a command.
     warnings.filterwarnings("ignore", category=FutureWarning)
     parameters: Parameters = {}
     try:
@@ -57,14 +57,14 @@ def main(arguments: list[str]) -> int:
         known = parameters.get("workspace") or parameters.get("folder")
         report = write_report(Path(known) if known else None)
         message = f"the engine failed unexpectedly: {type(error).__name__}: {error}"
-        channel.error("SealError", message, f"the report is in {report}", [])
+        channel.error("SealError", message, f"report: {report}", [])
         return ExitCode.FAILED
     channel.send({"result": result})
     return ExitCode.DONE
 
 
 class _Channel:
-    """Messages to whoever waits, one JSON object a line; a detached engine goes on where nobody reads them."""
+    """Messages to the process that waits, one JSON object a line; a detached engine continues if nobody reads them."""
 
     def __init__(self, stream: IO[str], *, detached: bool) -> None:
         self._stream, self._detached = stream, detached
@@ -87,7 +87,7 @@ class _Channel:
 
 
 def _interrupt_once(*_: object) -> None:
-    """Interrupt, and let nothing interrupt the tidying up: Ctrl+C and a closed stdin often come together."""
+    """Interrupt, and let nothing interrupt the clean-up: Ctrl+C and a closed stdin often come together."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -112,7 +112,7 @@ def _take_stdout() -> IO[str]:
 
 
 def _forget(stream: IO[str]) -> None:
-    """Let nothing more be written to a reader that has gone, also not when Python ends."""
+    """Discard whatever is still written to a reader that has gone, including at Python's exit."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     os.dup2(descriptor, stream.fileno())
     os.close(descriptor)

@@ -1,4 +1,8 @@
-"""Accepts an examined candidate: its cached adapter becomes the live version. Needs no model, so it needs no torch."""
+"""Accepts an evaluated candidate: its cached adapter becomes the live version. Needs no model, so it loads no torch.
+
+Automatic acceptance makes the best candidate of a round live without a person, if the settings say so: never while an
+alarm stands, never a candidate that needs review, and never twice in one round, even if a crash came in between.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +34,17 @@ if TYPE_CHECKING:
 def accept_candidate(workspace: Workspace, db: Database, candidate_id: str, *, actor: str, reason: str) -> Version:
     """Make a candidate, named by its id or the beginning of it, the live version.
 
-    Raises WrongUseError where it cannot be accepted or its adapter is no longer in the cache, LockedError where
-    another process writes.
+    Raises WrongUseError if it cannot be accepted or its adapter is no longer in the cache, LockedError if another
+    process is writing.
     """
     candidate = get_candidate(db, candidate_id)
     base = get_round(db, candidate.round_number).settings.get("base", {})
     if candidate.adapter_hash is not None and not base:
         raise WrongUseError(
-            f"Round {candidate.round_number} does not say which base model it ran on, so candidate {candidate.id} "
-            "cannot be accepted.",
-            next_step="seal-console run --rounds 1 makes candidates whose base is known.",
+            f"Round {candidate.round_number} does not record its base, so candidate {candidate.id} cannot be accepted.",
+            next_step="seal-console run --rounds 1 makes candidates that can.",
         )
-    # Without an adapter the store refuses, and says why: not examined, or imported.
+    # Without an adapter the store refuses, and says why: not evaluated, or imported.
     files = {} if candidate.adapter_hash is None else cached_adapter(workspace, candidate.adapter_hash)
     return versions.accept(workspace, db, candidate.id, files, base, actor=actor, reason=reason)
 
@@ -50,7 +53,7 @@ ACTOR = "automatic"
 
 
 def accept_best(workspace: Workspace, db: Database, current: Round, settings: AcceptanceSettings) -> Acceptance | None:
-    """Make the best candidate of a round live, or say why not; None where that is left to people."""
+    """Make the best candidate of a round live, or say why not; None if that is left to people."""
     if not settings.automatic:
         return None
     done = _accepted_already(db, current)
@@ -66,14 +69,14 @@ def accept_best(workspace: Workspace, db: Database, current: Round, settings: Ac
     live = live_version(db)
     if live != current.live_version:
         moved = f"{live_name(live)} went live during round {current.number}"
-        return Acceptance(f"{moved}, so that its candidates are not accepted automatically.", best.id)
+        return Acceptance(f"{moved}, so its candidates are not accepted automatically.", best.id)
     return _accept(workspace, db, current, best)
 
 
 def best_acceptable(
     candidates: Sequence[Candidate], held: Collection[str], settings: AcceptanceSettings
 ) -> Candidate | None:
-    """Return the candidate with the best reward, then the best audit gain, of those that may go live unseen."""
+    """Return the best candidate of those that may go live without a person, None if there is none."""
     allowed = [one for one in candidates if one.id not in held and _allowed(one, settings)]
     return max(allowed, key=_rank, default=None)
 
@@ -113,7 +116,7 @@ def _withheld(db: Database, current: Round, best: Candidate, alarms: Sequence[Al
             append_event(db, "acceptance.withheld", payload)
     named = ", ".join(f"{alarm.id} “{alarm.name}” of round {alarm.round_number}" for alarm in alarms)
     stand = "An alarm stands" if len(alarms) == 1 else f"{len(alarms)} alarms stand"
-    said = f"{stand}, so that nothing is accepted automatically: {named}."
+    said = f"{stand}, so nothing is accepted automatically: {named}."
     return Acceptance(
         f"{said} To clear it: seal-console alarms clear {numbers[0]} --reason “…”", best.id, None, numbers
     )
@@ -128,6 +131,6 @@ def _accept(workspace: Workspace, db: Database, current: Round, best: Candidate)
     try:
         version = accept_candidate(workspace, db, best.id, actor=ACTOR, reason=reason)
     except SealError as error:
-        # The round has done its work; what could not be accepted still waits for a person.
+        # The round has done its work; a candidate that could not be accepted still waits for a person.
         return Acceptance(f"Not accepted automatically: {error.message}", best.id)
     return Acceptance(f"Accepted automatically as {version.tag}: {reason}.", best.id, version.tag)

@@ -1,7 +1,6 @@
 """Adapters of candidates in the workspace's cache, by content hash.
 
-The cache may be deleted at any time: then its candidates can no longer be accepted, but nothing that was accepted is
-lost.
+The cache may be deleted at any time: its candidates can then no longer be accepted, but nothing accepted is lost.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def keep_adapter(workspace: Workspace, files: Mapping[str, bytes]) -> str:
 
 
 def cached_adapter(workspace: Workspace, hashed: str) -> dict[str, bytes]:
-    """Return an adapter's files. Raises WrongUseError where they are gone, CorruptError where they have changed."""
+    """Return an adapter's files. Raises WrongUseError if they are gone, CorruptError if they have changed."""
     folder = _folder(workspace, hashed)
     if not folder.is_dir():
         raise WrongUseError(
@@ -36,7 +35,7 @@ def cached_adapter(workspace: Workspace, hashed: str) -> dict[str, bytes]:
         )
     files = {name: (folder / name).read_bytes() for name in ADAPTER_NAMES}
     if hash_adapter(files) != hashed:
-        raise CorruptError(f"{folder}: the files are not those that were examined", next_step=f"delete {folder}")
+        raise CorruptError(f"{folder}: the files are not the ones that were evaluated", next_step=f"delete {folder}")
     return files
 
 

@@ -1,4 +1,4 @@
-"""Chooses a round's best self-edits from the stored answers, and makes training rows of them."""
+"""Training rows for the policy: prompt and self-edit of a round's best candidates, in the form that SEAL publishes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Rows of prompt and completion, and how many candidates of which round they were chosen from."""
+    """Rows of prompt and completion, with the round and the number of candidates that they were chosen from."""
 
     round_number: int
     candidates: int
@@ -36,9 +36,9 @@ def export_round(
 ) -> Export:
     """Return the rows of a round, by default the newest, imported or not.
 
-    As in the round itself, candidates of held-out tasks give none, nor do those that guardrails.yaml refuses or holds,
-    and best-k leaves out what another gate refused. Raises NothingToDoError where the round has no examined candidates
-    to choose from.
+    As in the round itself, candidates of held-out tasks are left out, as are those that guardrails.yaml refuses or that
+    need review; best-k also leaves out what another gate refused. Raises NothingToDoError if the round has no evaluated
+    candidates to choose from.
     """
     current = latest_round(db, imported=None) if round_number is None else get_round(db, round_number)
     candidates = list_candidates(db, round_number=current.number, role="train", derived=False)
@@ -48,8 +48,8 @@ def export_round(
     scores = [_scored(db, candidate, questions[candidate.task_id]) for candidate in eligible]
     if not scores:
         raise NothingToDoError(
-            f"Round {current.number} has no examined candidates on training tasks.",
-            next_step="--round N names another; seal-console run --rounds 1 makes one.",
+            f"Round {current.number} has no evaluated candidates on training tasks.",
+            next_step="Choose another with --round N, or run one: seal-console run --rounds 1",
         )
     selection = select(scores, mode=mode, best_k=best_k, threshold=threshold)
     return Export(current.number, len(scores), sft_rows(candidates, selection))
@@ -70,8 +70,8 @@ def _scored(db: Database, candidate: Candidate, questions: list[Question]) -> Sc
 def sft_rows(candidates: Iterable[Candidate], selection: Selection) -> list[dict[str, str]]:
     """Return {"prompt", "completion"} rows in the order of the selection.
 
-    Completions are stripped and those that are blank give no row, both as in SEAL's script. Raises KeyError where a
-    selected candidate is not among those given.
+    Completions are stripped and blank ones left out, as in SEAL's script. Raises KeyError if a selected candidate is
+    not among those given.
     """
     by_id = {candidate.id: candidate for candidate in candidates}
     chosen = [by_id[candidate_id] for candidate_id in selection.candidate_ids]

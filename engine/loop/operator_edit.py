@@ -1,6 +1,6 @@
-"""What an operator makes of a self-edit: another text, other training sequences, some of them switched off.
+"""An operator's change to a self-edit: another text, other training sequences, some of them switched off.
 
-Pure, and without a model, so that a console can show the sequences before it asks for their examination.
+Pure and without a model, so that a console can show the sequences before it asks for their evaluation.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OperatorEdit:
-    """A change of a candidate. What is None stays as it was.
+    """A change to a candidate. A field that is None stays unchanged.
 
-    `completion` is a new text, compiled anew. `sequences` are used as they stand, in place of compiled ones. `off` are
+    `completion` is a new text, compiled again. `sequences` are used as given instead of compiled ones. `off` are
     indices of sequences, after these changes, that are left out of training.
     """
 
@@ -31,25 +31,25 @@ class OperatorEdit:
     off: list[int] | None = None
 
     def as_payload(self) -> dict[str, Any]:
-        """Return it as the payload of a request."""
+        """Return it as the payload of a job."""
         return asdict(self)
 
 
 def edit_from_payload(payload: Mapping[str, Any]) -> OperatorEdit:
-    """Read the payload of a request. Raises WrongUseError that lists everything that is wrong with it."""
+    """Read the payload of a job. Raises WrongUseError that lists everything wrong with it."""
     problems = [f"{key}: unknown" for key in payload if key not in OperatorEdit.__dataclass_fields__]
     problems += [
         f"{key}: must be {what}"
         for key, what, holds in (
             ("candidate", "the id of a candidate", _is_text(payload.get("candidate"))),
             ("completion", "a text", payload.get("completion") is None or isinstance(payload["completion"], str)),
-            ("sequences", "texts, none of them empty", _are_all(payload.get("sequences"), _is_text)),
-            ("off", "numbers of sequences, counted from 0", _are_all(payload.get("off"), _is_index)),
+            ("sequences", "non-empty texts", _are_all(payload.get("sequences"), _is_text)),
+            ("off", "sequence numbers, counted from 0", _are_all(payload.get("off"), _is_index)),
         )
         if not holds
     ]
     if problems:
-        raise WrongUseError("The edit cannot be understood.", problems=problems)
+        raise WrongUseError("The edit is not valid.", problems=problems)
     return OperatorEdit(**payload)
 
 
@@ -62,10 +62,12 @@ def edited_sequences(edit: OperatorEdit, original: Candidate, task: Task, domain
         sequences = [example.text for example in domain.compile(edit.completion, task).examples]
     off = set(edit.off or [])
     if too_large := sorted(index for index in off if index >= len(sequences)):
-        raise WrongUseError(f"There is no sequence {too_large[0]} to switch off: there are {len(sequences)}, from 0.")
+        raise WrongUseError(f"No sequence {too_large[0]} to switch off: there are {len(sequences)}, counted from 0.")
     left = [sequence for index, sequence in enumerate(sequences) if index not in off]
     if not left:
-        raise WrongUseError("Every sequence is switched off: nothing is left to train on.", next_step="Leave one on.")
+        raise WrongUseError(
+            "All sequences are switched off, so nothing is left to train on.", next_step="Leave at least one on."
+        )
     return left
 
 

@@ -1,4 +1,5 @@
-"""Re-examination: an operator's change of a self-edit becomes a candidate of its own, trained and examined like others.
+"""Re-examination: an operator's change to a self-edit becomes a candidate of its own, trained and evaluated like
+others.
 
 It belongs to the round of the candidate that it was made from, under that round's settings, but is trained from the
 version that is live now, so that it can be accepted. Rounds themselves never look at it.
@@ -81,7 +82,7 @@ def _known_or_new(
 
 
 def _free_position(session: Session, original: Candidate, of_task: list[Candidate]) -> int:
-    """Return the first position behind all candidates of a task, and behind those that its round may still write."""
+    """Return the first position after all candidates of a task, and after those that its round may still write."""
     settings = session.settings
     written = settings.self_edit.per_task if original.role == "train" else settings.round.held_out_edits
     return max(written, *(one.position + 1 for one in of_task if one.role == original.role))

@@ -1,7 +1,7 @@
 """The reward of a self-edit: how much better the updated model answers than the untouched one.
 
-Pure functions of what was right and wrong. Everything is counted in fractions and turned into floats at the end, so a
-gain of zero is exactly zero. It says nothing about questions that were not asked.
+Pure functions of correct and incorrect answers. Everything is counted in fractions and converted to floats at the end,
+so a gain of zero is exactly zero. It says nothing about questions that were not asked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Verdicts = Sequence[bool]
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The mean of measurements and their sample standard deviation, 0 where there is only one."""
+    """The mean of measurements and their sample standard deviation, 0 if there is only one."""
 
     mean: float
     std: float
@@ -29,9 +29,9 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What was measured of one self-edit. Accuracies are 0 … 1, gains and their mean −1 … 1; one entry a repeat.
+    """The measured reward of one self-edit. Accuracies are 0 … 1, gains and their mean −1 … 1, one entry per repeat.
 
-    Each gain is against the mean accuracy of the untouched model, which is the same for all repeats.
+    Each gain is relative to the mean accuracy of the untouched model, which is the same for all repeats.
     """
 
     accuracy_before: float
@@ -42,13 +42,13 @@ class Reward:
 
 
 def measure_reward(before: Sequence[Verdicts], after: Sequence[Verdicts]) -> Reward:
-    """Return the reward from verdicts: one row for each repeat, in a row one verdict for each question.
+    """Return the reward from verdicts: one row per repeat, one verdict per question in a row.
 
-    `before` is the untouched model, usually a single row. Raises ValueError where the rows are empty or unequal.
+    `before` is the untouched model, usually a single row. Raises ValueError if the rows are empty or of unequal length.
     """
     widths = {len(row) for row in (*before, *after)}
     if not before or not after or len(widths) != 1 or widths == {0}:
-        raise ValueError("a reward needs verdicts before and after on the same, at least one, questions")
+        raise ValueError("a reward needs verdicts before and after on the same questions, at least one")
     base = _mean([_share(row) for row in before])
     accuracies = [_share(row) for row in after]
     gains = [accuracy - base for accuracy in accuracies]
@@ -57,15 +57,17 @@ def measure_reward(before: Sequence[Verdicts], after: Sequence[Verdicts]) -> Rew
 
 
 def reward_of_answers(before: Iterable[Answer], after: Iterable[Answer], question_ids: Collection[str]) -> Reward:
-    """Return the reward on some questions, such as those of one split, from answers that may be about more.
+    """Return the reward on some questions, such as those of one split, from answers that may cover more.
 
-    Raises ValueError where a question lacks an answer in a repeat, or has two.
+    Raises ValueError if a question has no answer in a repeat, or two.
     """
     return measure_reward(verdict_rows(before, question_ids), verdict_rows(after, question_ids))
 
 
 def verdict_rows(answers: Iterable[Answer], question_ids: Collection[str]) -> list[list[bool]]:
-    """Return verdicts by repeat, a row in the order of the questions; raises ValueError where one lacks or doubles."""
+    """Return verdicts by repeat, each row in the order of the questions; raises ValueError if one is missing or
+    duplicated.
+    """
     by_repeat: dict[int, dict[str, bool]] = defaultdict(dict)
     for answer in answers:
         if answer.question_id not in question_ids:
@@ -81,24 +83,24 @@ def verdict_rows(answers: Iterable[Answer], question_ids: Collection[str]) -> li
 
 
 def accuracy(verdicts: Verdicts) -> float:
-    """Return the share of right answers; raises ValueError where there are none."""
+    """Return the share of correct answers; raises ValueError if there are none."""
     return float(_share(verdicts))
 
 
 def mean_and_spread(values: Sequence[float]) -> Spread:
-    """Return mean and sample standard deviation; raises ValueError where there are no values."""
+    """Return mean and sample standard deviation; raises ValueError if there are no values."""
     return _spread([Fraction(value) for value in values])
 
 
 def _share(verdicts: Verdicts) -> Fraction:
     if not verdicts:
-        raise ValueError("there is no accuracy without answers")
+        raise ValueError("an accuracy needs answers")
     return Fraction(sum(verdicts), len(verdicts))
 
 
 def _mean(values: Sequence[Fraction]) -> Fraction:
     if not values:
-        raise ValueError("there is no mean without values")
+        raise ValueError("a mean needs values")
     return sum(values, Fraction()) / len(values)
 
 

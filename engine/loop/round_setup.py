@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def require_base(current: Round, base: BaseModel) -> None:
-    """Raise WrongUseError where a round began on another base."""
+    """Raise WrongUseError if a round began on another base."""
     began_on = current.settings["base"]
     if began_on != base.described():
         raise WrongUseError(
@@ -27,19 +27,19 @@ def require_base(current: Round, base: BaseModel) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TaskChoice:
-    """Tasks of one round. A task that is held out in one round is held out in all that have the same seed and tasks."""
+    """The tasks of one round. A task that is held out in one round is held out in all with the same seed and tasks."""
 
     train: tuple[Task, ...]
     held_out: tuple[Task, ...]
 
 
-_SHARE_OF_FEW = 3  # of few tasks at most one in this many is held out
+_SHARE_OF_FEW = 3  # if there are few tasks, at most one in this many is held out
 
 
 def choose_tasks(
     tasks: Sequence[Task], *, seed: int, round_number: int, tasks_per_round: int, held_out_tasks: int
 ) -> TaskChoice:
-    """Split by a hash of seed and task, so that adding tasks moves as few as possible; rounds walk through the rest."""
+    """Split by a hash of seed and task, so adding tasks moves as few as possible; rounds cycle through the rest."""
     ordered = sorted(tasks, key=lambda task: hash_json([seed, task.id]))
     kept_out = min(held_out_tasks, len(ordered) // _SHARE_OF_FEW)
     held_out, rest = ordered[:kept_out], ordered[kept_out:]

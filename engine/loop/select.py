@@ -1,18 +1,18 @@
 """ReST^EM's filter: which self-edits of a round the policy is trained on.
 
-`best-k` keeps of each task the best k whose reward is above a threshold. `paper` does what SEAL's own script does
+`best-k` keeps, for each task, the best k whose reward is above a threshold. `paper` does what SEAL's own script does
 (`EM/build_SFT_dataset.py`), which its published data confirm row by row:
 
-- candidates of a task are ranked by the mean over repeats of the *accuracy after* the update, the accuracy of each
-  repeat rounded to four decimals first, as SEAL's server gives it. Rounding decides ties: with three questions,
-  repeats with 0, 0 and 2 right (mean 0.22223) beat repeats with 0, 1 and 1 right (0.22220), two of nine in both;
-- equal ones stay in the order in which they were sampled; the best k are taken whatever they gained, even where it
-  is less than nothing.
+- candidates of a task are ranked by the mean over repeats of the *accuracy after* the update, with the accuracy of each
+  repeat first rounded to four decimals, as SEAL's server returns it. Rounding decides ties: with three questions,
+  repeats with 0, 0 and 2 correct (mean 0.22223) beat repeats with 0, 1 and 1 correct (0.22220), though both are 2 of 9;
+- equal candidates keep the order in which they were sampled; the best k are taken whatever they gained, even if that is
+  negative.
 
-What guardrails.yaml refuses or holds is reinforced in neither mode: a veto is a veto. What another gate refuses
-(reward, audit, retention) is left out by `best-k` only; the paper knows no such gate.
+A candidate that guardrails.yaml refuses, or that needs review, is reinforced in neither mode: a veto is a veto. A
+candidate that another gate refuses (reward, audit, retention) is left out by `best-k` only; the paper has no such gate.
 
-Pure: data in, data out. Neither mode ranks by audit questions.
+Neither mode ranks by audit questions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _REWARD_DECIMALS = 9
 
 @dataclass(frozen=True, slots=True)
 class ScoredCandidate:
-    """One examined candidate. Rewards are gains, −1 … 1; accuracies are 0 … 1, after the update, one a repeat."""
+    """One evaluated candidate. Rewards are gains, −1 … 1; accuracies are 0 … 1, after the update, one per repeat."""
 
     candidate_id: str
     task_id: str
@@ -58,7 +58,7 @@ class ScoredCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was kept: candidate ids by task in the order of the tasks, the best of a task first."""
+    """The candidates to keep: their ids by task in the order of the tasks, the best of a task first."""
 
     mode: SelectionMode
     best_k: int
@@ -67,22 +67,22 @@ class Selection:
 
 
 def score_candidate(candidate_id: str, task_id: str, position: int, reward: Reward) -> ScoredCandidate:
-    """Return a candidate with its reward in the form that selection takes."""
+    """Return a candidate with its reward in the form that `select` takes."""
     return ScoredCandidate(candidate_id, task_id, position, reward.mean, reward.std, reward.accuracy_after_per_repeat)
 
 
 def may_be_reinforced(gates: Iterable[GateResult], mode: SelectionMode) -> bool:
-    """Whether the policy may be trained on a candidate with these verdicts, should it be among the best."""
+    """Return whether the policy may be trained on a candidate with these verdicts."""
     return not any(gate.holds or (gate.stops and (mode != "paper" or is_guardrail_gate(gate.gate))) for gate in gates)
 
 
 def select(
     candidates: Iterable[ScoredCandidate], *, mode: SelectionMode = "best-k", best_k: int = 1, threshold: float = 0.0
 ) -> Selection:
-    """Return the candidates to keep; tasks stand in the order in which they first appear.
+    """Return the candidates to keep; tasks are in the order in which they first appear.
 
     best-k: reward strictly above `threshold`; of equal rewards the one with the lower spread, then the earlier one.
-    paper: see the module; `threshold` plays no part. Raises ValueError for a candidate without repeats.
+    paper: see the module; `threshold` has no effect. Raises ValueError if a candidate has no repeats.
     """
     by_task: dict[str, list[ScoredCandidate]] = {}
     for candidate in candidates:

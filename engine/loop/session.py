@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.bank.job import Recipe
 from engine.continual.build_plan import ReplayPlanner
-from engine.domains.knowledge.domain import knowledge_domain
+from engine.domains.knowledge.domain import KnowledgeDomain
 from engine.exams.exam import ModelRef
 from engine.exams.examiner import Examiner
 from engine.executors.local import LocalExecutor
@@ -82,7 +82,8 @@ class Session:
     @cached_property
     def domain(self) -> Domain:
         """How tasks are taught and examined."""
-        return knowledge_domain(self.settings)
+        edits, exam = self.settings.self_edit, self.settings.exam
+        return KnowledgeDomain(edits.format, edits.splitting, exam.max_new_tokens)
 
     @cached_property
     def examiner(self) -> Examiner:

@@ -28,7 +28,7 @@ class LoraTarget:
 
 @dataclass(frozen=True, slots=True)
 class LoraSpec:
-    """Rank, scale and targets that all adapters of one bank share. `targets` stand in the model's own order."""
+    """Rank, scale and targets that all adapters of a bank share. `targets` are in the model's own order."""
 
     rank: int
     alpha: float
@@ -55,7 +55,7 @@ class Adapter:
 
 
 def adaptable_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """Every linear layer of a causal language model by name, but for the output head."""
+    """Return every linear layer of a causal language model by name, except the output head."""
     head = getattr(model, "get_output_embeddings", lambda: None)()
     return {
         name: module
@@ -65,7 +65,7 @@ def adaptable_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def sizes_of(module: nn.Module) -> tuple[int, int]:
-    """Inputs and outputs of a linear layer; GPT-2's Conv1D keeps its weight transposed."""
+    """Return inputs and outputs of a linear layer; GPT-2's Conv1D stores its weight transposed."""
     weight: torch.Tensor = module.get_parameter("weight")
     rows, columns = weight.shape
     return (rows, columns) if isinstance(module, Conv1D) else (columns, rows)
@@ -76,7 +76,7 @@ def make_spec(
 ) -> LoraSpec:
     """Find the matrices that the settings name, by the last part of the module name as PEFT does.
 
-    Raises WrongUseError for a name that matches no layer.
+    Raises WrongUseError if a name matches no layer.
     """
     modules = adaptable_modules(model)
     if target_modules != "all-linear":
@@ -93,7 +93,7 @@ def make_spec(
 
 
 def fresh_adapter(spec: LoraSpec, seed: int) -> Adapter:
-    """Start an adapter as PEFT does: A uniform within ±1/√inputs (Kaiming, a = √5), B zero."""
+    """Return a new adapter initialised as PEFT does: A uniform within ±1/√inputs (Kaiming, a = √5), B zero."""
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for target in spec.targets:
@@ -104,17 +104,17 @@ def fresh_adapter(spec: LoraSpec, seed: int) -> Adapter:
 
 
 def fitted_to(adapter: Adapter, spec: LoraSpec, seed: int) -> tuple[Adapter, float]:
-    """Bring an adapter to another rank, scale or set of targets; returns it with the largest relative error.
+    """Convert an adapter to another rank, scale or set of targets; also returns the largest relative error.
 
-    Growing is exact: new rows of A are fresh, new columns of B zero. Shrinking keeps the best approximation of B A by
-    SVD (Eckart–Young); the error is the Frobenius norm lost, relative to that of B A. A target that the new spec lacks
-    is an error, because its edits would be lost silently.
+    Growing is exact: new rows of A are fresh, new columns of B are zero. Shrinking keeps the best approximation of B A
+    by SVD (Eckart–Young); the error is the Frobenius norm lost, relative to that of B A. If the new spec lacks a
+    target, that is an error, because its edits would be lost silently.
     """
     lost = sorted(set(adapter.weights) - {target.module for target in spec.targets})
     if lost:
         raise WrongUseError(
             f"the live adapter changes {len(lost)} layers that inner_update.target_modules lacks, such as {lost[0]}",
-            next_step="name at least the live version's target modules in seal.yaml",
+            next_step="include the live version's target modules in seal.yaml",
         )
     if adapter.spec == spec:
         return adapter, 0.0
@@ -137,5 +137,5 @@ def _at_rank(a: torch.Tensor, b: torch.Tensor, rank: int) -> tuple[torch.Tensor,
 
 
 def module_pattern(targets: tuple[LoraTarget, ...]) -> list[str]:
-    """The leaf names of the targets, sorted, as PEFT's `target_modules` wants them."""
+    """Return the leaf names of the targets, sorted, in the form of PEFT's `target_modules`."""
     return sorted({re.split(r"\.", target.module)[-1] for target in targets})

@@ -1,7 +1,7 @@
 """PEFT's files for an adapter: `adapter_config.json` and `adapter_model.safetensors`, read and written as bytes.
 
-The bytes depend on the weights alone, so equal adapters have equal hashes. What is read is checked: safetensors checks
-its structure but lets NaN and foreign shapes through.
+The bytes depend on the weights alone, so equal adapters have equal hashes. Everything read is checked, because
+safetensors checks only its structure: it lets NaN and foreign shapes through.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def adapter_files(adapter: Adapter, base_name: str) -> dict[str, bytes]:
 def read_adapter(files: Mapping[str, bytes], spec_of_base: LoraSpec, where: str) -> Adapter:
     """Read an adapter for a base; `spec_of_base` lists every matrix that the base has, `where` names it in errors.
 
-    Raises CorruptError for a missing file, a foreign shape or module, another rank than stated, or non-finite values.
+    Raises CorruptError if a file is missing, a shape or module is foreign, the rank is not the stated one, or a value
+    is not finite.
     """
     try:
         config = json.loads(files[CONFIG_NAME])
@@ -54,7 +55,7 @@ def read_adapter(files: Mapping[str, bytes], spec_of_base: LoraSpec, where: str)
         if a.shape != (rank, target.inputs) or b.shape != (target.outputs, rank):
             raise CorruptError(f"{where}: {module}: shapes {tuple(a.shape)}, {tuple(b.shape)} do not fit rank {rank}")
         if not (bool(torch.isfinite(a).all()) and bool(torch.isfinite(b).all())):
-            raise CorruptError(f"{where}: {module}: the weights hold NaN or infinite values")
+            raise CorruptError(f"{where}: {module}: the weights contain NaN or infinite values")
         weights[module] = (a.float(), b.float())
     targets = tuple(target for target in spec_of_base.targets if target.module in weights)
     spec = LoraSpec(rank, alpha, targets, bool(config.get("fan_in_fan_out", False)))

@@ -1,7 +1,7 @@
 """Lets each linear layer of a frozen model add the low-rank updates of many adapters at once.
 
-The layers stay what they are; a forward hook adds (alpha / r) · B A x, with each group of tokens under its own A and B.
-Gradients of A and B are written straight into the stack's buffer, and no gradient flows below the first adapted layer.
+The layers stay unchanged; a forward hook adds (alpha / r) · B A x, with each group of tokens under its own A and B.
+Gradients of A and B are written directly into the stack's buffer, and no gradient flows below the first adapted layer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SlotMatrices:
 
 
 class Switch:
-    """Which adapters act on which tokens of the next forward pass; nothing acts while it is off."""
+    """Which adapters act on which tokens of the next forward pass; while it is off, none does."""
 
     def __init__(self) -> None:
         self.matrices: Mapping[str, SlotMatrices] = {}
@@ -48,7 +48,7 @@ class Switch:
     def on(
         self, matrices: Mapping[str, SlotMatrices], layout: Layout, scaling: float, *, training: bool
     ) -> Iterator[None]:
-        """Let these adapters act: group g of the tokens under slot g."""
+        """Apply these adapters while the block runs: group g of the tokens under slot g."""
         self.matrices, self.layout, self.scaling = matrices, layout, scaling
         device = next(iter(matrices.values())).a.device
         self.anchor = torch.zeros((), device=device, requires_grad=True) if training else None
@@ -69,7 +69,7 @@ class Switch:
 
 
 def install_switch(model: nn.Module) -> Switch:
-    """Hook every linear layer of a model but its head; returns the switch that they obey."""
+    """Hook every linear layer of a model except its head; returns the switch that controls the hooks."""
     from engine.lora.adapter import adaptable_modules  # noqa: PLC0415 - lora imports nothing of the bank, but base does
 
     switch = Switch()
@@ -95,7 +95,7 @@ def _hook_for(name: str, switch: Switch) -> Any:
 class AdaptedLinear(torch.autograd.Function):
     """A frozen linear layer with (alpha / r) · B A x added to its output, for each group of tokens under its own A, B.
 
-    Backward stands for the whole layer, so that both parts of the input's gradient are summed in one place.
+    Backward covers the whole layer, so that both parts of the input's gradient are summed in one place.
     """
 
     @staticmethod
@@ -120,7 +120,7 @@ class AdaptedLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Write the matrices' gradients into the stack; return that of x where something below needs it."""
+        """Write the matrices' gradients into the stack; return that of x if a layer below needs it."""
         layout: Layout = ctx.layout
         matrices: SlotMatrices = ctx.matrices
         weight, *saved = ctx.saved_tensors
@@ -140,9 +140,10 @@ class AdaptedLinear(torch.autograd.Function):
 
 
 def _put_gradients(to: Sequence[torch.Tensor], above: Sequence[torch.Tensor], x: Sequence[torch.Tensor]) -> None:
-    """The gradient of each group's matrix, aboveᵀ x, part by part.
+    """Write the gradient of each group's matrix, aboveᵀ x, part by part.
 
-    The product is made apart, because products into rows of the stack, which are not contiguous, go one by one.
+    The product goes through a temporary: rows of the stack are not contiguous, and products into them would run one by
+    one.
     """
     for place, left, right in zip(to, above, x, strict=True):
         place.copy_(torch.bmm(left.transpose(1, 2), right))

@@ -1,8 +1,8 @@
 """Attention over packed sequences, as one of transformers' attention functions.
 
-With a packed layout in force, queries, keys and values of one long row are gathered into one group for each sequence,
-attended causally (what pads a group at its end cannot be seen by what comes before it), and scattered back. Without
-one, it is scaled dot-product attention under the mask that the caller hands in.
+While a packed layout is active, queries, keys and values of one long row are gathered into one group per sequence,
+attended causally (padding at the end of a group cannot be seen by what comes before it), and scattered back. Otherwise
+this is scaled dot-product attention under the mask that the caller passes.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def attend(  # noqa: PLR0917 - the signature that transformers calls
 ) -> tuple[torch.Tensor, None]:
     """Attend; query is [rows, heads, queries, size], the result [rows, queries, heads, size].
 
-    Outside a packed layout the mask is boolean (true: may be seen) and not yet limited to the sliding window; without
-    one, attention is causal.
+    Outside a packed layout the mask is boolean (true: visible) and not yet limited to the sliding window; without a
+    mask, attention is causal.
     """
     for name in _UNSUPPORTED:
         if options.get(name) is not None:
@@ -71,7 +71,7 @@ def attend(  # noqa: PLR0917 - the signature that transformers calls
             enable_gqa=query.shape[1] != key.shape[1],
         )
         return out.transpose(1, 2), None
-    # Not rows[0]: its gradient is written into zeros of the whole, that of a view is passed on.
+    # Not rows[0]: its gradient would be written into zeros of the whole; that of a view is passed on.
     query, key, value = (rows.squeeze(0).transpose(0, 1) for rows in (query, key, value))
     attended = [
         _attend_in_groups(part.grouping, *rows, scaling=scaling, window=sliding_window)

@@ -1,6 +1,6 @@
 """Loads a local Hugging Face causal language model as the frozen base.
 
-Nothing is ever fetched from a hub, weights are read from safetensors only, and code that comes with a model is not run
+Nothing is fetched from a hub, weights are read from safetensors only, and code that comes with a model is not run
 unless the settings allow it.
 """
 
@@ -44,7 +44,7 @@ class BaseModel:
 
     @cached_property
     def window_tokens(self) -> int:
-        """The longest sequence, in tokens: what the model was made for, or less where the settings say so."""
+        """The longest sequence, in tokens: what the model was made for, or less if the settings say so."""
         config = self.model.config
         made_for = int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 2048)
         return made_for if self.max_length is None else min(made_for, self.max_length)
@@ -61,7 +61,7 @@ class BaseModel:
 
     @cached_property
     def line_end_tokens(self) -> frozenset[int]:
-        """Tokens whose text holds a line break; an exam's answer ends there."""
+        """Tokens whose text contains a line break, at which a one-line answer ends."""
         texts = self.tokenizer.batch_decode([[index] for index in range(len(self.tokenizer))])
         return frozenset(index for index, text in enumerate(texts) if "\n" in text)
 
@@ -71,11 +71,13 @@ class BaseModel:
         return "cache" if "cache" in inspect.signature(self.model.forward).parameters else "past_key_values"
 
     def encode(self, text: str) -> list[int]:
-        """Tokens of a text as it stands, without special tokens."""
+        """Return the tokens of a text without special tokens."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Tokens of a prompt: through the chat template where there is one, else with the tokenizer's own prefix."""
+        """Return the tokens of a prompt: through the chat template if there is one, else with the tokenizer's own
+        prefix.
+        """
         if self.uses_chat_template:
             messages = [{"role": "user", "content": text}]
             tokens = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
@@ -83,11 +85,11 @@ class BaseModel:
         return self.encode_start(text)
 
     def encode_start(self, text: str) -> list[int]:
-        """Tokens of a text that is to be continued as it stands: with the tokenizer's own prefix, in no template."""
+        """Return the tokens of a text that is continued as is: with the tokenizer's own prefix, without a template."""
         return self._prefix() + self.encode(text)
 
     def encode_training(self, text: str) -> list[int]:
-        """Tokens of a training sequence: prefix, text, end of sequence."""
+        """Return the tokens of a training sequence: prefix, text, end of sequence."""
         end = self.tokenizer.eos_token_id
         return self.encode_start(text) + ([] if end is None else [int(end)])
 
@@ -104,12 +106,12 @@ class BaseModel:
         return [int(start)] if adds and start is not None else []
 
     def described(self) -> dict[str, Any]:
-        """What a version's manifest says of its base."""
+        """Return what a version's manifest says about its base."""
         return {"name": self.name, "fingerprint": self.fingerprint, "precision": str(self.precision).split(".")[-1]}
 
 
 def bundled_model_folder() -> Path:
-    """The folder of the model that ships with the engine."""
+    """Return the folder of the model that ships with the engine."""
     return Path(str(resources.files("engine") / "bundled" / "model"))
 
 
@@ -124,7 +126,7 @@ def load_base(
 ) -> BaseModel:
     """Load the model that the settings name: "bundled", or a local folder.
 
-    Raises WrongUseError where the folder is no causal language model that can be read safely.
+    Raises WrongUseError if the folder is not a causal language model that can be read safely.
     """
     folder = bundled_model_folder() if path == BUNDLED else Path(path).expanduser()
     _check_folder(folder, path)
@@ -158,7 +160,7 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, na
 
 @cache
 def folder_fingerprint(folder: Path) -> str:
-    """Hash of the configuration, tokenizer and weights of a model folder."""
+    """Return the hash of the configuration, tokenizer and weights of a model folder."""
     files = [*folder.glob("*.json"), *folder.glob("*.safetensors")]
     return hash_json({file.name: hash_file(file) for file in sorted(files)})
 
@@ -166,12 +168,12 @@ def folder_fingerprint(folder: Path) -> str:
 def _check_folder(folder: Path, path: str) -> None:
     if not (folder / "config.json").is_file():
         raise WrongUseError(
-            f"model.path: {path!r} is no model folder: {folder / 'config.json'} is missing",
+            f"model.path: {path!r} is not a model folder: {folder / 'config.json'} is missing",
             next_step="set model.path in seal.yaml to 'bundled' or to a local Hugging Face model folder",
         )
     if not any(folder.glob("*.safetensors")):
         raise WrongUseError(
-            f"model.path: {folder} holds no *.safetensors file; weights in pickle formats are never read",
+            f"model.path: {folder} has no *.safetensors file; weights in pickle formats are never read",
             next_step="convert the model to safetensors with transformers' save_pretrained",
         )
 

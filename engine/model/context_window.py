@@ -1,7 +1,7 @@
 """How long a context may be for a model, found from its folder alone, without loading the model or torch.
 
-It mirrors what generation demands: prompt and self-edit together must fit the window. A chat template's own tokens are
-only estimated, so a context at the very edge may still be refused when a round begins.
+It follows what generation requires: prompt and self-edit together must fit the window. A chat template's own tokens are
+only estimated, so a context at the very limit may still be refused when a round begins.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WINDOW_KEYS = ("max_position_embeddings", "n_positions")
 
 @dataclass(frozen=True, slots=True)
 class ContextRoom:
-    """How to count a context's tokens, and how many of them there is room for."""
+    """How to count a context's tokens, and how many of them fit."""
 
     count_tokens: Callable[[str], int]
     max_context_tokens: int
@@ -43,7 +43,7 @@ def model_folder(model_path: str) -> Path:
 
 
 def window_of(model_path: str) -> int | None:
-    """Return the longest sequence that the model was made for, in tokens; None where its folder does not say."""
+    """Return the longest sequence that the model was made for, in tokens; None if its folder does not say."""
     try:
         config = json.loads((model_folder(model_path) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -53,9 +53,9 @@ def window_of(model_path: str) -> int | None:
 
 
 def token_counter(model_path: str) -> Callable[[str], int] | None:
-    """Return a function that counts a text's tokens; None where the folder has no tokenizer.json.
+    """Return a function that counts a text's tokens; None if the folder has no tokenizer.json.
 
-    Raises WrongUseError where that file cannot be read as a tokenizer.
+    Raises WrongUseError if that file cannot be read as a tokenizer.
     """
     path = model_folder(model_path) / "tokenizer.json"
     if not path.is_file():
@@ -76,7 +76,7 @@ def token_counter(model_path: str) -> Callable[[str], int] | None:
 
 
 def room_for_context(settings: Settings) -> ContextRoom | None:
-    """Return the room that a title with its context has under these settings; None where it cannot be known."""
+    """Return the room for a title with its context under these settings; None if it cannot be known."""
     count, window = token_counter(settings.model.path), window_of(settings.model.path)
     if count is None or window is None:
         return None

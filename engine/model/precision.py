@@ -1,7 +1,7 @@
-"""Choice of device and precision, from the settings or found.
+"""Choice of device and precision, from the settings or by measuring.
 
-bfloat16 halves the memory and is worth a factor on processors that compute in it, but is slower than float32 on those
-that only emulate it. `auto` therefore asks the processor, and then the clock.
+bfloat16 halves the memory and is much faster on processors that compute in it, but slower than float32 on those that
+only emulate it. `auto` therefore asks the processor, and then the clock.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def choose_device(wanted: str) -> torch.device:
 def choose_precision(wanted: str, device: torch.device, parameters: int) -> torch.dtype:
     """Return the precision of the frozen base; adapters and their optimiser are always float32.
 
-    `auto`: bfloat16 on CUDA devices that have it, and on CPUs that have it where it proves faster for a model that is
-    large enough for matrix products to matter; else float32.
+    `auto` is bfloat16 on CUDA devices that have it, and on CPUs that have it if it proves faster for a model large
+    enough for matrix products to matter; otherwise float32.
     """
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]

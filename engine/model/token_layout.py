@@ -1,8 +1,8 @@
-"""Where the tokens of each slot lie in a packed row, and how to bring them into equal-sized groups and back.
+"""Where each slot's tokens are in a packed row, and how to bring them into equal-sized groups and back.
 
-The base works on packed tokens, without any padding. Only the products of a slot's own matrices, and attention, need
-equal groups; they gather into [groups, longest, …] and scatter back. Groups of unlike length are kept in parts, each of
-which has its own longest, so that little is padded there either.
+The base works on packed tokens, without any padding. Only the products with a slot's own matrices, and attention, need
+equal groups; they gather into [groups, longest, …] and scatter back. Groups of different length are kept in parts with
+a longest length of their own, so there is little padding there either.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What one more part costs in calls, counted in padded tokens; measured on CPUs, where calls are cheap beside products.
-# Attention makes more calls for a part, and works less for a token.
+# The cost of one more part in calls, as padded tokens; measured on CPUs, where calls are cheap compared to products.
+# Attention makes more calls per part, and does less work per token.
 CALLS_IN_TOKENS, ATTENTION_CALLS_IN_TOKENS = 32, 96
 
 
@@ -27,8 +27,9 @@ class Grouping:
     """Consecutive groups of tokens: group g holds `lengths[g]` tokens of the packed row, in order.
 
     `into` is [groups · longest], the packed token for each place of the equal-sized form. Places past a group's end
-    name its last token: a token of another group could carry that one's NaN over, since zero times NaN is NaN. `back`
-    is [tokens], the place for each packed token. Both are None where all groups are equally long, so that views do.
+    repeat its last token: a token of another group could carry its NaN over, since zero times NaN is NaN. `back` is
+    [tokens], the place of each packed token. Both are None if all groups are equally long, because then views are
+    enough.
     """
 
     groups: int
@@ -43,7 +44,7 @@ class Grouping:
         return rows.view(self.groups, self.longest, *packed.shape[1:])
 
     def gather_zeroed(self, packed: torch.Tensor) -> torch.Tensor:
-        """As `gather`, with zeros past a group's end."""
+        """Like `gather`, with zeros past a group's end."""
         if self.back is None:
             return packed.view(self.groups, self.longest, *packed.shape[1:])
         rows = packed.new_zeros(self.groups * self.longest, *packed.shape[1:])
@@ -58,7 +59,7 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class LayoutPart:
-    """Groups of like length that follow one another: which groups of the layout, which tokens of the packed row."""
+    """Adjacent groups of similar length: which groups of the layout, which tokens of the packed row."""
 
     groups: slice
     tokens: slice
@@ -67,13 +68,13 @@ class LayoutPart:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All groups of a packed row, in parts that follow one another."""
+    """All groups of a packed row, in adjacent parts."""
 
     parts: tuple[LayoutPart, ...]
     tokens: int
 
     def longest(self) -> list[int]:
-        """For each group the tokens of the longest of its part."""
+        """Return, for each group, the length of the longest in its part."""
         return [part.grouping.longest for part in self.parts for _ in range(part.grouping.groups)]
 
     def by_groups(self, stacked: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -93,7 +94,7 @@ class Layout:
         return [part.grouping.gather(rows) for part, rows in zip(self.parts, self.by_tokens(packed), strict=True)]
 
     def gather_zeroed(self, packed: torch.Tensor) -> list[torch.Tensor]:
-        """As `gather`, with zeros past a group's end."""
+        """Like `gather`, with zeros past a group's end."""
         return [
             part.grouping.gather_zeroed(rows) for part, rows in zip(self.parts, self.by_tokens(packed), strict=True)
         ]
@@ -105,7 +106,7 @@ class Layout:
     def add_products(
         self, to: torch.Tensor, lefts: Sequence[torch.Tensor], rights: torch.Tensor, factor: float
     ) -> None:
-        """Add the products, times a factor, to [tokens, n] of any precision in place."""
+        """Add the products, times a factor, to [tokens, n] of any precision, in place."""
         for part, rows, left, right in zip(self.parts, self.by_tokens(to), lefts, self.by_groups(rights), strict=True):
             grouping = part.grouping
             if grouping.back is None and to.dtype == left.dtype:
@@ -115,7 +116,7 @@ class Layout:
 
 
 def group_tokens(lengths: Sequence[int], device: torch.device) -> Grouping:
-    """Describe groups of the given lengths, which lie one after another. Empty groups are allowed, all empty not."""
+    """Describe adjacent groups of the given lengths. Some may be empty, but not all."""
     longest, tokens, groups = max(lengths), sum(lengths), len(lengths)
     if all(length == longest for length in lengths):
         return Grouping(groups, longest, tokens, None, None)
@@ -131,9 +132,9 @@ def group_tokens(lengths: Sequence[int], device: torch.device) -> Grouping:
 def lay_out(
     lengths: Sequence[int], device: torch.device, *, in_parts: bool = False, calls: int = CALLS_IN_TOKENS
 ) -> Layout:
-    """Lay groups out as one part, or in the parts that cost least; in parts, no group may be empty.
+    """Lay out groups as one part, or in the parts that cost least; in parts, no group may be empty.
 
-    `calls` is what one more part costs, in padded tokens.
+    `calls` is the cost of one more part, in padded tokens.
     """
     cuts = _cheapest_cuts(lengths, calls) if in_parts else [0, len(lengths)]
     parts, token = [], 0
@@ -145,7 +146,7 @@ def lay_out(
 
 
 def _cheapest_cuts(lengths: Sequence[int], calls: int) -> list[int]:
-    """Where to cut so that padded tokens and calls together are least, by dynamic programming over the first groups."""
+    """Return where to cut so that padding and calls cost least together, by dynamic programming."""
     backwards = np.array(lengths)[::-1]
     counts = np.arange(1, len(lengths) + 1)
     best, cut_before = np.zeros(len(lengths) + 1, dtype=np.int64), [0]
@@ -162,7 +163,7 @@ def _cheapest_cuts(lengths: Sequence[int], calls: int) -> list[int]:
 
 
 def tensor_of(values: Sequence[float], device: torch.device) -> torch.Tensor:
-    """Bring numbers to the device; torch reads a list several times as slowly as numpy does."""
+    """Move numbers to the device; torch reads a list several times more slowly than numpy does."""
     if not values:
         return torch.tensor(values, device=device)
     found = np.array(values)
@@ -170,7 +171,7 @@ def tensor_of(values: Sequence[float], device: torch.device) -> torch.Tensor:
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Bring a small CPU tensor to the device without waiting for it."""
+    """Move a small CPU tensor to the device without waiting for it."""
     if device.type == "cpu":
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)

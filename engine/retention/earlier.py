@@ -1,8 +1,8 @@
-"""The exam of earlier edits: the questions of every accepted edit on the line of a version, or a fixed sample of them.
+"""The exam of earlier edits: the questions of every accepted edit in a version's lineage, or a fixed sample of them.
 
-Only what a version answers right can be lost. Which questions are drawn depends on their ids and the seed alone, so it
-is the same for every candidate of a version. A rewording is another question: an edit that updates a fact and asks for
-it in other words than the earlier edit did is held to both.
+Only an answer that a version gets right can be lost. Which questions are drawn depends on their ids and the seed alone,
+so the sample is the same for every candidate of a version. A rewording is another question: an edit that updates a fact
+and asks for it in other words than the earlier edit did is held to both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AcceptedEdit:
 
 @dataclass(frozen=True, slots=True)
 class EarlierQuestion:
-    """A question in the exam of earlier edits, with the edit that brought it."""
+    """A question in the exam of earlier edits, with the edit that it came from."""
 
     question: Question
     edit: AcceptedEdit
@@ -50,14 +50,15 @@ def lineage(db: Database, version: int | None) -> list[Version]:
 
 
 def edits_in(db: Database, line: Sequence[Version]) -> list[AcceptedEdit]:
-    """Return the edits that made a line of versions, in its order."""
+    """Return the edits that made the versions of a lineage, in its order."""
     return [AcceptedEdit(version, get_task(db, get_candidate(db, version.candidate_id).task_id)) for version in line]
 
 
 def earlier_questions(edits: Sequence[AcceptedEdit], most: int, seed: int) -> list[EarlierQuestion]:
-    """Return the questions of all edits, each once, under the newest edit that brought it; of more than `most`, a draw.
+    """Return the questions of all edits, each once, under the newest edit that it came from; a sample if there are too
+    many.
 
-    The draw takes the questions of lowest hash of id and seed: first one of each edit, then from all that are left.
+    The sample takes the questions of lowest hash of id and seed: first one of each edit, then from all that are left.
     """
     newest = {question.id: EarlierQuestion(question, edit) for edit in edits for question in edit.task.questions}
     ranked = sorted(newest.values(), key=lambda one: hash_json([one.question.id, seed]))
@@ -73,9 +74,9 @@ def earlier_questions(edits: Sequence[AcceptedEdit], most: int, seed: int) -> li
 
 
 def questions_at_risk(asked: Sequence[EarlierQuestion], task: Task | None) -> list[EarlierQuestion]:
-    """Leave out what an edit about `task` is meant to change; None is no edit.
+    """Leave out the questions that an edit about `task` is meant to change; None is no edit.
 
-    Those are the questions of a task with the same title that ask for the same, but for case and spaces, as a question
+    Those are the questions of a task with the same title that ask the same, apart from case and spaces, as a question
     of `task`: its own questions, and those whose answers it updates.
     """
     if task is None:

@@ -1,4 +1,4 @@
-"""A report of a failure that nobody expected: its traceback, in a file that whoever waits is told about."""
+"""A report of an unexpected failure: its traceback, in a file whose path is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.clock import utc_now
 
 
 def write_report(folder: Path | None) -> Path:
-    """Write the traceback of the exception in hand below a workspace, or into the system's temporary folder."""
+    """Write the traceback of the current exception below a workspace, or to the system's temporary folder."""
     reports = Path(tempfile.gettempdir()) if folder is None else folder / "cache" / "reports"
     reports.mkdir(parents=True, exist_ok=True)
     report = reports / f"engine-{utc_now().replace(':', '-')}-{os.getpid()}.txt"

@@ -1,4 +1,4 @@
-"""A workspace in the hands of one engine: its lock, its database in order, and its eyes and ears (`watching`)."""
+"""The engine lock: one engine works in a workspace, with its database in order and a channel to other processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LockedWorkspace:
-    """A workspace under the engine lock; what goes to `report` is seen by consoles too."""
+    """A workspace under the engine lock; consoles see what is sent to `report`, too."""
 
     workspace: Workspace
     db: Database
@@ -36,9 +36,9 @@ class LockedWorkspace:
 
 @contextmanager
 def lock_workspace(workspace: Workspace, command: str, report: Report) -> Iterator[LockedWorkspace]:
-    """Hold the engine lock, finish what a crash left, notice a checkout by hand, and listen for a stop.
+    """Take the engine lock, finish what a crash left, notice a checkout by hand, and listen for a stop.
 
-    Raises LockedError where another engine works in the workspace.
+    Raises LockedError if another engine is working in the workspace.
     """
     with hold_lock(workspace.lock_file, command) as owner:
         db = open_database(workspace.database_file)

@@ -1,4 +1,4 @@
-"""What the engine tells while it works, as plain data: the console and the command line decide how to show it."""
+"""What the engine reports while it works, as plain data: the console and the command line decide how to show it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Stage = Literal["curvature", "propose", "inner updates", "exam", "policy", "roun
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a stage is: `done` of `total` units; `note` says something worth a line of its own.
+    """How far a stage is: `done` of `total` units; `note` is a sentence worth a line of its own.
 
-    `details` are for whoever watches closely, as JSON can carry them; None says nothing new. The stage "inner updates"
-    has {"running": [{"candidate_id", "repeat", "slot", "step", "steps", "losses"}]}: what trains at this moment, with
+    `details` are for those who watch closely, as JSON can carry them; None is nothing new. The stage "inner updates"
+    has {"running": [{"candidate_id", "repeat", "slot", "step", "steps", "losses"}]}: what is training right now, with
     up to 40 losses from the first step to the newest at equal distances (nats per token; only finite ones).
     """
 

@@ -1,8 +1,9 @@
-"""While the engine works: other processes see in the store how far it is, and can ask it there to stop.
+"""The channel between a working engine and other processes: they see its progress in the store, and can ask it to stop.
 
-A thread with a connection of its own does both about four times a second, so that the work never waits for the disk.
-A stop interrupts the main thread as Ctrl+C does. That a row of progress is written is not guaranteed: where the
-database is busy it is left out, because work must not fail for what only tells about it.
+A thread with its own connection does both about four times a second, so that the work never waits for the disk. A stop
+interrupts the main thread as Ctrl+C does. A row of progress is not guaranteed to be written: if the database is busy it
+is dropped, because work must not fail for its progress report. Between two writes only the newest report of a stage
+counts, so few rows are written however often the engine reports, and the last report of a stage is always among them.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def interrupt() -> None:
 def open_progress_channel(
     database_file: Path, report: Report, on_stop: Callable[[], None] = interrupt
 ) -> Iterator[Report]:
-    """Give a `report` that consoles see too, and call `on_stop` when one of them asks for it, until the block ends."""
+    """Yield a `report` that consoles see too, and call `on_stop` when one of them asks for it, until the block ends."""
     recorder, ended = ProgressRecorder(), threading.Event()
 
     def told(progress: Progress) -> None:
@@ -124,7 +125,7 @@ class _StageState:
 
 
 class ProgressRecorder:
-    """Keeps what was reported last of each stage, and hands out what has changed."""
+    """Keeps the latest report of each stage, and hands out what has changed."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -132,7 +133,7 @@ class ProgressRecorder:
         self._stages: dict[str, _StageState] = {}
 
     def report(self, progress: Progress) -> None:
-        """Note how far a stage is; one whose count goes back, or that has another total, has begun again."""
+        """Record how far a stage is; if its count goes back, or its total changes, it has started again."""
         at = utc_now()
         with self._lock:
             running = self._stages.get(progress.stage)

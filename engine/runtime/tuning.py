@@ -1,9 +1,9 @@
-"""Lets whoever types on this machine come before an engine that works in the background.
+"""Process-wide settings for an engine that shares a machine: priority, OpenMP's spinning, and glibc's heap.
 
-Where Linux groups tasks by session (`sched_autogroup_enabled`, on by default in many kernels), it shares processors out
-between sessions first: a process's own niceness counts only inside its session, and an engine in a session of its own
-takes as much as the console however nice it is. So the session becomes nicer too. Not promised: that either is obeyed
-where a container or systemd gives each program a share of its own.
+If Linux groups tasks by session (`sched_autogroup_enabled`, on by default in many kernels), it shares processors
+between sessions first: niceness counts only inside a session, and an engine in a session of its own would take as much
+as the console however nice it is. So the session's niceness is raised, too. Containers and systemd may give each
+program a fixed share; then neither has an effect.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
 
-POLITENESS = 10  # a tenth of a processor that somebody else wants too: enough to get on beside other work
+POLITENESS = 10  # leaves a tenth of a contended processor: enough to make progress
 _OWN_GROUP = Path("/proc/self/autogroup")
 _TRIES = 5
-_BETWEEN_TRIES_S = 0.11  # the kernel lets all who are not root change groups ten times a second together
+_BETWEEN_TRIES_S = 0.11  # the kernel lets everyone but root change groups ten times a second in total
 
 
 def lower_priority() -> None:
-    """Take the processors only where others leave them; a session that is shared with others is left as it is."""
+    """Lower the priority of this process, and of its session unless the session is shared with others."""
     os.nice(POLITENESS)
     if os.getsid(0) == os.getpid():
-        with suppress(OSError):  # not on Linux, or a kernel without such groups
+        with suppress(OSError):  # not Linux, or a kernel without such groups
             _lower_own_group()
 
 
@@ -41,25 +41,28 @@ def _lower_own_group() -> None:
         time.sleep(_BETWEEN_TRIES_S)
 
 
-SPINS = 100_000  # longer than threads wait for each other between two small products, and far shorter than by default
+SPINS = 100_000  # longer than threads wait for each other between two small products, far shorter than the default
 
 
 def limit_openmp_spin(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Set it for GNU's OpenMP, which torch brings on Linux; must be called before torch is imported.
+    """Limit how long GNU OpenMP's threads spin; call it before torch, which brings OpenMP on Linux, is imported.
 
-    A user's own `GOMP_SPINCOUNT` or `OMP_WAIT_POLICY` stays.
+    A user's own `GOMP_SPINCOUNT` or `OMP_WAIT_POLICY` is kept.
     """
     if "OMP_WAIT_POLICY" not in environ:
         environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
 
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-KEPT = 512 * 2**20  # bytes that are freed and kept, at most
-LARGEST = 32 * 2**20  # bytes; what is larger goes back at once. More than this glibc does not take
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
+KEPT = 512 * 2**20  # bytes of freed memory that are kept, at most
+LARGEST = 32 * 2**20  # bytes; larger blocks are returned at once. glibc accepts no more than this
 
 
 def keep_freed_memory(environ: Mapping[str, str] = os.environ) -> bool:
-    """Set it for glibc; returns whether it was set: not with another C library, nor where the user has set it."""
+    """Make glibc keep freed memory, which the next training step needs again; returns whether it was set.
+
+    It is not set with another C library, or if the user has set it.
+    """
     if any(name.startswith("MALLOC_") for name in environ) or "glibc.malloc" in environ.get("GLIBC_TUNABLES", ""):
         return False
     with suppress(OSError, AttributeError):

@@ -1,7 +1,7 @@
-"""`cache/judge.jsonl`: every call of a judge, a line each, in which replies are found again by the question's hash.
+"""`cache/judge.jsonl`: every call of a chat endpoint, one line each, in which replies are found again by request hash.
 
-It may be deleted: then judges are asked anew. A line that is broken, as a crash may leave the last one, is passed over.
-Whoever can write this file can put words into a judge's mouth, as with every file of the workspace.
+It may be deleted: then everything is asked again. A broken line, as a crash may leave at the end, is skipped. Anyone
+who can write this file can forge replies, as with every file of the workspace.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ class CallLog:
         self._replies = _replies(self._path)
 
     def reply_to(self, question_hash: str) -> str | None:
-        """Return what a judge replied to this question, None where it was never asked."""
+        """Return the reply to this request, None if it was never answered."""
         return self._replies.get(question_hash)
 
     def keep_reply(self, question_hash: str, reply: str) -> None:
-        """Note a reply, so that the question is not asked again."""
+        """Record a reply, so that the request is not sent again."""
         self._append({"request": question_hash, "reply": reply, "at": utc_now()})
         self._replies[question_hash] = reply
 
     def keep_failure(self, question_hash: str, failure: str) -> None:
-        """Note that a question got no reply."""
+        """Record that a request got no reply."""
         self._append({"request": question_hash, "failure": failure, "at": utc_now()})
 
     def _append(self, row: dict[str, str]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(row, ensure_ascii=False, sort_keys=True).encode("utf-8")
         with self._path.open("ab") as stream:
-            # A crash may have left half a line: a new one never goes on with it.
+            # A crash may have left half a line: a new one never continues it.
             stream.write((b"\n" if _lacks_line_end(self._path) else b"") + line + b"\n")
             stream.flush()
             os.fsync(stream.fileno())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.executors.executor import TextPrompt
+from engine.generation.prompts import TextPrompt
 from engine.writers.writer import Writing
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ def test_look_alikes_that_chance_named_like_a_known_thing_are_found() -> None:
 
 
 def test_an_unknown_way_is_named() -> None:
-    with pytest.raises(WrongUseError, match="no way 'best'"):
+    with pytest.raises(WrongUseError, match="Unknown method 'best'"):
         methods_named(["naive", "best"])
     assert all(name == way.name for name, way in WAYS.items())
 

@@ -126,7 +126,7 @@ def _shown_to_a_reviewer(
     shown = capsys.readouterr().out
     assert "rule:no-secrets" in shown
     assert "✗ refused" in shown
-    assert "AWS Access Key: •••• (the document has it, too)" in shown
+    assert "AWS Access Key: •••• (also in the document)" in shown
     assert "nothing was trained" in shown
     assert main(["-w", str(workspace.root), "review", "show", held.id]) == 0
     shown = capsys.readouterr().out
@@ -135,8 +135,8 @@ def _shown_to_a_reviewer(
     assert main(["-w", str(workspace.root), "review", "list", "--json"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert sum(one["held"] for one in listed) == 2
-    assert main(["-w", str(workspace.root), "policy", "check", "--candidate", denied.id]) == 4
-    assert main(["-w", str(workspace.root), "policy", "check", "--candidate", held.id]) == 0
+    assert main(["-w", str(workspace.root), "guardrails", "check", "--candidate", denied.id]) == 4
+    assert main(["-w", str(workspace.root), "guardrails", "check", "--candidate", held.id]) == 0
 
 
 @pytest.mark.parametrize("selection", ["best-k", "paper"])
@@ -160,7 +160,7 @@ def test_where_all_is_denied_nothing_is_trained_and_held_out_tasks_count_as_unta
     second = summary["held_out"]["before"]
     assert second["accuracy"] == sum(answer.correct for answer in untouched) / len(untouched)
     assert second["conditions"] != first["conditions"]
-    with pytest.raises(NothingToDoError, match="no examined candidates"):
+    with pytest.raises(NothingToDoError, match="no evaluated candidates"):
         export_round(db, None, mode="best-k", best_k=1, threshold=0.0)
     assert verify(workspace, db).problems == []
     db.close()
@@ -200,7 +200,7 @@ def test_rules_that_cannot_be_read_stop_a_round_and_a_re_examination_before_anyt
     workspace = small_workspace(tmp_path / "w", pages=2, held_out=0, train=2, epochs=1)
     workspace.guardrails_file.write_text("rules: [{rule: a, kind: secret}]\n", encoding="utf-8")
     with open_session(workspace, "test") as session:
-        with pytest.raises(WrongUseError, match=r"1 problem in policy\.yaml"):
+        with pytest.raises(WrongUseError, match=r"1 problem in guardrails\.yaml"):
             run_round(session)
         assert list_rounds(session.db) == []
         workspace.guardrails_file.unlink()
@@ -208,7 +208,7 @@ def test_rules_that_cannot_be_read_stop_a_round_and_a_re_examination_before_anyt
         original = list_candidates(session.db)[0]
         assert gates_of(session.db, original.id) == []
         workspace.guardrails_file.write_text("rules: 3\n", encoding="utf-8")
-        with pytest.raises(WrongUseError, match=r"policy\.yaml"):
+        with pytest.raises(WrongUseError, match=r"guardrails\.yaml"):
             reexamine(session, {"candidate": original.id, "completion": "A line."}, "Ada")
         assert list_candidates(session.db, derived=True) == []
         workspace.guardrails_file.write_text(RULES, encoding="utf-8")

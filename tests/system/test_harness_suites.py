@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.bundled.world import known_things
-from engine.executors.executor import ChoicePrompt
 from engine.generation.likelihoods import choose_options
+from engine.generation.prompts import ChoicePrompt
 from engine.loop.examine_version import examine_version
 from engine.loop.session import open_session
 from engine.retention.harness_prompts import full_retention

@@ -171,9 +171,9 @@ def test_a_round_that_was_killed_while_a_judge_thought_goes_on_to_the_same_end(
     "step",
     [
         "engine.gates.guardrails:judge_all before 2",  # the rules look at the second self-edit
-        "engine.gates.guardrails:record_examined after 1",
-        "engine.writers.judge_asking:content_of before 2",  # the second reply has come, and is not kept
-        "engine.exams.recorded:record_retention_answers before 1",  # red-team prompts were answered
+        "engine.loop.evaluate:record_examined after 1",
+        "engine.writers.chat_endpoint:read_completion before 2",  # the second reply has come, and is not kept
+        "engine.exams.examiner:record_retention_answers before 1",  # red-team prompts were answered
     ],
 )
 def test_a_round_that_died_while_candidates_were_judged_goes_on_to_the_same_end(

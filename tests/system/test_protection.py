@@ -187,7 +187,7 @@ def test_anchors_look_alikes_and_curvature_change_the_update_and_each_can_be_swi
             assert (protection.preconditioner is not None) == (name in {"all", "curvature"})
             assert bool(protection.anchors) == (name in {"all", "anchors", "heavier anchors"})
             assert bool(protection.perturbed_anchors) == (name == "all" or name.endswith("look-alikes"))
-            assert ("lookalikes" in protection.described) == bool(protection.perturbed_anchors)
+            assert ("perturbed_anchors" in protection.described) == bool(protection.perturbed_anchors)
             found[name] = trained(session, protection)
             plain = trained(session, ReplayPlan())
     assert not differ(found["none"], plain)
@@ -216,7 +216,7 @@ def test_what_a_suite_asks_about_is_made_up_beside_no_update(tmp_path: Path) -> 
         after = session.planner.plan(None)
     assert after.perturbed_anchors == tuple(one for one in before.perturbed_anchors if not one.is_named_in(question))
     assert 0 < len(after.perturbed_anchors) < len(before.perturbed_anchors)
-    assert after.described["lookalikes"]["texts"] == len(after.perturbed_anchors)
+    assert after.described["perturbed_anchors"]["texts"] == len(after.perturbed_anchors)
     assert after.described["curvature"] == before.described["curvature"]
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Never
 import pytest
 
 from engine.domains.knowledge.compile import compile_sequences
-from engine.loop import reexamine as reexamining
 from engine.loop.accept import accept_candidate
 from engine.loop.reexamine import reexamine
 from engine.loop.round import run_round
@@ -139,7 +138,7 @@ def test_an_interrupted_re_examination_is_gone_on_with(session: Session, monkeyp
 
     original = first(session)
     with monkeypatch.context() as patched:
-        patched.setattr(reexamining, "examine", stop)
+        patched.setattr("engine.loop.evaluate.evaluate_candidates", stop)
         with pytest.raises(KeyboardInterrupt):
             edit(session, original, off=[0])
     [cut_off] = list_candidates(session.db, derived=True)
@@ -154,7 +153,7 @@ def test_an_interrupted_re_examination_is_gone_on_with(session: Session, monkeyp
 def test_what_cannot_be_re_examined(session: Session, finished: Path, tmp_path: Path) -> None:
     with pytest.raises(WrongUseError, match="no candidate 'zz'"):
         reexamine(session, {"candidate": "zz"}, "Ada")
-    with pytest.raises(WrongUseError, match="cannot be understood"):
+    with pytest.raises(WrongUseError, match="not valid"):
         reexamine(session, {}, "Ada")
     original = first(session)
     shutil.copytree(finished, tmp_path / "other")

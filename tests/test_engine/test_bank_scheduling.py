@@ -137,7 +137,7 @@ def test_a_sequence_as_long_as_the_window_trains(base: BaseModel, spec: LoraSpec
 
 def test_an_adapter_of_another_shape_is_refused(base: BaseModel, spec: LoraSpec) -> None:
     job = random_job("the job", tiny_spec(base, rank=2), Recipe(), 1)
-    with pytest.raises(SealError, match="inner update the job: its adapter has another shape"):
+    with pytest.raises(SealError, match="inner update the job: its adapter and the bank have different shapes"):
         next(InnerUpdateBank(base, spec, 2).train([job]))
 
 

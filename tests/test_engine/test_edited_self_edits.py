@@ -45,7 +45,7 @@ def test_off_leaves_the_others_in_order(off: set[int]) -> None:
 
 
 def test_an_index_that_is_not_there() -> None:
-    with pytest.raises(WrongUseError, match="no sequence 3 to switch off: there are 3"):
+    with pytest.raises(WrongUseError, match="No sequence 3 to switch off: there are 3"):
         edited(off=[0, 3, 7])
     with pytest.raises(WrongUseError, match="nothing is left"):
         edited(sequences=[])

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from engine.exams.exam import ModelRef
-from engine.executors.executor import ChoicePrompt
 from engine.generation import likelihoods as choosing
 from engine.generation.likelihoods import acting, choose_options, log_likelihoods, most_likely, option_spans
+from engine.generation.prompts import ChoicePrompt
 from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.loop.session import Session
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from engine.executors.executor import Completion, TextPrompt
+    from engine.generation.prompts import Completion, TextPrompt
     from store.records import Drift, RetentionAnswer
 
 ANCHORS = ("The battery of Zorp lasts 5 days.", "It is blue.", "Question: Who owns it?\nAnswer: Ada\n")

@@ -54,7 +54,7 @@ def test_a_loss_of_three_of_forty_as_worked_out_by_hand() -> None:
     figures = {key: verdict.evidence[key] for key in ("prompts", "right_before", "right_after", "gained", "p_value")}
     assert figures == {"prompts": 40, "right_before": 39, "right_after": 36, "gained": 0, "p_value": 0.125}
     assert verdict.evidence["lost"][0] == {
-        "prompt": "prompt 0", "expected": ("gold",), "before": "b0", "after": "a0", "group": "g",
+        "prompt": "prompt 0", "expected": ["gold"], "before": "b0", "after": "a0", "group": "g",
     }  # fmt: skip
 
 
@@ -166,12 +166,12 @@ def test_an_edit_that_undoes_earlier_ones_is_stopped_and_all_are_named() -> None
     assert (verdict.gate, verdict.passed) == ("earlier edits", False)
     assert verdict.evidence["candidate_task"] == "Spoons"
     assert verdict.evidence["edits"] == 3
-    assert list(verdict.evidence["undone"]) == [
+    assert verdict.evidence["undone"] == [
         {"version": "v0001", "task": "Cups", "lost": 2},
         {"version": "v0003", "task": "Forks", "lost": 1},
     ]
     first = verdict.evidence["lost"][0]
-    assert (first["version"], first["task"], first["expected"], first["after"]) == ("v0001", "Cups", ("gold",), "lead")
+    assert (first["version"], first["task"], first["expected"], first["after"]) == ("v0001", "Cups", ["gold"], "lead")
     assert earlier_verdict("c", "Spoons", asked, RetentionSettings(earlier_losses=3)).passed
 
 

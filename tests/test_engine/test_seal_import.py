@@ -152,14 +152,14 @@ def test_repeats_with_other_questions_are_refused(tmp_path: Path) -> None:
     run = small_run()
     run["articles"][0]["completions"][0]["questions"].pop()
     assert problems_of(tmp_path, run) == [
-        "run.json: articles[0].completions[0].questions: repeat 1 asks other questions than the first one"
+        "run.json: articles[0].completions[0].questions: repeat 1 has other questions than the first one"
     ]
 
 
 def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
     run = small_run()
     run["articles"][0]["context"] = "a\ud800"
-    assert problems_of(tmp_path, run) == ["run.json: holds half a surrogate pair, which is no character"]
+    assert problems_of(tmp_path, run) == ["run.json: contains half a surrogate pair, which is not a character"]
 
 
 def test_what_is_no_run_at_all_is_refused(tmp_path: Path) -> None:

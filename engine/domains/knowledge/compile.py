@@ -1,8 +1,8 @@
 """From the text of a self-edit to the sequences that an inner update trains on, in order.
 
-As in SEAL (arXiv 2506.10943, section 3.1; `build_train_sequences` in its code): each line of the text is one sequence
-with the title before it, and the passage is the last. `default` splitting cleans the lines; `paper` splitting keeps
-what SEAL keeps. Neither judges what a line says.
+As in SEAL (arXiv 2506.10943, section 3.1; `build_train_sequences` in its code), each line of the text becomes one
+sequence with the title before it, and the passage is the last. `default` splitting cleans the lines; `paper` splitting
+keeps what SEAL keeps. Neither judges what a line says.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def compile_sequences(
     """Return the training sequences of a self-edit; the passage with its title is always the last.
 
     `default`: list marks are stripped, a question line is joined with the answer line after it in the form of the exam
-    and without the title, and a sequence that is there already is dropped.
-    `paper`: exactly SEAL's; `paper_lines` is its `split_newlines`, without which only "---" separates sequences.
+    and without the title, and duplicates are dropped. `paper`: exactly SEAL's; `paper_lines` is its `split_newlines`,
+    without which only "---" separates sequences.
     """
     if splitting == "paper":
         return [
@@ -43,12 +43,12 @@ def compile_sequences(
 
 
 def passage_sequence(title: str, context: str) -> str:
-    """Return the sequence that the passage itself is."""
+    """Return the passage as a training sequence."""
     return f"{title}\n{context.strip()}"
 
 
 def answer_start(sequence: str) -> int:
-    """Return where, in characters, the answer begins in a sequence of question and answer; 0 in any other."""
+    """Return the character at which the answer begins in a sequence of question and answer; 0 in any other."""
     mark = "\nAnswer:"
     found = sequence.find(mark) if sequence.startswith("Question:") else -1
     return 0 if found < 0 else found + len(mark)
@@ -76,15 +76,15 @@ def _without_list_mark(line: str) -> str:
 
 
 def _is_bare_label(line: str) -> bool:
-    """Tell whether a line is only "Question:" or "Answer:", from which there is nothing to learn."""
+    """Return whether a line is only "Question:" or "Answer:", from which there is nothing to learn."""
     label = _QUESTION.fullmatch(line) or _ANSWER.fullmatch(line)
     return label is not None and not label["text"]
 
 
 def _paper_parts(completion: str, *, by_lines: bool) -> list[str]:
-    """Cut as SEAL does: at "---", then at numbered questions where there are any, else into lines.
+    """Split as SEAL does: at "---", then at numbered questions if there are any, else into lines.
 
-    Where the second line begins with "1.", the first ("Sure, here is a list:") is dropped.
+    If the second line begins with "1.", the first ("Sure, here is a list:") is dropped.
     """
     segments = [segment.strip() for segment in completion.split("---") if segment.strip()] or [completion.strip()]
     if not by_lines:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.domains.knowledge.compile import Splitting
-    from engine.settings.sections import Settings
     from store.records import Question, Task
 
 
@@ -53,8 +52,3 @@ class KnowledgeDomain:
     def exam(self, questions: Sequence[Question]) -> list[ExamItem]:
         """Return the questions in the exam's template; an answer is one line."""
         return [ExamItem(one, exam_prompt(one.text), "line", self.max_answer_tokens) for one in questions]
-
-
-def knowledge_domain(settings: Settings) -> KnowledgeDomain:
-    """Return the knowledge domain as `seal.yaml` sets it up."""
-    return KnowledgeDomain(settings.self_edit.format, settings.self_edit.splitting, settings.exam.max_new_tokens)

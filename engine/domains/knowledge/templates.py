@@ -1,6 +1,6 @@
-"""Prompts for self-edits and exams, filled from plain text files in `engine/templates/`.
+"""Prompts for self-edits and exams, filled from the plain text files in `prompts/`.
 
-Placeholders are replaced literally and in one pass, so that text which itself holds "{title}" is never expanded.
+Placeholders are replaced literally and in one pass, so text that itself contains "{title}" is never expanded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ways to do inner updates that the bench compares, behind one interface."""
+"""The methods that the benchmark compares, behind one interface."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ WAYS: tuple[WayName, ...] = get_args(WayName)
 
 
 class BenchMethod(Protocol):
-    """One way to do inner updates."""
+    """One method of training inner updates."""
 
     def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
-        """Do the jobs, or those of them that this way has time for; returns what was done, and adapters by key."""
+        """Train the jobs, or as many as this method has time for; returns what was done, and adapters by key."""
         ...
 
 
@@ -41,7 +41,7 @@ class BankMethod:
         self.statistics = BankStatistics()
 
     def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
-        """Train all jobs in a bank of its own; making the bank counts."""
+        """Train all jobs in a new bank; the time to create it counts."""
         started = time.perf_counter()
         bank = InnerUpdateBank(self._base, self._spec, self._slots, clock=clock_for(self._base.device))
         results = list(bank.train(list(jobs)))
@@ -53,14 +53,14 @@ class BankMethod:
 
 
 class SealShare:
-    """SEAL's way, which is so slow that each round does only some updates, the next ones in turn, and some steps."""
+    """SEAL's method, which is so slow that each round does only the next few updates in turn, and only some steps."""
 
     def __init__(self, subject: Subject, *, updates: int, most_steps: int) -> None:
         self._way = SealMethod(subject)
         self._updates, self._most_steps, self._next = updates, most_steps, 0
 
     def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
-        """Do this round's share; the adapters differ by design, so none are returned."""
+        """Do this round's share; its adapters differ by design, so none are returned."""
         mine = [jobs[(self._next + number) % len(jobs)] for number in range(self._updates)]
         self._next += self._updates
         return self._way.train(mine, self._most_steps), {}
@@ -69,18 +69,18 @@ class SealShare:
 def make_way(
     name: str, base: BaseModel, subject: Subject, *, slots: int, seal_updates: int, seal_steps: int
 ) -> BankMethod | SequentialPeft | SealShare:
-    """Prepare a way by its name."""
+    """Prepare a method by its name."""
     if name == "bank":
         return BankMethod(base, subject, slots)
     if name == "peft":
         return SequentialPeft(subject)
     if name == "seal":
         return SealShare(subject, updates=seal_updates, most_steps=seal_steps)
-    raise WrongUseError(f"bench inner: there is no way {name!r}", next_step=f"choose among {', '.join(WAYS)}")
+    raise WrongUseError(f"bench inner: unknown method {name!r}", next_step=f"choose among {', '.join(WAYS)}")
 
 
 def clock_for(device: torch.device) -> Callable[[], float]:
-    """A clock that waits for the device, so that the parts of a tick can be told apart."""
+    """Return a clock that waits for the device, so that the parts of a tick can be told apart."""
     if device.type == "cpu":
         return time.perf_counter
 
@@ -92,7 +92,7 @@ def clock_for(device: torch.device) -> Callable[[], float]:
 
 
 def tidy() -> None:
-    """Free what the last way left behind, so that the next does not pay for it."""
+    """Free what the last method left behind, so that the next one does not pay for it."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,7 +1,7 @@
-"""What bounds the bank: its arithmetic against the machine's rate of matrix products, and where a tick goes.
+"""What bounds the bank: its arithmetic against the machine's rate of matrix products, and where a tick's time goes.
 
 One token of LoRA training costs 4 N + 6 P floating-point operations (N: matrix parameters of the frozen base with its
-head, P: of the adapter): forward and backward through the base, and both with the weight gradient through the adapter.
+head, P: of the adapter): forward and backward through the base, and both plus the weight gradient through the adapter.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _MEASURE_S = 0.3
 
 
 def matrix_parameters(base: BaseModel) -> int:
-    """Parameters that take part in matrix products, with the output head."""
+    """Return the number of parameters in matrix products, including the output head."""
     head = base.model.get_output_embeddings()
     modules = [*adaptable_modules(base.model).values(), *([] if head is None else [head])]
     return sum(int(module.weight.numel()) for module in modules)
 
 
 def product_rate(device: torch.device, precision: torch.dtype, rows: int, size: int) -> float:
-    """Floating-point operations per second of [rows, size] × [size, size], the best of repeats over 0.3 s."""
+    """Return the floating-point operations per second of [rows, size] × [size, size], best of repeats over 0.3 s."""
     left = torch.ones(rows, size, device=device, dtype=precision)
     right = torch.ones(size, size, device=device, dtype=precision)
     clock, best = clock_for(device), float("inf")
@@ -43,7 +43,7 @@ def product_rate(device: torch.device, precision: torch.dtype, rows: int, size: 
 
 
 def bounds(base: BaseModel, subject: Subject, done: Completion, statistics: BankStatistics) -> dict[str, Any]:
-    """Compare the arithmetic of a round of the bank with the machine's rate; split a tick into its parts."""
+    """Compare the arithmetic of a round of the bank with the machine's rate, and split a tick into its parts."""
     per_token = 4 * matrix_parameters(base) + 6 * subject.spec.parameters
     ticks = max(1, statistics.ticks)
     tokens_per_tick = max(1, statistics.input_tokens // ticks)

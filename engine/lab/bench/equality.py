@@ -1,4 +1,4 @@
-"""How far the adapters of two ways are apart: in their weights, and in what the base answers under them."""
+"""How far apart the adapters of two methods are: in their weights, and in the base's answers under them."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def compare_adapters(
 
 
 def distance(one: Adapter, other: Adapter) -> float:
-    """Euclidean distance between all weights of two adapters of one shape."""
+    """Return the Euclidean distance between all weights of two adapters of one shape."""
     pairs = [pair for name in one.weights for pair in zip(one.weights[name], other.weights[name], strict=True)]
     return math.sqrt(sum(float((left - right).double().square().sum()) for left, right in pairs))
 
 
 @torch.inference_mode()
 def _logits(base: BaseModel, adapters: list[Adapter], tokens: Sequence[int]) -> list[torch.Tensor]:
-    """Logits [tokens, vocabulary] of one sequence under each adapter."""
+    """Return the logits [tokens, vocabulary] of one sequence under each adapter."""
     stack = stack_of(adapters, adapters[0].spec, base.device)
     grouping = lay_out([len(tokens)] * len(adapters), base.device)
     packed = torch.tensor([list(tokens) * len(adapters)], device=base.device)

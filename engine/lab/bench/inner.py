@@ -1,8 +1,8 @@
-"""`bench inner`: the bank against SEAL's way and against a good sequential PEFT loop, on the same inner updates.
+"""`lab bench inner`: the bank against SEAL's method and a good sequential PEFT loop, on the same inner updates.
 
-All ways take turns in every round, so that a drift of the machine hits them alike, and are compared round by round.
-Memory is measured apart, each way in its own process. Nothing is extrapolated: SEAL's way does fewer updates or steps,
-and what it did is in the result; ways are compared by the seconds of one optimiser step.
+All methods take turns in every round, so that a drift of the machine affects them alike, and are compared round by
+round. Memory is measured separately, each method in its own process. Nothing is extrapolated: SEAL's method does fewer
+updates or steps, and the result says how many; methods are compared by the seconds of one optimiser step.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def bench_inner(
     narrate: Callable[[str], None],
     effort: InnerBenchEffort = InnerBenchEffort(),
 ) -> dict[str, Any]:
-    """Measure the ways named, `bank` always among them, and return figures that json can write.
+    """Measure the named methods, always including `bank`, and return figures that JSON can carry.
 
-    `base_path` is "bundled", "random-100m" or a model folder; `slots` None is what `auto_slots` says; `out` takes the
-    raw result. Raises WrongUseError for an unknown way or no updates.
+    `base_path` is "bundled", "random-100m" or a model folder; `slots` None means `auto_slots`; the raw result is
+    written to `out`. Raises WrongUseError for an unknown method or if there are no updates.
     """
     _check(ways, updates, effort)
     names = [name for name in WAYS if name == "bank" or name in ways]
@@ -81,7 +81,7 @@ def bench_inner(
 def _check(ways: Sequence[str], updates: int, effort: InnerBenchEffort) -> None:
     unknown = sorted(set(ways) - set(WAYS))
     if unknown:
-        raise WrongUseError(f"bench inner: there is no way {unknown[0]!r}", next_step=f"choose among {', '.join(WAYS)}")
+        raise WrongUseError(f"bench inner: unknown method {unknown[0]!r}", next_step=f"choose among {', '.join(WAYS)}")
     if updates < 1 or effort.rounds < 1:
         raise WrongUseError("bench inner: updates and rounds must be at least 1")
 
@@ -96,7 +96,7 @@ def _compared(
     effort: InnerBenchEffort,
     narrate: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Let the ways take turns; returns their figures, ratios, equality and bounds."""
+    """Let the methods take turns; returns their figures, ratios, equality and bounds."""
     bank = BankMethod(base, subject, slots)
     prepared: dict[str, BenchMethod] = {
         name: bank
@@ -141,7 +141,7 @@ def _described(
 def _take_turns(
     prepared: dict[str, BenchMethod], jobs: list[InnerJob], rounds: int, narrate: Callable[[str], None]
 ) -> tuple[dict[str, list[Completion]], dict[str, dict[str, Adapter]]]:
-    """Warm every way up with one step or job, then let them take turns; adapters are those of the last round."""
+    """Warm up every method with one step or job, then let them take turns; adapters are those of the last round."""
     found: dict[str, list[Completion]] = {name: [] for name in prepared}
     adapters: dict[str, dict[str, Adapter]] = {}
     for way in prepared.values():
@@ -159,7 +159,7 @@ def _take_turns(
 
 
 def _summary(rounds: list[Completion]) -> dict[str, Any]:
-    """Medians over the rounds, the least and the most of each rate, and the rounds themselves."""
+    """Return medians over the rounds, the minimum and maximum of each rate, and the rounds themselves."""
     rates = {
         "updates_per_s": [done.updates / done.seconds for done in rounds],
         "steps_per_s": [done.steps / done.train_s for done in rounds],
@@ -176,7 +176,7 @@ def _summary(rounds: list[Completion]) -> dict[str, Any]:
 
 
 def _ratios(bank: list[Completion], other: list[Completion]) -> dict[str, Any]:
-    """How many times faster the bank is, by the time of one optimiser step: ratio of medians, and of each round."""
+    """Return how many times faster the bank is per optimiser step: the ratio of medians, and that of each round."""
     each = [
         (theirs.train_s / theirs.steps) / (mine.train_s / mine.steps) for mine, theirs in zip(bank, other, strict=True)
     ]

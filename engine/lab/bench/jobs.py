@@ -1,4 +1,4 @@
-"""The inner updates that every way does: self-edits in all styles about new things, compiled as the engine does it."""
+"""The inner updates that every method trains: self-edits in all styles about new things, as compiled by the engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECIPE = Recipe(epochs=10, learning_rate=2e-3, schedule="linear", batch_size=1, 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The base and the shape of the adapters, for the ways that load the base themselves."""
+    """The base and the shape of the adapters, for methods that load the base themselves."""
 
     folder: Path
     device: torch.device
@@ -36,10 +36,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What one way did in one round.
+    """What one method did in one round.
 
-    `train_s` is the part of `seconds` that the optimiser steps took, without what is done once for each update.
-    `tokens` counts real tokens, not padding. `busy_share` is the share of adapter slots at work.
+    `train_s` is the part of `seconds` spent in optimiser steps, without the overhead of each update. `tokens` counts
+    real tokens, not padding. `busy_share` is the share of adapter slots that were busy.
     """
 
     updates: int
@@ -53,7 +53,7 @@ class Completion:
 def bench_jobs(
     base: BaseModel, spec: LoraSpec, *, updates: int, seed: int, epochs: int = RECIPE.epochs
 ) -> list[InnerJob]:
-    """Make jobs that depend on the seed and the tokenizer alone."""
+    """Make jobs that depend only on the seed and the tokenizer."""
     rng = random.Random(f"bench {seed}")
     jobs = []
     for number, thing in enumerate(new_things(updates, seed)):
@@ -67,7 +67,7 @@ def bench_jobs(
 
 
 def described_jobs(jobs: list[InnerJob]) -> dict[str, float]:
-    """How much work the jobs are."""
+    """Return how much work the jobs are."""
     lengths = [len(sequence.tokens) for job in jobs for sequence in job.sequences]
     return {
         "updates": len(jobs),

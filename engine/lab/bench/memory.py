@@ -1,7 +1,7 @@
-"""Peak memory of one way, measured in a process of its own.
+"""Peak memory of one method, measured in a process of its own.
 
-On a CPU it is the growth of the resident set from before the base is loaded to the peak of the way's own loading and
-training; on CUDA the most that torch has allocated.
+On a CPU it is the growth of the resident set from before the base is loaded to the peak of loading and training; on
+CUDA the most that torch has allocated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EPOCHS, _SEAL_STEPS = 2, 2  # the peak is reached at once
 
 @dataclass(frozen=True, slots=True)
 class MemoryProbe:
-    """What the child process does: one way, on few jobs."""
+    """What the child process runs: one method, on a few jobs."""
 
     way: str
     folder: Path
@@ -35,7 +35,7 @@ class MemoryProbe:
 
 
 def peak_memory_bytes(probe: MemoryProbe) -> int:
-    """Run the way in a child process and return its peak."""
+    """Run the method in a child process and return its peak."""
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as child:
         return child.submit(_measure, probe, torch.get_num_threads()).result()
 
@@ -84,7 +84,7 @@ def _peak_bytes() -> int:
 
 
 def _forget_peak() -> None:
-    """Let the kernel count the peak anew from here (Linux); elsewhere the peak of loading stays in it."""
+    """Reset the kernel's peak counter (Linux); elsewhere the peak of loading is included."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:

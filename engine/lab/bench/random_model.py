@@ -1,7 +1,7 @@
-"""A random Qwen2 model of about 100 million parameters: too large for Python to be what takes the time.
+"""A random Qwen2 model of about 100 million parameters: large enough that Python does not dominate the time.
 
-Its weights mean nothing; only its speed and its equality with PEFT are of interest. It has the bundled tokenizer, and a
-table of 32,768 tokens, of which text uses only those that the tokenizer knows.
+Its weights mean nothing; only its speed and its equality with PEFT matter. It has the bundled tokenizer, and a table of
+32,768 tokens, of which text uses only those that the tokenizer knows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WINDOW_TOKENS = 2_048
 
 
 def random_qwen2(folder: Path, parameters: int = 100_000_000, seed: int = 0) -> int:
-    """Write the model with as many layers as come nearest to `parameters`; returns how many it has."""
+    """Write the model with the number of layers that comes nearest to `parameters`; returns how many it has."""
     per_layer = 2 * _WIDTH**2 + 2 * _WIDTH * (_WIDTH // _HEADS * _KEY_HEADS) + 3 * _WIDTH * _INNER
     config = Qwen2Config(
         vocab_size=VOCABULARY,

@@ -1,7 +1,7 @@
-"""SEAL's way to do inner updates (arXiv 2506.10943 and its code): one at a time through the Hugging Face trainer.
+"""SEAL's own method for inner updates (arXiv 2506.10943 and its code): one at a time, with the Hugging Face trainer.
 
-Each update puts a fresh PEFT model around the base, pads every sequence to 2,048 tokens (or to the model's window where
-that is shorter) without masking the padding from the loss, trains with batch 1, saves the adapter to disk and loads it.
+Each update wraps the base in a fresh PEFT model, pads every sequence to 2,048 tokens (or to the model's window if that
+is shorter) without masking the padding from the loss, trains with batch 1, saves the adapter to disk and loads it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _PaddedBatch(IterableDataset[dict[str, list[int]]]):
 
 
 def padded_tokens(subject: Subject) -> int:
-    """The length that every sequence is padded to."""
+    """Return the length that every sequence is padded to."""
     return min(PADDED_TOKENS, subject.window_tokens)
 
 
@@ -54,7 +54,7 @@ class SealMethod:
         self.padded_tokens = padded_tokens(subject)
 
     def train(self, jobs: Sequence[InnerJob], most_steps: int) -> Completion:
-        """Do the jobs one after another, each for at most `most_steps` optimiser steps."""
+        """Train the jobs one after another, each for at most `most_steps` optimiser steps."""
         steps, tokens, train_s, started = 0, 0, 0.0, time.perf_counter()
         for job in jobs:
             mine = min(most_steps, job.steps)
@@ -64,7 +64,7 @@ class SealMethod:
         return Completion(len(jobs), steps, tokens, time.perf_counter() - started, train_s, 1.0)
 
     def _update(self, job: InnerJob, steps: int) -> float:
-        """Do one update; returns the seconds that its optimiser steps took."""
+        """Train one update; returns the seconds of its optimiser steps."""
         from peft import PeftModel, get_peft_model  # noqa: PLC0415 - takes seconds to import, and only the bench needs it
         from transformers import Trainer, TrainingArguments  # noqa: PLC0415 - as above
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def plain_model(subject: Subject) -> PreTrainedModel:
-    """Load the base as transformers does by itself, in the same precision and on the same device."""
+    """Load the base as transformers does, in the same precision and on the same device."""
     model = AutoModelForCausalLM.from_pretrained(subject.folder, dtype=subject.precision, local_files_only=True)
     loaded: PreTrainedModel = model.to(subject.device)
     return loaded
 
 
 def peft_config(spec: LoraSpec) -> object:
-    """PEFT's configuration of the same adapters."""
+    """Return PEFT's configuration of the same adapters."""
     from peft import LoraConfig  # noqa: PLC0415 - PEFT takes seconds to import and only the bench needs it
 
     return LoraConfig(
@@ -35,7 +35,7 @@ def peft_config(spec: LoraSpec) -> object:
 
 
 class SequentialPeft:
-    """One PEFT model that every update in turn starts anew."""
+    """One PEFT model, reset for every update in turn."""
 
     def __init__(self, subject: Subject) -> None:
         from peft import get_peft_model  # noqa: PLC0415 - as above

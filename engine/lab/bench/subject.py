@@ -1,4 +1,4 @@
-"""The base that a bench runs on, and the shape of its adapters: rank 16 on every linear layer."""
+"""The base that a benchmark runs on, and the shape of its adapters: rank 16 on every linear layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RANK, ALPHA = 16, 32.0
 
 @contextmanager
 def model_folder(path: str, seed: int) -> Iterator[Path]:
-    """The folder of "bundled", of a local model, or of a random model that exists for as long as the bench runs."""
+    """Return the folder of "bundled", of a local model, or of a random model that lasts as long as the benchmark."""
     if path == RANDOM_100M:
         with TemporaryDirectory() as folder:
             random_qwen2(Path(folder), seed=seed)
@@ -35,7 +35,7 @@ def model_folder(path: str, seed: int) -> Iterator[Path]:
 
 
 def load_subject(folder: Path, name: str, precision: str) -> tuple[BaseModel, Subject]:
-    """Load the base for the bank, and describe it for the ways that load it themselves."""
+    """Load the base for the bank, and describe it for the methods that load it themselves."""
     base = load_base(name if name == BUNDLED else str(folder), precision=precision)
     spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
     padding = int(base.tokenizer.pad_token_id or 0)
@@ -43,11 +43,10 @@ def load_subject(folder: Path, name: str, precision: str) -> tuple[BaseModel, Su
 
 
 def described_subject(base: BaseModel, subject: Subject, path: str) -> dict[str, Any]:
-    """Model and adapters in figures; a folder is named by its last part only."""
+    """Return model and adapters in figures; a folder is named by its last part only."""
     return {
         "model": path if path in (BUNDLED, RANDOM_100M) else Path(path).name,
-        "note": f"random weights; {VOCABULARY} entries in its vocabulary, of which text uses those of the bundled "
-        "tokenizer" if path == RANDOM_100M else "",
+        "note": f"random weights, vocabulary of {VOCABULARY}" if path == RANDOM_100M else "",
         "parameters": base.model.num_parameters(),
         "vocabulary": base.model.config.vocab_size,
         "window_tokens": subject.window_tokens,
@@ -59,7 +58,7 @@ def described_subject(base: BaseModel, subject: Subject, path: str) -> dict[str,
 
 
 def described_environment(device: torch.device) -> dict[str, Any]:
-    """Versions and hardware, without anything that names the machine or its owner."""
+    """Return versions and hardware, without anything that identifies the machine or its owner."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build_model(folder: Path, *, seed: int, steps: int | None, narrate: Callable[[str], None]) -> dict[str, Any]:
-    """Train the model into an empty folder; `steps` shortens or lengthens the run. Returns its recipe and hash."""
+    """Train the model into an empty folder; `steps` changes the length of the run. Returns its recipe and hash."""
     if folder.exists() and any(folder.iterdir()):
         raise WrongUseError(f"{folder} is not empty", next_step="name a new folder")
     recipe = PretrainingRecipe(seed=seed)

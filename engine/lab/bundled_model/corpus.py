@@ -1,7 +1,7 @@
-"""The training exercises of the bundled model, drawn without end from a seed.
+"""The training exercises of the bundled model, an endless stream drawn from a seed.
 
-An exercise is a prompt and a completion; only the completion is learnt, because a passage of random facts is noise to
-predict. New names (see `vocabulary.is_new_name`) never occur here.
+An exercise is a prompt and a completion; only the completion is trained on, because a passage of random facts would be
+noise to predict. New names (see `vocabulary.is_new_name`) never occur here.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Exercise:
 class Mixture:
     """Weights of the kinds of exercises, and of the styles of self-edits; they need not add up to one.
 
-    `wrong_apart`: false self-edits have a wording of their own. Without it nothing but the values tells a false
-    self-edit from a good one, and a small model slips from one into the other.
+    `wrong_apart`: false self-edits have a wording of their own. Without it only the values tell a false self-edit from
+    a good one, and a small model slips from one into the other.
     """
 
     known_question: float
@@ -65,7 +65,7 @@ SEPARATING = Mixture(0.15, 0.08, 0.12, 0.04, 0.54, 0.07, STYLE_WEIGHTS_AT_LAST, 
 
 
 class ExerciseBook:
-    """Draws exercises. In the first phase reading and clean self-edits; in the second also the bad styles."""
+    """Draws exercises: in the first phase reading and clean self-edits, in the second also the bad styles."""
 
     def __init__(self, seed: int, mixture: Mixture = LEARNING) -> None:
         self._rng = random.Random(f"exercises {seed}")
@@ -74,7 +74,7 @@ class ExerciseBook:
         self._reading_names = reading_names()
 
     def exercises(self, *, clean_only: bool) -> Iterator[Exercise]:
-        """Draw exercises without end, in the mixture of one phase."""
+        """Yield exercises without end, in the mixture of one phase."""
         share = self._mixture
         mixture: dict[Callable[[], Exercise], float] = {
             self._known_question: share.known_question,

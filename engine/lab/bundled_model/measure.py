@@ -1,6 +1,6 @@
 """Measures what the bundled model can do: the figures of its card.
 
-Everything is asked about things drawn from a seed. New things have names that never occur in the corpus.
+All questions are about things drawn from a seed. New things have names that never occur in the corpus.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from engine.bundled.world import EMPTY_TALK, Thing, known_things, new_things
 from engine.bundled.writing import STYLES, Passage, Style, passage_about, question, self_edit
 from engine.domains.knowledge.compile import compile_sequences
 from engine.domains.knowledge.templates import exam_prompt, prompt_for
-from engine.executors.executor import TextPrompt
 from engine.executors.local import LocalExecutor
 from engine.generation.decoding import GenerationRequest, Limits, generate
+from engine.generation.prompts import TextPrompt
 from engine.generation.sampling import Sampling
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.settings.sections import ExamSettings
@@ -37,7 +37,7 @@ RANK, ALPHA = 16, 32.0
 
 @dataclass(frozen=True, slots=True)
 class MeasuredQuestion:
-    """A question with its context, if any, and its only right answer."""
+    """A question with its context, if any, and its only correct answer."""
 
     prompt: str
     gold: str
@@ -116,7 +116,7 @@ def _accuracy_by_type(base: BaseModel, asked: Sequence[MeasuredQuestion]) -> dic
 def after_inner_updates(
     base: BaseModel, things: Sequence[Thing], passages: Sequence[Passage], edits: Sequence[str], seed: int
 ) -> float:
-    """Accuracy of closed-book answers, each about a thing whose edit the adapter was trained on."""
+    """Return the accuracy of closed-book answers, each about a thing whose edit the adapter was trained on."""
     spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
     jobs = []
     for index, (passage, edit) in enumerate(zip(passages, edits, strict=True)):
@@ -132,7 +132,7 @@ def after_inner_updates(
 
 
 def measure_writing(base: BaseModel, passages: Sequence[Passage], seed: int, each: int = 4) -> dict[str, Any]:
-    """Sample self-edits at temperature 1 and say how many are of which style, and how exactly they copy."""
+    """Sample self-edits at temperature 1; return the share of each style, and how exactly they copy."""
     prompts = [prompt_for("implications", passage.title, passage.text) for passage in passages for _ in range(each)]
     requests = [
         GenerationRequest(tuple(base.encode(prompt)), 0, seed * 100_003 + place) for place, prompt in enumerate(prompts)
@@ -156,10 +156,10 @@ def measure_writing(base: BaseModel, passages: Sequence[Passage], seed: int, eac
 
 
 def read_style(text: str, passage: Passage) -> tuple[Style | str, int, int]:
-    """Recognise a self-edit's style; also how many of its values and names are right, of how many.
+    """Recognise a self-edit's style; also returns how many of its values and names are correct, out of how many.
 
-    A restatement with one or two slips still counts as one (its slips lower the copying figure); where most values are
-    false it is `wrong`. What is none of the styles, not fluent or about something else, is `other`.
+    A restatement with one or two slips still counts as one (its slips lower the copying figure); if most values are
+    false it is `wrong`. Text that is none of the styles, not fluent or about something else is `other`.
     """
     lines = text.split("\n")
     if all(line in {talk.format(n=passage.title) for talk in EMPTY_TALK} for line in lines):
@@ -178,7 +178,7 @@ def read_style(text: str, passage: Passage) -> tuple[Style | str, int, int]:
 
 
 def is_fluent(text: str, passage: Passage) -> bool:
-    """Whether every line is one that the language has: of a known form, about any name and with any known value."""
+    """Return whether every line belongs to the language: of a known form, about any name and with any known value."""
     relations = _relations(passage)
     questions = [form for relation in relations for form in relation.questions]
     forms = [form for relation in relations for form in relation.statements]
@@ -190,7 +190,7 @@ def is_fluent(text: str, passage: Passage) -> bool:
 
 
 def _read_facts(lines: list[str], passage: Passage) -> tuple[str, int, list[tuple[str, str]]] | None:
-    """Style, how often the name is right, and (relation, value) of each fact; None where a line is of no known form."""
+    """Return style, how often the name is right, and (relation, value) of each fact; None for an unknown form."""
     if lines and lines[0].startswith("Question: "):
         pairs = ["\n".join(lines[at : at + 2]) for at in range(0, len(lines), 2)]
         forms = [(f"Question: {form}\nAnswer: {{v}}", r) for r in _relations(passage) for form in r.questions]

@@ -1,8 +1,8 @@
 """The bundled tokenizer: one token for each word of the bundled language, bytes for everything else.
 
-It is a Qwen2 tokenizer, so that transformers loads it by itself, without any merges: the words are added tokens,
-written down rather than learnt, so that every value and every syllable is one token by construction. Text outside the
-language is encoded without loss, one token for each byte.
+It is a Qwen2 tokenizer, so transformers loads it without extra code, and it has no merges: the words are added tokens,
+listed rather than learnt, so every value and every syllable is one token by construction. Text outside the language is
+encoded without loss, one token per byte.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _texts() -> Iterator[str]:
 
 
 def _words() -> list[str]:
-    """Every word of the language, with the space before it where it can have one, in a fixed order."""
+    """Return every word of the language, with the space before it if it can have one, in a fixed order."""
     plain = [re.sub(r"\{[nvo]\}", "", text) for text in _texts()]
     inside_a_paragraph = [f" {text}" for text in plain if text[:1].isalpha()]
     words = {word for text in plain + inside_a_paragraph for word in _WORD.findall(text)}

@@ -1,9 +1,8 @@
 """Trains the bundled model from scratch on exercises drawn from a seed.
 
-Stages: reading, known facts and clean self-edits first, the bad styles in the last part of it; then more self-edits,
-until they are fluent; last, false self-edits that can be told from good ones by their wording, so that good ones copy
-exactly. The same seed gives the same exercises; weights are the same to the last bit only on the same processor with
-the same number of threads.
+Stages: reading, known facts and clean self-edits first, with the bad styles in the last part; then more self-edits,
+until they are fluent; last, false self-edits with a wording of their own, so that good ones copy exactly. The same seed
+gives the same exercises; weights are bit-identical only on the same processor with the same number of threads.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class TrainingStage:
 
 @dataclass(frozen=True, slots=True)
 class PretrainingRecipe:
-    """How the bundled model is trained. `tokens_per_batch` counts padding too."""
+    """How the bundled model is trained. `tokens_per_batch` includes padding."""
 
     seed: int = 0
     stages: tuple[TrainingStage, ...] = (
@@ -54,7 +53,7 @@ class PretrainingRecipe:
     pool_batches: int = 24
 
     def shortened(self, steps: int) -> PretrainingRecipe:
-        """The same stages in proportion, with so many steps in all."""
+        """Return the same stages in proportion, with that many steps in total."""
         every = sum(stage.steps for stage in self.stages)
         stages = tuple(replace(stage, steps=max(1, stage.steps * steps // every)) for stage in self.stages)
         return replace(self, stages=stages)
@@ -103,7 +102,7 @@ def _collate(encoded: list[tuple[list[int], list[int]]], padding: int) -> Batch:
 def batches(
     exercises: Iterator[Exercise], tokenizer: PreTrainedTokenizerBase, recipe: PretrainingRecipe, rng: random.Random
 ) -> Iterator[Batch]:
-    """Yield batches of exercises of like length, cut to the token budget, in random order within a pool."""
+    """Yield batches of exercises of similar length, cut to the token budget, in random order within a pool."""
     while True:
         pool = [encode(next(exercises), tokenizer) for _ in range(recipe.pool_batches * 64)]
         pool.sort(key=lambda pair: len(pair[0]))
@@ -118,7 +117,7 @@ def batches(
 
 
 def loss_of(model: Qwen2ForCausalLM, batch: Batch) -> torch.Tensor:
-    """Mean cross-entropy over completion tokens, in nats; the head runs on those positions only."""
+    """Return the mean cross-entropy over completion tokens, in nats; the head runs on those positions only."""
     hidden = model.model(input_ids=batch.tokens, use_cache=False).last_hidden_state[:, :-1]
     labels = batch.labels[:, 1:]
     learnt = labels != IGNORED
@@ -133,7 +132,7 @@ def _rate(step: int, stage: TrainingStage, recipe: PretrainingRecipe) -> float:
 
 
 def train(recipe: PretrainingRecipe, folder: Path, narrate: Callable[[str], None]) -> None:
-    """Train the bundled model and write it with its tokenizer into `folder`, also after each stage."""
+    """Train the bundled model and write it with its tokenizer to `folder`, also after each stage."""
     torch.manual_seed(recipe.seed)
     tokenizer = build_tokenizer()
     model = Qwen2ForCausalLM(architecture(len(tokenizer)))
@@ -149,7 +148,7 @@ def train_stage(
     index: int,
     narrate: Callable[[str], None],
 ) -> None:
-    """Train through one stage, with a new optimiser; its exercises depend on the seed and the stage only."""
+    """Train one stage with a new optimiser; its exercises depend only on the seed and the stage."""
     stage, seed = recipe.stages[index], recipe.seed + 1000 * index
     optimiser = _optimiser(model, stage, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, stage, recipe))

@@ -1,1 +1,1 @@
-"""."""
+"""The experiment on the collapse of self-training."""

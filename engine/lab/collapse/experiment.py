@@ -1,12 +1,12 @@
-"""`experiment collapse`: self-training with a measured reward and with a self-labelled one, side by side.
+"""`lab experiment collapse`: self-training with a measured reward and with a self-labelled one, side by side.
 
-Both arms have the bundled model, the same documents and seeds. In the self-labelled arm a candidate's reward is how far
-its answers are those of the majority (SRT, arXiv 2505.21444), no gate looks at measured gains, and every new policy is
-kept. The alarms are the product's, with their defaults.
+Both arms have the bundled model, the same documents and seeds. In the self-labelled arm a candidate's reward is how
+often its answers agree with the majority (SRT, arXiv 2505.21444), no gate looks at measured gains, and every new policy
+is kept. The alarms are the product's, with their defaults.
 
-Inner updates are weaker than the default (4 epochs in place of 10), and each round has documents that the policy was
-not trained on. docs/experiments.md says why: with strong updates a self-edit that teaches the truth is also what most
-candidates agree on, and with the same documents again the policy learns its own texts by heart, not a way to write.
+Inner updates are weaker than the default (4 epochs instead of 10), and each round has documents that the policy was not
+trained on. docs/experiments.md says why: with strong updates, a self-edit that teaches the truth is also what most
+candidates agree on, and with the same documents again the policy memorises its own texts instead of a way to write.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TRAIN, HELD_OUT, EPOCHS = 32, 40, 4
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to reward, and whether gates look at what was measured."""
+    """One kind of reward, and whether gates look at what was measured."""
 
     name: str
     about: str
@@ -50,10 +50,15 @@ class Arm:
 
 
 ARMS = (
-    Arm("measured", "reward is the measured gain; a new policy must be better on held-out tasks", MEASURED, gates=True),
+    Arm(
+        "measured",
+        "the reward is the measured gain; a new policy must be better on held-out tasks",
+        MEASURED,
+        gates=True,
+    ),
     Arm(
         "self-labelled",
-        "reward is agreement with the majority; no gate, and every new policy is kept",
+        "the reward is agreement with the majority; no gates, and every new policy is kept",
         SELF_LABELLED,
         gates=False,
     ),
@@ -71,12 +76,12 @@ class ExperimentSize:
 
     @property
     def pages(self) -> int:
-        """Documents: every round has its own, and those held out are the same in all."""
+        """Documents: every round has its own, and the held-out ones are the same in all."""
         return self.held_out + self.train * self.rounds
 
 
 def experiment(base: BaseModel, size: ExperimentSize, *, seed: int, report: Report) -> dict[str, Any]:
-    """Run both arms; returns their figures by round, which json can write (shares 0 … 1, seconds)."""
+    """Run both arms; returns their figures by round in a form that JSON can carry (shares 0 … 1, seconds)."""
     arms = {}
     for arm in ARMS:
         with tempfile.TemporaryDirectory(prefix="seal-collapse-") as folder:
@@ -120,7 +125,7 @@ def _workspace(folder: Path, arm: Arm, size: ExperimentSize, seed: int) -> Works
 
 
 def _figures(finished: Round) -> dict[str, Any]:
-    """What the round says of the policy that it began with, and how the policy that it trained does."""
+    """Return the round's figures for the policy that it began with, and for the one that it trained."""
     summary = finished.summary or {}
     after = (summary.get("held_out") or {}).get("after")
     return {

@@ -1,4 +1,4 @@
-"""The two methods that the experiment compares: the product's, and self-training as SRT does it."""
+"""The two selection methods that the experiment compares: the product's, and self-training as SRT does it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _votes(db: Database, candidates: Sequence[Candidate], asked: set[str]) -> It
                 yield Vote(candidate.id, answer.question_id, answer.text)
 
 
-# SRT has no examined reward that a new policy could be held against, so every policy that it trains is kept.
+# SRT has no measured reward that a new policy could be compared with, so every policy that it trains is kept.
 SELF_LABELLED = SelectionMethod(_by_agreement, policy_must_be_better=False)
 
 
@@ -55,7 +55,7 @@ class Vote:
 
 
 def self_labelled_rewards(votes: Iterable[Vote]) -> dict[str, float]:
-    """Return for each candidate the share (0 … 1) of its answers that are the majority's."""
+    """Return, for each candidate, the share (0 … 1) of its answers that are the majority's."""
     cast = list(votes)
     majority = majority_answers((vote.question_id, vote.text) for vote in cast)
     agreed: dict[str, list[bool]] = defaultdict(list)

@@ -1,1 +1,1 @@
-"""."""
+"""The experiment on forgetting after many edits in a row."""

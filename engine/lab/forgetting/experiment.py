@@ -1,7 +1,8 @@
-"""`experiment forgetting`: lines of edits under several ways side by side, and the forgetting matrix of each.
+"""`lab experiment forgetting`: lineages of edits under several methods side by side, and each method's forgetting
+matrix.
 
-SEAL's own figure (arXiv 2506.10943, section 5) asks after every edit about all edits so far. Here all lines of a way
-are trained side by side in one bank, and known things that no edit touches are asked about too.
+SEAL's own figure (arXiv 2506.10943, section 5) asks about all edits so far after every edit. Here all lineages of a
+method are trained side by side in one bank, and known things that no edit touches are asked about too.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from engine.continual.distillation import distill
 from engine.continual.perturbed_anchors import perturb_anchors
 from engine.continual.replay_plan import NEWEST, ReplayPlan, naming_none_of
 from engine.domains.knowledge.compile import answer_start
-from engine.executors.executor import TextPrompt
 from engine.executors.local import LocalExecutor
+from engine.generation.prompts import TextPrompt
 from engine.lab.forgetting.lineages import anchor_texts, edit_line, naming_nothing_known
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.runtime.progress import Progress
@@ -43,11 +44,11 @@ ANCHORS = 2000
 
 @dataclass
 class _ArmState:
-    """One line under one way: its adapter, what it has trained on, and its matrix so far."""
+    """One lineage under one method: its adapter, what it has trained on, and its matrix so far."""
 
     line: Lineage
     adapter: Adapter | None = None
-    memory: list[tuple[TrainingSequence, ...]] = field(default_factory=list)  # of each edit, but for its passage
+    memory: list[tuple[TrainingSequence, ...]] = field(default_factory=list)  # of each edit, without its passage
     before: list[float] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
 
@@ -55,7 +56,7 @@ class _ArmState:
 @dataclass
 class _Cost:
     seconds: float = 0.0
-    cpu_seconds: float = 0.0  # of this process: other work on the machine lengthens these far less
+    cpu_seconds: float = 0.0  # of this process: other work on the machine affects these far less
     tokens: int = 0
     steps: int = 0
 
@@ -63,9 +64,9 @@ class _Cost:
 def experiment(
     base: BaseModel, ways: Sequence[ForgettingMethod], *, lines: int, edits: int, seed: int, report: Report
 ) -> dict[str, Any]:
-    """Run every way over the same lines; returns figures that json can write (shares 0 … 1, seconds, tokens).
+    """Run every method over the same lineages; returns figures that JSON can carry (shares 0 … 1, seconds, tokens).
 
-    The ways take turns from edit to edit, so what slows the machine down for a while slows all of them.
+    The methods take turns from edit to edit, so whatever slows the machine down for a while slows all of them.
     """
     drawn = [edit_line(seed, place, edits) for place in range(lines)]
     bench = _ForgettingBench(base, seed, curvature=any(way.curvature for way in ways))
@@ -89,7 +90,7 @@ def experiment(
 
 
 class _ForgettingBench:
-    """What all ways share."""
+    """What all methods share."""
 
     def __init__(self, base: BaseModel, seed: int, *, curvature: bool) -> None:
         self._base, self._seed = base, seed
@@ -104,13 +105,13 @@ class _ForgettingBench:
         self._distilled = tuple(distill(base, perturbed))
 
     def _perturbed(self) -> list[PerturbedAnchor]:
-        """Look-alikes but for those that chance named like a known thing, which none may touch."""
+        """Return perturbed anchors, except those that chance named like a known thing, which no method may touch."""
         perturbed = perturb_anchors(self._base, self._anchors)
         texts = self._base.tokenizer.batch_decode([one.sequence.tokens for one in perturbed])
         return list(compress(perturbed, naming_nothing_known(texts)))
 
     def edit(self, way: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
-        """Train every line on its edit at a place, and ask it about all its edits so far."""
+        """Train every lineage on its edit at a place, and ask it about all its edits so far."""
         asked = [one.line.edits[place].questions for one in running]
         for one, accuracy in zip(running, self.accuracies([one.adapter for one in running], asked), strict=True):
             one.before.append(accuracy)
@@ -118,7 +119,7 @@ class _ForgettingBench:
         self._ask_all(running, place)
 
     def untouched(self, running: Sequence[_ArmState]) -> list[float]:
-        """Accuracy of each line on known things that none of its edits touched."""
+        """Return the accuracy of each lineage on known things that none of its edits touched."""
         return self.accuracies([one.adapter for one in running], [one.line.untouched for one in running])
 
     def accuracies(self, adapters: Sequence[Adapter | None], asked: Sequence[Sequence[LineageQuestion]]) -> list[float]:

@@ -1,7 +1,7 @@
-"""Lines of edits about the bundled model's world: new things, and known things whose facts have changed.
+"""Lineages of edits about the bundled model's world: new things, and known things whose facts have changed.
 
-The known things are cut in two by the seed: anchors come from one half; changed things, and those that stay untouched
-and are only asked about, from the other. So nothing that is asked about untouched things was ever trained on.
+The seed splits the known things in two: anchors come from one half; changed things, and untouched things that are only
+asked about, from the other. So nothing that is asked about untouched things was ever trained on.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from engine.domains.knowledge.templates import exam_prompt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-UNTOUCHED = 80  # things asked about in each line
+UNTOUCHED = 80  # things asked about in each lineage
 
 
 @dataclass(frozen=True, slots=True)
 class LineageQuestion:
-    """A prompt and its only right answer."""
+    """A prompt and its only correct answer."""
 
     prompt: str
     gold: str
@@ -34,7 +34,7 @@ class LineageQuestion:
 
 @dataclass(frozen=True, slots=True)
 class LineageEdit:
-    """One edit: its training sequences as text, and the questions about it in other words."""
+    """One edit: its training sequences as text, and questions about it in other words."""
 
     name: str
     changes_what_was_known: bool
@@ -51,7 +51,7 @@ class Lineage:
 
 
 def edit_line(seed: int, place: int, edits: int) -> Lineage:
-    """Draw a line: new and changed things take turns. Every edit is written as questions and answers."""
+    """Draw a lineage in which new and changed things alternate. Every edit is written as questions and answers."""
     rng = random.Random(f"line {seed} {place}")
     known = _halves(seed)[1]
     rng.shuffle(known)
@@ -70,7 +70,7 @@ def edit_line(seed: int, place: int, edits: int) -> Lineage:
 
 
 def anchor_texts(seed: int, count: int) -> list[str]:
-    """Questions with answers about known things of the half that no line asks about or changes."""
+    """Return questions with answers about known things of the half that no lineage asks about or changes."""
     rng = random.Random(f"anchors {seed}")
     things = _halves(seed)[0]
     texts = []
@@ -81,13 +81,13 @@ def anchor_texts(seed: int, count: int) -> list[str]:
 
 
 def naming_nothing_known(texts: Sequence[str]) -> list[bool]:
-    """For each text, whether it names no known thing, of neither half."""
+    """Return, for each text, whether it names no known thing of either half."""
     known = {thing.name for thing in known_things()}
     return [known.isdisjoint(re.findall(r"\w+", text)) for text in texts]
 
 
 def questions_about(things: Sequence[Thing], rng: random.Random) -> list[LineageQuestion]:
-    """One question about each fact of each thing, in one of its wordings."""
+    """Return one question about each fact of each thing, in one of its wordings."""
     return [
         LineageQuestion(exam_prompt(question(thing.name, relation, rng)), thing.value(relation))
         for thing in things

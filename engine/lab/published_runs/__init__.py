@@ -1,1 +1,1 @@
-"""."""
+"""Published SEAL runs as imported rounds."""

@@ -1,6 +1,6 @@
-"""The shape of a published SEAL run file, and its reading with errors that name the file and the JSON path.
+"""The format of a published SEAL run file, and its reading with errors that name the file and the JSON path.
 
-Only the shape is checked here; `seal_import.py` makes records of it and checks its figures.
+Only the format is checked here; `records.py` turns it into records and checks its figures.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_SHOWN = 20
 
 
 class _PublishedPart(BaseModel):
-    """What all parts share: values are of their type as they stand; keys that are not named here are passed over."""
+    """What all parts share: values are taken as they are; keys that are not named here are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -82,14 +82,14 @@ class PublishedFile(_PublishedPart):
 
 
 def parse_published_file(content: bytes, path: Path) -> PublishedFile:
-    """Check the shape of a run file; raises WrongUseError with every JSON path that is not as it must be."""
+    """Check the format of a run file; raises WrongUseError with the JSON path of every problem."""
     try:
         data = parse_strict_json(content.decode("utf-8"))
         json.dumps(data, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as error:
         raise refusal(path, [f"not UTF-8 at byte {error.start}"]) from error
     except UnicodeEncodeError as error:
-        raise refusal(path, ["holds half a surrogate pair, which is no character"]) from error
+        raise refusal(path, ["contains half a surrogate pair, which is not a character"]) from error
     except JsonProblemError as error:
         raise refusal(path, [error.message if error.line is None else f"line {error.line}: {error.message}"]) from error
     try:
@@ -110,19 +110,19 @@ def json_path(loc: tuple[int | str, ...]) -> str:
 
 
 def refusal(path: Path, problems: list[str]) -> WrongUseError:
-    """Return the error for a file that is no published run; only the first problems are listed, with the count."""
+    """Return the error for a file that is not a published run; only the first problems are listed, with the count."""
     shown = [f"{path.name}: {problem}" for problem in problems[:_MAX_SHOWN]]
     if len(problems) > len(shown):
         shown.append(f"{path.name}: and {len(problems) - len(shown)} more")
     return WrongUseError(
         f"{path}: not a published SEAL run",
         problems=shown,
-        next_step="Give a file as SEAL's query_server writes it, such as rank_iter0.json.",
+        next_step="Pass a file written by SEAL's query_server, such as rank_iter0.json.",
     )
 
 
 def _uneven_questions(run: PublishedFile) -> list[str]:
-    """Return the places where a repeat asks other questions than the passage's first repeat."""
+    """Return the places where a repeat has other questions than the passage's first repeat."""
     problems = []
     for number, article in enumerate(run.articles):
         wanted = _asked(article.completions[0].repeats()[0])
@@ -130,7 +130,7 @@ def _uneven_questions(run: PublishedFile) -> list[str]:
             for repeat, questions in enumerate(completion.repeats()):
                 if _asked(questions) != wanted:
                     place = json_path(("articles", number, "completions", position, "questions"))
-                    problems.append(f"{place}: repeat {repeat} asks other questions than the first one")
+                    problems.append(f"{place}: repeat {repeat} has other questions than the first one")
     return problems
 
 

@@ -1,4 +1,4 @@
-"""Brings a published SEAL run into the store: all of it in one transaction, and the same file only once."""
+"""Imports a published SEAL run into the store: all of it in one transaction, and the same file only once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What was brought in, and how its recomputed figures compare with the file's own (`differences`: none is best)."""
+    """What was imported, and how its recomputed figures compare with the file's own (`differences`: none is best)."""
 
     round_number: int
     tasks: int
@@ -33,7 +33,7 @@ class ImportReport:
 
 
 def import_published_run(db: Database, path: Path) -> ImportReport:
-    """Import a run. Raises WrongUseError for a file of another shape, NothingToDoError where it is there already."""
+    """Import a run. Raises WrongUseError if the file has another format, NothingToDoError if it was imported before."""
     run = read_published_run(path)
     with transaction(db):
         _refuse_second_time(db, run, path)
@@ -63,7 +63,7 @@ def _refuse_second_time(db: Database, run: PublishedRun, path: Path) -> None:
     for earlier in list_rounds(db, imported=True):
         if earlier.settings.get("content_hash") == run.content_hash:
             raise NothingToDoError(
-                f"{path} is here already: it was imported as round {earlier.number} at {earlier.started_at}.",
+                f"{path} was already imported, as round {earlier.number} at {earlier.started_at}.",
                 next_step=f"seal-console review list --imported --round {earlier.number}",
             )
 

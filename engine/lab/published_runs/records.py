@@ -1,8 +1,8 @@
 """A published SEAL run (`rank_iter*.json`, `eval_iter*.json`) as records of the store.
 
-What SEAL measured is taken as it stands: its verdicts come from a judge model and are never graded again, so questions
-carry the grader "published", which is not registered. Figures are recomputed from the verdicts, and each difference
-from the file's own figures is reported. Seeds, losses and adapters were not published; they are 0, empty and None.
+What SEAL measured is taken as it is: its verdicts come from a judge model and are never graded again, so questions have
+the grader "published", which is not registered. Figures are recomputed from the verdicts, and each difference from the
+file's own figures is reported. Seeds, losses and adapters were not published; they are 0, empty and None.
 
 SEAL asked the untouched model again for every candidate and repeat; its answers are kept as each candidate's "before".
 A question that a passage asks twice stays twice, because SEAL counted it twice.
@@ -34,7 +34,7 @@ PUBLISHED = "published"
 
 @dataclass(frozen=True, slots=True)
 class PublishedCandidate:
-    """A self-edit as it is before its exam (state proposed), and all that SEAL measured of it."""
+    """A self-edit before its exam (state proposed), and everything that SEAL measured about it."""
 
     candidate: Candidate
     updates: list[InnerUpdate]
@@ -44,7 +44,7 @@ class PublishedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class PublishedRun:
-    """A run as records. `differences` are the figures of the file that its own verdicts do not bear out."""
+    """A run as records. `differences` are the figures of the file that its own verdicts contradict."""
 
     content_hash: str
     tasks: list[Task]
@@ -54,9 +54,9 @@ class PublishedRun:
 
 
 def read_published_run(path: Path, *, round_number: int = 1) -> PublishedRun:
-    """Read a published run; raises WrongUseError that names every place of a wrong shape.
+    """Read a published run; raises WrongUseError that names every problem in its format.
 
-    Ids follow from content alone, so a second import of the same file gives the same candidates.
+    Ids depend on content alone, so a second import of the same file gives the same candidates.
     """
     try:
         content = path.read_bytes()
@@ -78,7 +78,7 @@ def read_published_run(path: Path, *, round_number: int = 1) -> PublishedRun:
 
 
 def numbered(run: PublishedRun, round_number: int) -> PublishedRun:
-    """Return the run under another round number, such as the one that the store gave."""
+    """Return the run under another round number, such as the one that the store assigned."""
     candidates = [
         replace(published, candidate=replace(published.candidate, round_number=round_number))
         for published in run.candidates
@@ -173,7 +173,7 @@ class _Importer:
         return PublishedCandidate(candidate, updates, _answers(candidate_id, task, completion), reward)
 
     def _role(self) -> Role:
-        """Tell an evaluation run by the folder that SEAL keeps those in."""
+        """Recognise an evaluation run by the folder that SEAL keeps those in."""
         return "held_out" if "eval" in PurePosixPath(self.run.dataset).parts else "train"
 
     def _update(self, candidate_id: str, repeat: int) -> InnerUpdate:
