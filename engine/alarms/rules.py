@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.alarms.measures import ByTask, Measures
-    from engine.settings.alarms import AlarmSettings
+    from engine.settings.sections import AlarmSettings
 
 _MOST = 0.5
 _EXAMPLES = 3

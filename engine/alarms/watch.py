@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from engine.settings.alarms import AlarmSettings
+    from engine.settings.sections import AlarmSettings
     from store.alarms import Alarm
     from store.records import Candidate, Question, Round
 

@@ -41,10 +41,10 @@ def build_replay_plan(session: Session, live_version: int | None) -> ReplayPlan:
     every = (anchor_sequence(base, text) for text in retention.anchors)
     anchors = sorted((one for one in every if one is not None), key=_mixed)
     measured = anchors if len(anchors) >= LEAST_ANCHORS else []
-    made_up = perturb_anchors(base, measured) if settings.curvature or settings.lookalike_ratio else []
+    made_up = perturb_anchors(base, measured) if settings.curvature or settings.perturbed_ratio else []
     curved = settings.curvature and measured
     coordinates, curvature_hash = cached_preconditioner(session, measured, made_up) if curved else (None, None)
-    taught, taught_hash = cached_distillation(session, made_up) if settings.lookalike_ratio and made_up else ([], None)
+    taught, taught_hash = cached_distillation(session, made_up) if settings.perturbed_ratio and made_up else ([], None)
     newest, older = _replayed(session, edits, settings.replay_from) if settings.replay_ratio else ((), ())
     protection = ReplayPlan(
         older,

@@ -139,9 +139,9 @@ def replay_rates(settings: ProtectionSettings, batch_size: int) -> ReplayRates:
     return ReplayRates(
         replayed=settings.replay_ratio * batch_size,
         anchors=settings.anchor_ratio * batch_size,
-        lookalikes=settings.lookalike_ratio * batch_size,
+        lookalikes=settings.perturbed_ratio * batch_size,
         anchor_weight=settings.anchor_weight,
-        lookalike_weight=settings.lookalike_weight,
+        lookalike_weight=settings.perturbed_weight,
     )
 
 

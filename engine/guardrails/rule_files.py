@@ -53,7 +53,7 @@ def parse_guardrails(file: TextFile) -> tuple[GuardrailsFile, list[str]]:
         place = file.name if error.line is None else f"{file.name}:{error.line}"
         return GuardrailsFile(), [f"{place}: {error.message}"]
     reader = SourceReader(TaskSource(file.name, located.data, located.lines))
-    values, written = located.data, located.text_data
+    values, written = located.data, located.written
     if values is None:
         return GuardrailsFile({}, file.text), []
     if not isinstance(values, dict) or not isinstance(written, dict):

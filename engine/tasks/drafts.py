@@ -124,6 +124,8 @@ def question_key(text: str) -> str:
 def kind_of(value: object) -> str:
     """Say what kind of value stands where another was wanted."""
     names = {dict: "keys with values", list: "a list", str: "text", bool: "true or false", type(None): "empty"}
+    if isinstance(value, str):
+        return "text"
     return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
 
 

@@ -32,7 +32,7 @@ def read_yaml_tasks(text: str, file: str) -> Parsed:
 
 def texts_with_typed_options(located: LocatedYaml, typed_keys: Collection[str] = ("options",)) -> object:
     """Return the data with every scalar as written, but with what stands under `typed_keys` as YAML values."""
-    return _merge(located.text_data, located.data, typed_keys)
+    return _merge(located.written, located.data, typed_keys)
 
 
 def lines_below(lines: dict[KeyPath, int], prefix: KeyPath) -> dict[KeyPath, int]:

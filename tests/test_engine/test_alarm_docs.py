@@ -9,7 +9,7 @@ import pytest
 
 from engine.alarms.chance import fall, least_share, together
 from engine.alarms.rules import RULES
-from engine.settings.alarms import AcceptanceSettings, AlarmSettings
+from engine.settings.sections import AcceptanceSettings, AlarmSettings
 from seal_console.render_alarm import MEANINGS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "alarms.md").read_text(encoding="utf-8")

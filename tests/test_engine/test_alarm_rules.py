@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.alarms import names
 from engine.alarms.measures import Measures
 from engine.alarms.rules import RULES, RaisedAlarm, raised
-from engine.settings.alarms import AlarmSettings
+from engine.settings.sections import AlarmSettings
 from seal_console.render_alarm import MEANINGS, render_alarm
 
 TASKS = [f"t{number}" for number in range(24)]

@@ -9,8 +9,8 @@ import pytest
 
 from engine.alarms import names
 from engine.alarms.watch import read_measures, watch_round
-from engine.settings.alarms import AlarmSettings
 from engine.settings.reading import default_settings_text
+from engine.settings.sections import AlarmSettings
 from store.alarms import clear_alarms, measures_of
 from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
