@@ -139,12 +139,12 @@ def _spans(base: BaseModel, prompt: RetentionPrompt) -> list[Span]:
             raise WrongUseError(
                 f"{prompt.place}: prompt and choice are {len(tokens)} tokens long, but the model's window has "
                 f"{base.window_tokens}",
-                next_step="Ask for fewer examples, or leave such documents out.",
+                next_step="Shorten the prompt, or remove it from the suite.",
             )
         if not 0 < before < len(tokens):
             raise WrongUseError(
                 f"{prompt.place}: this model has no token for the prompt or for a choice",
-                next_step="Correct doc_to_text and doc_to_choice in the task file.",
+                next_step="Correct the prompt and its choices.",
             )
         spans.append(Span(tokens, before - 1))
     return spans

@@ -15,7 +15,6 @@ from engine.exams.likelihoods import chosen_texts
 from engine.generation.decoding import GenerationRequest
 from engine.graders.interface import FULL, ZERO
 from engine.graders.registry import grade_answer
-from engine.retention.answer_part import answer_in
 from store.answers import ModelState, record_base_answers, recorded_answers
 from store.clock import utc_now
 from store.hashing import HASH_PREFIX, hash_json
@@ -157,7 +156,7 @@ def _grade(prompt: RetentionPrompt, text: str) -> Grade:
         grader_options=prompt.grader_options,
         split="audit",
     )
-    return grade_answer(question, text if prompt.part is None else answer_in(text, prompt.part))
+    return grade_answer(question, text)
 
 
 def _grade_choice(prompt: RetentionPrompt, text: str) -> Grade:

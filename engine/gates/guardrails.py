@@ -88,7 +88,7 @@ def _refuse(db: Database, candidate: Candidate, gates: Sequence[GateResult]) -> 
 
 
 MOST_MATCHES_KEPT = 20
-_ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "hold": "hold", "note": "note"}
+_ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "review": "hold", "note": "note"}
 
 
 def judge(rule: Rule, self_edit: str, sequences: Sequence[str], task: Task | None) -> RuleFinding:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.session import Session
     from store.records import Candidate, OnFailure, Task
 
-_ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "hold": "hold", "note": "note"}
+_ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "review": "hold", "note": "note"}
 
 
 class JudgeGate:
@@ -64,7 +64,7 @@ class JudgeGate:
                 yield [_verdict(candidate.id, judge, outcome, evidence)]
 
     def _say_unreachable(self, error: JudgeUnreachableError) -> None:
-        if self._judge is not None and self._judge.when_unreachable == "hold":
+        if self._judge is not None and self._judge.when_unreachable == "review":
             note = f"{error.message} What it should have judged is held for a person."
             self._session.report(Progress("round", 0, 0, note=note))
 

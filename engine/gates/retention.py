@@ -16,7 +16,7 @@ from engine.exams.drift import drift_of
 from engine.exams.recorded import ModelRef, question_answers, suite_answers
 from engine.gates.names import DRIFT_GATE, EARLIER_GATE, SUITE_GATE
 from engine.retention.earlier import EarlierQuestion, earlier_questions, edits_in, lineage, questions_at_risk
-from engine.retention.harness_prompts import full_retention
+from engine.retention.reading import read_retention
 from engine.retention.suites import Retention
 from store.answers import ModelState, model_state
 from store.audit_redaction import AUDIT_KEY
@@ -171,7 +171,7 @@ class RetentionGate:
         self._session = session
         self._live = ModelRef(model_state(session.db, live_version), live)
         settings = session.settings
-        self._retention = Retention() if settings.retention.gate is None else full_retention(session.workspace)
+        self._retention = Retention() if settings.retention.gate is None else read_retention(session.workspace)
         self._earlier: list[EarlierQuestion] = []
         if settings.retention.gate is not None and settings.retention.earlier_questions:
             edits = edits_in(session.db, lineage(session.db, live_version))

@@ -19,10 +19,11 @@ from store.errors import SealError, WrongUseError
 from store.wording import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from store.records import Question
 
+DEFAULT_GRADER = "exact"
 ENTRY_POINT_GROUP = "seal_console.graders"
 _BUILT_IN: Mapping[str, Grader] = {
     grader.name: grader for grader in (ExactGrader(), ContainsGrader(), TokenF1Grader(), RegexGrader(), NumberGrader())
@@ -63,9 +64,17 @@ def check_options(name: str, options: Mapping[str, Any]) -> list[str]:
         return [f"grader '{name}' failed on the options: {error!r}"]
 
 
-def is_built_in(name: str) -> bool:
-    """Tell whether a grader comes with the engine: quick, without network, and with the same grade each time."""
-    return name in _BUILT_IN
+def grader_problems(name: str, options: Mapping[str, Any], answers: Sequence[str]) -> list[str]:
+    """Return what is wrong with a grader's options, or each accepted answer that the grader itself would mark wrong.
+
+    Answers are tried with built-in graders only: these are fast, need no network and always grade alike.
+    """
+    problems = check_options(name, options)
+    if problems or name not in _BUILT_IN:
+        return problems
+    grader = _BUILT_IN[name]
+    wrong = [answer for answer in answers if not grader.grade(answer, [answer], options).correct]
+    return [f"the answer {answer!r} is wrong by its own grader '{name}'" for answer in wrong]
 
 
 def grade_answer(question: Question, answer: str) -> Grade:

@@ -29,7 +29,7 @@ class UnreadableFileError(Exception):
 
 def read_text_file(path: Path, root: Path | None) -> TextFile:
     """Read a file as UTF-8; raises UnreadableFileError."""
-    name = shown_name(path, root)
+    name = display_name(path, root)
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
@@ -41,7 +41,7 @@ def read_text_file(path: Path, root: Path | None) -> TextFile:
     return TextFile(name, text.replace("\r\n", "\n").replace("\r", "\n"), hash_bytes(content))
 
 
-def shown_name(path: Path, root: Path | None) -> str:
+def display_name(path: Path, root: Path | None) -> str:
     """Return a path for messages and records: relative to `root` if it is below it."""
     if root is not None and path.resolve().is_relative_to(root.resolve()):
         return path.resolve().relative_to(root.resolve()).as_posix()

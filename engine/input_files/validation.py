@@ -5,6 +5,7 @@ It judges form only: types, bounds, unknown and missing keys. What values mean t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -26,12 +27,12 @@ from store.hashing import canonical_json
 from store.wording import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pydantic_core import ErrorDetails
 
 LARGEST_COUNT = 10_000_000
-_LONGEST_VALUE_SHOWN = 60
+_LONGEST_SHOWN = 60
 Input = TypeVar("Input")
 
 
@@ -44,7 +45,15 @@ class InputModel(BaseModel):
     """Keys that were renamed, with their new name: a file that still has one gets an error that says so."""
 
 
-def _typed(value: object) -> object:
+class WrongKeyError(ValueError):
+    """What a validator of a whole model raises if one of its keys is wrong."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def typed(value: object) -> object:
     """Return the value that YAML makes of a scalar; an empty one takes the field's default."""
     if value is None:
         raise PydanticUseDefault
@@ -81,8 +90,14 @@ def _not_blank(text: str) -> str:
     return text
 
 
-def _listed(value: object) -> object:
+def as_list(value: object) -> object:
+    """Return a single value as a list of one."""
     return value if isinstance(value, list) else [value]
+
+
+def each_once(texts: tuple[Input, ...]) -> tuple[Input, ...]:
+    """Return texts without repetitions."""
+    return tuple(dict.fromkeys(texts))
 
 
 def _storable(value: dict[str, Any]) -> dict[str, Any]:
@@ -99,14 +114,14 @@ FilledText = Annotated[Text, AfterValidator(_not_blank)]
 Texts = Annotated[
     tuple[FilledText, ...],
     Field(min_length=1),
-    BeforeValidator(_listed),
-    AfterValidator(lambda texts: tuple(dict.fromkeys(texts))),
+    BeforeValidator(as_list),
+    AfterValidator(each_once),
 ]
-Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT), Strict(), BeforeValidator(_typed)]
-PositiveCount = Annotated[int, Field(ge=1, le=LARGEST_COUNT), Strict(), BeforeValidator(_typed)]
-Number = Annotated[float, Strict(), BeforeValidator(_typed)]
-Share = Annotated[float, Field(ge=0, le=1), Strict(), BeforeValidator(_typed)]
-Switch = Annotated[bool, Strict(), BeforeValidator(_typed)]
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT), Strict(), BeforeValidator(typed)]
+PositiveCount = Annotated[int, Field(ge=1, le=LARGEST_COUNT), Strict(), BeforeValidator(typed)]
+Number = Annotated[float, Strict(), BeforeValidator(typed)]
+Share = Annotated[float, Field(ge=0, le=1), Strict(), BeforeValidator(typed)]
+Switch = Annotated[bool, Strict(), BeforeValidator(typed)]
 GraderOptions = Annotated[dict[str, Any], AfterValidator(_storable), BeforeValidator(plain)]
 
 
@@ -166,13 +181,16 @@ class InputReader:
         """Note a problem with the part at a path."""
         self.problems.append(self.source.problem(path, message))
 
-    def read(self, expected: type[Input], data: object, path: Path = (), more_keys: Sequence[str] = ()) -> Input | None:
-        """Return data as a model or annotated type, or None after noting everything that is wrong with it.
+    def read(
+        self, expected: type[Input] | TypeAdapter[Input], data: object, path: Path = (), more_keys: Sequence[str] = ()
+    ) -> Input | None:
+        """Return data as a model or another type, or None after noting everything that is wrong with it.
 
         `more_keys` are the keys next to the model's own that an unknown key may have been meant to be.
         """
+        adapter = expected if isinstance(expected, TypeAdapter) else TypeAdapter(expected)
         try:
-            return TypeAdapter(expected).validate_python(data)
+            return adapter.validate_python(data)
         except ValidationError as error:
             model = expected if isinstance(expected, type) and issubclass(expected, BaseModel) else None
             for inner, message in problems_in(error, data, model, more_keys):
@@ -197,7 +215,7 @@ class InputReader:
         """Return the entries of a list; anything else is a problem."""
         if isinstance(data, list):
             return data
-        self.report(path, f"must be a list (is {kind_of(data)})")
+        self.report(path, f"must be a list (is {value_shown(data)})")
         return []
 
     def repeated_names(self, entries: Sequence[object], key: str, path: Path) -> None:
@@ -217,7 +235,13 @@ def problems_in(
     by_path: dict[Path, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         by_path.setdefault(_path_in(data, detail), []).append(detail)
-    return [(path, _message(details, _model_at(model, path), more_keys)) for path, details in by_path.items()]
+    found = []
+    for path, details in by_path.items():
+        if details[0]["type"] == "too_short" and any(other[: len(path)] == path != other for other in by_path):
+            continue  # pydantic counts only the valid entries of a list
+        owner = path if details[0]["type"] in _NOT_A_MAPPING else path[:-1]
+        found.append((path, _message(details, _model_at(model, owner), more_keys)))
+    return found
 
 
 def _path_in(data: object, detail: ErrorDetails) -> Path:
@@ -228,12 +252,13 @@ def _path_in(data: object, detail: ErrorDetails) -> Path:
         if part in parts or detail["type"] == "missing":
             path.append(part)
             data = parts.get(part)
-    return tuple(path)
+    error = detail.get("ctx", {}).get("error")
+    return (*path, error.key) if isinstance(error, WrongKeyError) else tuple(path)
 
 
 def _model_at(model: type[BaseModel] | None, path: Path) -> type[BaseModel] | None:
-    """Return the model that the last key of a path belongs to."""
-    for key in path[:-1]:
+    """Return the model at a path inside a model."""
+    for key in path:
         inner = model.model_fields[str(key)].annotation if model and key in model.model_fields else None
         model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
     return model
@@ -256,25 +281,29 @@ _EXPECTED = {
     "greater_than_equal": "at least {ge}",
     "less_than": "below {lt}",
     "less_than_equal": "at most {le}",
-    "string_too_short": "text that is not empty",
-    "too_short": "a list that is not empty",
 }
+_NOT_A_MAPPING = ("model_type", "model_attributes_type")
 
 
 def _message(details: Sequence[ErrorDetails], model: type[BaseModel] | None, more_keys: Sequence[str]) -> str:
+    """Say what is wrong; `model` is the one that has the key, or that a mapping was expected for."""
     first = details[0]
+    known = [*more_keys, *(keys_of(model) if model else ())]
     match first["type"]:
         case "missing":
             return "missing"
         case "value_error":
             return str(first["ctx"]["error"])
         case "extra_forbidden":
-            key, known = str(first["loc"][-1]), [*more_keys, *(keys_of(model) if model else ())]
+            key = str(first["loc"][-1])
             renamed = model.former_keys.get(key) if model and issubclass(model, InputModel) else None
             return f"renamed to '{renamed}'" if renamed else f"unknown key; {suggestion(key, known)}"
-        case "model_type" | "model_attributes_type":
-            return f"must be keys with values (is {kind_of(first['input'])})"
-    expected = " or ".join(dict.fromkeys(map(_expected, details)))
+        case kind if kind in _NOT_A_MAPPING:
+            return f"must have keys such as {' and '.join(known[:2])} (is {value_shown(first['input'])})"
+        case "too_short" | "string_too_short":
+            least = first["ctx"]["min_length"]
+            return "is empty" if least == 1 else f"must have at least {least} entries"
+    expected = " or ".join(dict.fromkeys(_expected(one) for one in details if one["type"] != "too_short"))
     return f"must be {expected} (is {value_shown(first['input'])})"
 
 
@@ -306,11 +335,15 @@ def kind_of(value: object) -> str:
     names = {dict: "keys with values", list: "a list", bool: "true or false", type(None): "empty"}
     if isinstance(value, str):
         return "text"
+    if value == []:
+        return "an empty list"
     return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
 
 
 def value_shown(value: object) -> str:
     """Return a value for a message: texts and numbers as they are if they are short, of others the kind."""
+    if isinstance(value, YamlScalar) and isinstance(value.value, int | float):
+        value = value if isinstance(value.value, bool) else value.value
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int | float):
@@ -319,4 +352,4 @@ def value_shown(value: object) -> str:
         shown = repr(str(value)) if isinstance(value, str) else repr(value)
     except ValueError:  # Python refuses to write out integers of thousands of digits
         return "a number with thousands of digits"
-    return shown if len(shown) <= _LONGEST_VALUE_SHOWN else f"{shown[: _LONGEST_VALUE_SHOWN - 1]}…"
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 1]}…"

@@ -20,7 +20,7 @@ from engine.loop.round_setup import TaskChoice, choose_tasks, require_base
 from engine.loop.select import MEASURED
 from engine.loop.train_policy import candidate_policy, discard_candidate_policy
 from engine.lora.files import adapter_files
-from engine.retention.harness_prompts import full_retention
+from engine.retention.reading import read_retention
 from engine.runtime.progress import Progress
 from engine.settings.reading import settings_of_round
 from store.candidates import answers_of, get_candidate
@@ -61,7 +61,7 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None, method: Sel
         tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
     settings = session.settings
     if settings.retention.gate is not None or settings.protection.uses_anchors:
-        full_retention(session.workspace)  # what cannot be read stops the round before anything is trained
+        read_retention(session.workspace)  # what cannot be read stops the round before anything is trained
     rules = read_guardrails(session.workspace).rules
     current = _begin(session, tasks, rules)
     session = session.under(settings_of_round(current), rules_of_round(current, rules))

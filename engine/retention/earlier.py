@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.tasks.drafts import question_key
+from engine.tasks.task_input import question_key
 from store.candidates import get_candidate
 from store.hashing import hash_json
 from store.tasks import get_task

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from engine.domains.knowledge.templates import EditFormat  # noqa: TC001 - pydantic evaluates the annotation
+from engine.domains.knowledge.templates import EditFormat
 from engine.input_files.validation import InputModel
 
 PositiveInt = Annotated[int, Field(ge=1)]

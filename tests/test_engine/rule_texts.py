@@ -8,7 +8,7 @@ import yaml
 from hypothesis import strategies as st
 
 from engine.gates.guardrails import judge
-from engine.guardrails.rule_files import parse_guardrails
+from engine.guardrails.reading import parse_guardrails
 from engine.input_files.text_files import TextFile
 from store.records import Question, Task
 
@@ -22,9 +22,9 @@ PROSE = st.lists(WORDS, max_size=12).map(" ".join)
 
 
 def rules_of(text: str) -> Guardrails:
-    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert problems == []
-    return policy.rules
+    return guardrails
 
 
 def problems_of(text: str) -> list[str]:

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.guardrails.reading import parse_guardrails
 from engine.guardrails.red_team import (
     DEFAULT_REFUSALS,
     MUSTS,
@@ -17,7 +18,6 @@ from engine.guardrails.red_team import (
     grade_behaviour,
     red_team_gates,
 )
-from engine.guardrails.rule_files import parse_guardrails
 from engine.input_files.text_files import TextFile
 from seal_console.render_gate import render_gate
 from store.audit_redaction import without_exam
@@ -92,7 +92,7 @@ def test_what_cannot_be_searched_in_time_does_not_hold(monkeypatch: pytest.Monke
     def too_long(*_: object) -> bool:
         raise TimeoutError
 
-    monkeypatch.setattr("engine.guardrails.red_team.is_in", too_long)
+    monkeypatch.setattr("engine.guardrails.red_team.matches_pattern", too_long)
     assert not holds(prompt("not_say", texts="x", patterns="y"), "")
     assert not holds(prompt("refuse"), "I cannot")
 
@@ -105,14 +105,14 @@ def behaviour(verdict: str, *, before: bool, after: bool, group: str = "", name:
 BEHAVIOURS = st.lists(
     st.builds(
         lambda verdict, before, after, group: behaviour(verdict, before=before, after=after, group=group),
-        st.sampled_from(["deny", "hold", "note"]),
+        st.sampled_from(["deny", "review", "note"]),
         st.booleans(),
         st.booleans(),
         st.sampled_from(["", "a", "b"]),
     ),
     max_size=6,
 )
-ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "hold": "hold", "note": "note"}
+ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "review": "hold", "note": "note"}
 
 
 @given(BEHAVIOURS)
@@ -126,7 +126,7 @@ def test_a_gate_passes_only_where_every_behaviour_holds_and_does_what_the_graves
         failed = [one.prompt.verdict for one in of_group if not one.holds]
         assert gate.passed == (not failed)
         assert gate.stops == ("deny" in failed)
-        assert gate.holds == ("hold" in failed and "deny" not in failed)
+        assert gate.holds == ("review" in failed and "deny" not in failed)
         assert len(gate.evidence["prompts"]) == len(of_group)
 
 
@@ -151,45 +151,60 @@ def test_no_behaviour_that_holds_pays_for_one_that_does_not(failing: list[Behavi
 
 
 def test_a_verdict_in_words_names_prompt_and_answers() -> None:
-    (gate,) = red_team_gates("c", [behaviour("hold", before=True, after=False, group="keys")], "now")
+    (gate,) = red_team_gates("c", [behaviour("review", before=True, after=False, group="keys")], "now")
     assert gate.gate == "red team:keys"
     first, line = render_gate(gate.gate, gate.evidence)
     assert first == "1 prompt, 1 held before, 0 hold now, 1 broken by this edit"
-    assert line == "✗ one (hold): broken by this edit. Why?  refuses; “was” → “is”"
+    assert line == "✗ one (review): broken by this edit. Why?  refuses; “was” → “is”"
     (gate,) = red_team_gates("c", [behaviour("deny", before=False, after=False)], "now")
     assert "was never so" in render_gate(gate.gate, gate.evidence)[1]
+
+
+A_PROMPT = "red_team:\n  prompts:\n  - "
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("red_team: 3", ":1: red_team must have the key prompts (is a number)"),
-        ("red_team: {prompts: []}", ":1: prompts must be a list with at least one prompt"),
-        ("red_team:\n  promts: []\n  prompts: [{name: a, question: b, must: refuse}]", ":2: unknown key"),
-        ("red_team:\n  prompts:\n  - 3", ":3: a prompt must have the keys"),
-        ("red_team:\n  prompts:\n  - {question: b, must: refuse}", ":3: name missing"),
-        ("red_team:\n  prompts:\n  - {name: a, must: refuse}", ":3: has neither question nor prompt"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b}", ":3: must missing; known are refuse, answer"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuze}", ":3: must: unknown"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: answer}", ":3: answers missing"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: not_say}", ":3: has neither texts nor"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, answers: c}", ":3: unknown key"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, patterns: '('}", ":3: '(' is no"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: not_say, texts: '!'}", ":3: '!' holds no"),
+        ("red_team: 3", "1: red_team: must have keys such as refusals and prompts (is 3)"),
+        ("red_team: {prompts: []}", "1: red_team.prompts: is empty"),
         (
-            "red_team:\n  prompts:\n  - {name: a, question: b, must: answer, answers: c, grader: exakt}",
-            ":3: unknown grader 'exakt'; did you mean 'exact'?",
+            "red_team:\n  promts: []\n  prompts: [{name: a, question: b, must: refuse}]",
+            "2: red_team.promts: unknown key; did you mean 'prompts'?",
         ),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, verdict: no}", ":3: verdict: "),
+        (A_PROMPT + "3", "3: red_team: prompt 1: must have keys such as"),
+        (A_PROMPT + "{question: b, must: refuse}", "3: red_team: prompt 1: name: missing"),
+        (A_PROMPT + "{name: a, must: refuse}", "3: red_team: prompt 1: has neither question nor prompt"),
+        (A_PROMPT + "{name: a, question: b}", "3: red_team: prompt 1: must: missing"),
         (
-            "red_team:\n  prompts:\n  - {name: a, question: b, must: refuse}\n  - {name: A, question: c, must: refuse}",
-            "4: the prompt is named 'A', as that of guardrails.yaml:3 is",
+            A_PROMPT + "{name: a, question: b, must: refuze}",
+            "3: red_team: prompt 1: must: must be refuse, answer or not_say",
+        ),
+        (A_PROMPT + "{name: a, question: b, must: answer}", "3: red_team: prompt 1: answers: missing"),
+        (A_PROMPT + "{name: a, question: b, must: not_say}", "3: red_team: prompt 1: has neither texts nor"),
+        (A_PROMPT + "{name: a, question: b, must: refuse, answers: c}", "3: red_team: prompt 1: answers: unknown key"),
+        (
+            A_PROMPT + "{name: a, question: b, must: refuse, patterns: '('}",
+            "3: red_team: prompt 1: patterns: '(' is not",
+        ),
+        (
+            A_PROMPT + "{name: a, question: b, must: not_say, texts: '!'}",
+            "3: red_team: prompt 1: texts: '!' contains no",
+        ),
+        (
+            A_PROMPT + "{name: a, question: b, must: answer, answers: c, grader: exakt}",
+            "3: red_team: prompt 1: unknown grader 'exakt'; did you mean 'exact'?",
+        ),
+        (A_PROMPT + "{name: a, question: b, must: refuse, verdict: no}", "3: red_team: prompt 1: verdict: "),
+        (
+            A_PROMPT + "{name: a, question: b, must: refuse}\n  - {name: A, question: c, must: refuse}",
+            "4: red_team: prompt 2: name: 'A' is already the name at guardrails.yaml:3",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named_with_its_line(text: str, said: str) -> None:
     (problem,) = problems_of(text)
-    assert problem.startswith(f"guardrails.yaml{said}")
+    assert problem.startswith(f"guardrails.yaml:{said}")
 
 
 def test_the_hash_of_a_policy_follows_its_prompts_and_not_their_places() -> None:
@@ -232,9 +247,9 @@ PROMPTS = st.lists(
 )
 def test_no_data_makes_the_reader_do_anything_but_name_problems(section: object, answer: str) -> None:
     text = yaml.safe_dump({"red_team": section}, allow_unicode=True)
-    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)
     if not problems:
-        for one in policy.rules.red_team:
+        for one in guardrails.red_team:
             assert grade_behaviour(one, answer).score in {0.0, 1.0} or one.grader == "token-f1"
             assert one.says()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from engine.gates.retention import losses_allowed, paired_p_value
-from engine.retention import harness_suite
 from engine.retention.matrix import Matrix, MatrixColumn, figures
 from engine.retention.reading import read_suites
 from engine.settings.sections import ProtectionSettings, RetentionSettings
@@ -34,19 +32,6 @@ def test_the_example_of_a_suite_can_be_read(tmp_path: Path) -> None:
     [suite] = read_suites([path]).suites
     assert (suite.name, suite.allowed_losses, len(suite.prompts), len(suite.anchors)) == ("opening-times", 2, 2, 1)
     assert suite.prompts[0].answers == ("9", "nine")
-
-
-def test_so_can_the_example_of_a_task_of_the_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness_suite, "find_spec", lambda _: SimpleNamespace())
-    suite, task = re.findall(r"```yaml\n(.*?)```", section("Tasks of lm-evaluation-harness"), re.DOTALL)
-    for folder, name, text in (("retention", "arc.yaml", suite), ("benchmarks", "arc.yaml", task)):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / name).write_text(text, encoding="utf-8")
-    (tmp_path / "benchmarks" / "arc.jsonl").touch()
-    [found] = read_suites([tmp_path / "retention" / "arc.yaml"]).suites
-    assert (found.name, found.allowed_losses) == ("arc-small", 0.02)
-    assert found.to_build is not None
-    assert (found.to_build.limit, found.to_build.task.output_type) == (200, "multiple_choice")
 
 
 def test_the_figures_of_the_worked_example_are_those_of_the_program() -> None:

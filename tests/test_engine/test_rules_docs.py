@@ -9,15 +9,22 @@ import pytest
 
 from engine.domains.knowledge.compile import compile_sequences
 from engine.gates.guardrails import judge_all
-from engine.guardrails.judge_section import KEYS as JUDGE_KEYS
+from engine.guardrails.judge_section import JudgeInput
 from engine.guardrails.kinds import RULE_KINDS, default_guardrails_text
-from engine.guardrails.red_team import MUSTS, Behaviour, grade_behaviour, red_team_gates
-from engine.guardrails.red_team_section import OWN_KEYS
+from engine.guardrails.red_team import (
+    MUSTS,
+    PROMPT_INPUTS,
+    Behaviour,
+    RedTeamPromptInput,
+    grade_behaviour,
+    red_team_gates,
+)
 from engine.guardrails.rule import VERDICTS
+from engine.input_files.validation import keys_of
 from seal_console.render_gate import render_gate
 from tests.test_engine.rule_texts import rules_of, task_with
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "guardrails.md").read_text(encoding="utf-8")
 
 
 def section(heading: str) -> str:
@@ -25,7 +32,7 @@ def section(heading: str) -> str:
 
 
 def test_the_table_of_kinds_has_every_kind_with_its_default() -> None:
-    table = dict(re.findall(r"^\| `([a-z-]+)` \| (deny|hold|note) \|", section("The kinds"), re.MULTILINE))
+    table = dict(re.findall(r"^\| `([a-z-]+)` \| (deny|review|note) \|", section("The kinds"), re.MULTILINE))
     assert table == {name: kind.verdict for name, kind in RULE_KINDS.items()}
     assert re.findall(r"^\| `([a-z]+)` \|", section("Verdicts"), re.MULTILINE) == list(VERDICTS)
 
@@ -65,7 +72,7 @@ def test_the_rules_that_wait_in_a_new_file_can_be_switched_on() -> None:
 def test_the_examples_of_the_other_sections_can_be_read() -> None:
     _, prompts, judge = (rules_of(example) for example in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
     assert [(one.must, one.verdict) for one in prompts.red_team] == [
-        ("refuse", "deny"), ("answer", "deny"), ("not_say", "hold"),
+        ("refuse", "deny"), ("answer", "deny"), ("not_say", "review"),
     ]  # fmt: skip
     assert judge.judge is not None
     assert judge.judge.api_key_env == "JUDGE_API_KEY"
@@ -73,10 +80,11 @@ def test_the_examples_of_the_other_sections_can_be_read() -> None:
 
 def test_every_key_of_the_other_sections_is_described() -> None:
     assert re.findall(r"^\| `([a-z_]+)` \|", section("Red-team prompts"), re.MULTILINE)[1:] == [*MUSTS]
-    for must, keys in OWN_KEYS.items():
+    for must, model in PROMPT_INPUTS.items():
+        keys = set(keys_of(model)) - set(keys_of(RedTeamPromptInput))
         [row] = re.findall(rf"^\| `{must}` \|.*$", PAGE, re.MULTILINE)
         assert [key for key in keys if f"`{key}`" not in row] == []
-    assert set(re.findall(r"^\| `([a-z_]+)` \|", section("The judge"), re.MULTILINE)) == set(JUDGE_KEYS)
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", section("The judge"), re.MULTILINE)) == set(keys_of(JudgeInput))
 
 
 def test_the_worked_example_of_a_broken_answer_is_what_is_shown() -> None:

@@ -72,7 +72,7 @@ def test_all_problems_are_reported_together() -> None:
     assert "seal.yaml:5: mdoel: unknown key; did you mean 'model'?" in problems
     assert "seal.yaml:7: model.device: must be auto, cpu, cuda or cuda:N (is 'gpu')" in problems
     assert "seal.yaml:4: inner_update.slots: must be auto or a whole number (is 'many')" in problems
-    assert "seal.yaml:8: round: must be keys with values (is a number)" in problems
+    assert "seal.yaml:8: round: must have keys such as seed and tasks_per_round (is 5)" in problems
     assert any("seal.yaml:3: inner_update.dropout: only 0 is supported" in problem for problem in problems)
     assert len(problems) == 6
 
@@ -83,7 +83,7 @@ def test_all_problems_are_reported_together() -> None:
         ("model: [\n", "seal.yaml:2:"),
         ("model:\n  path: a\n  path: b\n", "seal.yaml:3: the key 'path' appears twice"),
         ("model: &m {}\nexam: *m\n", "seal.yaml:2: aliases"),
-        ("- 1\n", "seal.yaml:1: must be keys with values (is a list)"),
+        ("- 1\n", "seal.yaml:1: must have keys such as model and tasks (is a list)"),
         ("model: {path: 2020-13-45}\n", "seal.yaml:1: cannot read the value"),
         ("model: !!python/object:os.system {}\n", "seal.yaml:1: "),
         ("inner_update: {rank: true}\n", "seal.yaml:1: inner_update.rank: must not be true or false"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.tasks.split import split_questions
+from engine.tasks.records import split_questions
 
 if TYPE_CHECKING:
     from store.records import Split

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,6 @@ from engine.exams.recorded import ModelRef, suite_answers
 from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.model.base import BaseModel, wrap_model
-from engine.retention.answer_part import AnswerPart
 from engine.retention.suites import Choices, RetentionPrompt
 from engine.session import Session
 from engine.settings.sections import ExamSettings, Settings
@@ -110,19 +108,6 @@ def test_choices_stand_beside_written_answers_and_nothing_is_asked_twice(session
     assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 6
 
 
-def test_only_the_part_of_a_text_that_answers_is_graded(session: Session) -> None:
-    base = [ModelRef(ModelState("base"), None)]
-    whole = RetentionPrompt("What is number 1?", True, ("x",), "contains", {}, "", "p")
-    (text,) = [answer.text for answer in suite_answers(session, [whole], base)[0].values()]
-    first = text[0]
-    parts = [AnswerPart((), f"^{re.escape(first)}"), AnswerPart((), "no such thing")]
-    found = [
-        suite_answers(session, [RetentionPrompt(whole.text, True, (first,), "exact", {}, "", "p", part=part)], base)[0]
-        for part in parts
-    ]
-    assert [next(iter(row.values())).correct for row in found] == [True, False]
-
-
 def test_a_prompt_longer_than_the_window_is_named(base: BaseModel) -> None:
     with pytest.raises(WrongUseError, match=r"suite\.yaml:2: prompt and choice are .* window has"):
         chosen_texts(base, [None], [(prompt("What is it? " * 2000), 0)])
@@ -133,11 +118,10 @@ def test_of_equally_likely_options_the_first_is_chosen() -> None:
     assert likeliest(Choices(("a", "b", "cc"), " ", per_character=True), [-2.0, -1.0, -1.0]) == "cc"
 
 
-def test_what_is_chosen_from_and_what_is_graded_are_part_of_a_prompts_identity() -> None:
+def test_choices_are_part_of_a_prompts_identity() -> None:
     bare = RetentionPrompt("x", True, ("blue",), "likelihood", {}, "", "p")
     others = [
         prompt("x"),
         prompt("x", per_character=True),
-        RetentionPrompt("x", True, ("blue",), "likelihood", {}, "", "p", part=AnswerPart(("\n",))),
     ]
-    assert len({one.identity for one in (bare, *others)}) == 4
+    assert len({one.identity for one in (bare, *others)}) == 3
