@@ -5,6 +5,7 @@ It judges form only: types, bounds, unknown and missing keys. What values mean t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
@@ -24,7 +25,7 @@ from pydantic_core import PydanticUseDefault
 
 from engine.input_files.located_yaml import LocatedYaml, Path, YamlProblemError, YamlScalar, nearest_line
 from store.hashing import canonical_json
-from store.wording import suggestion
+from store.wording import nearest_name, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -304,7 +305,10 @@ def _message(details: Sequence[ErrorDetails], model: type[BaseModel] | None, mor
             least = first["ctx"]["min_length"]
             return "is empty" if least == 1 else f"must have at least {least} entries"
     expected = " or ".join(dict.fromkeys(_expected(one) for one in details if one["type"] != "too_short"))
-    return f"must be {expected} (is {value_shown(first['input'])})"
+    names = re.findall(r"'([^']*)'", first["ctx"]["expected"]) if first["type"] == "literal_error" else []
+    nearest = nearest_name(first["input"], names) if isinstance(first["input"], str) else None
+    hint = f"; did you mean '{nearest}'?" if nearest else ""
+    return f"must be {expected} (is {value_shown(first['input'])}){hint}"
 
 
 def _expected(detail: ErrorDetails) -> str:
