@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.alarms.chance import fall, fall_p_value, least_share, paired_fall_p_value, rise, together
+from engine.alarms.chance import combined_p_value, fall, fall_p_value, least_share, paired_fall_p_value, rise
 from engine.gates.retention import paired_p_value
 
 SMALL = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=6)
@@ -66,9 +66,9 @@ def test_the_least_share_is_below_the_share_and_more_counts_bring_it_nearer(
 
 @given(st.floats(1e-9, 1), st.floats(1e-9, 1))
 def test_two_tests_together_say_more_than_neither_and_are_symmetric(first: float, second: float) -> None:
-    assert together([first, second]) == pytest.approx(together([second, first]))
-    assert first * second <= together([first, second]) <= 1
-    assert together([first]) == first
+    assert combined_p_value([first, second]) == pytest.approx(combined_p_value([second, first]))
+    assert first * second <= combined_p_value([first, second]) <= 1
+    assert combined_p_value([first]) == first
 
 
 @pytest.mark.parametrize("paired", [True, False])

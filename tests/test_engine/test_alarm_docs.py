@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.alarms.chance import fall, least_share, together
+from engine.alarms.chance import combined_p_value, fall, least_share
 from engine.alarms.rules import RULES
 from engine.settings.sections import AcceptanceSettings, AlarmSettings
 from seal_console.render_alarm import MEANINGS
@@ -41,6 +41,6 @@ def test_the_figures_of_the_worked_example_are_those_of_the_program() -> None:
     found = fall(before, now)
     assert found is not None
     assert (found.p_value, round(found.by, 9)) == (0.5**14, 0.14)
-    assert together([found.p_value, 0.58]) == pytest.approx(0.0004, abs=0.00005)
+    assert combined_p_value([found.p_value, 0.58]) == pytest.approx(0.0004, abs=0.00005)
     assert [round(least_share(count, count, 0.01), 2) for count in (3, 12)] == [0.36, 0.69]
     assert "(½)¹⁴ ≈ 0.00006" in PAGE

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.alarms import names
 from engine.alarms.measures import Measures
-from engine.alarms.rules import RULES, RaisedAlarm, raised
+from engine.alarms.rules import RULES, AlarmEvidence, raise_alarms
 from engine.settings.sections import AlarmSettings
 from seal_console.render_alarm import MEANINGS, render_alarm
 
@@ -60,8 +60,8 @@ MEASURES = st.builds(
 )  # fmt: skip
 
 
-def found(now: Measures, earlier: list[Measures], settings: AlarmSettings = DEFAULT) -> list[RaisedAlarm]:
-    return raised(now, dict.fromkeys(RULES, earlier), settings)
+def found(now: Measures, earlier: list[Measures], settings: AlarmSettings = DEFAULT) -> list[AlarmEvidence]:
+    return raise_alarms(now, dict.fromkeys(RULES, earlier), settings)
 
 
 @pytest.mark.parametrize("name", ALARMING)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.alarms.texts import copied_share, distinct_share, likeness, mean_likeness, words
+from engine.alarms.measures import copied_share, distinct_share, likeness, mean_likeness, words
 
 WORDS = st.sampled_from(["red", "Blue", "the", "shop", "opens", "at", "nine", "30"])
 TEXTS = st.lists(WORDS, max_size=12).map(" ".join)

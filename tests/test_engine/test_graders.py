@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from engine.graders import registry
 from engine.graders.interface import FULL, Grade, Options
-from engine.graders.normalise import comparable, normalise
 from engine.graders.number import first_number
 from engine.graders.registry import GraderError, check_options, find_grader, grade_answer, grader_names
+from engine.graders.text_graders import comparable, normalise
 from store.errors import WrongUseError
 from store.records import Question
 
@@ -122,11 +122,11 @@ def test_a_gold_answer_is_right_by_the_graders_of_texts(gold: str) -> None:
         ("number", {"rel_tolerance": -1}, "rel_tolerance must be"),
         ("number", {"rel_tolerance": float("nan")}, "rel_tolerance must be"),
         ("regex", {}, "pattern is missing"),
-        ("regex", {"pattern": "["}, "pattern is no regular expression"),
-        ("regex", {"pattern": "[[a]"}, "pattern is no regular expression"),
-        ("regex", {"pattern": "(a+)+b"}, "may take for ever"),
-        ("regex", {"pattern": "(?:x(a|b))*c"}, "may take for ever"),
-        ("regex", {"pattern": "(a?){30}c"}, "may take for ever"),
+        ("regex", {"pattern": "["}, "pattern is not a regular expression"),
+        ("regex", {"pattern": "[[a]"}, "pattern is not a regular expression"),
+        ("regex", {"pattern": "(a+)+b"}, "may take forever"),
+        ("regex", {"pattern": "(?:x(a|b))*c"}, "may take forever"),
+        ("regex", {"pattern": "(a?){30}c"}, "may take forever"),
         ("regex", {"pattern": "a*"}, "matches the empty answer"),
         ("regex", {"pattern": "a" * 301}, "longer than 300"),
         ("regex", {"pattern": "a", "whole": "yes"}, "whole must be true or false"),

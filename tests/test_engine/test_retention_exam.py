@@ -142,7 +142,7 @@ def test_a_grader_that_fails_names_the_prompt_and_nothing_is_kept(
     def fail(*_: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("engine.graders.exact.ExactGrader.grade", fail)
+    monkeypatch.setattr("engine.graders.text_graders.ExactGrader.grade", fail)
     with pytest.raises(GraderError, match=r"suite\.yaml:1.*What is number 1"):
         suite_answers(session, [prompt("What is number 1?")], examinees(session.base))
     assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 0

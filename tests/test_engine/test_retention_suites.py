@@ -169,7 +169,7 @@ def test_two_suites_of_one_name_are_refused(workspace: Workspace) -> None:
         (suite_text(anchors=[" "]), "anchor 1: is empty"),
         (suite_text(anchors=[["x"]]), "anchor 1: must be text (is a list)"),
         (suite_text(grader_options=[]), "grader_options: must be keys with values (is an empty list)"),
-        (suite_text(grader_options={"x": 1}), "unknown option 'x'; it has none"),
+        (suite_text(grader_options={"x": 1}), "unknown option 'x'; it has no options"),
         (suite_text(allowed_losses=-1), "allowed_losses: must be a whole number of prompts, or a share"),
         (suite_text(allowed_losses=1.5), "(is 1.5)"),
         (suite_text(allowed_losses=True), "(is true)"),
