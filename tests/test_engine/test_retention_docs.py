@@ -30,7 +30,7 @@ def test_the_example_of_a_suite_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "example.yaml"
     path.write_text(example, encoding="utf-8")
     [suite] = read_suites([path]).suites
-    assert (suite.name, suite.allowed_losses, len(suite.prompts), len(suite.anchors)) == ("opening-times", 2, 2, 1)
+    assert (suite.name, suite.allowed_losses, len(suite.prompts), len(suite.anchors)) == ("opening-times", 2, 3, 1)
     assert suite.prompts[0].answers == ("9", "nine")
 
 
