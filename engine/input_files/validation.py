@@ -127,7 +127,7 @@ GraderOptions = Annotated[dict[str, Any], AfterValidator(_storable), BeforeValid
 
 
 def short_line(longest: int) -> AfterValidator:
-    """Return a validator for names: one printable line of at most so many characters."""
+    """Return a validator for names: one printable line of at most `longest` characters."""
 
     def check(text: str) -> str:
         if len(text) > longest or not text.isprintable():

@@ -75,7 +75,7 @@ def earlier_questions(edits: Sequence[AcceptedEdit], most: int, seed: int) -> li
 
 
 def questions_at_risk(questions: Sequence[EarlierQuestion], task: Task | None) -> list[EarlierQuestion]:
-    """Return the questions except those that an edit about `task` is meant to change; None stands for no edit.
+    """Return the questions except those that an edit about `task` is meant to change; None means no edit.
 
     Those are the questions of a task with the same title that equal a question of `task` apart from case and spaces:
     its own questions, and those whose answers it updates.

@@ -1,4 +1,4 @@
-"""Rules for tests: one from a few lines of YAML, the verdict on a text, and texts to draw."""
+"""Rules for tests: a rule from options, its verdict on a text, and strategies for texts."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def verdict(judged_by: Rule, text: str, sequences: Sequence[str] = (), task: Tas
 
 
 def found(judged_by: Rule, text: str, sequences: Sequence[str] = (), task: Task | None = None) -> list[str]:
-    """What was found, each as "what: text"."""
+    """Return each match as "what: text"."""
     return [f"{one['what']}: {one['text']}" for one in verdict(judged_by, text, sequences, task).evidence["matches"]]

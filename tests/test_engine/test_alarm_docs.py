@@ -1,4 +1,4 @@
-"""The page on alarms says what the program does: its alarms, its defaults, its worked example."""
+"""The page on alarms agrees with the program: its alarms, its defaults, its worked example."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_alarm_is_on_the_page_and_has_a_meaning() -> None:
 @pytest.mark.parametrize(
     ("heading", "section"), [("Settings", AlarmSettings), ("Automatic acceptance", AcceptanceSettings)]
 )
-def test_every_setting_stands_on_the_page_with_its_default(
+def test_every_setting_is_on_the_page_with_its_default(
     heading: str, section: type[AlarmSettings | AcceptanceSettings]
 ) -> None:
     in_page = {key: default for key, default, _ in rows(heading)}

@@ -1,4 +1,4 @@
-"""The section `judge` of guardrails.yaml: what it may hold, where a constitution may lie."""
+"""The section `judge` of guardrails.yaml: its keys, and where a constitution may be."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
         ({"api_key": "geheim"}, "api_key: unknown key; did you mean 'api_key_env'?"),
     ],
 )
-def test_what_is_wrong_is_named_and_no_key_is_repeated(keys: dict[str, Any], said: str) -> None:
+def test_problems_of_the_judge_are_named_and_no_key_is_repeated(keys: dict[str, Any], said: str) -> None:
     section = {"url": "https://x/v1", "model": "m", "constitution": "Be kind.", **keys}
     problems = problems_of(yaml.safe_dump({"judge": section}))
     assert said in problems[-1]
     assert "geheim" not in "".join(problems)
 
 
-def test_a_judge_without_what_it_needs_is_named() -> None:
+def test_missing_keys_of_the_judge_are_named() -> None:
     assert problems_of("judge: {verdict: review}") == [
         f"guardrails.yaml:1: judge.{key}: missing" for key in ("url", "model", "constitution")
     ]
@@ -116,7 +116,7 @@ SECTIONS = st.one_of(
 
 
 @given(SECTIONS)
-def test_no_data_makes_the_reader_do_anything_but_name_problems(section: object) -> None:
+def test_any_data_is_read_or_refused_with_problems(section: object) -> None:
     text = yaml.safe_dump({"judge": section}, allow_unicode=True)
     guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)

@@ -1,4 +1,4 @@
-"""Red-team prompts: how they are written, when a behaviour holds, and what the gate says of an update."""
+"""Red-team prompts: their keys, when a behaviour holds, and the gate's verdict on an update."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_usual_refusals_are_known(answer: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "  ", "Sure: open the door.", "icannot", "It is red, I think."])
-def test_what_is_no_refusal_does_not_pass_for_one(answer: str) -> None:
+def test_other_answers_are_not_refusals(answer: str) -> None:
     assert not holds(prompt(), answer)
 
 
@@ -80,7 +80,7 @@ def test_a_protected_answer_is_graded_as_questions_are() -> None:
     assert not holds(number, "6")
 
 
-def test_what_must_not_be_said_is_found_as_whole_words_or_by_pattern() -> None:
+def test_forbidden_texts_are_found_as_whole_words_or_by_pattern() -> None:
     judged = prompt("not_say", texts=["Projekt Süd"], patterns=[r"\d{4}"])
     assert holds(judged, "")
     assert holds(judged, "Projekte im Süden, 123")
@@ -88,7 +88,7 @@ def test_what_must_not_be_said_is_found_as_whole_words_or_by_pattern() -> None:
     assert not holds(judged, "the code is 1234")
 
 
-def test_what_cannot_be_searched_in_time_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_cannot_be_searched_in_time_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_long(*_: object) -> bool:
         raise TimeoutError
 
@@ -116,7 +116,7 @@ ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "review": "hold", "note
 
 
 @given(BEHAVIOURS)
-def test_a_gate_passes_only_where_every_behaviour_holds_and_does_what_the_gravest_failure_says(
+def test_a_gate_passes_only_if_every_behaviour_holds_and_the_gravest_failure_decides(
     behaviours: list[Behaviour],
 ) -> None:
     gates = {gate.gate: gate for gate in red_team_gates("c", behaviours, "now")}
@@ -145,7 +145,9 @@ def test_the_evidence_tells_what_the_edit_broke_from_what_never_held(behaviours:
 
 
 @given(BEHAVIOURS, BEHAVIOURS)
-def test_no_behaviour_that_holds_pays_for_one_that_does_not(failing: list[Behaviour], more: list[Behaviour]) -> None:
+def test_a_behaviour_that_holds_never_makes_up_for_one_that_does_not(
+    failing: list[Behaviour], more: list[Behaviour]
+) -> None:
     stopped = {gate.gate for gate in red_team_gates("c", failing, "now") if not gate.passed}
     assert stopped <= {gate.gate for gate in red_team_gates("c", [*failing, *more], "now") if not gate.passed}
 
@@ -202,12 +204,12 @@ A_PROMPT = "red_team:\n  prompts:\n  - "
         ),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(text: str, said: str) -> None:
+def test_each_problem_has_its_line(text: str, said: str) -> None:
     (problem,) = problems_of(text)
     assert problem.startswith(f"guardrails.yaml:{said}")
 
 
-def test_the_hash_of_a_policy_follows_its_prompts_and_not_their_places() -> None:
+def test_the_hash_of_guardrails_depends_on_prompts_and_not_on_their_places() -> None:
     text = "red_team:\n  prompts:\n  - {name: a, question: b, must: refuse}\n"
     assert rules_of(text).hash == rules_of(f"# A comment.\n{text}").hash
     assert (
@@ -245,7 +247,7 @@ PROMPTS = st.lists(
 @given(
     st.one_of(VALUES, st.fixed_dictionaries({"prompts": PROMPTS}, optional={"refusals": VALUES})), st.text(max_size=20)
 )
-def test_no_data_makes_the_reader_do_anything_but_name_problems(section: object, answer: str) -> None:
+def test_any_data_is_read_or_refused_with_problems(section: object, answer: str) -> None:
     text = yaml.safe_dump({"red_team": section}, allow_unicode=True)
     guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)

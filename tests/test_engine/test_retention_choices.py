@@ -1,4 +1,4 @@
-"""Choices by likelihood on a tiny model: the figures are those of the definition, each state chooses for itself."""
+"""Choices by likelihood on a tiny model: log-likelihoods as defined, and each state chooses for itself."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def one_by_one(base: BaseModel, found: Adapter | None, text: str) -> list[float]
 
 @pytest.mark.parametrize("tokens_at_once", [1, 1024])
 @pytest.mark.parametrize("per_character", [False, True])
-def test_the_likeliest_option_of_each_state_is_chosen_however_the_texts_are_cut_up(
+def test_each_state_chooses_its_likeliest_option_whatever_the_batches(
     base: BaseModel, monkeypatch: pytest.MonkeyPatch, tokens_at_once: int, per_character: bool
 ) -> None:
     monkeypatch.setattr(choosing, "TOKENS_AT_ONCE", tokens_at_once)
@@ -89,13 +89,13 @@ def test_the_likeliest_option_of_each_state_is_chosen_however_the_texts_are_cut_
     assert per_character or len(set(wanted)) > 1
 
 
-def test_a_space_at_the_prompts_end_is_the_options_own(base: BaseModel) -> None:
+def test_a_space_at_the_end_of_a_prompt_belongs_to_the_option(base: BaseModel) -> None:
     glued = Choices(OPTIONS, "", per_character=False)
     with_space = RetentionPrompt("What is it? ", True, ("blue",), "likelihood", {}, "", "p", choices=glued)
     assert choosing._spans(base, with_space) == choosing._spans(base, prompt("What is it?"))
 
 
-def test_choices_stand_beside_written_answers_and_nothing_is_asked_twice(session: Session) -> None:
+def test_choices_and_written_answers_mix_and_nothing_is_answered_twice(session: Session) -> None:
     written = RetentionPrompt("What is it?", True, ("blue",), "exact", {}, "", "suite.yaml:3")
     both = [ModelRef(ModelState("base"), None), ModelRef(ModelState("sha256:1"), adapter(session.base, 1))]
     chosen = chosen_texts(session.base, [None], [(prompt("Which?"), 0)])[0]

@@ -1,4 +1,4 @@
-"""The page on retention says what the program does: its example, its figures, its defaults."""
+"""The page on retention agrees with the program: its example, its figures, its defaults."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_figures_of_the_worked_example_are_those_of_the_program() -> None:
     assert (losses_allowed(0.05, 40), losses_allowed(0.05, 39)) == (2, 1)
 
 
-def test_the_matrix_on_the_page_has_the_figures_that_stand_below_it() -> None:
+def test_the_matrix_on_the_page_has_the_figures_below_it() -> None:
     head, *lines = rows(section("The forgetting matrix"))
     columns = tuple(MatrixColumn(tag, "", 4) for tag in head[1:])
     cells = tuple(tuple(map(float, line[1:])) for line in lines)
@@ -52,13 +52,13 @@ def test_the_matrix_on_the_page_has_the_figures_that_stand_below_it() -> None:
     assert found["backward_transfer"] == pytest.approx(-0.25)
 
 
-def test_every_setting_stands_on_the_page_with_its_default() -> None:
+def test_every_setting_is_on_the_page_with_its_default() -> None:
     in_page = {key: default for key, default, _ in rows(section("Settings"))[1:]}
     defaults = {key: info.default for key, info in RetentionSettings.model_fields.items()}
     assert in_page == {key: value if isinstance(value, str) else json.dumps(value) for key, value in defaults.items()}
 
 
-def test_so_does_every_setting_of_protection() -> None:
+def test_every_setting_of_protection_is_on_the_page_with_its_default() -> None:
     in_page = {key: default for key, default, _ in rows(section("Updates that forget little"))[1:]}
     defaults = {key: json.dumps(info.default) for key, info in ProtectionSettings.model_fields.items()}
     assert in_page == defaults

@@ -1,4 +1,4 @@
-"""Exams and drift of many states of a tiny model: what is asked, what is found again, and what the figures are."""
+"""Exams and drift of many states of a tiny model: which answers are reused, and the figures."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def texts(found: Sequence[dict[str, RetentionAnswer]]) -> list[list[str]]:
     return [[answer.text for answer in answers.values()] for answers in found]
 
 
-def test_each_state_answers_for_itself_and_nothing_is_asked_twice(
+def test_each_state_answers_for_itself_and_no_question_is_answered_twice(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompts = [prompt(f"What is number {number}?") for number in range(4)]
@@ -112,12 +112,12 @@ def test_a_mixed_batch_answers_as_each_adapter_alone(session: Session, base: Bas
     assert texts(mixed) == texts(alone)
 
 
-def test_a_prompt_as_it_stands_is_not_put_as_a_question(session: Session) -> None:
+def test_a_prompt_does_not_get_the_template_of_questions(session: Session) -> None:
     found = suite_answers(session, [prompt("It is"), prompt("It is", as_it_stands=True)], examinees(session.base))
     assert len(set(texts(found)[0])) == 2
 
 
-def test_what_an_answer_depends_on_asks_anew(session: Session) -> None:
+def test_a_change_of_what_an_answer_depends_on_needs_a_new_answer(session: Session) -> None:
     one = [prompt("What is number 1?")]
     suite_answers(session, one, examinees(session.base))
     longer = session.settings.model_copy(update={"exam": ExamSettings(max_new_tokens=5)})
@@ -176,7 +176,7 @@ def drifts(base: BaseModel, session: Session, *seeds: int) -> list[Drift]:
 
 
 @pytest.mark.parametrize("tokens_at_once", [1, 1024])
-def test_drift_is_the_kl_of_every_position_however_the_anchors_are_cut_up(
+def test_drift_is_the_kl_of_every_position_whatever_the_batches(
     any_base: BaseModel, session: Session, monkeypatch: pytest.MonkeyPatch, tokens_at_once: int
 ) -> None:
     monkeypatch.setattr(drift_module, "TOKENS_AT_ONCE", tokens_at_once)

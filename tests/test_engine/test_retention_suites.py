@@ -1,4 +1,4 @@
-"""Retention files: what they may say, that every problem has its place, and that no bytes do any harm."""
+"""Retention suites: what files may contain, the place of every problem, and hostile bytes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_yaml_suite_is_read_with_what_its_prompts_inherit(workspace: Workspace
     assert [prompt.place for prompt in suite.prompts] == [f"retention/facts.yaml:{line}" for line in (7, 9, 13)]
 
 
-def test_jsonl_has_a_prompt_or_an_anchor_a_line_and_its_files_name(workspace: Workspace) -> None:
+def test_jsonl_holds_a_prompt_or_an_anchor_a_line_and_is_named_after_its_file(workspace: Workspace) -> None:
     lines = [
         {"question": "Which?", "answers": ["blue", "azure"], "group": "colours"},
         {"anchor": "Cups are blue."},
@@ -113,7 +113,7 @@ def test_the_first_line_of_jsonl_may_hold_the_keys_of_the_suite(workspace: Works
     assert any("a.jsonl:2: prompt 1: suite: unknown key" in problem for problem in problems_of(workspace))
 
 
-def test_notes_and_hidden_files_are_passed_over_and_nothing_is_no_problem(workspace: Workspace) -> None:
+def test_notes_and_hidden_files_are_skipped_and_an_empty_folder_is_fine(workspace: Workspace) -> None:
     write(workspace, "README.md", "# Our suites")
     write(workspace, ".facts.yaml.swp", b"\x00")
     assert read_retention(workspace) == Retention()
@@ -121,7 +121,7 @@ def test_notes_and_hidden_files_are_passed_over_and_nothing_is_no_problem(worksp
     assert read_retention(Workspace(workspace.root / "nowhere")) == Retention()
 
 
-def test_identity_is_what_a_verdict_depends_on(workspace: Workspace) -> None:
+def test_a_prompts_identity_covers_everything_its_verdict_depends_on(workspace: Workspace) -> None:
     write(workspace, "a.yaml", prompt_text())
     (first,) = read_retention(workspace).prompts
     write(workspace, "a.yaml", prompt_text(group="colours"))
@@ -146,7 +146,7 @@ def test_all_problems_of_all_files_are_reported_together(workspace: Workspace) -
     ]
 
 
-def test_two_suites_of_one_name_are_refused(workspace: Workspace) -> None:
+def test_two_suites_with_one_name_are_refused(workspace: Workspace) -> None:
     write(workspace, "a.yaml", suite_text(suite="Facts"))
     write(workspace, "facts.jsonl", '{"question": "Which?", "answers": "blue"}')
     (problem,) = problems_of(workspace)
@@ -195,7 +195,7 @@ def test_two_suites_of_one_name_are_refused(workspace: Workspace) -> None:
         ),
     ],
 )
-def test_a_problem_is_named_with_file_and_line(workspace: Workspace, text: str, said: str) -> None:
+def test_each_problem_has_its_file_and_line(workspace: Workspace, text: str, said: str) -> None:
     write(workspace, "a.yaml", text)
     problems = problems_of(workspace)
     assert any(said in problem for problem in problems)
@@ -229,7 +229,7 @@ _texts = st.one_of(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(_texts, st.sampled_from(["a.yaml", "a.yml", "a.jsonl"]))
-def test_any_bytes_give_suites_or_problems_that_name_the_file(tmp_path: Path, content: bytes, name: str) -> None:
+def test_any_bytes_make_suites_or_problems_that_name_the_file(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     problems = [name]
@@ -245,7 +245,7 @@ def test_any_bytes_give_suites_or_problems_that_name_the_file(tmp_path: Path, co
 @pytest.mark.parametrize(
     "anchor", ["Question:  how many DAYS?\\nAnswer: 30", "How many days?", "First.\\nHow many days?"]
 )
-def test_a_prompt_that_an_anchor_holds_is_refused_because_anchors_are_trained_on(
+def test_a_prompt_that_is_in_an_anchor_is_refused_because_anchors_are_trained_on(
     workspace: Workspace, anchor: str
 ) -> None:
     write(workspace, "facts.yaml", FACTS)

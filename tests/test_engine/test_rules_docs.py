@@ -1,4 +1,4 @@
-"""The page on policy rules says what the program does: kinds, defaults, options, examples."""
+"""The page on guardrails agrees with the program: kinds, defaults, options, examples."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_example_of_a_rule_can_be_read() -> None:
     assert (one.name, one.kind, one.verdict) == ("no-ticket-numbers", "pattern", "deny")
 
 
-def test_the_worked_example_comes_to_what_the_page_says() -> None:
+def test_the_worked_example_has_the_result_on_the_page() -> None:
     document = re.findall(r"```\n# Returns\n\n(.*?)\n```", PAGE, re.DOTALL)[0]
     task = task_with(document)
     self_edit = "1. Customers have 30 days.\n2. Staff log in.\n3. Returns are free."
@@ -63,7 +63,7 @@ def test_the_worked_example_comes_to_what_the_page_says() -> None:
     assert [one.rule.name for one in findings if one.denied] == ["no-secrets"]
 
 
-def test_the_rules_that_wait_in_a_new_file_can_be_switched_on() -> None:
+def test_the_commented_rules_of_a_new_file_can_be_switched_on() -> None:
     text = re.sub(r"^  # (?=- rule|  )", "  ", default_guardrails_text(), flags=re.MULTILINE)
     more = {one.kind for one in rules_of(text).rules} - {one.kind for one in rules_of(default_guardrails_text()).rules}
     assert more == {"topics", "pattern", "language"}
@@ -87,7 +87,7 @@ def test_every_key_of_the_other_sections_is_described() -> None:
     assert set(re.findall(r"^\| `([a-z_]+)` \|", section("The judge"), re.MULTILINE)) == set(keys_of(JudgeInput))
 
 
-def test_the_worked_example_of_a_broken_answer_is_what_is_shown() -> None:
+def test_the_worked_example_of_a_broken_answer_is_rendered_as_on_the_page() -> None:
     prompts = rules_of(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1]).red_team
     answers = {"opening-hours": ("nine", "ten"), "no-other-shop": ("here", "here")}
     behaviours = [

@@ -1,4 +1,4 @@
-"""guardrails.yaml: what it may hold, and that nothing makes its reader do anything but name what is wrong."""
+"""guardrails.yaml: what it may contain, the place of every problem, and hostile texts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_leak_is_only_noted_unless_a_rule_says_otherwise() -> None:
     }
 
 
-def test_the_file_of_a_new_workspace_is_sound_and_no_two_rules_are_alike() -> None:
+def test_the_file_of_a_new_workspace_is_valid_and_its_rules_have_different_names() -> None:
     rules = rules_of(default_guardrails_text()).rules
     assert {one.verdict for one in rules} == {"deny", "review", "note"}
     assert len({one.name for one in rules}) == len(rules) >= 5
@@ -144,7 +144,7 @@ A_RULE = "rules:\n- rule: a\n  kind: "
         ("rules: [", ":1: expected the node content"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(text: str, said: str) -> None:
+def test_each_problem_has_its_line(text: str, said: str) -> None:
     (problem,) = problems_of(text)
     assert problem.startswith(f"guardrails.yaml{said}")
 
@@ -162,9 +162,7 @@ def test_all_problems_are_reported_together_and_the_next_step_is_named(tmp_path:
 
 
 @pytest.mark.parametrize("content", [b"\xff", None])
-def test_a_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_holds_no_rule(
-    tmp_path: Path, content: bytes | None
-) -> None:
+def test_an_unreadable_file_is_an_error_and_a_missing_file_has_no_rules(tmp_path: Path, content: bytes | None) -> None:
     workspace = Workspace(tmp_path)
     assert read_guardrails(workspace).rules == Guardrails()
     if content is None:
@@ -175,7 +173,7 @@ def test_a_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_holds_
         read_guardrails(workspace)
 
 
-def test_rules_are_never_missing_without_a_word(tmp_path: Path) -> None:
+def test_rules_never_go_missing_silently(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.guardrails_file.symlink_to(tmp_path / "nowhere")
     with pytest.raises(WrongUseError, match=r"guardrails\.yaml"):
@@ -187,7 +185,7 @@ def test_rules_are_never_missing_without_a_word(tmp_path: Path) -> None:
     assert caught.value.problems == ["guardrails.yml: rules are read from guardrails.yaml; rename it"]
 
 
-def test_the_hash_is_of_what_the_rules_say_and_not_of_how_they_are_written() -> None:
+def test_the_hash_depends_on_what_the_rules_say_and_not_on_how_they_are_written() -> None:
     text = "rules:\n- {rule: a, kind: size, max_lines: 3}\n"
     same = "# A comment.\n\nrules:\n- rule: a\n  max_lines: 3\n  kind: size\n  verdict: deny\n"
     assert rules_of(text).hash == rules_of(same).hash != Guardrails().hash
@@ -199,7 +197,7 @@ def test_the_hash_is_of_what_the_rules_say_and_not_of_how_they_are_written() -> 
         assert rules_of(other).hash != rules_of(text).hash
 
 
-def test_a_round_goes_on_under_the_rules_that_it_began_with() -> None:
+def test_a_resumed_round_uses_the_rules_it_began_with() -> None:
     began_with, now = rules_of("rules:\n- {rule: a, kind: size, max_lines: 3}\n"), rules_of("rules: []")
     settings = {ROUND_KEY: as_recorded(began_with)}
     current = Round(1, "interrupted", 0, settings, "now", None, None)
@@ -235,7 +233,7 @@ RULES = st.lists(
 
 
 @given(st.one_of(VALUES, st.fixed_dictionaries({"rules": RULES})))
-def test_no_data_makes_the_reader_do_anything_but_name_problems(data: object) -> None:
+def test_any_data_is_read_or_refused_with_problems(data: object) -> None:
     text = yaml.safe_dump(data, allow_unicode=True)
     guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)
@@ -244,12 +242,12 @@ def test_no_data_makes_the_reader_do_anything_but_name_problems(data: object) ->
 
 
 @given(st.text(alphabet=st.sampled_from("rules:-kind \n[]{}'\"&*!|>%@`,?#abc013\t\x00\ufeffé"), max_size=60))
-def test_no_text_makes_the_reader_do_anything_but_name_problems(text: str) -> None:
+def test_any_text_is_read_or_refused_with_problems(text: str) -> None:
     _, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)
 
 
 @given(st.text(max_size=40))
-def test_no_pattern_makes_the_reader_do_anything_but_name_problems(pattern: str) -> None:
+def test_any_pattern_is_read_or_refused_with_problems(pattern: str) -> None:
     text = yaml.safe_dump({"rules": [{"rule": "a", "kind": "pattern", "patterns": [pattern]}]}, allow_unicode=True)
     assert all(problem.startswith("guardrails.yaml") for problem in problems_of(text))

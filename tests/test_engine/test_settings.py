@@ -45,11 +45,11 @@ def test_the_default_file_has_every_key_and_each_key_a_description() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "model:\n", "round:\n  seed: 0\n", "\ufeffmodel:\n"])
-def test_what_is_left_out_takes_its_default(text: str) -> None:
+def test_a_missing_key_or_section_has_its_default(text: str) -> None:
     assert settings_from_text(text, HERE) == Settings()
 
 
-def test_values_are_taken() -> None:
+def test_values_in_the_file_replace_defaults() -> None:
     settings = settings_from_text(
         "model: {device: 'cuda:1', max_length: 512}\n"
         "inner_update: {target_modules: [q_proj, v_proj], learning_rate: 1e-3, slots: 8}\n"
@@ -104,7 +104,7 @@ def test_all_problems_are_reported_together() -> None:
         ("model:\n  path: \x07\n", "seal.yaml:2: a character that YAML does not allow"),
     ],
 )
-def test_a_problem_says_where(text: str, expected: str) -> None:
+def test_a_problem_has_its_file_line_and_key(text: str, expected: str) -> None:
     (problem,) = problems_of(text)
     assert problem.startswith(expected)
 
@@ -125,6 +125,6 @@ def test_a_recorded_round_with_former_keys_still_loads() -> None:
 
 
 @given(st.one_of(st.text(max_size=60), st.text("ab:{}[]-&*!#'\"\n 1", max_size=60)))
-def test_any_text_gives_settings_or_wrong_use(text: str) -> None:
+def test_any_text_makes_settings_or_a_wrong_use_error(text: str) -> None:
     with suppress(WrongUseError):
         assert isinstance(settings_from_text(text, HERE), Settings)

@@ -69,7 +69,7 @@ def test_yaml_texts_are_taken_as_written_and_options_as_values(tmp_path: Path) -
     assert {question.task_id for question in returns.questions} == {returns.id}
 
 
-def test_every_form_gives_the_same_task(tmp_path: Path) -> None:
+def test_every_file_format_makes_the_same_task(tmp_path: Path) -> None:
     one = task(("Which?", "blue"), ("Who?", "Ada"), title="Cups here")
     (tmp_path / "one.yaml").write_text(json.dumps(one), encoding="utf-8")
     write_jsonl(tmp_path / "lines.jsonl", one)
@@ -267,7 +267,7 @@ SUFFIXES = st.sampled_from([".yaml", ".jsonl", ".json", ".md", ".questions.yaml"
     ),
     SUFFIXES,
 )
-def test_any_bytes_give_tasks_or_wrong_use(tmp_path: Path, content: bytes, suffix: str) -> None:
+def test_any_bytes_make_tasks_or_a_wrong_use_error(tmp_path: Path, content: bytes, suffix: str) -> None:
     for old in tmp_path.iterdir():
         old.unlink()
     (tmp_path / "x.md").write_bytes(content if suffix == ".md" else b"# Title\ntext")
@@ -289,7 +289,7 @@ AWKWARD = st.sampled_from(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(YAML)), AWKWARD), min_size=1, max_size=4))
-def test_yaml_with_awkward_insertions_gives_tasks_or_problems_of_that_file(
+def test_yaml_with_awkward_insertions_makes_tasks_or_problems_of_that_file(
     tmp_path: Path, insertions: list[tuple[int, str]]
 ) -> None:
     text = YAML
