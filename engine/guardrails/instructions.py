@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict
 from engine.guardrails.invisible import hidden_in
 from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import MASK, excerpt, line_at, visible
-from engine.input_files.validation import LARGEST_COUNT, Texts, as_list, typed
+from engine.input_files.input_model import LARGEST_COUNT, Texts, as_list, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.input_files.input_model import is_unicode
 from engine.input_files.strict_json import JsonProblemError, parse_strict_json
-from engine.input_files.validation import is_unicode
 from store.hashing import hash_json
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
 
 from engine.guardrails.rule import RuleVerdict, VerdictInput, hashed_verdict, renamed_verdict
-from engine.input_files.validation import FilledText, InputModel, Number, PositiveCount, Text, WrongKeyError
+from engine.input_files.input_model import FilledText, InputModel, Number, PositiveCount, Text, WrongKeyError
 
 if TYPE_CHECKING:
     from engine.input_files.validation import InputReader

@@ -16,7 +16,7 @@ from engine.guardrails.personal_data import PersonalDataCheck
 from engine.guardrails.rule import AppliesTo, Rule, VerdictInput
 from engine.guardrails.secrets import SecretCheck
 from engine.guardrails.size import SizeCheck
-from engine.input_files.validation import FilledText, InputModel, keys_of, short_line
+from engine.input_files.input_model import FilledText, InputModel, keys_of, short_line
 from store.wording import suggestion
 
 if TYPE_CHECKING:

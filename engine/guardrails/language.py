@@ -15,7 +15,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from pydantic import AfterValidator, model_validator
 
 from engine.guardrails.rule import Check, Match, MatchReport
-from engine.input_files.validation import PositiveCount, Share, Texts
+from engine.input_files.input_model import PositiveCount, Share, Texts
 from store.wording import suggestion
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import regex
 
 from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import excerpt, folded_words
-from engine.input_files.validation import PositiveCount, Share
+from engine.input_files.input_model import PositiveCount, Share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import excerpt, folded_words, line_at, runs_of, words_of
-from engine.input_files.validation import FilledText, Switch, as_list, each_once
+from engine.input_files.input_model import FilledText, Switch, as_list, each_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

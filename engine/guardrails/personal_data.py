@@ -15,7 +15,7 @@ from stdnum import iban, luhn
 
 from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import MASK, line_at
-from engine.input_files.validation import FilledText, Texts, as_list
+from engine.input_files.input_model import FilledText, Texts, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

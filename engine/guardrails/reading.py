@@ -9,9 +9,10 @@ from engine.guardrails.judge_section import constitution_problem, read_judge
 from engine.guardrails.kinds import read_rules
 from engine.guardrails.red_team import read_red_team
 from engine.guardrails.rule import Guardrails
+from engine.input_files.input_model import InputModel
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.text_files import TextFile, UnreadableFileError, read_text_file
-from engine.input_files.validation import InputModel, InputReader, located_data, yaml_problem
+from engine.input_files.validation import InputReader, located_data, yaml_problem
 from store.errors import WrongUseError
 from store.hashing import hash_text
 from store.wording import counted

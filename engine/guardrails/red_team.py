@@ -17,7 +17,7 @@ from engine.graders.registry import DEFAULT_GRADER, grade_answer, grader_problem
 from engine.guardrails.patterns import Patterns, Phrases, matches_pattern
 from engine.guardrails.rule import RuleVerdict, VerdictInput, hashed_verdict
 from engine.guardrails.texts import folded_words, runs_of, words_of
-from engine.input_files.validation import FilledText, GraderOptions, InputModel, Text, Texts, keys_of, short_line
+from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Text, Texts, keys_of, short_line
 from engine.tasks.task_input import QuestionOrPrompt
 from store.hashing import hash_json
 from store.records import GateResult, Question

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator
 
-from engine.input_files.validation import InputModel
+from engine.input_files.input_model import InputModel
 from store.hashing import hash_json
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field
 
 from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import MASK
-from engine.input_files.validation import Number, PositiveCount, Switch, Texts
+from engine.input_files.input_model import Number, PositiveCount, Switch, Texts
 from store.wording import suggestion
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import folded_words
-from engine.input_files.validation import Count, Share, WrongKeyError, keys_of
+from engine.input_files.input_model import Count, Share, WrongKeyError, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,25 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, PlainValidator, TypeAdapter, model_validator
 
 from engine.graders.registry import DEFAULT_GRADER, grader_problems
+from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Switch, Text, Texts, plain, short_line
 from engine.input_files.located_yaml import Path as KeyPath
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.strict_json import parse_json_lines
 from engine.input_files.text_files import TextFile, UnreadableFileError, read_text_file
-from engine.input_files.validation import (
-    FilledText,
-    GraderOptions,
-    InputModel,
-    InputReader,
-    LocatedData,
-    Switch,
-    Text,
-    Texts,
-    located_data,
-    plain,
-    short_line,
-    value_shown,
-    yaml_problem,
-)
+from engine.input_files.validation import InputReader, LocatedData, located_data, value_shown, yaml_problem
 from engine.retention.suites import LIKELIHOOD, Choices, Retention, RetentionPrompt, Suite
 from engine.tasks.task_input import QuestionOrPrompt, question_key
 from store.errors import WrongUseError

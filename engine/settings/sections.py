@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from engine.domains.knowledge.templates import EditFormat
-from engine.input_files.validation import InputModel
+from engine.input_files.input_model import InputModel
 
 PositiveInt = Annotated[int, Field(ge=1)]
 TargetModules = Literal["all-linear"] | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from engine.graders.registry import DEFAULT_GRADER, grader_problems
-from engine.input_files.validation import FilledText, GraderOptions, InputModel, InputReader, LocatedData, Text, Texts
+from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Text, Texts
+from engine.input_files.validation import InputReader, LocatedData
 from store.records import Split
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from engine.guardrails.red_team import (
     red_team_gates,
 )
 from engine.guardrails.rule import VERDICTS
-from engine.input_files.validation import keys_of
+from engine.input_files.input_model import keys_of
 from seal_console.render_gate import render_gate
 from tests.test_engine.rule_texts import rules_of, task_with
 

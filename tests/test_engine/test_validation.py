@@ -9,21 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
-from engine.input_files.located_yaml import parse_located_yaml
-from engine.input_files.validation import (
+from engine.input_files.input_model import (
     Count,
     FilledText,
     GraderOptions,
     InputModel,
-    InputReader,
-    LocatedData,
     Share,
     Switch,
     Texts,
     WrongKeyError,
-    key_name,
-    located_data,
 )
+from engine.input_files.located_yaml import parse_located_yaml
+from engine.input_files.validation import InputReader, LocatedData, key_name, located_data
 
 
 class Cup(InputModel):
