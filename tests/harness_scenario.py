@@ -1,4 +1,4 @@
-"""A small task of lm-evaluation-harness on files of its own, and a suite that names it."""
+"""Small tasks of lm-evaluation-harness on files of their own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import yaml
-
-from store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,24 +32,12 @@ DOCUMENTS = [
 ]
 
 
-def write_task(folder: Path, documents: list[dict[str, Any]] | None = None, /, **task: Any) -> Workspace:
-    """Write a task with its data, and a suite that names it; a key that is None is left out."""
-    workspace = Workspace(folder)
-    workspace.retention_folder.mkdir(exist_ok=True)
-    task_folder = folder / "benchmarks"
-    task_folder.mkdir(exist_ok=True)
+def write_task(folder: Path, documents: list[dict[str, Any]] | None = None, /, **task: Any) -> Path:
+    """Write a task file with its data, and return its path; a key that is None is left out."""
+    folder.mkdir(parents=True, exist_ok=True)
     data = DOCUMENTS if documents is None else documents
-    (task_folder / "facts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in data))
-    (task_folder / "examples.jsonl").write_text(
-        "".join(json.dumps({**one, "q": "What else?"}) + "\n" for one in DOCUMENTS)
-    )
+    (folder / "facts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in data))
+    (folder / "examples.jsonl").write_text("".join(json.dumps({**one, "q": "What else?"}) + "\n" for one in DOCUMENTS))
     keys = {key: value for key, value in task.items() if value is not None}
-    (task_folder / "facts.yaml").write_text(yaml.safe_dump(keys, sort_keys=False))
-    write_suite(workspace)
-    return workspace
-
-
-def write_suite(workspace: Workspace, **keys: Any) -> None:
-    """Write the suite that names the task."""
-    suite = {"suite": "facts", "lm_eval": "../benchmarks/facts.yaml", **keys}
-    (workspace.retention_folder / "facts.yaml").write_text(yaml.safe_dump(suite, sort_keys=False))
+    (folder / "facts.yaml").write_text(yaml.safe_dump(keys, sort_keys=False))
+    return folder / "facts.yaml"

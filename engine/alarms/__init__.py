@@ -1,1 +1,1 @@
-"""Alarms for the collapse of self-training: what is measured of a round, and when that is alarming."""
+"""Alarms for the collapse of self-training: the measures of a round, and when they raise an alarm."""

@@ -1,8 +1,8 @@
-"""What chance alone may do: a bound on a share, and exact tests whether figures by task fell between two rounds. Pure.
+"""Statistics of the alarms: a bound on a share, and exact tests of whether figures by task fell between two rounds.
 
-Tasks are counted, not answers: answers after one inner update are right or wrong together, and would pretend to far
-more evidence than there is. Values are put on a grid first, so that every permutation can be counted; that costs the
-tests a little power and nothing else.
+They count tasks, not answers: answers after one inner update are right or wrong together, so counting them would claim
+far more evidence than there is. Values are put on a grid first, so that every permutation can be counted; that costs
+the tests a little power and nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _MOST_SUMS = 4000  # steps over all tasks together
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """A figure by task in two rounds: its means, the test's p, how many tasks, and whether the same ones."""
+    """A figure by task in two rounds: its means, the test's p-value, the number of tasks, and whether they are the
+    same.
+    """
 
     before: float
     now: float
@@ -36,12 +38,12 @@ class Fall:
 
     @property
     def by(self) -> float:
-        """How far the mean fell; below 0 where it rose."""
+        """How far the mean fell; below 0 if it rose."""
         return self.before - self.now
 
 
 def least_share(count: int, of: int, significance: float) -> float:
-    """Return the lower end of Wilson's interval for a share (Wilson 1927), one-sided; 0 where nothing was counted."""
+    """Return the lower end of Wilson's interval for a share (Wilson 1927), one-sided; 0 if nothing was counted."""
     if of == 0:
         return 0.0
     z = NormalDist().inv_cdf(1 - significance)
@@ -52,10 +54,10 @@ def least_share(count: int, of: int, significance: float) -> float:
 
 
 def fall(before: Mapping[str, float], now: Mapping[str, float]) -> Fall | None:
-    """Compare a figure by task in an earlier round and this one; None where a round has none.
+    """Compare a figure by task in an earlier round and this one; None if a round has no such figure.
 
-    Where at least half of the tasks of the smaller round are in both, each of these is compared with itself, else the
-    two groups. Permutation tests both (Fisher 1935, Pitman 1937), one-sided: a low p speaks for a fall.
+    If at least half of the tasks of the smaller round are in both, each of these is compared with itself, else the two
+    groups are compared. Both are one-sided permutation tests (Fisher 1935, Pitman 1937): a low p indicates a fall.
     """
     if not before or not now:
         return None
@@ -69,18 +71,18 @@ def fall(before: Mapping[str, float], now: Mapping[str, float]) -> Fall | None:
 
 
 def rise(before: Mapping[str, float], now: Mapping[str, float]) -> Fall | None:
-    """Compare as `fall` does, for a rise: `by` is below 0 and a low p speaks for it."""
-    turned = fall({task: -value for task, value in before.items()}, {task: -value for task, value in now.items()})
-    return turned and Fall(-turned.before, -turned.now, turned.p_value, turned.tasks, turned.same_tasks)
+    """Compare as `fall` does, for a rise: `by` is below 0 and a low p indicates it."""
+    negated = fall({task: -value for task, value in before.items()}, {task: -value for task, value in now.items()})
+    return negated and Fall(-negated.before, -negated.now, negated.p_value, negated.tasks, negated.same_tasks)
 
 
 def paired_fall_p_value(before: Sequence[float], now: Sequence[float]) -> float:
-    """Return the chance of so large a fall of the sum, if in each pair the two values were as likely swapped."""
+    """Return the probability of such a fall of the sum if the two values of each pair were swapped at random."""
     changes = _on_grid([one - other for one, other in zip(before, now, strict=True)], anchored=True)
     sizes = [abs(change) for change in changes if change]
     if len(set(sizes)) <= 1:  # all changes weigh the same: the sign test, in whole numbers
         return paired_p_value(sum(change > 0 for change in changes), sum(change < 0 for change in changes))
-    # chance[s]: that the changes which are falls sum up to s.
+    # chance[s]: the probability that the changes that are falls sum up to s.
     chance = np.zeros(sum(sizes) + 1)
     chance[0] = 1.0
     for size in sizes:
@@ -89,23 +91,23 @@ def paired_fall_p_value(before: Sequence[float], now: Sequence[float]) -> float:
 
 
 def fall_p_value(before: Sequence[float], now: Sequence[float]) -> float:
-    """Return the chance of so low a sum now, if the values had been dealt to the two groups at random."""
+    """Return the probability of such a low sum now if the values were assigned to the two groups at random."""
     values = _on_grid([*before, *now], anchored=False)
-    dealt = len(now)
-    # chance[k, s]: ways to choose k of the values seen so far with sum s, as shares of all ways, to keep numbers small.
-    chance = np.zeros((dealt + 1, sum(values) + 1))
+    drawn = len(now)
+    # chance[k, s]: ways to choose k of the values seen so far with sum s, as shares of all ways to keep numbers small.
+    chance = np.zeros((drawn + 1, sum(values) + 1))
     chance[0, 0] = 1.0
     for seen, value in enumerate(values):
         left = len(values) - seen
-        taking = (dealt - np.arange(dealt + 1))[:, None].clip(0, left) / left
+        taking = (drawn - np.arange(drawn + 1))[:, None].clip(0, left) / left
         taken = chance * taking
         chance = chance * (1 - taking)
         chance[1:, value:] += taken[:-1, : chance.shape[1] - value]
-    return min(1.0, float(chance[dealt, : sum(values[len(before) :]) + 1].sum()))
+    return min(1.0, float(chance[drawn, : sum(values[len(before) :]) + 1].sum()))
 
 
-def together(p_values: Sequence[float]) -> float:
-    """Return one p for two independent tests of the same suspicion (Fisher's method); that of a single one as it is."""
+def combined_p_value(p_values: Sequence[float]) -> float:
+    """Combine the p-values of one or two independent tests of the same suspicion (Fisher's method)."""
     if len(p_values) == 1:
         return p_values[0]
     first, second = p_values
@@ -114,7 +116,7 @@ def together(p_values: Sequence[float]) -> float:
 
 
 def _on_grid(values: Sequence[float], *, anchored: bool) -> list[int]:
-    """Put values on whole steps: from 0, where they are `anchored` there, else from the lowest."""
+    """Put values on whole steps: from 0 if they are `anchored` there, else from the lowest."""
     lowest = 0.0 if anchored else min(values)
     widest = max((abs(value - lowest) for value in values), default=0.0)
     room = _MOST_SUMS / max(1, len(values)) / widest if widest else 1.0

@@ -1,29 +1,33 @@
-"""What is measured of a finished round: figures by task, and their means over the tasks. Pure: texts and answers in.
+"""Measures of a finished round: figures for each task, and their means over the tasks. Pure functions of texts.
 
-Accuracies, shares and gains are 0 … 1 (gains −1 … 1). A figure is None, or its task left out, where nothing was there
-to measure it by. They say what changed; why it did is for a person to find out.
+Accuracies, shares and gains are 0 … 1 (gains −1 … 1). A figure is None, or lacks a task, if there was nothing to
+measure it by. The figures say what changed; why it did is for a person to find out. Words are runs of letters and
+digits in lower case; a text in a script without spaces is one long word.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field, fields
+from itertools import combinations
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.alarms.texts import copied_share, distinct_share, mean_likeness, words
-from engine.graders.normalise import comparable
+from engine.graders.text_graders import comparable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 ByTask = dict[str, float]
 Value = TypeVar("Value")
+_WORD = re.compile(r"\w+")
+PAIR, COPIED = 2, 4  # words of an n-gram: for diversity and likeness, and for copies
 
 
 @dataclass(frozen=True, slots=True)
 class SelfEditSample:
-    """One self-edit of a round, with the prompt that it answers (the document is part of it), and what it gained."""
+    """One self-edit of a round, the prompt it was written for (which contains the document), and its gains."""
 
     task: str
     prompt: str
@@ -46,10 +50,10 @@ class AnswerSample:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """All figures of one round; those by task have the task's id as key.
+    """All figures of one round; figures by task have the task's id as key.
 
-    `one_answer` is the share of questions whose commonest answer is the commonest of the round, `one_gold` the same
-    share of the gold answers; `questions` is how many there are.
+    `one_answer` is the share of the `questions` whose majority answer is the round's commonest, `one_gold` the same
+    share for the gold answers.
     """
 
     round_number: int
@@ -69,7 +73,7 @@ class Measures:
     audit_gain: ByTask = field(default_factory=dict)
 
     def means(self) -> dict[str, float | None]:
-        """Return one figure of each kind: figures by task as their mean, lengths as the median of the tasks."""
+        """Return one figure of each kind: the mean over the tasks, for lengths the median."""
         found: dict[str, float | None] = {}
         for one in fields(self):
             value = getattr(self, one.name)
@@ -80,28 +84,28 @@ class Measures:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as JSON can carry it."""
+        """Return all figures as JSON data."""
         return asdict(self)
 
 
 def measure(
     round_number: int,
     conditions: str,
-    written: Sequence[SelfEditSample],
-    given: Sequence[AnswerSample],
+    self_edits: Sequence[SelfEditSample],
+    answers: Sequence[AnswerSample],
     held_out: Iterable[tuple[str, bool]],
 ) -> Measures:
-    """Measure a round: what its train candidates say; `held_out` has task and verdict of each answer."""
-    texts = _by_task((one.task, one.completion) for one in written)
+    """Measure a round by its train candidates and their answers; `held_out` has task and verdict of each answer."""
+    texts = _by_task((one.task, one.completion) for one in self_edits)
     likeness = {task: mean_likeness(of_task) for task, of_task in texts.items()}
-    echo = ((one.task, copied_share(one.completion, one.prompt)) for one in written)
-    majority = majority_answers((one.question, one.text) for one in given)
+    echo = ((one.task, copied_share(one.completion, one.prompt)) for one in self_edits)
+    majority = majority_answers((one.question, one.text) for one in answers)
     one_answer, share = _share_of_commonest(majority.values())
-    gold = {one.question: comparable(one.gold) for one in given}
+    gold = {one.question: comparable(one.gold) for one in answers}
     return Measures(
         round_number,
         conditions,
-        distinct=distinct_share([one.completion for one in written]),
+        distinct=distinct_share([one.completion for one in self_edits]),
         commonest=one_answer,
         one_answer=share,
         one_gold=_share_of_commonest(gold.values())[1],
@@ -109,11 +113,11 @@ def measure(
         likeness={task: value for task, value in likeness.items() if value is not None},
         echo=_means(echo),
         length={task: float(median(len(words(text)) for text in of_task)) for task, of_task in texts.items()},
-        agreement=_agreement(given, majority),
-        audit=_means((one.task, float(one.correct)) for one in given if one.is_audit),
+        agreement=_means((one.task, float(comparable(one.text) == majority[one.question])) for one in answers),
+        audit=_means((one.task, float(one.correct)) for one in answers if one.is_audit),
         held_out=_means((task, float(right)) for task, right in held_out),
-        reward=_means((one.task, one.reward) for one in written),
-        audit_gain=_means((one.task, one.audit_gain) for one in written),
+        reward=_means((one.task, one.reward) for one in self_edits),
+        audit_gain=_means((one.task, one.audit_gain) for one in self_edits),
     )
 
 
@@ -129,11 +133,6 @@ def _means(pairs: Iterable[tuple[str, float | None]]) -> ByTask:
     return {task: mean(values) for task, values in known.items()}
 
 
-def _agreement(given: Iterable[AnswerSample], majority: Mapping[str, str]) -> ByTask:
-    """Return by task the share of answers that are their question's commonest."""
-    return _means((one.task, float(comparable(one.text) == majority[one.question])) for one in given)
-
-
 def _share_of_commonest(texts: Iterable[str]) -> tuple[str, float | None]:
     counts = Counter(texts)
     if not counts:
@@ -142,14 +141,54 @@ def _share_of_commonest(texts: Iterable[str]) -> tuple[str, float | None]:
     return text, counts[text] / counts.total()
 
 
-def majority_answers(given: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return by question its commonest answer, from (question, answer), in the form in which exams compare texts."""
+def majority_answers(answers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return each question's commonest answer, given (question, answer) pairs, in the form that exams compare."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for question, text in given:
+    for question, text in answers:
         counts[question][comparable(text)] += 1
     return {question: commonest(found) for question, found in counts.items()}
 
 
 def commonest(counts: Counter[str]) -> str:
-    """Return the commonest text, of equally common ones the first in the alphabet. Raises ValueError for none."""
+    """Return the commonest text, or the alphabetically first of several; raises ValueError if there is none."""
     return min(counts, key=lambda text: (-counts[text], text))
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in order."""
+    return _WORD.findall(text.lower())
+
+
+def distinct_share(texts: Sequence[str]) -> float | None:
+    """Return the share of different word pairs among all pairs of all texts (Li et al. 2016, "distinct-2"), 0 … 1.
+
+    None if no text has a pair. One text repeated often tends to 0, even if each copy is varied in itself.
+    """
+    found = [pair for text in texts for pair in _ngrams(text, PAIR)]
+    return len(set(found)) / len(found) if found else None
+
+
+def likeness(first: str, second: str) -> float:
+    """Return the share of word pairs that two texts have in common (Jaccard), 0 … 1; 1 for equal words."""
+    if words(first) == words(second):
+        return 1.0
+    one, other = set(_ngrams(first, PAIR)), set(_ngrams(second, PAIR))
+    return len(one & other) / len(one | other) if one | other else 0.0
+
+
+def mean_likeness(texts: Sequence[str]) -> float | None:
+    """Return the mean likeness over all pairs of texts; None if there is no pair."""
+    pairs = list(combinations(texts, 2))
+    return mean(likeness(one, other) for one, other in pairs) if pairs else None
+
+
+def copied_share(text: str, prompt: str) -> float | None:
+    """Return the share of a text's runs of four words that are in its prompt too, 0 … 1; None for a shorter text."""
+    runs = _ngrams(text, COPIED)
+    in_prompt = set(_ngrams(prompt, COPIED))
+    return sum(run in in_prompt for run in runs) / len(runs) if runs else None
+
+
+def _ngrams(text: str, size: int) -> list[tuple[str, ...]]:
+    found = words(text)
+    return [tuple(found[start : start + size]) for start in range(len(found) - size + 1)]

@@ -1,4 +1,4 @@
-"""The names of the alarms. Loads nothing, so that whoever shows alarms need not load what raises them."""
+"""The names of the alarms. It imports nothing, so code that shows alarms need not load the code that raises them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""When the measures of a round are alarming. Pure: measures of this round and of earlier ones in, alarms out.
+"""The rules that raise alarms. Pure functions: measures of this round and of earlier ones in, alarms out.
 
-Half of the rules look at one round alone, the other half compare it with earlier ones. An earlier round is chosen by
-nobody: all are tried, and the level of significance is divided among them (Bonferroni), so that a long history raises
-no alarm by chance.
+Half of the rules look at one round alone, the other half compare it with earlier ones. Nobody chooses the earlier
+round: all are tried, and the level of significance is divided among them (Bonferroni), so that a long history raises no
+alarm by chance.
 """
 
 from __future__ import annotations
@@ -11,34 +11,36 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.alarms import names
-from engine.alarms.chance import Fall, fall, least_share, rise, together
+from engine.alarms.chance import Fall, combined_p_value, fall, least_share, rise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.alarms.measures import ByTask, Measures
-    from engine.settings.alarms import AlarmSettings
+    from engine.settings.sections import AlarmSettings
 
 _MOST = 0.5
 _EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class RaisedAlarm:
-    """An alarm with the figures that it rests on, and the tasks that show it best."""
+class AlarmEvidence:
+    """An alarm with the figures that it is based on, and the tasks that show it best."""
 
     name: str
     evidence: dict[str, Any]
     tasks: tuple[str, ...] = ()
 
 
-def raised(now: Measures, earlier: Mapping[str, Sequence[Measures]], settings: AlarmSettings) -> list[RaisedAlarm]:
-    """Return the alarms that a round raises; `earlier` holds for each alarm's name what it is compared with."""
+def raise_alarms(
+    now: Measures, earlier: Mapping[str, Sequence[Measures]], settings: AlarmSettings
+) -> list[AlarmEvidence]:
+    """Return the alarms that a round raises; `earlier` has the rounds to compare with for each alarm's name."""
     found = (rule(now, earlier.get(name, ()), settings) for name, rule in RULES.items())
     return [alarm for alarm in found if alarm is not None]
 
 
-def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
+def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -> AlarmEvidence | None:
     if settings.one_answer is None or now.one_answer is None or now.one_gold is None:
         return None
     allowed = now.one_gold + settings.one_answer
@@ -53,21 +55,21 @@ def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -
         "share_at_least": least,
         "must_be_at_most": allowed,
     }
-    return RaisedAlarm(names.ONE_ANSWER, evidence, _most(now.agreement))
+    return AlarmEvidence(names.ONE_ANSWER, evidence, _most(now.agreement))
 
 
-def _alike(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
+def _alike(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> AlarmEvidence | None:
     return _in_most_tasks(names.ALIKE, "likeness", (now, earlier), settings.alike, settings)
 
 
-def _echo(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
+def _echo(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> AlarmEvidence | None:
     return _in_most_tasks(names.ECHO, "echo", (now, earlier), settings.echo, settings)
 
 
 def _in_most_tasks(
     name: str, figure: str, rounds: tuple[Measures, Sequence[Measures]], limit: float | None, settings: AlarmSettings
-) -> RaisedAlarm | None:
-    """Raise an alarm where a figure reaches its limit in more than half of the tasks, by more than chance."""
+) -> AlarmEvidence | None:
+    """Raise an alarm if a figure reaches its limit in more than half of the tasks, by more than chance."""
     now, earlier = rounds
     by_task: ByTask = getattr(now, figure)
     if limit is None or not by_task:
@@ -87,14 +89,14 @@ def _in_most_tasks(
         "mean_before": before,
         "earlier_round": earlier[-1].round_number if earlier else None,
     }
-    return RaisedAlarm(name, evidence, _most(by_task))
+    return AlarmEvidence(name, evidence, _most(by_task))
 
 
-def _agree(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
-    """Answers agree more with one another than in an earlier round, and fewer of them are right."""
+def _agree(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> AlarmEvidence | None:
+    """Raise an alarm if answers agree more than in an earlier round, and fewer of them are correct."""
     if settings.accuracy_fall is None:
         return None
-    tried = [
+    pairs = [
         _RoundPair(
             one.round_number,
             rise(one.agreement, now.agreement),
@@ -102,22 +104,22 @@ def _agree(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) 
         )
         for one in earlier
     ]
-    return _raised_by_pair(names.AGREE, tried, settings.accuracy_fall, settings, _most(now.agreement, now.audit))
+    return _raised_by_pair(names.AGREE, pairs, settings.accuracy_fall, settings, _most(now.agreement, now.audit))
 
 
-def _reward(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
-    """The mean reward is above that of an earlier round, and the gain on the audit questions is below it."""
+def _reward(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> AlarmEvidence | None:
+    """Raise an alarm if the mean reward rose since an earlier round, and the gain on the audit questions fell."""
     if settings.audit_fall is None:
         return None
-    tried = [
+    pairs = [
         _RoundPair(one.round_number, rise(one.reward, now.reward), {"audit_gain": fall(one.audit_gain, now.audit_gain)})
         for one in earlier
     ]
-    return _raised_by_pair(names.REWARD, tried, settings.audit_fall, settings, _most(now.reward, now.audit_gain))
+    return _raised_by_pair(names.REWARD, pairs, settings.audit_fall, settings, _most(now.reward, now.audit_gain))
 
 
-def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> RaisedAlarm | None:
-    """Self-edits are many times as long, or as short, as in an earlier round, and nothing shows that it pays."""
+def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings) -> AlarmEvidence | None:
+    """Raise an alarm if self-edits became many times as long, or as short, and accuracy did not rise with it."""
     if settings.length_factor is None:
         return None
     after = now.means()["length"]
@@ -128,7 +130,7 @@ def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings)
             continue
         longer, shorter = rise(one.length, now.length), fall(one.length, now.length)
         change = longer if after > before else shorter
-        # An empty text counts as a single word, so that from and to nothing is a change too.
+        # An empty text counts as one word, so that a change from or to nothing counts too.
         times = max(before, after, 1.0) / max(1.0, min(before, after))
         limit = settings.significance / (2 * len(earlier))
         if change is None or times < settings.length_factor or change.p_value > limit:
@@ -137,39 +139,41 @@ def _length(now: Measures, earlier: Sequence[Measures], settings: AlarmSettings)
             figures = {"earlier_round": one.round_number, "median_before": before, "median": after, "times": times}
             test = {"p_value": change.p_value, "p_at_most": limit, "tasks": change.tasks}
             worst = (times, {**figures, "must_be_below": settings.length_factor, **test})
-    return worst and RaisedAlarm(names.LENGTH, worst[1], _most(now.length))
+    return worst and AlarmEvidence(names.LENGTH, worst[1], _most(now.length))
 
 
 def _held_out_rose(before: Measures, now: Measures, significance: float) -> bool:
-    """Whether more is right on tasks that nothing was trained on, by more than chance."""
+    """Tell whether held-out accuracy rose, by more than chance."""
     rose = rise(before.held_out, now.held_out)
     return rose is not None and rose.p_value <= significance
 
 
 @dataclass(frozen=True, slots=True)
 class _RoundPair:
-    """What rose since an earlier round, and what may have fallen; a figure that a round has not is None."""
+    """What rose since an earlier round, and what may have fallen; a figure that a round lacks is None."""
 
     earlier_round: int
     rose: Fall | None
     fell: dict[str, Fall | None]
 
     def fell_by(self) -> float:
-        """The deepest fall."""
+        """Return the deepest fall."""
         return max((one.by for one in self.fell.values() if one is not None), default=0.0)
 
     def p_value(self) -> float:
-        """How well chance explains it: both the rise and the falls, taken together, must be unlikely."""
+        """Return how well chance explains it: the rise and the combined falls must both be unlikely."""
         falls = [one.p_value for one in self.fell.values() if one is not None]
-        return max(self.rose.p_value, together(falls)) if self.rose is not None and falls else 1.0
+        return max(self.rose.p_value, combined_p_value(falls)) if self.rose is not None and falls else 1.0
 
 
 def _raised_by_pair(
-    name: str, tried: Sequence[_RoundPair], least_fall: float, settings: AlarmSettings, tasks: tuple[str, ...]
-) -> RaisedAlarm | None:
-    """Raise an alarm on the least likely of the earlier rounds in which one figure rose and the other fell enough."""
-    level = settings.significance / max(1, len(tried))
-    certain = [pair for pair in tried if pair.p_value() <= level and 0 < pair.fell_by() >= least_fall]
+    name: str, pairs: Sequence[_RoundPair], least_fall: float, settings: AlarmSettings, tasks: tuple[str, ...]
+) -> AlarmEvidence | None:
+    """Raise an alarm on the earlier round whose rise and fall are least likely to be chance, if the fall is large
+    enough.
+    """
+    level = settings.significance / max(1, len(pairs))
+    certain = [pair for pair in pairs if pair.p_value() <= level and 0 < pair.fell_by() >= least_fall]
     if not certain:
         return None
     pair = min(certain, key=_RoundPair.p_value)
@@ -181,17 +185,17 @@ def _raised_by_pair(
         "p_at_most": level,
         "must_fall_by_less_than": least_fall,
     }
-    return RaisedAlarm(name, evidence, tasks)
+    return AlarmEvidence(name, evidence, tasks)
 
 
 def _most(by_task: Mapping[str, float], less: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """Return the tasks whose figure is highest, and lowest in `less`."""
+    """Return the tasks with the highest figure, and the lowest in `less`."""
     low = less or {}
     ranked = sorted(by_task, key=lambda task: (low.get(task, 0.0) - by_task[task], task))
     return tuple(ranked[:_EXAMPLES])
 
 
-RULES: dict[str, Callable[[Measures, Sequence[Measures], AlarmSettings], RaisedAlarm | None]] = {
+RULES: dict[str, Callable[[Measures, Sequence[Measures], AlarmSettings], AlarmEvidence | None]] = {
     names.ONE_ANSWER: _one_answer,
     names.AGREE: _agree,
     names.ALIKE: _alike,

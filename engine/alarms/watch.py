@@ -1,6 +1,6 @@
-"""Measures a round when it is over, and raises the alarms that its figures call for.
+"""Measures a finished round, and raises the alarms that its figures call for.
 
-Done again after a crash it changes nothing: measures stay as they were kept, and a round raises each alarm once.
+Repeating it after a crash changes nothing: recorded measures stay, and a round raises each alarm once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from engine.alarms.measures import AnswerSample, Measures, SelfEditSample, majority_answers, measure
-from engine.alarms.rules import RULES, raised
+from engine.alarms.rules import RULES, raise_alarms
 from engine.settings.reading import settings_of_round
 from store.alarms import cleared_until, list_alarms, measures_of, raise_alarm, record_measures
 from store.candidates import answers_of, list_candidates
@@ -26,32 +26,34 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from engine.settings.alarms import AlarmSettings
+    from engine.settings.sections import AlarmSettings
     from store.alarms import Alarm
     from store.records import Candidate, Question, Round
 
+_LONGEST_TEXT = 400  # characters of a text in the evidence
+
 
 def watch_round(db: Database, current: Round, settings: AlarmSettings) -> tuple[Measures, list[Alarm]]:
-    """Measure a round whose candidates are examined; returns its measures and the alarms that it raised."""
+    """Measure a round whose candidates are examined; returns its measures and the alarms it raised."""
     with transaction(db):
         now = _measures(db, current.number)
         compared = {name: _earlier(db, current, settings, cleared_until(db, name)) for name in RULES}
-        for one in raised(now, compared, settings):
-            evidence = {**one.evidence, "examples": examples(db, current.number, one.tasks)}
+        for one in raise_alarms(now, compared, settings):
+            evidence = {**one.evidence, "examples": _examples(db, current.number, one.tasks)}
             raise_alarm(db, current.number, one.name, evidence)
     return now, list_alarms(db, round_number=current.number)
 
 
 def _measures(db: Database, round_number: int) -> Measures:
-    """Return what is kept of a round, or measure it now: an older program may have run it."""
+    """Return the recorded measures of a round, or measure it now: an older program may have run it."""
     kept = measures_of(db, round_number) or record_measures(db, round_number, read_measures(db, round_number).as_json())
     return Measures(**kept.measures)
 
 
 def _earlier(db: Database, current: Round, settings: AlarmSettings, since: int | None) -> list[Measures]:
-    """Return the newest earlier rounds of the same conditions.
+    """Return the newest earlier rounds with the same conditions, from the round `since` on.
 
-    Who clears an alarm takes that round as the new measure of things: what was before it is not compared any more.
+    Clearing an alarm makes its round the new reference: earlier rounds are not compared any more.
     """
     comparable = [
         one.number
@@ -63,8 +65,8 @@ def _earlier(db: Database, current: Round, settings: AlarmSettings, since: int |
     return [_measures(db, number) for number in comparable[-settings.rounds_back :]]
 
 
-# What these say acts on other rounds, on the next policy, or on nothing that is measured here. The model is in "base".
-_CHANGES_NO_FIGURE: dict[str, bool | set[str]] = {
+# These settings affect other rounds, the next policy, or nothing that is measured here. The model is in "base".
+_WITHOUT_EFFECT_ON_FIGURES: dict[str, bool | set[str]] = {
     **dict.fromkeys(("model", "tasks", "round", "policy_training", "gates", "retention"), True),
     **dict.fromkeys(("alarms", "acceptance", "console"), True),
     "inner_update": {"slots"},
@@ -80,20 +82,22 @@ def read_measures(db: Database, round_number: int) -> Measures:
         question.id: question for task in {one.task_id for one in train} for question in questions_of(db, task)
     }
     answers = _answers(db, round_number)
-    written = [
+    self_edits = [
         SelfEditSample(one.task_id, one.prompt, one.completion, one.reward_mean, one.audit_gain) for one in train
     ]
-    given = [answer for one in train for answer in _given(answers[one.id], questions)]
-    return measure(round_number, conditions_of(current), written, given, _held_out(db, current))
+    samples = [sample for one in train for sample in _answer_samples(answers[one.id], questions)]
+    return measure(round_number, conditions_of(current), self_edits, samples, _held_out(db, current))
 
 
 def conditions_of(current: Round) -> str:
-    """Return a hash of all that figures depend on but policy, live version and tasks; rounds that share it compare."""
-    settings = settings_of_round(current).model_dump(mode="json", exclude=_CHANGES_NO_FIGURE)
+    """Return a hash of everything that figures depend on except policy, live version and tasks; rounds with the same
+    hash compare.
+    """
+    settings = settings_of_round(current).model_dump(mode="json", exclude=_WITHOUT_EFFECT_ON_FIGURES)
     return hash_json([current.settings.get("base"), settings])
 
 
-def _given(answers: Iterable[Answer], questions: dict[str, Question]) -> Iterator[AnswerSample]:
+def _answer_samples(answers: Iterable[Answer], questions: dict[str, Question]) -> Iterator[AnswerSample]:
     for answer in answers:
         question = questions[answer.question_id]
         is_audit = question.split == "audit"
@@ -115,7 +119,7 @@ def _answers(db: Database, round_number: int) -> dict[str, list[Answer]]:
 def _held_out(db: Database, current: Round) -> Iterator[tuple[str, bool]]:
     """Yield task and verdict of every held-out answer under the policy that the round began with.
 
-    A policy that was examined in an earlier round is not examined again, so its candidates may lie there.
+    A policy that was examined in an earlier round is not examined again, so its candidates may be in that round.
     """
     for one in reversed(list_rounds(db, imported=False)):
         if one.number > current.number or conditions_of(one) != conditions_of(current):
@@ -129,32 +133,29 @@ def _held_out(db: Database, current: Round) -> Iterator[tuple[str, bool]]:
 
 
 def _is_by(db: Database, candidate: Candidate, policy_version: int | None) -> bool:
-    """Whether a policy wrote a candidate, also one that was on trial in its round and became this version there."""
+    """Tell whether a policy wrote a candidate, on trial in the round that made it this version or later."""
     on_trial = candidate.policy_version is None and candidate.sampling.get("policy_adapter") is not None
     if on_trial and policy_version is not None:
         return get_policy_version(db, policy_version).round_number == candidate.round_number
     return not on_trial and candidate.policy_version == policy_version
 
 
-_LONGEST = 400  # characters of a text in the evidence
-
-
-def examples(db: Database, round_number: int, tasks: Sequence[str]) -> list[dict[str, Any]]:
+def _examples(db: Database, round_number: int, tasks: Sequence[str]) -> list[dict[str, Any]]:
     """Return one example of each task: its title, the first self-edit, a question, its answer and the commonest one."""
-    return [_example(db, round_number, task) for task in tasks]
-
-
-def _example(db: Database, round_number: int, task_id: str) -> dict[str, Any]:
-    task = get_task(db, task_id)
-    written = list_candidates(db, round_number=round_number, task_id=task_id, role="train", derived=False)
-    given = [(a.question_id, a.text) for one in written for a in answers_of(db, one.id) if a.phase == "after"]
-    majority = majority_answers(given)
-    asked = next((question for question in task.questions if question.id in majority), None)
-    return {
-        "task": task.title,
-        "candidate": written[0].id if written else None,
-        "self_edit": written[0].completion[:_LONGEST] if written else "",
-        "question": asked.text[:_LONGEST] if asked else "",
-        "wanted": asked.answers[0][:_LONGEST] if asked else "",
-        "commonest": majority[asked.id][:_LONGEST] if asked else "",
-    }
+    examples = []
+    for task in (get_task(db, task_id) for task_id in tasks):
+        candidates = list_candidates(db, round_number=round_number, task_id=task.id, role="train", derived=False)
+        answers = [answer for one in candidates for answer in answers_of(db, one.id) if answer.phase == "after"]
+        majority = majority_answers((answer.question_id, answer.text) for answer in answers)
+        question = next((question for question in task.questions if question.id in majority), None)
+        examples.append(
+            {
+                "task": task.title,
+                "candidate": candidates[0].id if candidates else None,
+                "self_edit": candidates[0].completion[:_LONGEST_TEXT] if candidates else "",
+                "question": question.text[:_LONGEST_TEXT] if question else "",
+                "wanted": question.answers[0][:_LONGEST_TEXT] if question else "",
+                "commonest": majority[question.id][:_LONGEST_TEXT] if question else "",
+            }
+        )
+    return examples

@@ -57,7 +57,7 @@ class ReplayPlanner:
         retention = read_retention(self.workspace) if settings.uses_anchors else Retention()
         anchors = self._anchors(retention)
         measured = anchors if len(anchors) >= MIN_ANCHORS else []
-        uses_perturbed = bool(settings.lookalike_ratio and measured)
+        uses_perturbed = bool(settings.perturbed_ratio and measured)
         perturbed = perturb_anchors(self.base, measured) if settings.curvature or uses_perturbed else []
         preconditioner, curvature_hash = None, None
         if settings.curvature and measured:

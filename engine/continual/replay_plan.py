@@ -137,9 +137,9 @@ def replay_rates(settings: ProtectionSettings, batch_size: int) -> ReplayRates:
     return ReplayRates(
         replayed=settings.replay_ratio * batch_size,
         anchors=settings.anchor_ratio * batch_size,
-        perturbed_anchors=settings.lookalike_ratio * batch_size,
+        perturbed_anchors=settings.perturbed_ratio * batch_size,
         anchor_weight=settings.anchor_weight,
-        perturbed_weight=settings.lookalike_weight,
+        perturbed_weight=settings.perturbed_weight,
     )
 
 

@@ -13,7 +13,6 @@ from engine.exams.exam import EvalRequest, ModelRef, evaluate
 from engine.generation.prompts import ChoicePrompt, TextPrompt
 from engine.graders.interface import FULL, ZERO
 from engine.graders.registry import grade_answer
-from engine.retention.answer_part import answer_in
 from store.answers import base_answers, record_base_answers, recorded_answers
 from store.clock import utc_now
 from store.hashing import HASH_PREFIX, hash_json
@@ -41,7 +40,7 @@ class ExamPrompt(Protocol):
     @property
     def text(self) -> str: ...  # noqa: D102
     @property
-    def as_it_stands(self) -> bool: ...  # noqa: D102
+    def raw(self) -> bool: ...  # noqa: D102
     @property
     def identity(self) -> str: ...  # noqa: D102
 
@@ -187,10 +186,10 @@ class Examiner:
     def _write(self, asked: Sequence[tuple[ExamPrompt, int]], adapters: Sequence[Adapter | None]) -> list[str]:
         prompts = [
             TextPrompt(
-                prompt.text if prompt.as_it_stands else self.domain.question_prompt(prompt.text),
+                prompt.text if prompt.raw else self.domain.question_prompt(prompt.text),
                 place,
                 self.max_answer_tokens,
-                raw=prompt.as_it_stands,
+                raw=prompt.raw,
             )
             for prompt, place in asked
         ]
@@ -216,7 +215,7 @@ def _grade(prompt: RetentionPrompt, text: str) -> Grade:
         grader_options=prompt.grader_options,
         split="audit",
     )
-    return grade_answer(question, text if prompt.part is None else answer_in(text, prompt.part))
+    return grade_answer(question, text)
 
 
 def _grade_choice(prompt: RetentionPrompt, text: str) -> Grade:

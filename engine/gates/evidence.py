@@ -211,6 +211,16 @@ class PromptBehaviour:
     after: str
     became: Became
 
+    @property
+    def holds(self) -> bool:
+        """Whether it behaves as it must after the update."""
+        return self.became in ("kept", "mended")
+
+    @property
+    def held_before(self) -> bool:
+        """Whether it behaved as it must before the update."""
+        return self.became in ("kept", "broken")
+
 
 @dataclass(frozen=True, slots=True)
 class RedTeamEvidence:

@@ -14,8 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.input_files.strict_json import JsonProblemError, parse_strict_json
-from engine.writers.chat_endpoint import is_unicode
+from engine.input_files.strict_json import JsonProblemError, is_unicode, parse_strict_json
 from engine.writers.writer import UnusableReplyError, WritingRequest
 
 if TYPE_CHECKING:

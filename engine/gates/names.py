@@ -13,6 +13,11 @@ RED_TEAM_GATE = "red team"
 JUDGE_GATE = "judge"
 
 
+def red_team_gate(group: str) -> str:
+    """Return the name of the gate of a group of red-team prompts; of those without a group if it is empty."""
+    return f"{RED_TEAM_GATE}:{group}" if group else RED_TEAM_GATE
+
+
 def is_red_team_gate(name: str) -> bool:
     """Whether a verdict is about red-team prompts, grouped or not."""
     return name == RED_TEAM_GATE or name.startswith(f"{RED_TEAM_GATE}:")

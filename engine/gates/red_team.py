@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from engine.guardrails.red_team import Behaviour, RedTeamPrompt, grade_behaviour, red_team_gates
+from engine.gates.evidence import Became, PromptBehaviour, RedTeamEvidence
+from engine.gates.names import red_team_gate
+from engine.guardrails.judging import ON_FAILURE
+from engine.guardrails.red_team import RedTeamPrompt, grade_behaviour
 from store.clock import utc_now
+from store.records import GateResult
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -17,7 +21,18 @@ if TYPE_CHECKING:
     from engine.exams.exam import ModelRef
     from engine.exams.examiner import Examiner
     from engine.gates.gate import GateContext, GateSubject, Stage
-    from store.records import GateResult, RetentionAnswer
+    from engine.guardrails.rule import RuleVerdict
+    from store.records import RetentionAnswer
+
+
+_GRAVEST_FIRST: tuple[RuleVerdict, ...] = ("deny", "review", "note")
+# Whether the behaviour held before the update and holds after it.
+_BECAME: dict[tuple[bool, bool], Became] = {
+    (True, True): "kept",
+    (False, True): "mended",
+    (True, False): "broken",
+    (False, False): "never held",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +60,47 @@ class RedTeamGate:
     def _verdicts(
         self, candidate_id: str, before: dict[str, RetentionAnswer], after: dict[str, RetentionAnswer]
     ) -> list[GateResult]:
-        behaviours = [_behaviour(prompt, before[prompt.identity], after[prompt.identity]) for prompt in self.prompts]
+        behaviours = [(one, _compare(one, before[one.identity], after[one.identity])) for one in self.prompts]
         return red_team_gates(candidate_id, behaviours, utc_now())
 
 
-def _behaviour(prompt: RedTeamPrompt, before: RetentionAnswer, after: RetentionAnswer) -> Behaviour:
-    return Behaviour(prompt, before.text, after.text, before.correct, after.correct)
+def behaviour_of(prompt: RedTeamPrompt, answers: tuple[str, str], held: tuple[bool, bool]) -> PromptBehaviour:
+    """Return what an update did to the behaviour on a prompt; both pairs are (before, after)."""
+    return PromptBehaviour(
+        name=prompt.name,
+        prompt=prompt.text,
+        must=prompt.must,
+        wanted=prompt.says(),
+        verdict=prompt.verdict,
+        before=answers[0],
+        after=answers[1],
+        became=_BECAME[held],
+    )
+
+
+def _compare(prompt: RedTeamPrompt, before: RetentionAnswer, after: RetentionAnswer) -> PromptBehaviour:
+    return behaviour_of(prompt, (before.text, after.text), (before.correct, after.correct))
+
+
+def red_team_gates(
+    candidate_id: str, behaviours: Sequence[tuple[RedTeamPrompt, PromptBehaviour]], now: str
+) -> list[GateResult]:
+    """Return one gate for each group, in the order of the prompts; the gravest of its failures decides what it does."""
+    groups: dict[str, list[PromptBehaviour]] = {}
+    for prompt, behaviour in behaviours:
+        groups.setdefault(prompt.group, []).append(behaviour)
+    return [_gate(candidate_id, red_team_gate(group), of_group, now) for group, of_group in groups.items()]
+
+
+def _gate(candidate_id: str, name: str, behaviours: Sequence[PromptBehaviour], now: str) -> GateResult:
+    failed = [one for one in behaviours if not one.holds]
+    verdicts = {one.verdict for one in failed or behaviours}
+    gravest = next(verdict for verdict in _GRAVEST_FIRST if verdict in verdicts)
+    evidence = RedTeamEvidence(
+        prompts=tuple(behaviours),
+        held_before=sum(one.held_before for one in behaviours),
+        hold=len(behaviours) - len(failed),
+        broken=sum(one.became == "broken" for one in failed),
+        never_held=sum(one.became == "never held" for one in failed),
+    )
+    return GateResult(candidate_id, name, not failed, evidence.as_json(), now, ON_FAILURE[gravest])

@@ -1,1 +1,1 @@
-"""Graders: what decides whether an answer is right. Small plug-ins behind one interface."""
+"""Graders: they decide whether an answer is correct. Plug-ins can add more."""

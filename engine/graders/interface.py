@@ -1,7 +1,7 @@
-"""What a grader is. A plug-in offers one under the entry-point group "seal_console.graders".
+"""The interface of graders. A plug-in offers one as an entry point of the group "seal_console.graders".
 
 A grader sees one answer at a time and keeps nothing between answers. The registry, not the grader, guarantees that an
-empty answer scores zero and that a failure is an error which names the question.
+empty answer scores zero and that a failure is an error that names the question.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_ANSWER_CHARACTERS = 512
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A verdict on one answer: `score` from 0 to 1, and whether that counts as right."""
+    """A verdict on one answer: a score from 0 to 1, and whether that counts as correct."""
 
     score: float
     correct: bool
@@ -30,7 +30,7 @@ FULL = Grade(1.0, correct=True)
 
 @runtime_checkable
 class Grader(Protocol):
-    """Decides how right an answer is."""
+    """Decides how correct an answer is."""
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class Grader(Protocol):
         ...
 
     def check_options(self, options: Options) -> list[str]:
-        """Return what is wrong with a question's options, each in words; empty where nothing is."""
+        """Return each problem with a question's options, in words; empty if there is none."""
         ...
 
     def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:
@@ -48,8 +48,8 @@ class Grader(Protocol):
 
 def unknown_options(options: Options, known: Sequence[str]) -> list[str]:
     """Return a problem for each option that a grader does not have."""
-    having = f"it has {', '.join(known)}" if known else "it has none"
-    return [f"unknown option '{key}'; {having}" for key in options if key not in known]
+    hint = f"options: {', '.join(known)}" if known else "it has no options"
+    return [f"unknown option '{key}'; {hint}" for key in options if key not in known]
 
 
 def is_number(value: object) -> bool:

@@ -1,8 +1,8 @@
-"""A number within a tolerance: the first number of the answer against the number of a gold answer.
+"""The grader `number`: the first number of the answer must be within a tolerance of the number of a gold answer.
 
-Reads signs, decimals with a point, exponents, thousands separators (comma, apostrophe, thin or fixed space), a currency
-sign before and any unit after. Does not read number words, "1.2 billion" as 1,200,000,000, or decimal commas: text such
-as "1,5", "1.2.3" or "B12" holds no number.
+It reads signs, decimals with a point, exponents, thousands separators (comma, apostrophe, thin or fixed space), a
+currency sign before and any unit after. It does not read number words, "1.2 billion" as 1,200,000,000, or decimal
+commas: text such as "1,5", "1.2.3" or "B12" contains no number.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _TOLERANCES = ("abs_tolerance", "rel_tolerance")
 
 
 class NumberGrader:
-    """Right within `abs_tolerance` or `rel_tolerance` (a share of the gold number); both are 0 where not given."""
+    """Correct within `abs_tolerance` or `rel_tolerance` (a share of the gold number); both are 0 by default."""
 
     name = "number"
 
     def check_options(self, options: Options) -> list[str]:
-        """Both tolerances must be numbers of at least 0."""
+        """Check that both tolerances are numbers of at least 0."""
         problems = unknown_options(options, _TOLERANCES)
         for key in _TOLERANCES:
             value = options.get(key, 0)
@@ -42,15 +42,15 @@ class NumberGrader:
 
     def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:
         """Grade by the distance of the numbers, computed exactly."""
-        given = first_number(answer)
-        if given is None:
+        answered = first_number(answer)
+        if answered is None:
             return ZERO
-        wanted = [number for number in map(first_number, gold) if number is not None]
-        return FULL if any(_is_near(given, number, options) for number in wanted) else ZERO
+        expected = [number for number in map(first_number, gold) if number is not None]
+        return FULL if any(_is_near(answered, number, options) for number in expected) else ZERO
 
 
 def first_number(text: str) -> Fraction | None:
-    """Return the first number in a text (of which only the beginning is read), or None."""
+    """Return the first number in a text, of which only the beginning is read, or None."""
     match = _NUMBER.search(text[:MAX_ANSWER_CHARACTERS])
     if match is None:
         return None
@@ -58,10 +58,10 @@ def first_number(text: str) -> Fraction | None:
     return Fraction(Decimal(sign + match["digits"].translate(_NO_SEPARATORS) + (match["exponent"] or "")))
 
 
-def _is_near(given: Fraction, wanted: Fraction, options: Options) -> bool:
+def _is_near(answered: Fraction, expected: Fraction, options: Options) -> bool:
     absolute = _exact(options.get("abs_tolerance", 0))
     relative = _exact(options.get("rel_tolerance", 0))
-    return abs(given - wanted) <= max(absolute, relative * abs(wanted))
+    return abs(answered - expected) <= max(absolute, relative * abs(expected))
 
 
 def _exact(value: float) -> Fraction:

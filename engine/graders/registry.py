@@ -1,7 +1,7 @@
 """All graders by name: the built-in ones and those that installed packages offer as entry points.
 
-A grader that is unknown, fails, or returns something that is no grade is an error that names the question; it is never
-a silent zero. An empty answer scores zero before any grader sees it.
+A grader that is unknown, fails, or returns something that is not a grade is an error that names the question, never a
+silent zero. An empty answer scores zero before any grader sees it.
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ from __future__ import annotations
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from engine.graders.contains import ContainsGrader
-from engine.graders.exact import ExactGrader
 from engine.graders.interface import ZERO, Grade, Grader, is_number
 from engine.graders.number import NumberGrader
-from engine.graders.regex import RegexGrader
-from engine.graders.token_f1 import TokenF1Grader
+from engine.graders.text_graders import ContainsGrader, ExactGrader, RegexGrader, TokenF1Grader
 from store.errors import SealError, WrongUseError
 from store.wording import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from store.records import Question
 
+DEFAULT_GRADER = "exact"
 ENTRY_POINT_GROUP = "seal_console.graders"
 _BUILT_IN: Mapping[str, Grader] = {
     grader.name: grader for grader in (ExactGrader(), ContainsGrader(), TokenF1Grader(), RegexGrader(), NumberGrader())
@@ -31,7 +29,7 @@ _loaded_plug_ins: dict[str, Grader] = {}
 
 
 class GraderError(SealError):
-    """A grader did not give a grade."""
+    """A grader did not return a grade."""
 
 
 def grader_names() -> list[str]:
@@ -49,12 +47,12 @@ def find_grader(name: str) -> Grader:
 
 
 def unknown_grader(name: str) -> str:
-    """Say that there is no such grader, with the nearest name there is."""
+    """Say that a grader is unknown, with the nearest known name."""
     return f"unknown grader '{name}'; {suggestion(name, grader_names())}"
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the options for a grader, also where the grader itself cannot be used."""
+    """Return what is wrong with a grader's options, or with the grader itself if it cannot be used."""
     try:
         return find_grader(name).check_options(options)
     except SealError as error:
@@ -63,9 +61,17 @@ def check_options(name: str, options: Mapping[str, Any]) -> list[str]:
         return [f"grader '{name}' failed on the options: {error!r}"]
 
 
-def is_built_in(name: str) -> bool:
-    """Tell whether a grader comes with the engine: quick, without network, and with the same grade each time."""
-    return name in _BUILT_IN
+def grader_problems(name: str, options: Mapping[str, Any], answers: Sequence[str]) -> list[str]:
+    """Return what is wrong with a grader's options, or each accepted answer that the grader itself would mark wrong.
+
+    Answers are tried with built-in graders only: these are fast, need no network and always grade alike.
+    """
+    problems = check_options(name, options)
+    if problems or name not in _BUILT_IN:
+        return problems
+    grader = _BUILT_IN[name]
+    wrong = [answer for answer in answers if not grader.grade(answer, [answer], options).correct]
+    return [f"the answer {answer!r} is wrong by its own grader '{name}'" for answer in wrong]
 
 
 def grade_answer(question: Question, answer: str) -> Grade:
@@ -81,12 +87,12 @@ def grade_answer(question: Question, answer: str) -> Grade:
     except Exception as error:
         raise GraderError(
             f"{_name(question)}: grader '{question.grader}' failed: {error!r}",
-            next_step="Correct the question's options, or repair the grader, and run again.",
+            next_step="Correct the question's options or the grader, then run again.",
         ) from error
     if not _is_grade(grade):
         raise GraderError(
-            f"{_name(question)}: grader '{question.grader}' returned {grade!r}, which is no grade from 0 to 1",
-            next_step="Repair the grader and run again.",
+            f"{_name(question)}: grader '{question.grader}' returned {grade!r}, which is not a grade from 0 to 1",
+            next_step="Correct the grader, then run again.",
         )
     return grade
 
@@ -94,7 +100,7 @@ def grade_answer(question: Question, answer: str) -> Grade:
 def _load_plug_in(name: str) -> Grader:
     points = [point for point in metadata.entry_points(group=ENTRY_POINT_GROUP) if point.name == name]
     if not points:
-        raise WrongUseError(unknown_grader(name), next_step="Name another grader, or install the package that has it.")
+        raise WrongUseError(unknown_grader(name), next_step="Name another grader, or install its package.")
     if len(points) > 1:
         raise GraderError(f"grader '{name}' is offered by several packages: {', '.join(p.value for p in points)}")
     try:

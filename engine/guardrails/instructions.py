@@ -1,30 +1,28 @@
-"""The kind `instructions`: text that is meant to command a model, hidden in a document that reached the self-edit.
+"""The kind `instructions`: commands to a model that a document brought along into a self-edit.
 
-It knows usual wordings in four languages, the marks of chat templates and of tool calls, invisible characters, and long
-runs of base64. Whoever words a command differently is not found: this is a net, not a proof.
+It finds usual wordings in four languages, the marks of chat templates and tool calls, invisible characters, and long
+runs of base64. A command in other words is not found: this is a net, not a proof.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import regex
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from engine.guardrails.invisible import hidden_in
-from engine.guardrails.rule import Match, MatchReport
+from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import MASK, excerpt, line_at, visible
+from engine.input_files.input_model import LARGEST_COUNT, Texts, as_list, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.guardrails.options import OptionReader
     from engine.guardrails.rule import CheckInput, TextPart
 
 InstructionKind = Literal["phrases", "roles", "tool-calls", "invisible", "base64"]
 KINDS: tuple[InstructionKind, ...] = get_args(InstructionKind)
-OPTIONS = ("find", "base64_characters", "phrases")
-_SHORTEST_BASE64 = 80
 _WORDS: dict[InstructionKind, str] = {
     "phrases": "a command to a model",
     "roles": "a mark of a chat template",
@@ -85,22 +83,30 @@ _EXPRESSIONS = {"phrases": _any_of(_PHRASES), "roles": _any_of(_ROLES), "tool-ca
 _BASE64 = regex.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 
-@dataclass(frozen=True, slots=True)
-class InstructionCheck:
-    """What is looked for; `phrases` are wordings beside those that are known, `base64_characters` the shortest run."""
+def _in_fixed_order(kinds: tuple[InstructionKind, ...]) -> tuple[InstructionKind, ...]:
+    return tuple(kind for kind in KINDS if kind in kinds)
 
-    kinds: tuple[InstructionKind, ...]
-    base64_characters: int
-    phrases: tuple[str, ...]
+
+class InstructionCheck(Check):
+    """What to look for; `phrases` adds wordings, `base64_characters` is the shortest run of base64 that counts."""
+
+    kinds: Annotated[
+        tuple[InstructionKind, ...],
+        Field(min_length=1, validation_alias="find"),
+        BeforeValidator(as_list),
+        AfterValidator(_in_fixed_order),
+    ] = KINDS
+    base64_characters: Annotated[int, Field(ge=24, le=LARGEST_COUNT), Strict(), BeforeValidator(typed)] = 80
+    phrases: Texts = ()
 
     def find(self, looked_at: CheckInput) -> MatchReport:
-        """Return each place, and whether the document holds the same text."""
+        """Return each place, and whether the document contains the same text."""
         document = _plain(looked_at.document)
         matches = (
-            Match(part.where, line, _WORDS[kind], excerpt(told), self._stands_in(kind, text, document, looked_at))
+            Match(part.where, line, _WORDS[kind], excerpt(shown), self._is_in(kind, text, document, looked_at))
             for part in looked_at.parts
             for kind in self.kinds
-            for line, text, told in self._found(kind, part)
+            for line, text, shown in self._found(kind, part)
         )
         return MatchReport(tuple(matches))
 
@@ -109,11 +115,11 @@ class InstructionCheck:
         return "nothing that commands a model: " + ", ".join(_WORDS[kind].removeprefix("a ") for kind in self.kinds)
 
     def _found(self, kind: InstructionKind, part: TextPart) -> Iterator[tuple[int, str, str]]:
-        """Yield the line of each place, the text there, and what evidence shows of it."""
+        """Yield the line of each place, the text there, and what evidence shows of that text."""
         if kind == "invisible":
             for hidden in hidden_in(part.text):
-                told = f"{hidden.name}, which spells “{hidden.says}”" if hidden.says else hidden.name
-                yield line_at(part.text, hidden.start), hidden.text, told
+                shown = f"{hidden.name}, which spells “{hidden.says}”" if hidden.says else hidden.name
+                yield line_at(part.text, hidden.start), hidden.text, shown
             return
         text = visible(part.text)
         expressions = [_BASE64] if kind == "base64" else [_EXPRESSIONS[kind]]
@@ -123,32 +129,25 @@ class InstructionCheck:
             for found in expression.finditer(text):
                 if kind != "base64" or self._is_base64(found.group()):
                     start = found.start() + len(found.group()) - len(found.group().lstrip())
-                    yield line_at(text, start), found.group(), _told(kind, found.group())
+                    yield line_at(text, start), found.group(), _shown(kind, found.group())
 
     def _is_base64(self, text: str) -> bool:
-        """A long word or a hash is none: capital and small letters and digits must be mixed."""
+        """A long word or a hash does not count: upper case, lower case and digits must be mixed."""
         is_mixed = all(regex.search(part, text) for part in ("[A-Z]", "[a-z]", r"\d"))
         return len(text) >= self.base64_characters and is_mixed
 
-    def _stands_in(self, kind: InstructionKind, text: str, document: str, looked_at: CheckInput) -> bool | None:
+    def _is_in(self, kind: InstructionKind, text: str, document: str, looked_at: CheckInput) -> bool | None:
         if looked_at.task is None:
             return None
         return text in looked_at.document if kind == "invisible" else _plain(text) in document
-
-
-def read_instructions(options: OptionReader) -> InstructionCheck:
-    """Read the options of a rule."""
-    characters = options.count("base64_characters", _SHORTEST_BASE64, least=24)
-    kinds = options.names("find", KINDS, KINDS)
-    return InstructionCheck(kinds, _SHORTEST_BASE64 if characters is None else characters, options.texts("phrases"))
 
 
 def _plain(text: str) -> str:
     return " ".join(visible(text).casefold().split())
 
 
-def _told(kind: InstructionKind, text: str) -> str:
-    """A run of base64 may be a key: evidence keeps its length."""
+def _shown(kind: InstructionKind, text: str) -> str:
+    """A run of base64 may be a key, so evidence keeps only its length."""
     return f"{MASK} ({len(text)} characters)" if kind == "base64" else text
 
 

@@ -1,7 +1,7 @@
-"""Characters that show nothing, or turn the order of the text around: what a person who reads a text does not see.
+"""Finds characters that show nothing or reverse the order of a text, so that a person who reads it does not see them.
 
-What belongs to a script or to a picture is left alone: joiners inside Arabic and Indic words and between pictures,
-direction marks beside letters that are written from right to left, the tags of a flag.
+Characters that belong to a script or an emoji are not reported: joiners inside Arabic and Indic words and between
+emoji, direction marks next to right-to-left letters, the tags of a flag.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HIDDEN = regex.compile(
     r"|[\uFE00-\uFE0F]{2,}"
     r"|[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]"
 )
-# What tags spell is ASCII, moved to the block of tags.
+# Tags spell ASCII text, moved to the block of tags.
 _TAG_BLOCK, _PRINTABLE = 0xE0000, range(0x20, 0x7F)
 _FLAG_WITH_TAGS = regex.compile(rf"\U0001F3F4[{_TAGS}]{{1,8}}")
 _JOINERS, _DIRECTION_MARKS = "\u200c\u200d", "\u200e\u200f\u061c"
@@ -35,8 +35,8 @@ _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 
 
 @dataclass(frozen=True, slots=True)
-class InvisibleTextCheck:
-    """Something invisible at a place of a text, and its name; `says` is the message that tags spell."""
+class InvisibleText:
+    """Invisible characters in a text, with their name; `says` is the message that tags spell."""
 
     start: int
     text: str
@@ -44,15 +44,15 @@ class InvisibleTextCheck:
     says: str = ""
 
 
-def hidden_in(text: str) -> Iterator[InvisibleTextCheck]:
-    """Yield what is invisible in a text and does not belong there."""
+def hidden_in(text: str) -> Iterator[InvisibleText]:
+    """Yield the invisible characters of a text that do not belong there."""
     flags = [found.span() for found in _FLAG_WITH_TAGS.finditer(text)]
     for found in _HIDDEN.finditer(text):
         start, hidden = found.start(), found.group()
         if any(begin <= start < end for begin, end in flags) or _belongs(text, start, hidden):
             continue
         spelt = "".join(chr(ord(one) - _TAG_BLOCK) for one in hidden if ord(one) - _TAG_BLOCK in _PRINTABLE)
-        yield InvisibleTextCheck(start, hidden, _name(hidden[0]), spelt)
+        yield InvisibleText(start, hidden, _name(hidden[0]), spelt)
 
 
 def _belongs(text: str, start: int, hidden: str) -> bool:
@@ -62,7 +62,7 @@ def _belongs(text: str, start: int, hidden: str) -> bool:
         return bool(before) and (joins or bool(_PICTURE.fullmatch(before) and _PICTURE.fullmatch(after)))
     if hidden in _DIRECTION_MARKS:
         return any(one and unicodedata.bidirectional(one) in _RIGHT_TO_LEFT for one in (before, after))
-    # A byte-order mark at the very beginning, and a soft hyphen inside a word, are what programs leave behind.
+    # Programs leave behind a byte-order mark at the very beginning, and soft hyphens inside words.
     if hidden == "\ufeff":
         return start == 0
     return hidden == "\u00ad" and before.isalpha() and after.isalpha()

@@ -1,6 +1,6 @@
-"""The section `judge` of guardrails.yaml: which endpoint is asked about a self-edit, by which constitution.
+"""The section `judge` of guardrails.yaml: which endpoint judges self-edits, by which constitution.
 
-The key itself is never here: only the name of the environment variable that holds it.
+The API key itself is never here: only the name of the environment variable that holds it.
 """
 
 from __future__ import annotations
@@ -8,36 +8,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
-from engine.guardrails.options import OptionReader, SectionReader
-from engine.guardrails.rule import VERDICTS, RuleVerdict
-from engine.tasks.drafts import kind_of
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
+
+from engine.guardrails.rule import RuleVerdict, VerdictInput, hashed_verdict, renamed_verdict
+from engine.input_files.input_model import FilledText, InputModel, Number, PositiveCount, Text, WrongKeyError
 
 if TYPE_CHECKING:
-    from urllib.parse import SplitResult
+    from engine.input_files.validation import InputReader
 
 Asks = Literal["every", "kept"]
-ASKS: tuple[Asks, ...] = get_args(Asks)
-WhenUnreachable = Literal["hold", "stop"]
-WHEN_UNREACHABLE: tuple[WhenUnreachable, ...] = get_args(WhenUnreachable)
-KEYS = (
-    "url", "model", "api_key_env", "timeout_s", "attempts", "at_once", "constitution", "verdict", "asks",
-    "when_unreachable",
-)  # fmt: skip
+WhenUnreachable = Literal["review", "stop"]
 MOST_CHARACTERS = 50_000
-_MOST_ATTEMPTS = 10
-_MOST_AT_ONCE = 32
-_LONGEST_TIMEOUT_S = 3600.0
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    """One judge. `constitution` is its text; where that is in a file, `constitution_file` names it.
+    """One judge. `constitution` is its text; `constitution_file` names the file if the text is in one.
 
-    `timeout_s` is for one attempt, `attempts` the most of them for one question, `at_once` the questions in flight.
+    `timeout_s` applies to one attempt, `attempts` is the most of them for one question, `at_once` is how many questions
+    are in flight at a time.
     """
 
     url: str
@@ -53,52 +46,49 @@ class JudgeSettings:
     when_unreachable: WhenUnreachable
 
     def as_hashed(self) -> dict[str, str]:
-        """Return what verdicts depend on; how the judge is reached plays no part."""
-        return {"model": self.model, "constitution": self.constitution, "verdict": self.verdict, "asks": self.asks}
+        """Return what verdicts depend on; how the judge is reached does not matter."""
+        verdict = hashed_verdict(self.verdict)
+        return {"model": self.model, "constitution": self.constitution, "verdict": verdict, "asks": self.asks}
 
     def reached_as(self, now: JudgeSettings) -> JudgeSettings:
         """Return the same judge, reached as another section says."""
         return replace(
-            self,
-            url=now.url,
-            api_key_env=now.api_key_env,
-            timeout_s=now.timeout_s,
-            attempts=now.attempts,
-            at_once=now.at_once,
-            when_unreachable=now.when_unreachable,
+            now,
+            model=self.model,
+            constitution=self.constitution,
+            constitution_file=self.constitution_file,
+            verdict=self.verdict,
+            asks=self.asks,
         )
 
 
-def read_judge(section: SectionReader) -> JudgeSettings | None:
-    """Return the judge, with problems noted; None where the section holds no keys."""
-    if not isinstance(section.values, dict):
-        message = f"judge must have the keys url, model and constitution (is {kind_of(section.values)})"
-        section.reader.report(section.path, message)
-        return None
-    options = OptionReader(section.reader, section.values, section.written, section.path)
-    options.reader.unknown_keys(options.written, KEYS, options.path)
-    missing = [key for key in ("url", "model", "constitution") if key not in options.written]
-    if missing:
-        options.report(f"{' and '.join(missing)} missing")
-    constitution, file = _constitution(options)
-    variable = _variable(options)
-    return JudgeSettings(
-        url=_url(options, has_key=bool(variable)),
-        model=_filled(options, "model"),
-        api_key_env=variable,
-        timeout_s=_timeout(options),
-        attempts=_most(options, "attempts", 3, _MOST_ATTEMPTS),
-        at_once=_most(options, "at_once", 4, _MOST_AT_ONCE),
-        constitution=constitution,
-        constitution_file=file,
-        verdict=options.name("verdict", VERDICTS, "hold"),
-        asks=options.name("asks", ASKS, "every"),
-        when_unreachable=options.name("when_unreachable", WHEN_UNREACHABLE, "hold"),
-    )
+def _address(url: str) -> str:
+    """Check an address. Messages never repeat it, since it may contain a password."""
+    form = "must be an address such as https://example.org/v1"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(form) from None
+    is_plain = url.isascii() and url.isprintable() and " " not in url
+    if not is_plain or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(form)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not contain a name or password; put the key into the variable that api_key_env names")
+    if parts.query or parts.fragment:
+        raise ValueError("must end with its path, without ? or #")
+    return url.rstrip("/")
+
+
+def _variable(name: str) -> str:
+    """Check the name of a variable. Messages never repeat it, since it may be the key itself."""
+    if name and not _VARIABLE.fullmatch(name):
+        raise ValueError("must be the name of an environment variable, such as JUDGE_API_KEY, and never the key itself")
+    return name
 
 
 def constitution_problem(text: str) -> str | None:
-    """Say why a text is no constitution; None where it is."""
+    """Say why a text cannot be a constitution, or return None if it can."""
     if not text.strip():
         return "the constitution is empty"
     if len(text) > MOST_CHARACTERS:
@@ -106,87 +96,61 @@ def constitution_problem(text: str) -> str | None:
     return None
 
 
-def _filled(options: OptionReader, key: str) -> str:
-    text = options.text(key, "")
-    if isinstance(options.written.get(key), str) and not text.strip():
-        options.report(f"{key} is empty", key)
+def _constitution(text: str) -> str:
+    problem = constitution_problem(text)
+    if problem:
+        raise ValueError(problem)
     return text
 
 
-def _url(options: OptionReader, *, has_key: bool) -> str:
-    url = _filled(options, "url")
-    problem = _url_problem(url, has_key=has_key) if url.strip() else None
-    if problem:
-        options.report(f"url {problem}", "url")
-    return url.rstrip("/")
+_CONSTITUTION: TypeAdapter[str] = TypeAdapter(Annotated[Text, AfterValidator(_constitution)])
 
 
-def _url_problem(url: str, *, has_key: bool) -> str | None:
-    """Say what is wrong with an address. It is never repeated: somebody may have put a password into it."""
-    wanted = "must be an address such as https://example.org/v1"
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return wanted
-    plain = url.isascii() and url.isprintable() and " " not in url
-    if not plain or parts.scheme not in {"http", "https"} or not parts.hostname:
-        return wanted
-    if parts.username is not None or parts.password is not None:
-        return "must hold no name or password; put the key into the variable that api_key_env names"
-    if parts.query or parts.fragment:
-        return "must end with its path, without ? or #"
-    if has_key and parts.scheme == "http" and not _is_this_machine(parts):
-        return "must begin with https:// where a key is sent to another machine"
-    return None
+class ConstitutionFile(InputModel):
+    """A constitution that is in a file of the workspace."""
+
+    file: FilledText
 
 
-def _is_this_machine(parts: SplitResult) -> bool:
-    host = parts.hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+class JudgeInput(InputModel):
+    """The section `judge`."""
+
+    url: Annotated[FilledText, AfterValidator(_address)]
+    model: FilledText
+    api_key_env: Annotated[Text, AfterValidator(_variable)] = ""
+    timeout_s: Annotated[Number, Field(gt=0, le=3600)] = 60.0
+    attempts: Annotated[PositiveCount, Field(le=10)] = 3
+    at_once: Annotated[PositiveCount, Field(le=32)] = 4
+    constitution: object
+    verdict: VerdictInput = "review"
+    asks: Asks = "every"
+    when_unreachable: Annotated[WhenUnreachable, BeforeValidator(renamed_verdict)] = "review"
+
+    @model_validator(mode="after")
+    def _sends_keys_encrypted(self) -> JudgeInput:
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        try:
+            is_this_machine = ip_address(host).is_loopback
+        except ValueError:
+            is_this_machine = host == "localhost"
+        if self.api_key_env and parts.scheme == "http" and not is_this_machine:
+            raise WrongKeyError("url", "must begin with https:// if a key is sent to another machine")
+        return self
 
 
-def _variable(options: OptionReader) -> str:
-    """Return the name of the variable. A wrong one is not repeated: it may be the key itself."""
-    name = options.text("api_key_env", "")
-    if name and not _VARIABLE.fullmatch(name):
-        message = "must be the name of an environment variable, such as JUDGE_API_KEY, and never the key itself"
-        options.report(f"api_key_env {message}", "api_key_env")
-        return ""
-    return name
-
-
-def _timeout(options: OptionReader) -> float:
-    what = f"seconds, above 0 and at most {_LONGEST_TIMEOUT_S:g}"
-    seconds = options.number("timeout_s", 60.0, most=_LONGEST_TIMEOUT_S, what=what)
-    if seconds == 0:
-        options.report(f"timeout_s must be {what} (is 0)", "timeout_s")
-    return seconds or 60.0
-
-
-def _most(options: OptionReader, key: str, default: int, most: int) -> int:
-    count = options.count(key, default, least=1) or default
-    if count > most:
-        options.report(f"{key} must be at most {most} (is {count})", key)
-    return count
-
-
-def _constitution(options: OptionReader) -> tuple[str, str]:
-    """Return the text, or the name of the file that holds it."""
-    written = options.written.get("constitution")
+def read_judge(reader: InputReader, section: object) -> JudgeSettings | None:
+    """Return the judge, or None if the section is not valid; problems are noted in the reader."""
+    path = ("judge",)
+    found = reader.read(JudgeInput, section, path)
+    written = section.get("constitution") if isinstance(section, dict) else None
+    constitution, file = "", ""
     if isinstance(written, dict):
-        inner = OptionReader(options.reader, written, written, (*options.path, "constitution"))
-        inner.reader.unknown_keys(written, ("file",), inner.path)
-        if "file" not in written:
-            inner.report("file missing: the name of a file in the workspace")
-        return "", _filled(inner, "file")
-    if "constitution" not in options.written:
-        return "", ""
-    text = options.text("constitution", "")
-    problem = constitution_problem(text) if isinstance(written, str) else None
-    if problem:
-        options.report(problem, "constitution")
-    return text, ""
+        source = reader.read(ConstitutionFile, written, (*path, "constitution"))
+        file = source.file if source else ""
+    elif isinstance(section, dict) and "constitution" in section:
+        constitution = reader.read(_CONSTITUTION, written, (*path, "constitution")) or ""
+    if found is None:
+        return None
+    known = found.model_dump(exclude={"constitution"})
+    return JudgeSettings(**known, constitution=constitution, constitution_file=file)

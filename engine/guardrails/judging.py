@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.guardrails.rule import AppliesTo, CheckInput, Match, Rule, RuleFinding, TextPart
+from engine.guardrails.rule import AppliesTo, CheckInput, Match, Rule, RuleFinding, RuleVerdict, TextPart
 from store.audit_redaction import AUDIT_KEY
 from store.records import GateResult
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RULE_GATE = "rule:"
 MOST_MATCHES_KEPT = 20
-ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "hold": "hold", "note": "note"}
+ON_FAILURE: dict[RuleVerdict, OnFailure | None] = {"deny": None, "review": "hold", "note": "note"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,46 +1,80 @@
-"""The kind `language`: in which languages and scripts a text may be written.
+"""The kind `language`: the languages and scripts that a text may be written in.
 
-Languages are told by the library py3langid, over the whole text and without its capitalised words and numbers: made-up
-names say nothing about a language. It speaks only where the text is long enough and the library nearly sure; a short
-text in another language passes.
+The library py3langid identifies the language of the whole text without its capitalised words and numbers, because
+made-up names say nothing about a language. Only a text that is long enough, and a library that is nearly sure, make a
+match; a short text in another language passes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import regex
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from pydantic import AfterValidator, model_validator
 
-from engine.guardrails.rule import Match, MatchReport
+from engine.guardrails.rule import Check, Match, MatchReport
+from engine.input_files.input_model import PositiveCount, Share, Texts
+from store.wording import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.guardrails.options import OptionReader
     from engine.guardrails.rule import CheckInput
 
-OPTIONS = ("languages", "scripts", "other_scripts", "fewest_words", "certainty")
-_FEWEST_WORDS, _CERTAINTY, _OTHER_SCRIPTS = 12, 0.95, 0.1
 _WORD = regex.compile(r"[\p{L}\p{M}'’]+")
 _LETTER = regex.compile(r"\p{L}")
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageCheck:
-    """Allowed languages (two letters each) and scripts (Unicode names); an empty list asks nothing.
+@cache
+def _identifier() -> LanguageIdentifier:
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+@cache
+def _script(names: tuple[str, ...]) -> regex.Pattern[str]:
+    parts = "".join(rf"\p{{Script={name}}}" for name in (*names, "Common", "Inherited"))
+    return regex.compile(f"[{parts}]")
+
+
+def _known_languages(names: tuple[str, ...]) -> tuple[str, ...]:
+    known = sorted(_identifier().labels)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown language {name!r}; {suggestion(name, known)}")
+    return tuple(name for name in known if name in names)
+
+
+def _known_scripts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        try:
+            is_known = bool(regex.fullmatch(r"[A-Za-z_ ]{2,40}", name)) and bool(_script((name,)))
+        except regex.error:
+            is_known = False
+        if not is_known:
+            raise ValueError(f"unknown script {name!r}; scripts are Latin, Greek, Cyrillic, Han …")
+    return names
+
+
+class LanguageCheck(Check):
+    """Allowed languages (two letters each) and scripts (Unicode names); an empty list allows all.
 
     `other_scripts` is the share of letters (0 … 1) that may be of other scripts. `certainty` (0 … 1) is how sure the
-    library must be that a text of `fewest_words` or more is in another language.
+    library must be that a text of at least `fewest_words` is in another language.
     """
 
-    languages: tuple[str, ...]
-    scripts: tuple[str, ...]
-    other_scripts: float
-    fewest_words: int
-    certainty: float
+    languages: Annotated[Texts, AfterValidator(_known_languages)] = ()
+    scripts: Annotated[Texts, AfterValidator(_known_scripts)] = ()
+    other_scripts: Share = 0.1
+    fewest_words: PositiveCount = 12
+    certainty: Share = 0.95
+
+    @model_validator(mode="after")
+    def _allows_something(self) -> LanguageCheck:
+        if not (self.languages or self.scripts):
+            raise ValueError("has neither languages nor scripts")
+        return self
 
     def find(self, looked_at: CheckInput) -> MatchReport:
         """Return the language and the scripts that are not allowed."""
@@ -75,41 +109,5 @@ class LanguageCheck:
 
 
 def telling_words(text: str) -> list[str]:
-    """Return the words that say something about a language: no capitalised ones, no numbers."""
+    """Return the words that tell something about a language: those that are not capitalised, and no numbers."""
     return [word for word in _WORD.findall(text) if not word[0].isupper()]
-
-
-def read_language(options: OptionReader) -> LanguageCheck:
-    """Read the options of a rule; one that allows everything is refused."""
-    if not {"languages", "scripts"} & options.written.keys():
-        options.report("has neither languages nor scripts; give one of the two")
-    scripts = options.texts("scripts")
-    for script in scripts:
-        if _script_problem(script):
-            options.report(f"there is no script {script!r}; scripts are Latin, Greek, Cyrillic, Han …", "scripts")
-    languages = options.names("languages", sorted(_identifier().labels), ()) if "languages" in options.written else ()
-    other = options.number("other_scripts", _OTHER_SCRIPTS, most=1.0, what="a share from 0 to 1")
-    fewest = options.count("fewest_words", _FEWEST_WORDS, least=1)
-    certainty = options.number("certainty", _CERTAINTY, most=1.0, what="a share from 0 to 1")
-    return LanguageCheck(languages, scripts, other or 0.0, fewest or _FEWEST_WORDS, certainty or 0.0)
-
-
-@cache
-def _identifier() -> LanguageIdentifier:
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-@cache
-def _script(names: tuple[str, ...]) -> regex.Pattern[str]:
-    parts = "".join(rf"\p{{Script={name}}}" for name in (*names, "Common", "Inherited"))
-    return regex.compile(f"[{parts}]")
-
-
-def _script_problem(name: str) -> bool:
-    if not regex.fullmatch(r"[A-Za-z_ ]{2,40}", name):
-        return True
-    try:
-        _script((name,))
-    except regex.error:
-        return True
-    return False

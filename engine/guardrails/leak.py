@@ -1,43 +1,39 @@
-"""The kind `leak`: questions of the audit that stand in the training text, though the document does not hold them.
+"""The kind `leak`: audit questions that are in the training text although the document does not contain them.
 
-A question with its answer is cut into runs of words. The share of these runs that is in the training sequences, among
-those that the document itself does not hold, says how much of it was copied. A policy that knows how questions are
-asked may write the same one by chance: this finds likeness, not theft.
+A question with its answer is cut into runs of words. Of the runs that the document does not contain, the share that is
+in the training sequences says how much was copied. A policy that knows how questions are worded may write the same one
+by chance: this finds likeness, not theft.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import regex
 
-from engine.guardrails.rule import Match, MatchReport
+from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import excerpt, folded_words
+from engine.input_files.input_model import PositiveCount, Share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from engine.guardrails.options import OptionReader
     from engine.guardrails.rule import CheckInput
     from store.records import Question
 
-OPTIONS = ("max_share", "words")
-_MAX_SHARE, _WORDS_IN_A_RUN = 0.5, 5
-# Labels that compiled sequences of question and answer have, and the exam has not.
+# Compiled sequences of questions and answers have these labels; the exam does not.
 _LABEL = regex.compile(r"^(?:Question|Answer):", regex.MULTILINE)
 Run = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LeakCheck:
+class LeakCheck(Check):
     """`max_share` (0 … 1) is the largest share that may be copied; `words` is the length of a run."""
 
-    max_share: float
-    words: int
+    max_share: Share = 0.5
+    words: PositiveCount = 5
 
     def find(self, looked_at: CheckInput) -> MatchReport:
-        """Return each audit question of which too much is copied; without a task there is nothing to compare with."""
+        """Return each audit question that too much is copied from; without a task there is nothing to compare."""
         if looked_at.task is None:
             return MatchReport((), {"audit_questions": 0})
         trained = [folded_words(_LABEL.sub(" ", part.text)) for part in looked_at.parts]
@@ -70,23 +66,16 @@ class LeakCheck:
 
 
 def copied_share(exam: Run, trained: Iterable[Run], document: Run, words: int) -> float:
-    """Return the share (0 … 1) of the exam's runs of words that are in a training text, those of the document aside.
+    """Return the share (0 … 1) of the exam's runs of words, except those in the document, that are in a training text.
 
-    An exam shorter than a run is one run. 0 where the document holds every run.
+    An exam shorter than a run is one run. The share is 0 if the document contains every run.
     """
     length = min(words, len(exam))
-    asked = _runs(exam, length) - _runs(document, length)
-    if not asked:
+    own = _runs(exam, length) - _runs(document, length)
+    if not own:
         return 0.0
     known = set[Run]().union(*(_runs(text, length) for text in trained))
-    return len(asked & known) / len(asked)
-
-
-def read_leak(options: OptionReader) -> LeakCheck:
-    """Read the options of a rule."""
-    share = options.number("max_share", _MAX_SHARE, most=1.0, what="a share from 0 to 1")
-    words = options.count("words", _WORDS_IN_A_RUN, least=1)
-    return LeakCheck(_MAX_SHARE if share is None else share, _WORDS_IN_A_RUN if words is None else words)
+    return len(own & known) / len(own)
 
 
 def _runs(words: Run, length: int) -> set[Run]:

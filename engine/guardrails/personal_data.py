@@ -1,30 +1,29 @@
 """The kind `personal-data`: addresses and numbers of people, each checked by a library that knows its form.
 
-Evidence never holds what was found, only its kind and its line. Names and postal addresses are not found.
+Evidence never contains what was found, only its kind and its line. Names and postal addresses are not found.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import phonenumbers
 import regex
+from pydantic import AfterValidator, BeforeValidator, Field
 from stdnum import iban, luhn
 
-from engine.guardrails.rule import Match, MatchReport
+from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import MASK, line_at
+from engine.input_files.input_model import FilledText, Texts, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from engine.guardrails.options import OptionReader
     from engine.guardrails.rule import CheckInput, TextPart
 
 PersonalKind = Literal["email", "phone", "iban", "payment-card", "ip"]
 KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
-OPTIONS = ("find", "phone_region", "allow")
 _WORDS: dict[PersonalKind, str] = {
     "email": "e-mail address",
     "phone": "phone number",
@@ -42,13 +41,27 @@ _IBAN_LENGTHS = range(34, 14, -1)
 _CARD_LENGTHS = range(13, 20)
 
 
-@dataclass(frozen=True, slots=True)
-class PersonalDataCheck:
-    """Which kinds are looked for; `allow` are texts that are nobody's secret, such as a shop's own address."""
+def _in_fixed_order(kinds: tuple[PersonalKind, ...]) -> tuple[PersonalKind, ...]:
+    return tuple(kind for kind in KINDS if kind in kinds)
 
-    kinds: tuple[PersonalKind, ...]
-    phone_region: str | None
-    allow: tuple[str, ...]
+
+def _region(name: str) -> str:
+    if name not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"must be a country's two letters, such as DE (is {name!r})")
+    return name
+
+
+class PersonalDataCheck(Check):
+    """The kinds to look for; `allow` lists texts that are nobody's secret, such as a shop's own address."""
+
+    kinds: Annotated[
+        tuple[PersonalKind, ...],
+        Field(min_length=1, validation_alias="find"),
+        BeforeValidator(as_list),
+        AfterValidator(_in_fixed_order),
+    ] = KINDS
+    phone_region: Annotated[FilledText, AfterValidator(_region)] | None = None
+    allow: Texts = ()
 
     def find(self, looked_at: CheckInput) -> MatchReport:
         """Return each piece of personal data with its kind and its line, masked."""
@@ -75,15 +88,6 @@ class PersonalDataCheck:
             yield from ((one.start, one.raw_string) for one in found)
         else:
             yield from _FINDERS[kind](text)
-
-
-def read_personal_data(options: OptionReader) -> PersonalDataCheck:
-    """Read the options of a rule."""
-    region = options.text("phone_region", "")
-    if region and region not in phonenumbers.SUPPORTED_REGIONS:
-        options.report(f"phone_region must be a country's two letters, such as DE (is {region!r})", "phone_region")
-        region = ""
-    return PersonalDataCheck(options.names("find", KINDS, KINDS), region or None, options.texts("allow"))
 
 
 def _emails(text: str) -> Iterator[tuple[int, str]]:

@@ -1,59 +1,72 @@
-"""Reads guardrails.yaml, or the one a round began with: the whole file, or an error that lists every problem."""
+"""Reads guardrails.yaml, or the guardrails that a round began with: the whole file, or an error with every problem."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.guardrails.judge_section import constitution_problem
-from engine.guardrails.rule_files import GuardrailsFile, parse_guardrails
+from engine.guardrails.judge_section import constitution_problem, read_judge
+from engine.guardrails.kinds import read_rules
+from engine.guardrails.red_team import read_red_team
+from engine.guardrails.rule import Guardrails
+from engine.input_files.input_model import InputModel
+from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.text_files import TextFile, UnreadableFileError, read_text_file
+from engine.input_files.validation import InputReader, located_data, yaml_problem
 from store.errors import WrongUseError
 from store.hashing import hash_text
+from store.wording import counted
 from store.workspace import FORMER_GUARDRAILS_NAMES
 
 if TYPE_CHECKING:
-    from engine.guardrails.rule import Guardrails
     from store.records import Round
     from store.workspace import Workspace
 
-# Under this key a round's settings hold the rules that it began with.
+# A round's settings hold the guardrails that it began with under this key.
 ROUND_KEY = "guardrails"
 _ROUND_KEY_BEFORE_0_2 = "policy_rules"
 
 
-def read_guardrails(workspace: Workspace) -> GuardrailsFile:
-    """Read guardrails.yaml; without the file there is no rule. Raises WrongUseError that lists every problem.
+class GuardrailsInput(InputModel):
+    """The sections of guardrails.yaml; each may be missing or empty."""
 
-    A file that is misnamed, or a link that leads nowhere, is a problem: rules must not be missing without a word.
+    rules: object = None
+    red_team: object = None
+    judge: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailsFile:
+    """What a guardrails.yaml contains."""
+
+    rules: Guardrails = field(default_factory=Guardrails)
+
+
+def read_guardrails(workspace: Workspace) -> GuardrailsFile:
+    """Read guardrails.yaml; without the file there are no rules. Raises WrongUseError that lists every problem.
+
+    A misnamed file, or a link that leads nowhere, is a problem: rules must not go missing silently.
     """
     expected = workspace.guardrails_file
     for misnamed in (expected.with_suffix(".yml"), *(workspace.root / name for name in FORMER_GUARDRAILS_NAMES)):
         if misnamed.exists():
             raise _refusal([f"{misnamed.name}: rules are read from {expected.name}; rename it"])
-    if not workspace.guardrails_file.exists() and not workspace.guardrails_file.is_symlink():
+    if not expected.exists() and not expected.is_symlink():
         return GuardrailsFile()
     try:
-        file = read_text_file(workspace.guardrails_file, workspace.root)
+        file = read_text_file(expected, workspace.root)
     except UnreadableFileError as error:
         raise _refusal([str(error)]) from error
-    guardrails = guardrails_from(file)
-    judge = guardrails.rules.judge
-    if judge is None or not judge.constitution_file:
-        return guardrails
-    return _with_constitution(guardrails, _read_constitution(workspace, judge.constitution_file))
-
-
-def guardrails_from(file: TextFile) -> GuardrailsFile:
-    """Make a guardrails of a file's text; raises WrongUseError that lists every problem."""
-    guardrails, problems = parse_guardrails(file)
-    if problems:
-        raise _refusal(problems)
-    return guardrails
+    guardrails = _guardrails_from(file)
+    judge = guardrails.judge
+    if judge is not None and judge.constitution_file:
+        constitution = _read_constitution(workspace, judge.constitution_file)
+        guardrails = replace(guardrails, judge=replace(judge, constitution=constitution))
+    return GuardrailsFile(guardrails)
 
 
 def as_recorded(rules: Guardrails) -> dict[str, str]:
-    """Return what a round keeps of its rules: their hash, the file's text, and a constitution that is elsewhere."""
+    """Return what a round keeps of its guardrails: their hash, the file's text, and a constitution in another file."""
     kept = {"hash": rules.hash, "text": rules.text}
     if rules.judge is None or not rules.judge.constitution_file:
         return kept
@@ -61,7 +74,7 @@ def as_recorded(rules: Guardrails) -> dict[str, str]:
 
 
 def rules_of_round(current: Round, now: Guardrails) -> Guardrails:
-    """Return the rules that a round began with; those of `now` where it began before there were any rules to keep.
+    """Return the guardrails that a round began with, or `now` if it began before rounds kept them.
 
     How its judge is reached (address, key, time limits) is as it is now.
     """
@@ -69,26 +82,45 @@ def rules_of_round(current: Round, now: Guardrails) -> Guardrails:
     if kept is None:
         return now
     name = f"guardrails.yaml of round {current.number}"
-    guardrails = guardrails_from(TextFile(name, kept["text"], hash_text(kept["text"])))
-    rules = (_with_constitution(guardrails, kept["constitution"]) if "constitution" in kept else guardrails).rules
-    if rules.judge is None or now.judge is None:
+    rules = _guardrails_from(TextFile(name, kept["text"], hash_text(kept["text"])))
+    judge = rules.judge
+    if judge is None:
         return rules
-    # A round that stopped because its judge could not be reached must be able to go on once the address is corrected.
-    return replace(rules, judge=rules.judge.reached_as(now.judge))
+    judge = replace(judge, constitution=kept.get("constitution", judge.constitution))
+    # A round that stopped because its judge was unreachable must be able to resume once the address is corrected.
+    return replace(rules, judge=judge if now.judge is None else judge.reached_as(now.judge))
 
 
-def _with_constitution(guardrails: GuardrailsFile, text: str) -> GuardrailsFile:
-    judge = replace(guardrails.sections["judge"], constitution=text)
-    return replace(guardrails, sections={**guardrails.sections, "judge": judge})
+def parse_guardrails(file: TextFile) -> tuple[Guardrails, list[str]]:
+    """Return what a file contains, and everything that is wrong with it; with problems it must not be used."""
+    try:
+        located = parse_located_yaml(file.text)
+    except YamlProblemError as error:
+        return Guardrails(), [yaml_problem(file.name, error)]
+    reader = InputReader(located_data(file.name, located))
+    sections = reader.read_what_is_valid(GuardrailsInput, {} if located.data is None else located.written)
+    if sections is None:
+        return Guardrails(), reader.problems
+    rules = () if sections.rules is None else read_rules(reader, sections.rules)
+    red_team = () if sections.red_team is None else read_red_team(reader, sections.red_team)
+    judge = None if sections.judge is None else read_judge(reader, sections.judge)
+    return Guardrails(rules, file.text, red_team, judge), reader.problems
+
+
+def _guardrails_from(file: TextFile) -> Guardrails:
+    guardrails, problems = parse_guardrails(file)
+    if problems:
+        raise _refusal(problems)
+    return guardrails
 
 
 def _read_constitution(workspace: Workspace, name: str) -> str:
-    """Read a constitution from a file of the workspace; tasks/ is barred, since it holds the audit's questions."""
+    """Read a constitution from a file of the workspace, but not from tasks/, which holds the audit's questions."""
     place = f"guardrails.yaml: the constitution's file {name!r}"
     try:
         path = (workspace.root / name).resolve()
         if not path.is_relative_to(workspace.root.resolve()):
-            raise _refusal([f"{place} is not below the workspace"])
+            raise _refusal([f"{place} is not in the workspace"])
         if path.is_relative_to(workspace.tasks_folder.resolve()):
             raise _refusal([f"{place} is in tasks/, whose questions no judge may see"])
         text = read_text_file(path, workspace.root).text
@@ -101,9 +133,8 @@ def _read_constitution(workspace: Workspace, name: str) -> str:
 
 
 def _refusal(problems: list[str]) -> WrongUseError:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return WrongUseError(
-        f"No rule was read: {count} in guardrails.yaml",
+        f"No rules loaded: {counted(len(problems), 'problem')} in guardrails.yaml",
         problems=problems,
-        next_step="Correct the file, then look with 'seal-console guardrails check'.",
+        next_step="Correct the file, then check it with 'seal-console guardrails check'.",
     )

@@ -1,13 +1,17 @@
-"""A rule, what it looks at, and what it finds, as values.
+"""Rules, what they look at, and what they find, as values.
 
-They say nothing about how a rule is written (`rule_files.py`) or judged (`judging.py`).
+`kinds.py` reads a rule; `engine/gates/guardrails.py` applies it.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
+from pydantic import BeforeValidator
+
+from engine.input_files.input_model import InputModel
 from store.hashing import hash_json
 
 if TYPE_CHECKING:
@@ -15,15 +19,28 @@ if TYPE_CHECKING:
     from engine.guardrails.red_team import RedTeamPrompt
     from store.records import Task
 
-RuleVerdict = Literal["deny", "hold", "note"]
+RuleVerdict = Literal["deny", "review", "note"]
 VERDICTS: tuple[RuleVerdict, ...] = get_args(RuleVerdict)
 AppliesTo = Literal["self-edit", "sequences", "both"]
-APPLIES_TO: tuple[AppliesTo, ...] = get_args(AppliesTo)
+_FORMER_REVIEW = "hold"
+
+
+def renamed_verdict(written: object) -> object:
+    """Return `review` for `hold`, its former name, which the files of older workspaces and recorded rounds have."""
+    return "review" if written == _FORMER_REVIEW else written
+
+
+def hashed_verdict(verdict: RuleVerdict) -> str:
+    """Return a verdict as hashes contain it: with its former name, so that recorded hashes stay comparable."""
+    return _FORMER_REVIEW if verdict == "review" else verdict
+
+
+VerdictInput = Annotated[RuleVerdict, BeforeValidator(renamed_verdict)]
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """One text to look at, and what it is called in evidence."""
+    """One text to look at, and its name in evidence."""
 
     where: str
     text: str
@@ -31,7 +48,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class CheckInput:
-    """What a rule judges: the parts that it applies to, the self-edit whole, and its task where that is known."""
+    """What a rule judges: the parts that it applies to, the whole self-edit, and its task if that is known."""
 
     parts: tuple[TextPart, ...]
     self_edit: str
@@ -40,17 +57,17 @@ class CheckInput:
 
     @property
     def document(self) -> str:
-        """The task's title and passage; empty where no task is known."""
+        """The task's title and passage; empty if no task is known."""
         return "" if self.task is None else f"{self.task.title}\n{self.task.context}"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One thing that a rule found. `text` is safe to keep: masked where the thing itself must not be stored.
+    """One thing that a rule found. `text` is safe to store: masked if the thing itself must not be kept.
 
-    `line` counts from 1 inside its part. `in_document` says whether the document holds it too; None: not looked for.
-    `same_as` tells whether two matches are one thing found twice; it is never kept. `of_audit` says that the text is
-    the exam's own, which leaves the database with no version.
+    `line` counts from 1 inside its part. `in_document` says whether the document contains it too; None: not checked.
+    Two matches with the same `same_as` are one thing found twice; it is never stored. `of_audit` marks text of the exam
+    itself, which leaves the database with no version.
     """
 
     where: str
@@ -64,22 +81,22 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class MatchReport:
-    """All that a rule found, and the figures that it measured on the way."""
+    """Everything that a rule found, and the figures that it measured."""
 
     matches: tuple[Match, ...] = ()
     measured: dict[str, float | int | str | None] = field(default_factory=dict)
 
 
-class Check(Protocol):
-    """What a kind of rule does, with the options of one rule; a frozen dataclass of plain values."""
+class Check(InputModel, ABC):
+    """What a kind of rule looks for. Its fields are the options that a rule of that kind has in guardrails.yaml."""
 
+    @abstractmethod
     def find(self, looked_at: CheckInput) -> MatchReport:
-        """Return what is found; the same for the same texts."""
-        ...
+        """Return what the check finds; always the same for the same texts."""
 
+    @abstractmethod
     def says(self) -> str:
         """Say in words what the rule looks for."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +114,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleFinding:
-    """A rule's verdict on a self-edit: whether it passed, what a failure does, and the evidence."""
+    """A rule's verdict on a self-edit: whether it passed, and the evidence."""
 
     rule: Rule
     passed: bool
@@ -105,13 +122,13 @@ class RuleFinding:
 
     @property
     def denied(self) -> bool:
-        """True where nothing may be trained on the self-edit."""
+        """Whether nothing may be trained on the self-edit."""
         return not self.passed and self.rule.verdict == "deny"
 
 
 @dataclass(frozen=True, slots=True)
 class Guardrails:
-    """All that a guardrails.yaml says, and its text; everything is empty where there is none."""
+    """The content of a guardrails.yaml, and its text; everything is empty if there is no such file."""
 
     rules: tuple[Rule, ...] = ()
     text: str = ""
@@ -120,8 +137,10 @@ class Guardrails:
 
     @property
     def hash(self) -> str:
-        """The hash of what the file says; places, comments and spaces in it play no part."""
-        rules = [[rule.name, rule.kind, rule.verdict, rule.applies_to, rule.options] for rule in self.rules]
+        """The hash of what the file says, without places, comments and spaces."""
+        rules = [
+            [rule.name, rule.kind, hashed_verdict(rule.verdict), rule.applies_to, rule.options] for rule in self.rules
+        ]
         if not self.red_team and self.judge is None:
             return hash_json(rules)
         prompts = [prompt.as_hashed() for prompt in self.red_team]
@@ -129,5 +148,5 @@ class Guardrails:
 
     @property
     def bear_on_training(self) -> bool:
-        """Whether anything here may keep a self-edit from being trained on."""
+        """Whether anything here can keep a self-edit from being trained on."""
         return bool(self.rules) or self.judge is not None

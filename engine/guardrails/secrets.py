@@ -1,14 +1,13 @@
 """The kind `secrets`: keys, tokens and passwords, found by the detectors of the library detect-secrets.
 
-Its detectors are asked one by one, without the library's global settings and without asking anybody whether a secret is
-valid. Evidence never holds a secret. Random-looking strings are found only where the entropy options ask for them.
+Its detectors run one by one, without the library's global settings and without asking any service whether a secret is
+valid. Evidence never contains a secret. Random-looking strings are found only if the entropy options are set.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import regex
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
@@ -25,39 +24,55 @@ from detect_secrets.plugins.high_entropy_strings import (
     HighEntropyStringsPlugin,
 )
 from detect_secrets.plugins.keyword import CONFIG_DENYLIST_REGEX_TO_GROUP, KeywordDetector
+from pydantic import AfterValidator, Field
 
-from engine.guardrails.rule import Match, MatchReport
+from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import MASK
+from engine.input_files.input_model import Number, PositiveCount, Switch, Texts
+from store.wording import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from detect_secrets.plugins.base import BasePlugin
 
-    from engine.guardrails.options import OptionReader
     from engine.guardrails.rule import CheckInput, TextPart
 
-OPTIONS = ("unquoted", "base64_entropy", "hex_entropy", "entropy_characters", "leave_out")
-_MOST_ENTROPY = 8.0
-_SHORTEST_RANDOM = 20
 _WINDOW, _OVERLAP = 4000, 500
-# Public addresses are personal data, or none of a rule's business; entropy has options of its own.
-_NOT_ASKED = {"IPPublicDetector", "Base64HighEntropyString", "HexHighEntropyString"}
+# Public addresses are personal data or allowed; entropy has its own options.
+_LEFT_OUT = {"IPPublicDetector", "Base64HighEntropyString", "HexHighEntropyString"}
 _RANDOM = {"base64": regex.compile(r"[A-Za-z0-9+/_=-]+"), "hex": regex.compile(r"\b[0-9a-fA-F]+\b")}
 
 
-@dataclass(frozen=True, slots=True)
-class SecretCheck:
-    """Which detectors are asked. An entropy is in bits for each character; None leaves that search out.
+@cache
+def _detectors() -> dict[str, BasePlugin]:
+    """The library's detectors by the names of their classes, in a fixed order."""
+    kinds: Mapping[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
+    classes = {kind.__name__: kind for kind in kinds.values()}
+    return {name: classes[name]() for name in sorted(classes) if name not in _LEFT_OUT}
 
-    `unquoted` takes what follows `password =` or `api_key:` for a secret also where no quotation marks stand around it.
+
+def _known_detectors(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in _detectors():
+            raise ValueError(f"unknown detector {name!r}; {suggestion(name, _detectors())}")
+    return tuple(name for name in _detectors() if name in names)
+
+
+Entropy = Annotated[Number, Field(ge=0, le=8)]
+
+
+class SecretCheck(Check):
+    """Which detectors run. An entropy is in bits for each character; None leaves that search out.
+
+    `unquoted` takes what follows `password =` or `api_key:` for a secret even without quotation marks around it.
     """
 
-    unquoted: bool
-    base64_entropy: float | None
-    hex_entropy: float | None
-    entropy_characters: int
-    leave_out: tuple[str, ...]
+    unquoted: Switch = False
+    base64_entropy: Entropy | None = None
+    hex_entropy: Entropy | None = None
+    entropy_characters: PositiveCount = 20
+    leave_out: Annotated[Texts, AfterValidator(_known_detectors)] = ()
 
     def find(self, looked_at: CheckInput) -> MatchReport:
         """Return each secret with its kind and its line, masked."""
@@ -72,14 +87,14 @@ class SecretCheck:
             for name, limit in (("base64", self.base64_entropy), ("hex", self.hex_entropy))
             if limit is not None
         ]
-        without = f" but for {', '.join(self.leave_out)}" if self.leave_out else ""
-        return "; ".join([f"no keys, tokens and passwords{without}", *random])
+        exceptions = f" except {', '.join(self.leave_out)}" if self.leave_out else ""
+        return "; ".join([f"no keys, tokens and passwords{exceptions}", *random])
 
     def _in_part(self, part: TextPart, document: str) -> Iterator[Match]:
         for number, line in enumerate(part.text.split("\n"), 1):
             seen: list[str] = []
             for what, secret in self._in_line(line):
-                # A string that several detectors know, or a piece of one, is one secret.
+                # A string that several detectors find, or a piece of one, is one secret.
                 if any(secret in other for other in seen):
                     continue
                 seen.append(secret)
@@ -102,7 +117,7 @@ class SecretCheck:
             yield from detector.analyze_string(piece, CONFIG_DENYLIST_REGEX_TO_GROUP)
         finds_as_usual = type(detector).analyze_string is RegexBasedDetector.analyze_string
         if isinstance(detector, RegexBasedDetector) and finds_as_usual:
-            # The library gives the groups of its expressions, of a GitHub token only "ghp".
+            # The library returns the groups of its expressions, for a GitHub token only "ghp".
             yield from (found.group() for expression in detector.denylist for found in expression.finditer(piece))
         else:
             yield from detector.analyze_string(piece)
@@ -117,34 +132,13 @@ class SecretCheck:
                     yield f"random-looking {name} string", text
 
 
-def read_secrets(options: OptionReader) -> SecretCheck:
-    """Read the options of a rule."""
-    bits = "bits for each character, from 0 to 8"
-    least = options.count("entropy_characters", _SHORTEST_RANDOM, least=1)
-    return SecretCheck(
-        options.switch("unquoted", default=False),
-        options.number("base64_entropy", None, most=_MOST_ENTROPY, what=bits),
-        options.number("hex_entropy", None, most=_MOST_ENTROPY, what=bits),
-        _SHORTEST_RANDOM if least is None else least,
-        options.names("leave_out", tuple(_detectors()), ()),
-    )
-
-
-@cache
-def _detectors() -> dict[str, BasePlugin]:
-    """The library's detectors by the names of their classes, in a fixed order."""
-    kinds: Mapping[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
-    classes = {kind.__name__: kind for kind in kinds.values()}
-    return {name: classes[name]() for name in sorted(classes) if name not in _NOT_ASKED}
-
-
 @cache
 def _entropy_of(name: str) -> HighEntropyStringsPlugin:
     return Base64HighEntropyString() if name == "base64" else HexHighEntropyString()
 
 
 def _is_harmless(detector: BasePlugin, secret: str) -> bool:
-    """Tell what the library's own filters let pass of what is only likely a secret: placeholders, sequences."""
+    """Tell whether the library's own filters take a probable secret for a placeholder or a sequence."""
     if not isinstance(detector, KeywordDetector):
         return False
     return is_templated_secret(secret) or is_sequential_string(secret) or is_not_alphanumeric_string(secret)

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from engine.guardrails.rule import Match, MatchReport
+from pydantic import model_validator
+
+from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import folded_words
+from engine.input_files.input_model import Count, Share, WrongKeyError, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.guardrails.options import OptionReader
     from engine.guardrails.rule import CheckInput
 
-_REPEATED_WORDS = 4
+_WORDS_IN_A_RUN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class SizeCheck:
-    """Limits, each None where nothing is asked; the limit itself is still allowed.
+class SizeCheck(Check):
+    """Limits; None means no limit, and the limit itself is still allowed.
 
-    `max_repetition` is the share (0 … 1) of the self-edit's runs of four words that stood in it before.
+    `max_repetition` is the share (0 … 1) of the self-edit's runs of four words that occurred in it before.
     """
 
-    min_characters: int | None
-    max_characters: int | None
-    min_lines: int | None
-    max_lines: int | None
-    min_sequences: int | None
-    max_sequences: int | None
-    longest_sequence: int | None
-    max_repetition: float | None
+    min_characters: Count | None = None
+    max_characters: Count | None = None
+    min_lines: Count | None = None
+    max_lines: Count | None = None
+    min_sequences: Count | None = None
+    max_sequences: Count | None = None
+    longest_sequence: Count | None = None
+    max_repetition: Share | None = None
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> SizeCheck:
+        limits = self.model_dump()
+        if all(limit is None for limit in limits.values()):
+            raise ValueError(f"has no limit; set one of {', '.join(keys_of(SizeCheck))}")
+        for name in ("characters", "lines", "sequences"):
+            least, most = limits[f"min_{name}"], limits[f"max_{name}"]
+            if least is not None and most is not None and least > most:
+                raise WrongKeyError(f"min_{name}", f"is above max_{name}: nothing could pass")
+        return self
 
     def find(self, looked_at: CheckInput) -> MatchReport:
-        """Return each limit that is not kept, and all figures."""
+        """Return each limit that is broken, and all figures."""
         sequences = looked_at.sequences
         measured: dict[str, float | int | str | None] = {
             "characters": len(looked_at.self_edit),
@@ -48,38 +59,20 @@ class SizeCheck:
 
     def says(self) -> str:
         """Name the limits."""
-        limits = [f"{name.replace('_', ' ')} {limit:g}" for name, limit in asdict(self).items() if limit is not None]
-        return ", ".join(limits)
+        limits = self.model_dump(exclude_none=True)
+        return ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in limits.items())
 
     def _broken(self, measured: dict[str, float | int | str | None]) -> Iterator[Match]:
-        for name, limit in asdict(self).items():
+        for name, limit in self.model_dump(exclude_none=True).items():
             what = name.removeprefix("min_").removeprefix("max_")
             value = measured[what]
-            if limit is None or not isinstance(value, int | float):
-                continue
-            if value < limit if name.startswith("min_") else value > limit:
-                wanted = "at least" if name.startswith("min_") else "at most"
-                yield Match("self-edit", None, what.replace("_", " "), f"{value:g}, {wanted} {limit:g}")
-
-
-OPTIONS = tuple(SizeCheck.__dataclass_fields__)
+            if isinstance(value, int | float) and (value < limit if name.startswith("min_") else value > limit):
+                bound = "at least" if name.startswith("min_") else "at most"
+                yield Match("self-edit", None, what.replace("_", " "), f"{value:g}, {bound} {limit:g}")
 
 
 def repetition(text: str) -> float:
-    """Return the share (0 … 1) of a text's runs of four words that stood in it before; 0 where it has no such run."""
+    """Return the share (0 … 1) of a text's runs of four words that occurred in it before; 0 for shorter texts."""
     words = folded_words(text)
-    runs = Counter(words[start : start + _REPEATED_WORDS] for start in range(len(words) - _REPEATED_WORDS + 1))
+    runs = Counter(words[start : start + _WORDS_IN_A_RUN] for start in range(len(words) - _WORDS_IN_A_RUN + 1))
     return 1 - len(runs) / runs.total() if runs else 0.0
-
-
-def read_size(options: OptionReader) -> SizeCheck:
-    """Read the options of a rule; one without any limit is refused."""
-    if not any(options.values.get(name) is not None for name in OPTIONS):
-        options.report(f"has no limit; give one of {', '.join(OPTIONS)}")
-    counts = {name: options.count(name) for name in OPTIONS if name != "max_repetition"}
-    for name in ("characters", "lines", "sequences"):
-        least, most = counts[f"min_{name}"], counts[f"max_{name}"]
-        if least is not None and most is not None and least > most:
-            options.report(f"min_{name} is above max_{name}: nothing could pass", f"min_{name}")
-    repeated = options.number("max_repetition", None, most=1.0, what="a share from 0 to 1")
-    return SizeCheck(**counts, max_repetition=repeated)

@@ -1,7 +1,7 @@
-"""How rules read text: its lines and words, and the pieces of it that evidence may hold.
+"""How rules read text: its lines and words, and the excerpts that evidence may contain.
 
-Words are compared without case, accents and invisible characters. A character of a script that puts no spaces between
-words (Chinese, Japanese, Thai …) is a word of its own, so that a phrase in it is found inside a longer run.
+Words are compared without case, accents and invisible characters. In a script without spaces between words (Chinese,
+Japanese, Thai …) each character is a word, so that a phrase is found inside a longer run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import regex
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# What evidence keeps of a text that must not be stored anywhere.
+# Evidence has this instead of a text that must not be stored.
 MASK = "••••"
 _LONGEST_EXCERPT = 100
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -25,7 +25,7 @@ _WORD = regex.compile(rf"[{_UNSPACED}]|[[\w\p{{M}}\p{{Cf}}]--[{_UNSPACED}]]+", r
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as it is compared, and the line that it stands in, counted from 1."""
+    """One word in the form that is compared, and its line, counted from 1."""
 
     folded: str
     line: int
@@ -37,31 +37,31 @@ def words_of(text: str) -> list[Word]:
 
 
 def folded_words(text: str) -> tuple[str, ...]:
-    """Return the words of a text as they are compared."""
+    """Return the words of a text in the form that is compared."""
     return tuple(word.folded for word in _words(text))
 
 
 def line_at(text: str, offset: int) -> int:
-    """Return the line that a place in a text is in, counted from 1."""
+    """Return the line of an offset in a text, counted from 1."""
     return text.count("\n", 0, offset) + 1
 
 
 def excerpt(text: str) -> str:
-    """Return a found text as evidence keeps it: on one line, and not longer than a line."""
+    """Return a text as evidence keeps it: on one line, and cut to a short length."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_EXCERPT else f"{line[: _LONGEST_EXCERPT - 1]}…"
 
 
 def visible(text: str) -> str:
-    """Return a text in its plainest form, without characters that show nothing; its line feeds stay where they are."""
+    """Return a text in its compatibility form without invisible characters; its line feeds stay."""
     return "".join(one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
 
 
-def runs_of(wanted: Sequence[str], words: Sequence[Word]) -> Iterator[Word]:
-    """Yield the first word of each place where some words follow one another."""
-    length = len(wanted)
+def runs_of(phrase: Sequence[str], words: Sequence[Word]) -> Iterator[Word]:
+    """Yield the first word of each occurrence of a phrase."""
+    length = len(phrase)
     for start in range(len(words) - length + 1):
-        if all(words[start + place].folded == one for place, one in enumerate(wanted)):
+        if all(words[start + offset].folded == one for offset, one in enumerate(phrase)):
             yield words[start]
 
 

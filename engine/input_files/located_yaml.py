@@ -1,7 +1,7 @@
-"""YAML whose every value remembers its line, for messages that name a place.
+"""Parses YAML so that every value has its line, for messages that name a place.
 
-Stricter than YAML itself: no aliases (they can blow a small file up), no key twice, no second document. What it does
-not do: keep comments, or write YAML.
+Stricter than YAML itself: no aliases (a small file could expand into a huge one), no repeated keys, no second document.
+It does not keep comments, and does not write YAML.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 Path = tuple[str | int, ...]
 _NULL = "tag:yaml.org,2002:null"
@@ -21,7 +21,7 @@ _MAX_DEPTH = 50
 
 
 class YamlProblemError(ValueError):
-    """The text is not acceptable YAML; `line` counts from 1, None where unknown."""
+    """The text is not acceptable YAML; `line` counts from 1, None if it is unknown."""
 
     def __init__(self, message: str, line: int | None) -> None:
         super().__init__(message)
@@ -29,24 +29,27 @@ class YamlProblemError(ValueError):
         self.line = line
 
 
+class YamlScalar(str):
+    """A scalar as it is written in the file (`no`, `1943`, `1.50`); `value` is what YAML makes of it."""
+
+    __slots__ = ("value",)
+    value: object
+
+
 @dataclass(frozen=True, slots=True)
 class LocatedYaml:
-    """A parsed document: plain data, the same with every scalar as its source text, and the line of each path.
+    """A parsed document: plain data, the same data as it is written, and the line of each path.
 
-    `text_data` keeps what was written (`no`, `1943`, `1.50`, `2016-02-07`) as text, with None for an empty value.
+    In `written` every scalar is a `YamlScalar`; an empty value is None.
     """
 
     data: object
-    text_data: object
+    written: object
     lines: dict[Path, int] = field(default_factory=dict)
 
-    def line_of(self, path: Path) -> int | None:
-        """Return the line of a value, or of the nearest value around it that is there."""
-        return nearest_line(self.lines, path)
 
-
-def nearest_line(lines: dict[Path, int], path: Path) -> int | None:
-    """Return the line noted for a path or for the longest beginning of it that has one."""
+def nearest_line(lines: Mapping[Path, int], path: Path) -> int | None:
+    """Return the line of a path, or of the longest beginning of it that has one."""
     for length in range(len(path), -1, -1):
         if path[:length] in lines:
             return lines[path[:length]]
@@ -63,7 +66,7 @@ def parse_located_yaml(text: str) -> LocatedYaml:
             if node is None:
                 return LocatedYaml(None, None, {(): 1})
             lines = dict(_walk(node, ()))
-            return LocatedYaml(_plain(node, loader), _texts(node), lines)
+            return LocatedYaml(*_values(node, loader), lines)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -72,7 +75,7 @@ def parse_located_yaml(text: str) -> LocatedYaml:
     except YamlProblemError:
         raise
     except (ValueError, OverflowError) as error:
-        raise YamlProblemError(f"an escape that is no character: {error}", None) from error
+        raise YamlProblemError(f"an escape that is not a character: {error}", None) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, int(error.position)) + 1
         raise YamlProblemError(f"a character that YAML does not allow: {error.character!r}", line) from error
@@ -101,7 +104,7 @@ def _walk(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:
         for key, child in node.value:
             name = _key(key)
             if name in seen:
-                raise YamlProblemError(f"key '{name}' is there twice", key.start_mark.line + 1)
+                raise YamlProblemError(f"the key '{name}' appears twice", key.start_mark.line + 1)
             seen.add(name)
             yield (*path, name), key.start_mark.line + 1
             if not isinstance(child, yaml.ScalarNode):
@@ -110,24 +113,24 @@ def _walk(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:
 
 def _key(node: yaml.Node) -> str:
     if not isinstance(node, yaml.ScalarNode):
-        raise YamlProblemError("a key must be a word, not a list or mapping", node.start_mark.line + 1)
+        raise YamlProblemError("a key must be a single value, not a list or a mapping", node.start_mark.line + 1)
     return str(node.value)
 
 
-def _plain(node: yaml.Node, loader: yaml.SafeLoader) -> object:
+def _values(node: yaml.Node, loader: yaml.SafeLoader) -> tuple[object, object]:
+    """Return the data below a node: plain, and as it is written."""
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(child, loader) for child in node.value]
+        entries = [_values(child, loader) for child in node.value]
+        return [plain for plain, _ in entries], [written for _, written in entries]
     if isinstance(node, yaml.MappingNode):
-        return {_key(key): _plain(child, loader) for key, child in node.value}
+        values = {_key(key): _values(child, loader) for key, child in node.value}
+        return {key: pair[0] for key, pair in values.items()}, {key: pair[1] for key, pair in values.items()}
     try:
-        return loader.construct_object(node)
+        value = loader.construct_object(node)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise YamlProblemError(f"cannot read the value '{node.value}': {error}", node.start_mark.line + 1) from error
-
-
-def _texts(node: yaml.Node) -> object:
-    if isinstance(node, yaml.SequenceNode):
-        return [_texts(child) for child in node.value]
-    if isinstance(node, yaml.MappingNode):
-        return {_key(key): _texts(child) for key, child in node.value}
-    return None if node.tag == _NULL else str(node.value)
+    if node.tag == _NULL:
+        return value, None
+    written = YamlScalar(node.value)
+    written.value = value
+    return value, written

@@ -1,6 +1,6 @@
-"""JSON without the laxness of Python's reader: no NaN, no key twice, no endless nesting; errors carry a line.
+"""Parses JSON and JSON Lines more strictly than Python does: no NaN, no repeated keys, no endless nesting.
 
-It refuses some JSON that others accept (a key twice). It does not locate values: only syntax errors have lines.
+Syntax errors have a line. The values of one JSON text do not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 
 class JsonProblemError(ValueError):
-    """The text is not acceptable JSON; `line` counts from 1, None where unknown."""
+    """The text is not acceptable JSON; `line` counts from 1, None if it is unknown."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class JsonProblemError(ValueError):
 def parse_strict_json(text: str) -> object:
     """Parse one JSON value; raises JsonProblemError."""
     try:
-        return json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise JsonProblemError(f"not valid JSON: {error.msg} (column {error.colno})", error.lineno) from error
     except RecursionError as error:
@@ -32,14 +32,37 @@ def parse_strict_json(text: str) -> object:
         raise JsonProblemError(f"not valid JSON: {error}") from error
 
 
-def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def parse_json_lines(text: str, file: str) -> tuple[list[tuple[int, object]], list[str]]:
+    """Return each line's value with its number, counted from 1, and the problems of other lines; skips empty ones."""
+    found: list[tuple[int, object]] = []
+    problems: list[str] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append((number, parse_strict_json(line)))
+        except JsonProblemError as error:
+            problems.append(f"{file}:{number}: {error.message}")
+    return found, problems
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise JsonProblemError(f"key '{key}' is there twice")
+            raise JsonProblemError(f"the key '{key}' appears twice")
         found[key] = value
     return found
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise JsonProblemError(f"{name} is no JSON value")
+    raise JsonProblemError(f"{name} is not a JSON value")
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be encoded: JSON escapes can hold half a surrogate pair."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,6 +1,6 @@
-"""Reads a file that somebody wrote as text, and names it as messages and records do.
+"""Reads text files, and names them for messages and records.
 
-Every line end becomes a line feed, a byte-order mark is dropped; nothing else of the text is changed.
+Line ends become line feeds and a byte-order mark is dropped; nothing else of the text changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A file's text with the name that messages and records use; the hash is that of its bytes."""
+    """A file's text, the name that messages and records use for it, and the hash of its bytes."""
 
     name: str
     text: str
@@ -24,12 +24,12 @@ class TextFile:
 
 
 class UnreadableFileError(Exception):
-    """A file cannot be read as text; the message says why, with its name."""
+    """A file cannot be read as text; the message has its name and the reason."""
 
 
 def read_text_file(path: Path, root: Path | None) -> TextFile:
     """Read a file as UTF-8; raises UnreadableFileError."""
-    name = shown_name(path, root)
+    name = display_name(path, root)
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
@@ -41,8 +41,8 @@ def read_text_file(path: Path, root: Path | None) -> TextFile:
     return TextFile(name, text.replace("\r\n", "\n").replace("\r", "\n"), hash_bytes(content))
 
 
-def shown_name(path: Path, root: Path | None) -> str:
-    """Return a path as it is shown: relative to `root` where it lies below it."""
+def display_name(path: Path, root: Path | None) -> str:
+    """Return a path for messages and records: relative to `root` if it is below it."""
     if root is not None and path.resolve().is_relative_to(root.resolve()):
         return path.resolve().relative_to(root.resolve()).as_posix()
     return path.as_posix()

@@ -60,6 +60,21 @@ def _retention_matrix(parameters: Parameters, report: Report) -> dict[str, Any]:
         return {"asked": fill_matrix(session, live_version(session.db))}
 
 
+def _retention_import_lm_eval(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.retention.lm_eval_import import ImportRequest, import_task  # noqa: PLC0415
+
+    path = parameters.get("path")
+    request = ImportRequest(
+        parameters["task"],
+        None if path is None else Path(path),
+        parameters.get("limit"),
+        parameters.get("num_fewshot"),
+        parameters["grader"],
+    )
+    report(Progress("exam", 0, 0, note=f"Loading {request.task}."))
+    return import_task(request, Path(parameters["out"]))
+
+
 def _guardrails_red_team(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.loop.examine_version import ask_red_team  # noqa: PLC0415
     from engine.loop.session import open_session  # noqa: PLC0415
@@ -144,6 +159,7 @@ OPERATIONS: dict[str, Operation] = {
     "demo": _demo,
     "retention.run": _retention_run,
     "retention.matrix": _retention_matrix,
+    "retention.import_lm_eval": _retention_import_lm_eval,
     "guardrails.red_team": _guardrails_red_team,
     "serve": _serve,
     "bench.inner": _bench_inner,

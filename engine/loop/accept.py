@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from engine.settings.alarms import AcceptanceSettings
+    from engine.settings.sections import AcceptanceSettings
     from store.alarms import Alarm
     from store.records import Candidate, Round, Version
     from store.workspace import Workspace

@@ -1,1 +1,1 @@
-"""What an update must not harm: suites of known answers, earlier edits, likelihood drift, and their gates."""
+"""What an update must not harm: suites of known answers, earlier edits, and the forgetting matrix."""

@@ -1,8 +1,9 @@
-"""The exam of earlier edits: the questions of every accepted edit in a version's lineage, or a fixed sample of them.
+"""The exam of earlier edits: the questions of every accepted edit in the lineage of a version, or a fixed sample of
+them.
 
-Only an answer that a version gets right can be lost. Which questions are drawn depends on their ids and the seed alone,
-so the sample is the same for every candidate of a version. A rewording is another question: an edit that updates a fact
-and asks for it in other words than the earlier edit did is held to both.
+Only correct answers can be lost. Which questions are drawn depends on their ids and the seed alone, so the exam is the
+same for every candidate of a version. A rewording is another question: an edit that updates a fact and asks for it in
+other words than the earlier edit must pass both.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.tasks.drafts import question_key
+from engine.tasks.task_input import question_key
 from store.candidates import get_candidate
 from store.hashing import hash_json
 from store.tasks import get_task
@@ -34,7 +35,7 @@ class AcceptedEdit:
 
 @dataclass(frozen=True, slots=True)
 class EarlierQuestion:
-    """A question in the exam of earlier edits, with the edit that it came from."""
+    """A question in the exam of earlier edits, with the newest edit that has it."""
 
     question: Question
     edit: AcceptedEdit
@@ -42,47 +43,49 @@ class EarlierQuestion:
 
 def lineage(db: Database, version: int | None) -> list[Version]:
     """Return a version with all its ancestors, the oldest first."""
-    line: list[Version] = []
+    versions: list[Version] = []
     while version is not None:
-        line.insert(0, get_version(db, version))
-        version = line[0].parent_number
-    return line
+        versions.insert(0, get_version(db, version))
+        version = versions[0].parent_number
+    return versions
 
 
-def edits_in(db: Database, line: Sequence[Version]) -> list[AcceptedEdit]:
-    """Return the edits that made the versions of a lineage, in its order."""
-    return [AcceptedEdit(version, get_task(db, get_candidate(db, version.candidate_id).task_id)) for version in line]
+def edits_in(db: Database, versions: Sequence[Version]) -> list[AcceptedEdit]:
+    """Return the edits that made the versions of a lineage, in their order."""
+    return [
+        AcceptedEdit(version, get_task(db, get_candidate(db, version.candidate_id).task_id)) for version in versions
+    ]
 
 
 def earlier_questions(edits: Sequence[AcceptedEdit], most: int, seed: int) -> list[EarlierQuestion]:
-    """Return the questions of all edits, each once, under the newest edit that it came from; a sample if there are too
-    many.
+    """Return the questions of all edits, each once under the newest edit that has it; at most `most` of them.
 
-    The sample takes the questions of lowest hash of id and seed: first one of each edit, then from all that are left.
+    If there are more, those with the lowest hash of id and seed are drawn: first one of each edit, then from the rest.
     """
     newest = {question.id: EarlierQuestion(question, edit) for edit in edits for question in edit.task.questions}
     ranked = sorted(newest.values(), key=lambda one: hash_json([one.question.id, seed]))
     if len(ranked) <= most:
         return list(newest.values())
-    first: dict[int, EarlierQuestion] = {}
+    first_of_edit: dict[int, EarlierQuestion] = {}
     for one in ranked:
-        first.setdefault(one.edit.version.number, one)
-    firsts = {one.question.id: one for one in first.values()}
-    in_turn = [*firsts, *(one.question.id for one in ranked if one.question.id not in firsts)]
-    drawn = set(in_turn[:most])
+        first_of_edit.setdefault(one.edit.version.number, one)
+    in_turn = dict.fromkeys(one.question.id for one in [*first_of_edit.values(), *ranked])
+    drawn = set(list(in_turn)[:most])
     return [one for question_id, one in newest.items() if question_id in drawn]
 
 
-def questions_at_risk(asked: Sequence[EarlierQuestion], task: Task | None) -> list[EarlierQuestion]:
-    """Leave out the questions that an edit about `task` is meant to change; None is no edit.
+def questions_at_risk(questions: Sequence[EarlierQuestion], task: Task | None) -> list[EarlierQuestion]:
+    """Return the questions except those that an edit about `task` is meant to change; None means no edit.
 
-    Those are the questions of a task with the same title that ask the same, apart from case and spaces, as a question
-    of `task`: its own questions, and those whose answers it updates.
+    Those are the questions of a task with the same title that equal a question of `task` apart from case and spaces:
+    its own questions, and those whose answers it updates.
     """
     if task is None:
-        return list(asked)
+        return list(questions)
     own = {question_key(question.text) for question in task.questions}
     title = question_key(task.title)
     return [
-        one for one in asked if question_key(one.edit.task.title) != title or question_key(one.question.text) not in own
+        one
+        for one in questions
+        if question_key(one.edit.task.title) != title or question_key(one.question.text) not in own
     ]

@@ -1,9 +1,9 @@
-"""The forgetting matrix: how much of every accepted edit each version of the line still knows. Loads no model.
+"""The forgetting matrix: how much of every accepted edit each version of a lineage still knows. Loads no model.
 
 Rows are versions, from v0000 (the base) to the newest; columns are the edits that made them; a cell is the share of the
-edit's questions that the version answers right, None where it was not asked all of them. The derived figures follow
-Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory" (arXiv 1706.08840, section 2). What a later edit updated on
-purpose counts as forgotten here too.
+edit's questions that the version answers correctly, or None if some of its answers are not recorded. The derived
+figures follow Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory" (arXiv 1706.08840, section 2). What a later edit
+updated on purpose counts as forgotten here too.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from store.answers import model_state, recorded_answers
 from store.version_tags import version_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlite_utils import Database
 
-    from store.records import Answer
 
 Share = float | None
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixColumn:
-    """An edit: the tag of the version that it made, its task's title, and how many questions it has."""
+    """An edit: the tag of the version that it made, its task's title, and its number of questions."""
 
     version: str
     task: str
@@ -37,7 +36,7 @@ class MatrixColumn:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """`cells[i][j]` is the share (0 … 1) of edit j's questions that version i answers right; row 0 is the base."""
+    """`cells[i][j]` is the share (0 … 1) of edit j's questions that version i answers correctly; row 0 is the base."""
 
     rows: tuple[str, ...]
     columns: tuple[MatrixColumn, ...]
@@ -45,15 +44,16 @@ class Matrix:
 
 
 def recorded_matrix(db: Database, version: int | None) -> Matrix:
-    """Return the matrix of the line that ends in `version`, from what is recorded."""
-    line = lineage(db, version)
-    edits = edits_in(db, line)
+    """Return the matrix of the lineage that ends in `version`, from recorded answers."""
+    versions = lineage(db, version)
+    edits = edits_in(db, versions)
     columns = {edit.version.tag: [question.id for question in edit.task.questions] for edit in edits}
-    asked = [question_id for of_edit in columns.values() for question_id in of_edit]
-    numbers = [0, *(one.number for one in line)]
-    rows = {
-        version_tag(number): _right(recorded_answers(db, asked, model_state(db, number)).values()) for number in numbers
-    }
+    questions = [question_id for of_edit in columns.values() for question_id in of_edit]
+    numbers = [0, *(one.number for one in versions)]
+    rows = {}
+    for number in numbers:
+        answers = recorded_answers(db, questions, model_state(db, number)).values()
+        rows[version_tag(number)] = {answer.question_id: answer.correct for answer in answers}
     named = tuple(MatrixColumn(edit.version.tag, edit.task.title, len(edit.task.questions)) for edit in edits)
     return Matrix(tuple(rows), named, cells_of(list(rows.values()), list(columns.values())))
 
@@ -61,15 +61,15 @@ def recorded_matrix(db: Database, version: int | None) -> Matrix:
 def cells_of(
     right_by_row: Sequence[Mapping[str, bool]], questions_by_column: Sequence[Sequence[str]]
 ) -> tuple[tuple[Share, ...], ...]:
-    """Return the share of each column's questions that each row has right, None where one was not asked."""
+    """Return the share of each column's questions that each row has right, or None if an answer is missing."""
     return tuple(tuple(_share(right, of_column) for of_column in questions_by_column) for right in right_by_row)
 
 
 def figures(matrix: Matrix) -> dict[str, Any]:
-    """Return what the matrix says of each edit and of the line; a figure whose cells are not all known is None.
+    """Return the figures of each edit and of the lineage; a figure whose cells are not all known is None.
 
-    Of an edit: before it, right after it (`learnt`), and now. Of the line: the mean of `now`, and backward transfer,
-    the mean of `now` − `learnt` over all edits but the newest: below 0 is forgetting.
+    For an edit: before it, right after it (`learnt`), and now. For the lineage: the mean of `now`, and backward
+    transfer, the mean of `now` − `learnt` over all edits except the newest: below 0 is forgetting.
     """
     cells = matrix.cells
     edits = [
@@ -94,10 +94,6 @@ def _of_edit(column: MatrixColumn, before: Share, learnt: Share, now: Share) -> 
         "now": now,
         "gained": _difference(learnt, before),
     }
-
-
-def _right(answers: Iterable[Answer]) -> dict[str, bool]:
-    return {answer.question_id: answer.correct for answer in answers}
 
 
 def _share(right: Mapping[str, bool], questions: Sequence[str]) -> Share:

@@ -1,18 +1,28 @@
-"""Reads the suites of a workspace's `retention/` folder: all of them, or none and a list of every problem.
+"""Reads the suites of a workspace's `retention/` folder: all of them, or an error that lists every problem.
 
-Files end in .yaml, .yml or .jsonl; hidden files and notes (.md, .txt) are passed over. It loads no model, and builds no
-prompts of lm-evaluation-harness: those are still to come (`harness_prompts.py`).
+YAML holds one suite: `suite`, `group`, `grader`, `grader_options` and `allowed_losses` for all its `prompts`, and
+`anchors`. JSONL holds a prompt or an anchor a line; its first line may hold the suite's own keys. Texts are taken as
+they are written, as in task files. Hidden files and notes (.md, .txt) are skipped. No model is loaded.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated
 
-from engine.input_files.text_files import UnreadableFileError, read_text_file
-from engine.retention.suite_files import parse_suite
-from engine.retention.suites import Retention, Suite
-from engine.tasks.drafts import question_key
+from pydantic import Field, PlainValidator, TypeAdapter, model_validator
+
+from engine.graders.registry import DEFAULT_GRADER, grader_problems
+from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Switch, Text, Texts, plain, short_line
+from engine.input_files.located_yaml import Path as KeyPath
+from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
+from engine.input_files.strict_json import parse_json_lines
+from engine.input_files.text_files import TextFile, UnreadableFileError, read_text_file
+from engine.input_files.validation import InputReader, LocatedData, located_data, value_shown, yaml_problem
+from engine.retention.suites import LIKELIHOOD, Choices, Retention, RetentionPrompt, Suite
+from engine.tasks.task_input import QuestionOrPrompt, question_key
 from store.errors import WrongUseError
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,64 +30,206 @@ if TYPE_CHECKING:
 
     from store.workspace import Workspace
 
+SUITE_SUFFIXES = (".yaml", ".yml", ".jsonl")
 NOTE_SUFFIXES = (".md", ".txt")
+_LONGEST_NAME = 80
+_MOST_LOSSES = 1_000_000
+_ANCHOR: TypeAdapter[str] = TypeAdapter(FilledText)
+
+
+def _allowed_losses(written: object) -> object:
+    value = plain(written)
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_LOSSES
+    if value is None or is_count or (isinstance(value, float) and 0 <= value <= 1):
+        return value
+    expected = "a whole number of prompts, or a share of them with a decimal point, 0.0 … 1.0"
+    raise ValueError(f"must be {expected} (is {value_shown(value)})")
+
+
+class SuiteInput(InputModel):
+    """A suite in a file; its prompts and anchors are validated one by one."""
+
+    suite: Annotated[FilledText, short_line(_LONGEST_NAME)] = ""
+    group: Text = ""
+    grader: Text = DEFAULT_GRADER
+    grader_options: GraderOptions = Field(default_factory=dict)
+    allowed_losses: Annotated[float | None, PlainValidator(_allowed_losses)] = None
+    prompts: list[object] = Field(default_factory=list)
+    anchors: list[object] = Field(default_factory=list)
+
+
+class PromptInput(QuestionOrPrompt):
+    """A prompt in a file: with a question or a prompt, and answers that are written or chosen."""
+
+    answers: Texts
+    grader: Text = DEFAULT_GRADER
+    grader_options: GraderOptions = Field(default_factory=dict)
+    group: Text = ""
+    choices: Annotated[tuple[FilledText, ...], Field(min_length=2)] = ()
+    delimiter: Text = " "
+    per_character: Switch = False
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> PromptInput:
+        given = self.model_fields_set
+        if not self.choices and {"delimiter", "per_character"} & given:
+            raise ValueError("has no choices, so delimiter and per_character mean nothing")
+        if self.choices and "question" in given:
+            raise ValueError("has choices, which need a prompt instead of a question")
+        if self.choices and {"grader", "grader_options"} & given:
+            raise ValueError("has choices, whose answers no grader grades: the likeliest choice is the answer")
+        if self.choices and not set(self.answers) <= set(self.choices):
+            raise ValueError("has an answer that is not one of its choices")
+        return self
 
 
 def read_retention(workspace: Workspace) -> Retention:
     """Read every suite of a workspace; raises WrongUseError that lists every problem of all files."""
-    return read_suites(_files_below(workspace.retention_folder), workspace.root)
+    folder = workspace.retention_folder
+    # Every file except hidden ones and notes counts: a misnamed suite must not be skipped silently.
+    below = (path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in NOTE_SUFFIXES)
+    paths = (path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return read_suites(sorted(paths), workspace.root)
 
 
 def read_suites(paths: Iterable[Path], root: Path | None = None) -> Retention:
-    """Read suites from files; names in messages are relative to `root` where a file lies below it."""
+    """Read suites from files; names in messages are relative to `root` if a file is below it."""
     suites: list[Suite] = []
     problems: list[str] = []
     for path in paths:
         try:
-            suite, found = parse_suite(read_text_file(path, root), path, root)
+            suite, suite_problems = _read_suite(read_text_file(path, root))
         except UnreadableFileError as error:
-            suite, found = None, [str(error)]
-        problems += found
+            suite, suite_problems = None, [str(error)]
+        problems += suite_problems
         suites += [suite] if suite else []
-    problems += _same_names(suites) + asked_in_anchors(suites)
+    problems += _repeated_names(suites) + _prompts_in_anchors(suites)
     if problems:
-        raise unreadable(problems, "Correct the files, then look with 'seal-console retention check'.")
+        raise WrongUseError(
+            f"No retention suites loaded: {counted(len(problems), 'problem')} in retention/",
+            problems=problems,
+            next_step="Correct the files, then check them with 'seal-console retention check'.",
+        )
     return Retention(tuple(suites))
 
 
-def unreadable(problems: list[str], next_step: str) -> WrongUseError:
-    """Return the error for a folder of suites that cannot be used."""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return WrongUseError(f"No retention suite was read: {count} in retention/", problems=problems, next_step=next_step)
+def _read_suite(file: TextFile) -> tuple[Suite | None, list[str]]:
+    """Return the suite of a file, or None if there is nothing to read, and everything that is wrong with it."""
+    suffix = PurePath(file.name).suffix.lower()
+    if suffix not in SUITE_SUFFIXES:
+        supported = ", ".join(SUITE_SUFFIXES)
+        return None, [f"{file.name}: suites cannot be read from this kind of file; supported: {supported}"]
+    if suffix == ".jsonl":
+        reader = _jsonl_suite(file)
+    else:
+        try:
+            reader = InputReader(located_data(file.name, parse_located_yaml(file.text)))
+        except YamlProblemError as error:
+            return None, [yaml_problem(file.name, error)]
+    return _suite_of(reader), reader.problems
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """Every file but hidden ones and notes: a suite that is misnamed must not be passed over in silence."""
-    below = (path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() not in NOTE_SUFFIXES)
-    return sorted(path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+def _jsonl_suite(file: TextFile) -> InputReader:
+    """Bring the lines of a JSONL file into the form that YAML has: the suite's own keys, prompts and anchors."""
+    found, problems = parse_json_lines(file.text, file.name)
+    lines: dict[KeyPath, int] = {(): 1}
+    suite: dict[str, object] = {}
+    entries: dict[str, list[object]] = {"prompts": [], "anchors": []}
+    for number, (line, value) in enumerate(found):
+        if number == 0 and isinstance(value, dict) and "suite" in value:
+            suite = value
+            lines |= {(key,): line for key in value}
+            continue
+        is_anchor = isinstance(value, dict) and set(value) == {"anchor"}
+        key = "anchors" if is_anchor else "prompts"
+        lines[key, len(entries[key])] = line
+        entries[key].append(value["anchor"] if isinstance(value, dict) and is_anchor else value)
+    reader = InputReader(LocatedData(file.name, {**suite, **entries}, lines), problems)
+    for key in entries.keys() & suite.keys():
+        reader.report((key,), "cannot be in the first line of a JSONL file; each has a line of its own")
+    return reader
 
 
-def _same_names(suites: Iterable[Suite]) -> list[str]:
-    first: dict[str, str] = {}
+def _suite_of(reader: InputReader) -> Suite | None:
+    data = reader.source.data
+    if isinstance(data, dict) and "lm_eval" in data:
+        reader.report(
+            ("lm_eval",),
+            "a suite cannot name a task of lm-evaluation-harness; import its prompts once with "
+            "'seal-console retention import-lm-eval TASK' and remove this file",
+        )
+        return None
+    if isinstance(data, dict) and not (data.get("prompts") or data.get("anchors")) and not reader.problems:
+        reader.report((), "contains no prompt and no anchor")
+    suite = reader.read_what_is_valid(SuiteInput, data)
+    if suite is None:
+        return None
+    prompts: list[RetentionPrompt] = []
+    places: dict[tuple[bool, str, Choices | None], str] = {}
+    for index, entry in enumerate(suite.prompts):
+        prompt = _prompt(reader, entry, ("prompts", index), suite)
+        if prompt is None:
+            continue
+        text = prompt.text if prompt.raw else question_key(prompt.text)
+        first_place = places.setdefault((prompt.raw, text, prompt.choices), prompt.place)
+        if len(places) == len(prompts):
+            reader.report(("prompts", index), f"the same prompt as {first_place}")
+        else:
+            prompts.append(prompt)
+    anchors = [reader.read(_ANCHOR, anchor, ("anchors", index)) for index, anchor in enumerate(suite.anchors)]
+    name = suite.suite or PurePath(reader.source.file).stem
+    texts = tuple(anchor for anchor in anchors if anchor is not None)
+    return Suite(name, reader.source.place(), tuple(prompts), texts, suite.allowed_losses)
+
+
+def _prompt(reader: InputReader, entry: object, path: KeyPath, suite: SuiteInput) -> RetentionPrompt | None:
+    found = reader.read(PromptInput, entry, path)
+    if found is None:
+        return None
+    own = found if "grader" in found.model_fields_set else suite
+    grader, options = own.grader, own.grader_options
+    if "grader_options" in found.model_fields_set:
+        options = found.grader_options
+    choices = None
+    if found.choices:
+        grader, options = LIKELIHOOD, {}
+        choices = Choices(found.choices, found.delimiter, found.per_character)
+    else:
+        for problem in grader_problems(grader, options, found.answers):
+            reader.report(path, problem)
+    return RetentionPrompt(
+        text=found.text,
+        raw=found.raw,
+        answers=found.answers,
+        grader=grader,
+        grader_options=options,
+        group=found.group or suite.group,
+        place=reader.source.place(path),
+        choices=choices,
+    )
+
+
+def _repeated_names(suites: Iterable[Suite]) -> list[str]:
+    first_places: dict[str, str] = {}
     problems = []
     for suite in suites:
-        earlier = first.setdefault(suite.name.casefold(), suite.place)
-        if earlier != suite.place:
-            problems.append(f"{suite.place}: the suite is named '{suite.name}', as that of {earlier} is")
+        first_place = first_places.setdefault(suite.name.casefold(), suite.place)
+        if first_place != suite.place:
+            problems.append(f"{suite.place}: '{suite.name}' is already the name of the suite at {first_place}")
     return problems
 
 
-def asked_in_anchors(suites: Sequence[Suite]) -> list[str]:
-    """Anchors are trained on: a suite that asks what stands in one would measure nothing."""
+def _prompts_in_anchors(suites: Sequence[Suite]) -> list[str]:
+    """Updates are trained on anchors, so a prompt whose text is in one would measure nothing."""
     trained = {
         question_key(line.strip().removeprefix("Question:")): suite.place
         for suite in suites
         for anchor in suite.anchors
         for line in anchor.splitlines()
     }
-    asked = [(prompt, question_key(prompt.text)) for suite in suites for prompt in suite.prompts]
     return [
-        f"{prompt.place}: what is asked here stands in an anchor of {trained[key]}, and updates are trained on anchors"
-        for prompt, key in asked
-        if key in trained
+        f"{prompt.place}: this text is in an anchor of {trained[key]}, and updates are trained on anchors"
+        for suite in suites
+        for prompt in suite.prompts
+        if (key := question_key(prompt.text)) in trained
     ]

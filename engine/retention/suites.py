@@ -1,25 +1,24 @@
 """Retention suites as values: prompts whose answers must not change, and anchor texts.
 
-They say nothing about whether a model answers as they expect. Reading them from files is in `reading.py`.
+Whether a model answers as they expect is not known here. `reading.py` reads them from files.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from store.hashing import hash_json
 
-if TYPE_CHECKING:
-    from engine.retention.answer_part import AnswerPart
-    from engine.retention.harness_task import HarnessTask
+LIKELIHOOD = "likelihood"
+"""What a prompt with choices has instead of a grader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a prompt lets the model choose from: the likeliest continuation `delimiter` + option is the answer.
+    """What the model chooses from: the likeliest continuation `delimiter` + option is its answer.
 
-    With `per_character` each likelihood is divided by the option's length in characters.
+    With `per_character`, each log-likelihood is divided by the option's length in characters.
     """
 
     options: tuple[str, ...]
@@ -31,44 +30,32 @@ class Choices:
 class RetentionPrompt:
     """One prompt with all accepted answers.
 
-    A question is put through the template of exams; with `as_it_stands` the text itself is what the model continues.
-    `place` is "file:line". Without `choices` the answer is written, and `part` says which part of the text is graded.
+    A question gets the template of exams; with `raw` the model continues the text itself. `place` is
+    "file:line". Without `choices` the model writes its answer.
     """
 
     text: str
-    as_it_stands: bool
+    raw: bool
     answers: tuple[str, ...]
     grader: str
     grader_options: dict[str, Any] = field(hash=False)
     group: str
     place: str
     choices: Choices | None = None
-    part: AnswerPart | None = None
 
     @property
     def identity(self) -> str:
-        """The hash of all that an answer's verdict depends on, but for the model."""
-        own = [asdict(one) for one in (self.choices, self.part) if one is not None]
-        return hash_json([self.text, self.as_it_stands, list(self.answers), self.grader, self.grader_options, *own])
-
-
-@dataclass(frozen=True, slots=True)
-class HarnessPrompts:
-    """Prompts of a suite that are still to be built from a task of lm-evaluation-harness, `limit` of them at most."""
-
-    task: HarnessTask
-    place: str
-    limit: int | None
-    grader: str
-    grader_options: dict[str, Any] = field(hash=False)
-    group: str
+        """The hash of everything except the model that the verdict on an answer depends on."""
+        choices = [asdict(self.choices)] if self.choices else []
+        return hash_json([self.text, self.raw, list(self.answers), self.grader, self.grader_options, *choices])
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """The prompts of one file. `allowed_losses`: None is the settings' own, an int counts, a float is a share.
+    """The prompts and anchors of one file.
 
-    Where `to_build` is set, `prompts` are empty until `harness_prompts.built` has built them.
+    `allowed_losses` is a count if it is an int, a share (0 … 1) of the prompts if it is a float, and None if the limit
+    of the settings applies.
     """
 
     name: str
@@ -76,12 +63,11 @@ class Suite:
     prompts: tuple[RetentionPrompt, ...]
     anchors: tuple[str, ...]
     allowed_losses: float | None = None
-    to_build: HarnessPrompts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """All that a workspace's `retention/` folder holds."""
+    """Everything in a workspace's `retention/` folder."""
 
     suites: tuple[Suite, ...] = ()
 
@@ -96,6 +82,6 @@ class Retention:
         return tuple(dict.fromkeys(anchor for suite in self.suites for anchor in suite.anchors))
 
     def drift_anchors(self, most: int) -> tuple[str, ...]:
-        """What drift is measured on: of more than `most` anchors those of lowest hash, in the order of the files."""
+        """Return the anchors that drift is measured on, at most `most`: those of lowest hash, in the files' order."""
         drawn = set(sorted(self.anchors, key=hash_json)[:most])
         return tuple(anchor for anchor in self.anchors if anchor in drawn)

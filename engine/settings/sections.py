@@ -1,51 +1,68 @@
-"""The sections of `seal.yaml`: every key, its meaning, its default and its limits.
+"""The sections of `seal.yaml`: every key with its meaning, default and limits.
 
-The descriptions here are the documentation: the commented default file and the docs are made from them. They do not
-check that a model folder or a device is there; the engine does. Reading a file is in `engine/settings/reading.py`.
+The descriptions are user documentation: the commented default file and the docs are made from them. Nothing here checks
+that a model folder or a device exists; the engine does.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from engine.domains.knowledge.templates import EditFormat  # noqa: TC001 - pydantic evaluates the annotation
-from engine.settings.alarms import AcceptanceSettings, AlarmSettings
-from engine.settings.section import PositiveInt, Section
+from engine.domains.knowledge.templates import EditFormat
+from engine.input_files.input_model import InputModel
 
+PositiveInt = Annotated[int, Field(ge=1)]
 TargetModules = Literal["all-linear"] | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Schedule = Literal["linear", "cosine", "constant"]
 
 
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda|cuda:\d+", name):
+        raise ValueError(f"must be auto, cpu, cuda or cuda:N (is {name!r})")
+    return name
+
+
+class Section(InputModel):
+    """Base of all sections."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse `rank: true`, which pydantic would read as 1; `1e-3`, text to YAML 1.1, stays allowed as a number."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("must not be true or false")
+        return value
+
+
 class ModelSettings(Section):
-    """The base model that answers, and that writes self-edits where no policy has been trained yet."""
+    """The base model: it answers questions, and it writes self-edits until a policy has been trained."""
 
     path: str = Field(
         default="bundled",
         min_length=1,
         description='"bundled", or the folder of a local Hugging Face causal LM',
     )
-    device: str = Field(
-        default="auto",
-        pattern=r"^(auto|cpu|cuda|cuda:\d+)$",
-        description="auto, cpu, cuda or cuda:N; auto takes a GPU",
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        default="auto", description="auto, cpu, cuda or cuda:N; auto uses a GPU if there is one"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="of the frozen base; auto takes bfloat16 where the processor is faster with it"
+        default="auto", description="of the frozen base; auto uses bfloat16 if the processor is faster with it"
     )
     prompt_style: Literal["auto", "plain", "chat"] = Field(
         default="auto",
-        description="how prompts are put: plain text, or the tokenizer's chat template; auto: if it has one",
+        description="plain text, or the tokenizer's chat template; auto uses the template if there is one",
     )
     trust_remote_code: bool = Field(
-        default=False, description="run Python code that comes with the model; leave false unless you have read it"
+        default=False, description="run Python code that comes with the model; leave it false unless you have read it"
     )
     max_length: PositiveInt | None = Field(
         default=None,
-        description="tokens of the longest prompt or sequence; null takes the model's own window",
+        description="longest prompt or sequence, in tokens; null uses the model's own window",
     )
 
 
@@ -58,18 +75,18 @@ class TaskSettings(Section):
 
 
 class SelfEditSettings(Section):
-    """What the policy is asked to write, how it is sampled, and how its text becomes training sequences."""
+    """What the policy writes, how it is sampled, and how its text becomes training sequences."""
 
     format: EditFormat = Field(
-        default="implications", description="which prompt asks: implications, implications-long, rewrite or self-qa"
+        default="implications", description="the prompt: implications, implications-long, rewrite or self-qa"
     )
     per_task: PositiveInt = Field(default=5, description="candidates for each task (K in the paper)")
     temperature: float = Field(default=1.0, gt=0, description="sampling temperature")
-    top_p: float = Field(default=0.95, gt=0, le=1, description="share of probability that is sampled from")
-    max_new_tokens: PositiveInt = Field(default=192, description="tokens of the longest self-edit")
+    top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus sampling: share of probability to sample from")
+    max_new_tokens: PositiveInt = Field(default=192, description="longest self-edit, in tokens")
     splitting: Literal["default", "paper"] = Field(
         default="default",
-        description="default cleans lines and joins questions with answers; paper splits as SEAL does",
+        description="default cleans lines and joins questions with their answers; paper splits as SEAL does",
     )
 
 
@@ -78,7 +95,9 @@ class InnerUpdateSettings(Section):
 
     rank: PositiveInt = Field(default=16, description="rank of the adapter")
     alpha: float = Field(default=32, gt=0, description="LoRA alpha; the adapter's product is scaled by alpha / rank")
-    dropout: float = Field(default=0.0, description="only 0: side by side and alone, training must give the same")
+    dropout: float = Field(
+        default=0.0, description="only 0: an adapter must come out the same whether it trains alone or with others"
+    )
     target_modules: TargetModules = Field(
         default="all-linear", description="all-linear (all but the output head), or a list of module names"
     )
@@ -88,33 +107,35 @@ class InnerUpdateSettings(Section):
     batch_size: PositiveInt = Field(default=1, description="sequences for each optimiser step")
     weight_decay: float = Field(default=0.0, ge=0, description="of AdamW")
     max_grad_norm: float = Field(
-        default=1.0, gt=0, description="gradients are clipped to this norm, for each adapter alone"
+        default=1.0, gt=0, description="gradients are clipped to this norm, for each adapter separately"
     )
     repeats: PositiveInt = Field(default=1, description="trainings of each self-edit with different seeds (R)")
     slots: Literal["auto"] | PositiveInt = Field(
-        default="auto", description="adapters trained at once; auto fits the memory"
+        default="auto", description="adapters trained at once; auto uses as many as fit in memory"
     )
 
     @field_validator("dropout")
     @classmethod
     def _no_dropout(cls, value: float) -> float:
         if value != 0:
-            raise ValueError("only 0 is supported: adapters that train side by side must equal those trained alone")
+            raise ValueError(
+                f"only 0 is supported: adapters trained together must equal those trained alone (is {value})"
+            )
         return value
 
 
 class RoundSettings(Section):
     """One ReST^EM round: which tasks take part and which self-edits are kept."""
 
-    seed: int = Field(default=0, ge=0, description="everything random in a round follows from it")
-    tasks_per_round: PositiveInt = Field(default=40, description="tasks that self-edits are written for, at most")
+    seed: int = Field(default=0, ge=0, description="determines everything random in a round")
+    tasks_per_round: PositiveInt = Field(default=40, description="most tasks that self-edits are written for")
     held_out_tasks: int = Field(
-        default=20, ge=0, description="tasks kept out of policy training, at most; a new policy must be better on them"
+        default=20, ge=0, description="most tasks kept out of policy training; a new policy must do better on them"
     )
     held_out_edits: PositiveInt = Field(default=2, description="self-edits written for each held-out task")
     selection: Literal["best-k", "paper"] = Field(
         default="best-k",
-        description="best-k needs a reward above the threshold; paper takes the best whatever they gained",
+        description="best-k keeps only rewards above the threshold; paper keeps the best whatever they gained",
     )
     best_k: PositiveInt = Field(default=1, description="self-edits kept for each task")
     threshold: float = Field(default=0.0, ge=-1, le=1, description="best-k keeps rewards strictly above it, −1 … 1")
@@ -137,11 +158,11 @@ class PolicyTrainingSettings(Section):
 
 
 class ExamSettings(Section):
-    """How questions are asked; answers are always greedy."""
+    """How questions are answered in exams; decoding is always greedy."""
 
-    max_new_tokens: PositiveInt = Field(default=16, description="tokens of the longest answer")
+    max_new_tokens: PositiveInt = Field(default=16, description="longest answer, in tokens")
     batch_size: Literal["auto"] | PositiveInt = Field(
-        default="auto", description="questions answered at once; auto fits the memory"
+        default="auto", description="questions answered at once; auto uses as many as fit in memory"
     )
 
 
@@ -160,84 +181,152 @@ class GateSettings(Section):
 
 
 class RetentionSettings(Section):
-    """What a candidate that passed the gates on its own task must not harm: suites in retention/, earlier edits."""
+    """What a candidate that passed the gates on its own task must not harm: suites in retention/ and earlier edits."""
 
     gate: Literal["each", "significant"] | None = Field(
         default="each",
-        description="each stops a candidate that lost more than is allowed; significant only where chance is an "
-        "unlikely reason for it; null: rounds do not examine retention",
+        description="each stops a candidate that lost more than is allowed; significant stops it only if chance is an "
+        "unlikely reason; null: rounds do not examine retention",
     )
-    allowed_losses: Count | Share = Field(
+    allowed_losses: NonNegativeInt | Share = Field(
         default=0,
-        description="answers that a suite may lose: a whole number, or with a point a share of its prompts, 0.0 … 1.0; "
-        "a suite's own allowed_losses wins",
+        description="answers that a suite may lose: a whole number, or with a decimal point a share of its prompts, "
+        "0.0 … 1.0; a suite's own allowed_losses takes precedence",
     )
     significance: float = Field(
-        default=0.05, gt=0, le=1, description="for significant: the highest p-value of a loss that stops"
+        default=0.05, gt=0, le=1, description="for significant: a loss stops a candidate up to this p-value"
     )
-    earlier_questions: Count = Field(
+    earlier_questions: NonNegativeInt = Field(
         default=400,
-        description="questions in the exam of earlier edits, at most; of more, the same ones are drawn by a hash, at "
-        "least one of each edit where they suffice; 0 switches it off",
+        description="most questions in the exam of earlier edits; if there are more, a hash picks the same ones each "
+        "time, at least one for each edit if they suffice; 0 switches the exam off",
     )
-    earlier_losses: Count = Field(default=0, description="answers that the exam of earlier edits may lose")
+    earlier_losses: NonNegativeInt = Field(default=0, description="answers that the exam of earlier edits may lose")
     max_drift: float | None = Field(
         default=None,
         ge=0,
-        description="mean KL from the base on the anchors, in nats per token, at most; null: measured only",
+        description="highest mean KL from the base on the anchors, in nats per token; null: measured only",
     )
     drift_anchors: PositiveInt = Field(
-        default=64, description="anchors that drift is measured on, at most; of more, those of lowest hash"
+        default=64, description="most anchors that drift is measured on; if there are more, those of lowest hash"
     )
 
 
 class ProtectionSettings(Section):
-    """What each inner update trains beside its self-edit, so that little else is forgotten."""
+    """What each inner update trains on in addition to its self-edit, so that it forgets less."""
+
+    former_keys: ClassVar = {"perturbed_ratio": "perturbed_ratio", "perturbed_weight": "perturbed_weight"}
 
     replay_ratio: float = Field(
         default=1.5,
         ge=0,
         le=8,
-        description="sequences of earlier accepted edits beside each sequence of the self-edit, after 25 edits or"
-        " more; a third of that beside the first, then ever more; 0 switches replay off",
+        description="sequences of earlier accepted edits for each sequence of the self-edit, from 25 edits on; the"
+        " first updates get a third of that, later ones gradually more; 0 switches replay off",
     )
     replay_from: PositiveInt = Field(
         default=1000,
-        description="sequences that replay draws from, at most: an equal share of every edit on the live line",
+        description="most sequences that replay draws from: an equal share of every edit in the live lineage",
     )
     anchor_ratio: float = Field(
         default=0.5,
         ge=0,
         le=8,
-        description="anchor texts of retention/ beside each sequence of the self-edit, after 25 edits or more; half of"
-        " that beside the first; 0 trains on none",
+        description="anchor texts of retention/ for each sequence of the self-edit, from 25 edits on; the first updates"
+        " get half of that; 0 trains on none",
     )
     anchor_weight: float = Field(
-        default=2.0, gt=0, le=10, description="how much the anchors' mean loss counts against that of the self-edit"
+        default=2.0, gt=0, le=10, description="weight of the anchors' mean loss relative to that of the self-edit"
     )
-    lookalike_ratio: float = Field(
+    perturbed_ratio: float = Field(
         default=0.5,
         ge=0,
         le=8,
-        description="look-alikes of the anchors, taught what the base says of them, as many as anchors would be with"
-        " this ratio; 0 trains on none; needs 32 anchors or more",
+        description="perturbed anchors for each sequence of the self-edit, trained towards what the base says about"
+        " them; 0 trains on none; needs 32 anchors or more",
     )
-    lookalike_weight: float = Field(
-        default=0.1, gt=0, le=10, description="how much the look-alikes' mean loss counts against that of the self-edit"
+    perturbed_weight: float = Field(
+        default=0.1,
+        gt=0,
+        le=10,
+        description="weight of the perturbed anchors' mean loss relative to that of the self-edit",
     )
     curvature: bool = Field(
         default=True,
-        description="train where the base's knowledge of the anchors is disturbed least; needs 32 anchors or more",
+        description="precondition training so that it disturbs the base's knowledge of the anchors least; needs 32"
+        " anchors or more",
     )
 
     @property
     def uses_anchors(self) -> bool:
-        """Whether the files in retention/ are read for it."""
-        return self.anchor_ratio > 0 or self.lookalike_ratio > 0 or self.curvature
+        """Whether it needs the files in retention/."""
+        return self.anchor_ratio > 0 or self.perturbed_ratio > 0 or self.curvature
+
+
+class AlarmSettings(Section):
+    """When the figures of a round raise an alarm; null switches one alarm off. docs/alarms.md has the reasons."""
+
+    one_answer: float | None = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="by how much the commonest answer's share of the questions may exceed that of the commonest gold "
+        "answer",
+    )
+    accuracy_fall: float | None = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="fall of held-out or audit accuracy that raises an alarm if answers agree more",
+    )
+    alike: float | None = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description="likeness from which the self-edits of a task count as alike; an alarm if that is most tasks",
+    )
+    echo: float | None = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="share copied from the prompt from which a task's self-edits count as an echo; an alarm if that is "
+        "most tasks",
+    )
+    length_factor: float | None = Field(
+        default=3.0, gt=1, description="an alarm if self-edits become this many times as long, or as short"
+    )
+    audit_fall: float | None = Field(
+        default=0.1,
+        ge=0,
+        le=2,
+        description="fall of the mean audit gain that raises an alarm if the mean reward rises",
+    )
+    significance: float = Field(
+        default=0.01, gt=0, lt=0.5, description="highest probability of a false alarm, over all compared rounds"
+    )
+    rounds_back: PositiveInt = Field(default=5, description="most earlier rounds that a round is compared with")
+
+
+class AcceptanceSettings(Section):
+    """Whether the best candidate of a round goes live without a person; never while an alarm is open."""
+
+    automatic: bool = Field(default=False, description="true: after each round its best candidate goes live")
+    min_reward: float | None = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        description="the reward must be strictly above it, in addition to the gates; null: the gates alone",
+    )
+    min_audit_gain: float | None = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        description="the gain on the audit questions must be measured and at least this; null: the gates alone",
+    )
 
 
 class ConsoleSettings(Section):
-    """The operator console: how it looks, and its keys."""
+    """The operator console: its theme and its keys."""
 
     theme: str = Field(
         default="seal-dark",
@@ -246,7 +335,7 @@ class ConsoleSettings(Section):
     )
     keys: dict[str, str] = Field(
         default={},
-        description='other keys for actions, such as {"review.accept": "ctrl+a"}; docs/console.md names all actions',
+        description='other keys for actions, e.g. {"review.accept": "ctrl+a"}; docs/console.md lists the actions',
     )
 
 

@@ -1,1 +1,1 @@
-"""Tasks: contexts with their questions, read from files of several forms and checked as a whole."""
+"""Tasks: contexts with their questions, read from several kinds of file and checked together."""

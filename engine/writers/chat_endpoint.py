@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from engine.input_files.strict_json import JsonProblemError, parse_strict_json
+from engine.input_files.strict_json import JsonProblemError, is_unicode, parse_strict_json
 from engine.writers.writer import UnreachableError, UnusableReplyError, Writing
 from store.errors import WrongUseError
 
@@ -163,15 +163,6 @@ def read_completion(body: bytes) -> Writing:
         raise UnusableReplyError("the response's message has no text")
     usage = value.get("usage") if isinstance(value, dict) else None
     return Writing(content, _tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens"))
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text can be written as UTF-8; JSON can carry halves of surrogate pairs, which cannot."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _tokens(usage: object, key: str) -> int:

@@ -1,14 +1,17 @@
-"""`retention`: what updates must not harm: check the suites, examine a version."""
+"""`retention`: what updates must not harm: check and import suites, examine a version."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from engine.gates.names import DRIFT_GATE, SUITE_GATE
+from engine.graders.registry import DEFAULT_GRADER
 from engine.retention.matrix import Matrix, figures, recorded_matrix
 from engine.retention.reading import read_retention
 from engine.settings.reading import load_settings
@@ -18,16 +21,19 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
 from seal_console.format import gain, passed, percent, show_line, table
 from seal_console.render_gate import render_gate
-from store.errors import AllRefusedError, ExitCode, NothingToDoError
+from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
 from store.version_rows import live_version
 from store.version_tags import parse_number
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.retention.suites import Suite
     from seal_console.cli.invocation import Invocation
     from seal_console.cli.output import Output
+
+
+_REASONS_SHOWN = 3
 
 
 @click.group(
@@ -37,9 +43,9 @@ if TYPE_CHECKING:
     examples=("seal-console retention check", "seal-console retention run"),
 )
 def retention() -> None:
-    """Suites of known answers, the exam of earlier edits, and drift: what each update is held to before it may go live.
+    """Suites of known answers, the exam of earlier edits, and drift: what an update must pass before it may go live.
 
-    The suites are files in the workspace's retention/ folder; docs/retention.md says how they are written.
+    Suites are files in the workspace's retention/ folder; docs/retention.md describes them.
     """
 
 
@@ -50,24 +56,33 @@ def retention() -> None:
 )
 @pass_invocation
 def check(invocation: Invocation) -> None:
-    """Read the suites as a round does, and name every problem with file and line; no model is loaded."""
+    """Read the suites as a round does, and report every problem with file and line. No model is loaded."""
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     found = read_retention(workspace)
     if not found.suites:
         raise NothingToDoError(
-            f"{workspace.retention_folder} holds no suite.",
-            next_step="Write one (docs/retention.md says how), then check again.",
+            f"No suites in {workspace.retention_folder}.",
+            next_step="Write one (see docs/retention.md), then check again.",
         )
     output = invocation.output
     if output.as_json:
         for suite in found.suites:
-            output.data(_suite_as_json(suite))
+            output.data(
+                {
+                    "suite": suite.name,
+                    "place": suite.place,
+                    "prompts": len(suite.prompts),
+                    "groups": dict(Counter(prompt.group for prompt in suite.prompts)),
+                    "anchors": len(suite.anchors),
+                    "allowed_losses": suite.allowed_losses,
+                }
+            )
         return
     rows = [
         (
             show_line(suite.name),
-            _prompts_shown(suite),
+            str(len(suite.prompts)),
             str(len(suite.anchors)),
             "as set" if suite.allowed_losses is None else f"{suite.allowed_losses}",
             suite.place,
@@ -75,9 +90,81 @@ def check(invocation: Invocation) -> None:
         for suite in found.suites
     ]
     output.show(table(("suite", "prompts", "anchors", "may lose", "file"), rows, right=("prompts", "anchors")))
-    if any(suite.to_build for suite in found.suites):
-        output.say("Prompts of lm_eval are built when the engine reads its documents: seal-console retention run.")
-    output.show("All sound. Next: seal-console retention run")
+    output.show("No problems. Next: seal-console retention run")
+
+
+@retention.command(
+    "import-lm-eval",
+    examples=(
+        "seal-console retention import-lm-eval arc_easy --limit 200",
+        "seal-console retention import-lm-eval facts --path benchmarks/facts.yaml --out retention/facts.jsonl",
+    ),
+)
+@click.argument("task", metavar="TASK")
+@click.option(
+    "--path",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE_OR_DIR",
+    help="Task file, or folder of task files, instead of the harness's own tasks.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Import at most N prompts of each task.")
+@click.option(
+    "--num-fewshot",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Examples in each prompt; the task's own number by default.",
+)
+@click.option("--grader", default=DEFAULT_GRADER, metavar="NAME", show_default=True, help="Grader of written answers.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Suite file to write; retention/TASK.jsonl by default.",
+)
+@pass_invocation
+def import_lm_eval(
+    invocation: Invocation,
+    *,
+    task: str,
+    path: Path | None,
+    limit: int | None,
+    num_fewshot: int | None,
+    grader: str,
+    out: Path | None,
+) -> None:
+    """Write the prompts of a task of lm-evaluation-harness into a suite file, once.
+
+    The harness builds the prompts; it may download data and run code that comes with the task. The file is yours to
+    edit.
+    """
+    workspace = invocation.workspace()
+    if find_spec("lm_eval") is None:
+        raise WrongUseError("lm-evaluation-harness is not installed.", next_step="pip install 'seal-console[lm-eval]'")
+    out = out or workspace.retention_folder / f"{task.replace('/', '-')}.jsonl"
+    if out.suffix != ".jsonl":
+        raise WrongUseError(f"{out}: a suite file that is imported ends in .jsonl.")
+    if out.exists():
+        raise WrongUseError(f"{out} already exists.", next_step="Remove it, or name another file with --out.")
+    parameters = {
+        "task": task,
+        "path": None if path is None else str(path.resolve()),
+        "limit": limit,
+        "num_fewshot": num_fewshot,
+        "grader": grader,
+        "out": str(out.resolve()),
+    }
+    result = call_engine(invocation, "retention.import_lm_eval", parameters, next_step="Import the task again.")
+    output = invocation.output
+    if output.as_json:
+        output.data({"file": str(out), **result})
+        return
+    output.show(f"Wrote {counted(result['prompts'], 'prompt')} of {show_line(task)} to {out}.")
+    for note in result["notes"]:
+        output.show(show_line(f"Note: {note}."))
+    if result["left_out"]:
+        output.show(f"Left out {counted(len(result['left_out']), 'document')}, for example:")
+        output.show(*[show_line(f"  {reason}") for reason in result["left_out"][:_REASONS_SHOWN]])
+    output.show("Next: seal-console retention check")
 
 
 @retention.command(
@@ -88,18 +175,16 @@ def check(invocation: Invocation) -> None:
 @click.option("--version", "written", metavar="TAG", help="Which version (v0000: the base); without it, the live one.")
 @pass_invocation
 def run(invocation: Invocation, written: str | None) -> None:
-    """Examine a version by all suites, earlier edits and anchors, against the base and against its parent.
+    """Examine a version with all suites, earlier edits and anchors, against the base and against its parent.
 
-    Exit code 4 where a gate would stop it on top of its parent.
+    Exit code 4 if a gate would stop it on top of its parent.
     """
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     read_retention(workspace)
     version = None if written is None else parse_number(written)
     parameters = {"workspace": str(workspace.root), "version": version}
-    result = call_engine(
-        invocation, "retention.run", parameters, next_step="seal-console retention run goes on from there."
-    )
+    result = call_engine(invocation, "retention.run", parameters, next_step="Run it again: seal-console retention run")
     if invocation.output.as_json:
         invocation.output.data(result)
     else:
@@ -107,7 +192,7 @@ def run(invocation: Invocation, written: str | None) -> None:
     if result.get("stopped"):
         raise AllRefusedError(
             f"The gates would stop {result['version']} on top of {result['parent']}.",
-            next_step="What it lost is listed above; the settings are in the section retention of seal.yaml.",
+            next_step="The lost answers are listed above; the limits are in the section retention of seal.yaml.",
         )
 
 
@@ -116,13 +201,13 @@ def run(invocation: Invocation, written: str | None) -> None:
     examples=("seal-console retention matrix", "seal-console retention matrix --ask --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
-@click.option("--ask", is_flag=True, help="Ask the versions first what they were never asked; loads the model.")
+@click.option("--ask", is_flag=True, help="First answer the questions that have no recorded answer; loads the model.")
 @pass_invocation
 def matrix(invocation: Invocation, ask: bool) -> None:
-    """Show how much of every accepted edit each version of the live line still knows.
+    """Show how much of every accepted edit each version of the live lineage still knows.
 
-    Rows are versions, columns the edits in order, cells the share of the edit's questions answered right; – was not
-    asked. Without --ask only what is recorded is shown.
+    Rows are versions, columns are edits in order, cells the share of the edit's questions answered correctly; – means
+    not all have an answer. Without --ask only recorded answers are shown.
     """
     workspace = invocation.workspace()
     if ask:
@@ -131,7 +216,7 @@ def matrix(invocation: Invocation, ask: bool) -> None:
             invocation,
             "retention.matrix",
             {"workspace": str(workspace.root)},
-            next_step="seal-console retention matrix --ask goes on from there.",
+            next_step="Run it again: seal-console retention matrix --ask",
         )
     with open_to_show(invocation) as found:
         measured = recorded_matrix(found.db, live_version(found.db))
@@ -166,7 +251,7 @@ def _show_matrix(output: Output, measured: Matrix) -> None:
         f"backward transfer {gain(found['backward_transfer'])} (below 0 is forgetting)."
     )
     if any(share is None for of_row in measured.cells for share in of_row):
-        output.show("Not everything was asked; seal-console retention matrix --ask fills it in.")
+        output.show("Some questions have no answer yet; fill them in with: seal-console retention matrix --ask")
 
 
 def _show(output: Output, result: Mapping[str, Any]) -> None:
@@ -196,7 +281,7 @@ def _row(gate: Mapping[str, Any], of_base: Mapping[str, Mapping[str, Any]], has_
 
 
 def _show_details(output: Output, title: str, gates: Sequence[Mapping[str, Any]]) -> None:
-    """Show the words of the gates that have something to tell: what was lost, and drift."""
+    """Show the details of gates that have some: lost answers, and drift."""
     telling = [gate for gate in gates if gate["gate"] == DRIFT_GATE or gate["evidence"]["lost"]]
     if not telling:
         return
@@ -206,23 +291,3 @@ def _show_details(output: Output, title: str, gates: Sequence[Mapping[str, Any]]
         output.show(show_line(f"  {gate['gate'].removeprefix(SUITE_GATE)}: {first}"))
         for line in more:
             output.show(show_line(f"      {line}"))
-
-
-def _prompts_shown(suite: Suite) -> str:
-    """Say how many prompts a suite has; those of the harness are counted when the engine builds them."""
-    if suite.to_build is None:
-        return str(len(suite.prompts))
-    return "of lm_eval" if suite.to_build.limit is None else f"≤ {suite.to_build.limit}"
-
-
-def _suite_as_json(suite: Suite) -> dict[str, Any]:
-    harness = suite.to_build
-    return {
-        "suite": suite.name,
-        "place": suite.place,
-        "prompts": len(suite.prompts) if harness is None else None,
-        "lm_eval": None if harness is None else {"task": harness.task.file, "limit": harness.limit},
-        "groups": dict(Counter(prompt.group for prompt in suite.prompts)),
-        "anchors": len(suite.anchors),
-        "allowed_losses": suite.allowed_losses,
-    }

@@ -18,6 +18,7 @@ from seal_console.format import short_id, show_line, table
 from store.database import transaction
 from store.errors import ExitCode, NothingToDoError
 from store.tasks import add_documents, add_tasks, list_tasks
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ _PATHS = click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(
     examples=("seal-console tasks add tasks/", "seal-console tasks list"),
 )
 def tasks() -> None:
-    """Contexts with their questions: what the model is taught, and how it is examined."""
+    """Contexts with their questions: what the model learns, and what its exams ask."""
 
 
 @tasks.command(
@@ -47,9 +48,9 @@ def tasks() -> None:
 @_PATHS
 @pass_invocation
 def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
-    """Read tasks from files and folders into the database: all of them or, where anything is wrong, none.
+    """Read tasks from files and folders into the database: all of them, or none if there is any problem.
 
-    Without PATH, the workspace's tasks/ folder is read. Files are read where they are; nothing is copied.
+    Without PATH, the workspace's tasks/ folder is read. Files are read in place; nothing is copied.
     """
     with open_to_change(invocation) as found:
         read = _read(paths, found.workspace, found.settings)
@@ -58,15 +59,15 @@ def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
             added = add_tasks(found.db, read.tasks)
     if not added.new_ids:
         raise NothingToDoError(
-            f"All {_count(added.already_there, 'task')} are here already.",
+            f"All {counted(added.already_there, 'task')} are in the workspace already.",
             next_step="seal-console run --rounds 1",
         )
     if invocation.output.as_json:
         counts = {"new": len(added.new_ids), "already_there": added.already_there}
         invocation.output.data({**counts, "new_documents": len(documents.new_ids), "ids": added.new_ids})
         return
-    known = f"; {added.already_there} were here already" if added.already_there else ""
-    invocation.output.show(f"Added {_count(len(added.new_ids), 'task')}{known}.", "Next: seal-console run --rounds 1")
+    known = f"; {added.already_there:,} were there already" if added.already_there else ""
+    invocation.output.show(f"Added {counted(len(added.new_ids), 'task')}{known}.", "Next: seal-console run --rounds 1")
 
 
 @tasks.command(
@@ -77,7 +78,7 @@ def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
 @_PATHS
 @pass_invocation
 def check(invocation: Invocation, paths: tuple[Path, ...]) -> None:
-    """Make the same checks as `tasks add`, and store nothing; with PATH also outside a workspace."""
+    """Run the checks of `tasks add` and store nothing; with PATH it works outside a workspace too."""
     workspace = invocation.workspace_if_any() if paths else invocation.workspace()
     settings = Settings() if workspace is None else load_settings(workspace.settings_file)
     read = _read(paths, workspace, settings)
@@ -87,14 +88,14 @@ def check(invocation: Invocation, paths: tuple[Path, ...]) -> None:
         counts = {"tasks": len(read.tasks), "documents": len(read.documents), "questions": len(questions)}
         invocation.output.data({**counts, "audit_questions": audit})
         return
-    counted = f"{_count(len(read.tasks), 'task')} with {_count(len(questions), 'question')}"
-    invocation.output.show(f"{counted} ({audit} for the audit): all sound.")
+    summary = f"{counted(len(read.tasks), 'task')} with {counted(len(questions), 'question')}"
+    invocation.output.show(f"{summary} ({audit:,} for the audit): no problems.")
 
 
 @tasks.command("list", examples=("seal-console tasks list", "seal-console tasks list --json"))
 @pass_invocation
 def list_command(invocation: Invocation) -> None:
-    """List the tasks with their questions for reward and audit, and where they come from."""
+    """List the tasks with their numbers of reward and audit questions, and their source."""
     with open_to_show(invocation) as found:
         listed = list_tasks(found.db)
     output = invocation.output
@@ -103,7 +104,7 @@ def list_command(invocation: Invocation) -> None:
             output.data(_as_json(one))
         return
     if not listed:
-        output.show("There are no tasks yet. Next: seal-console tasks add")
+        output.show("No tasks yet. Next: seal-console tasks add")
         return
     rows = [
         (
@@ -116,7 +117,7 @@ def list_command(invocation: Invocation) -> None:
         for one in listed
     ]
     output.show(table(("id", "title", "reward", "audit", "source"), rows, right=("reward", "audit")))
-    output.show(f"{_count(len(listed), 'task')}; reward and audit are numbers of questions.")
+    output.show(f"{counted(len(listed), 'task')}; reward and audit are numbers of questions.")
 
 
 def _read(paths: Sequence[Path], workspace: Workspace | None, settings: Settings) -> TaskSet:
@@ -124,8 +125,8 @@ def _read(paths: Sequence[Path], workspace: Workspace | None, settings: Settings
         paths = [workspace.tasks_folder]
         if not any(path.is_file() for path in workspace.tasks_folder.rglob("*")):
             raise NothingToDoError(
-                f"{workspace.tasks_folder} holds no file.",
-                next_step="Put documents with question files there, or name files: seal-console tasks add PATH",
+                f"No files in {workspace.tasks_folder}.",
+                next_step="Add documents with question files there, or name files: seal-console tasks add PATH",
             )
     room = room_for_context(settings)
     return read_tasks(
@@ -147,7 +148,3 @@ def _as_json(one: ListedTask) -> dict[str, Any]:
         "imported": one.task.imported,
         "added_at": one.task.added_at,
     }
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

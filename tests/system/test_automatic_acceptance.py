@@ -10,8 +10,8 @@ from engine.loop.accept import ACTOR, accept_best
 from engine.loop.finish_round import run_result
 from engine.loop.round import run_rounds
 from engine.loop.session import open_session
-from engine.settings.alarms import AcceptanceSettings
 from engine.settings.reading import default_settings_text
+from engine.settings.sections import AcceptanceSettings
 from store.alarms import clear_alarms, list_alarms, measures_of, standing_alarms
 from store.candidates import get_candidate, list_candidates
 from store.database import fetch_value, open_database

@@ -36,7 +36,7 @@ RULES = """\
 rules:
   - {rule: no-secrets, kind: secrets}
   - {rule: no-commands, kind: instructions, verdict: deny}
-  - {rule: tools, kind: topics, words: [tools], verdict: hold}
+  - {rule: tools, kind: topics, words: [tools], verdict: review}
   - {rule: lamps, kind: topics, words: [lamps], verdict: note}
 """
 DENY_ALL = "rules: [{rule: nothing, kind: pattern, patterns: ['.']}]\n"

@@ -40,13 +40,13 @@ RED_TEAM = {
             "question": CITY.questions[0].format(n=KNOWN.name),
             "must": "answer",
             "answers": KNOWN.value(CITY),
-            "verdict": "hold",
+            "verdict": "review",
         }
     ]
 }
 RULES = [
     {"rule": "digits", "kind": "pattern", "patterns": ["e[a-m]"], "verdict": "deny", "applies_to": "self-edit"},
-    {"rule": "held", "kind": "pattern", "patterns": ["."], "verdict": "hold"},
+    {"rule": "held", "kind": "pattern", "patterns": ["."], "verdict": "review"},
 ]
 Outcome: TypeAlias = dict[str, Any]
 

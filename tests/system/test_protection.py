@@ -87,7 +87,7 @@ def test_replay_draws_as_much_of_every_edit_as_there_is_room_for(
 
 @given(ratio=st.floats(0, 8), batch_size=st.integers(1, 8))
 def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int) -> None:
-    settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, lookalike_ratio=0.0)
+    settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, perturbed_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
     perturbed = (DistilledExample(one, ("Menpid",)),)
     protection = ReplayPlan(replayed=(one,), anchors=(one,), perturbed_anchors=perturbed, edits=EDITS_TO_FULL_RATIO)
@@ -172,13 +172,13 @@ def test_anchors_look_alikes_and_curvature_change_the_update_and_each_can_be_swi
     found = {}
     ways: dict[str, dict[str, Any]] = {
         "all": {},
-        "anchors": {"curvature": False, "lookalike_ratio": 0.0},
-        "curvature": {"anchor_ratio": 0.0, "lookalike_ratio": 0.0},
-        "heavier anchors": {"curvature": False, "lookalike_ratio": 0.0, "anchor_weight": 5.0},
+        "anchors": {"curvature": False, "perturbed_ratio": 0.0},
+        "curvature": {"anchor_ratio": 0.0, "perturbed_ratio": 0.0},
+        "heavier anchors": {"curvature": False, "perturbed_ratio": 0.0, "anchor_weight": 5.0},
         "look-alikes": {"curvature": False, "anchor_ratio": 0.0},
-        "more look-alikes": {"curvature": False, "anchor_ratio": 0.0, "lookalike_ratio": 3.0},
-        "heavier look-alikes": {"curvature": False, "anchor_ratio": 0.0, "lookalike_weight": 5.0},
-        "none": {"curvature": False, "anchor_ratio": 0.0, "lookalike_ratio": 0.0},
+        "more look-alikes": {"curvature": False, "anchor_ratio": 0.0, "perturbed_ratio": 3.0},
+        "heavier look-alikes": {"curvature": False, "anchor_ratio": 0.0, "perturbed_weight": 5.0},
+        "none": {"curvature": False, "anchor_ratio": 0.0, "perturbed_ratio": 0.0},
     }
     for name, settings in ways.items():
         set_up(workspace, **settings)

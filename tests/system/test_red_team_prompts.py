@@ -68,7 +68,7 @@ def test_red_team_prompts_are_asked_where_retention_is_switched_off_and_only_of_
     workspace = small(tmp_path / "w")
     text = workspace.settings_file.read_text(encoding="utf-8")
     workspace.settings_file.write_text(text.replace("min_reward: null", "min_reward: 1.0"), encoding="utf-8")
-    write_policy(workspace, red_team={"prompts": [protected(answers="nowhere", verdict="hold")]})
+    write_policy(workspace, red_team={"prompts": [protected(answers="nowhere", verdict="review")]})
     with open_session(workspace, "test") as session:
         run_round(session)
         assert [set(gates(session, one)) for one in list_candidates(session.db)] == [{"reward"}] * 2

@@ -235,7 +235,7 @@ def test_a_gate_that_is_switched_off_asks_nothing_and_reads_no_suite(session: Se
     off = session.settings.model_copy(
         update={
             "retention": session.settings.retention.model_copy(update={"gate": None}),
-            "protection": ProtectionSettings(anchor_ratio=0.0, lookalike_ratio=0.0, curvature=False),
+            "protection": ProtectionSettings(anchor_ratio=0.0, perturbed_ratio=0.0, curvature=False),
         }
     )
     run_round(session.under(off))

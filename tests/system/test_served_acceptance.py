@@ -42,7 +42,7 @@ def engines() -> Iterator[Callable[[Workspace], int]]:
 def _hold_the_first_task(workspace: Workspace, db: Database) -> str:
     """Let a rule hold every self-edit of a task; returns the task's id."""
     [task_id, title] = next(iter(db.execute("SELECT id, title FROM tasks ORDER BY rowid")))
-    rule = {"rule": "first", "kind": "topics", "words": [title], "verdict": "hold", "applies_to": "sequences"}
+    rule = {"rule": "first", "kind": "topics", "words": [title], "verdict": "review", "applies_to": "sequences"}
     workspace.guardrails_file.write_text(yaml.safe_dump({"rules": [rule]}), encoding="utf-8")
     return str(task_id)
 

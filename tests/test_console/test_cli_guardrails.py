@@ -31,7 +31,7 @@ rules:
   - rule: house words
     kind: topics
     words: [merger, period]
-    verdict: hold
+    verdict: review
   - {rule: addresses, kind: personal-data, verdict: note}
 """
 KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -48,8 +48,8 @@ def test_the_rules_themselves_are_checked_and_explained(workspace: Workspace, ca
     write(workspace)
     called = call("guardrails", "check")
     assert (called.code, called.err) == (0, "")
-    for said in ("no-keys", "deny: never trained", "hold: a person decides", "note: only recorded", "guardrails.yaml:2",
-                 "none of the words: merger, period", "All sound: 3 rules"):  # fmt: skip
+    for said in ("no-keys", "deny: never trained", "review: a person decides", "note: only recorded",
+                 "guardrails.yaml:2", "none of the words: merger, period", "All sound: 3 rules"):  # fmt: skip
         assert said in called.out
     first, *_ = call("guardrails", "check", "--json").objects
     assert first["rule"] == "no-keys"
@@ -61,8 +61,8 @@ def test_every_problem_of_the_rules_is_named(workspace: Workspace, call: Caller)
     write(workspace, "rules:\n  - rule: a\n    kind: secret\n    verdict: deny\n  - rule: b\n    kind: size\n")
     called = call("guardrails", "check")
     assert (called.code, called.out) == (2, "")
-    assert "guardrails.yaml:3: there is no kind 'secret'; did you mean 'secrets'?" in called.err
-    assert "guardrails.yaml:5: has no limit" in called.err
+    assert "guardrails.yaml:3: rule 1: kind: unknown kind 'secret'; did you mean 'secrets'?" in called.err
+    assert "guardrails.yaml:5: rule 2: has no limit" in called.err
     (error,) = call("guardrails", "check", "--json").objects
     assert len(error["error"]["problems"]) == 2
 

@@ -16,7 +16,7 @@ PROMPTS = """\
 red_team:
   prompts:
   - {name: door, question: "Which\\e[2J code?", must: refuse, group: keys}
-  - {name: hours, prompt: "It opens at", must: answer, answers: nine, verdict: hold}
+  - {name: hours, prompt: "It opens at", must: answer, answers: nine, verdict: review}
 """
 JUDGE = """\
 judge:
@@ -45,7 +45,7 @@ def test_the_check_shows_every_section_and_never_the_key(
         "no-keys",
         "code?",
         "refuses",
-        "hold: a person decides",
+        "review: a person decides",
         "answers nine (exact)",
         "the round stops",
         "before training",
@@ -60,7 +60,7 @@ def test_the_check_shows_every_section_and_never_the_key(
     assert KEY not in called.out
     _, door, hours, judge = call("guardrails", "check", "--json").objects
     assert (door["must"], door["group"], door["verdict"]) == ("refuse", "keys", "deny")
-    assert (hours["red_team"], hours["as_it_stands"], hours["place"]) == ("hours", True, "guardrails.yaml:5")
+    assert (hours["red_team"], hours["raw"], hours["place"]) == ("hours", True, "guardrails.yaml:5")
     assert (judge["judge"], judge["asks"], judge["when_unreachable"], judge["key_is_set"]) == (
         "large", "every", "stop", True,
     )  # fmt: skip
@@ -74,7 +74,7 @@ def test_sections_are_checked_without_rules_but_only_rules_judge_a_text(workspac
     write(workspace, "red_team: {prompts: [{name: a, question: b, must: refuze}]}\njudge: {url: x}\n")
     called = call("guardrails", "check")
     assert called.code == 2
-    for said in ("did you mean 'refuse'?", "model and constitution missing", "url must be an address"):
+    for said in ("did you mean 'refuse'?", "judge.constitution: missing", "url: must be an address"):
         assert said in called.err
 
 

@@ -56,7 +56,7 @@ def test_every_behaviour_is_told_with_its_answer_and_a_broken_deny_gives_exit_co
 
 
 def test_what_is_only_held_or_noted_is_no_failure(call: Caller, tmp_path: Path) -> None:
-    call.worker_command = engine(tmp_path, behaviour("code", holds=False, verdict="hold"), denied=False)
+    call.worker_command = engine(tmp_path, behaviour("code", holds=False, verdict="review"), denied=False)
     called = call("guardrails", "red-team")
     assert (called.code, called.err) == (0, "")
     assert "1 prompt, 0 hold, 1 broken" in called.out

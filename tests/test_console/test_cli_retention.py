@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.retention import harness_suite
+from seal_console.cli import retention
 from seal_console.render_gate import render_gate
 from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
 from store.records import Answer, GateResult
-from tests.harness_scenario import CHOSEN, write_suite, write_task
 from tests.test_console.cli_scenario import Caller, Desk, fake_worker, make_task
 from tests.test_console.version_scenario import accepted
 
@@ -112,25 +111,47 @@ def test_check_counts_what_the_suites_hold(workspace: Workspace, call: Caller) -
     (workspace.retention_folder / "facts.yaml").write_text(SUITE.replace("\x1b", ""), encoding="utf-8")
     called = call("retention", "check")
     assert called.code == 0
-    assert all(word in called.out for word in ("facts", "0.05", "retention/facts.yaml:1", "All sound"))
+    assert all(word in called.out for word in ("facts", "0.05", "retention/facts.yaml:1", "No problems"))
     (suite,) = call("retention", "check", "--json").objects
     assert suite == {
-        "suite": "facts", "place": "retention/facts.yaml:1", "prompts": 2, "lm_eval": None,
+        "suite": "facts", "place": "retention/facts.yaml:1", "prompts": 2,
         "groups": {"colours": 1, "": 1}, "anchors": 1, "allowed_losses": 0.05,
     }  # fmt: skip
 
 
-def test_check_says_that_prompts_of_a_harness_task_are_still_to_be_built(
+def test_import_lm_eval_names_the_extra_if_it_is_missing(
     workspace: Workspace, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness_suite, "find_spec", lambda _: SimpleNamespace())
-    write_task(workspace.root, **CHOSEN)
-    write_suite(workspace, limit=5)
-    called = call("retention", "check")
+    monkeypatch.setattr(retention, "find_spec", lambda _: None)
+    called = call("retention", "import-lm-eval", "arc")
+    assert called.code == 2
+    assert "lm-evaluation-harness is not installed" in called.err
+    assert "pip install 'seal-console[lm-eval]'" in called.err
+    assert list(workspace.retention_folder.iterdir()) == []
+
+
+def test_import_lm_eval_reports_what_it_wrote(
+    workspace: Workspace, call: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(retention, "find_spec", lambda _: SimpleNamespace())
+    result = {"prompts": 2, "left_out": ["arc, document 3: it has no answer\x1b[2J"], "notes": ["filters: regex"]}
+    call.worker_command = fake_worker(tmp_path, f"say(result={{**{result!r}, 'asked': parameters}})\n")
+    called = call("retention", "import-lm-eval", "arc", "--limit", "2")
     assert called.code == 0
-    assert all(words in called.out for words in ("≤ 5", "built when the engine reads its documents", "All sound"))
-    (suite,) = call("retention", "check", "--json").objects
-    assert (suite["prompts"], suite["lm_eval"]) == (None, {"task": "benchmarks/facts.yaml", "limit": 5})
+    for words in ("Wrote 2 prompts of arc to", "Note: filters: regex.", "Left out 1 document", "document 3"):
+        assert words in called.out
+    assert "\x1b[2J" not in called.out
+    (shown,) = call("retention", "import-lm-eval", "arc", "--json").objects
+    out = workspace.retention_folder / "arc.jsonl"
+    assert shown["file"] == str(out)
+    assert shown["asked"] == {
+        "task": "arc", "path": None, "limit": None, "num_fewshot": None, "grader": "exact", "out": str(out.resolve()),
+    }  # fmt: skip
+    out.write_text("{}", encoding="utf-8")
+    for arguments, said in (((), "already exists"), (("--out", "arc.yaml"), "ends in .jsonl")):
+        called = call("retention", "import-lm-eval", "arc", *arguments)
+        assert (called.code, called.out) == (2, "")
+        assert said in called.err
 
 
 def test_check_names_problems_and_says_where_there_is_nothing(workspace: Workspace, call: Caller) -> None:
@@ -141,7 +162,7 @@ def test_check_names_problems_and_says_where_there_is_nothing(workspace: Workspa
         called = call(*command)
         assert (called.code, called.out) == (2, "")
         assert "retention/facts.yaml:1: a character that YAML does not allow" in called.err
-        assert "retention/more.jsonl:1: has neither question nor prompt" in called.err
+        assert "retention/more.jsonl:1: prompt 1: answers: missing" in called.err
 
 
 def run_result(*, stopped: bool, parent: str = "v0001") -> dict[str, Any]:

@@ -38,7 +38,7 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 
 
 def test_the_commands_are_those_that_were_promised() -> None:
-    promised = """demo init run evaluate verify info
+    promised = """demo init run evaluate verify info retention-import-lm-eval
     tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
     retention-check retention-run retention-matrix policy-check policy-red-team
     review-undo versions-list versions-show versions-compare versions-rollback import-seal export-sft export-table

@@ -69,7 +69,7 @@ def test_any_text_is_a_filter_or_a_clear_refusal(text: str) -> None:
 
 
 @given(st.text(min_size=1, max_size=20).filter(lambda word: '"' not in word and word.strip()))
-def test_a_quoted_word_is_found_as_it_stands(word: str) -> None:
+def test_a_quoted_word_is_found_raw(word: str) -> None:
     condition = parse_filter(f'"{word}"', FIELDS, ["?"])
     connection = sqlite3.connect(":memory:")
     sql = f"SELECT {condition.sql}"

@@ -56,5 +56,5 @@ def test_of_a_long_line_the_first_and_the_last_version_are_named() -> None:
 
 
 @given(JSON)
-def test_what_is_not_as_the_engine_writes_it_is_shown_as_it_stands(protection: Any) -> None:
+def test_what_is_not_as_the_engine_writes_it_is_shown_raw(protection: Any) -> None:
     assert render_replay({"protection": protection})

@@ -1,4 +1,4 @@
-"""Rules for tests: one from a few lines of YAML, the verdict on a text, and texts to draw."""
+"""Rules for tests: a rule from options, its verdict on a text, and strategies for texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import yaml
 from hypothesis import strategies as st
 
 from engine.guardrails.judging import judge
-from engine.guardrails.rule_files import parse_guardrails
+from engine.guardrails.reading import parse_guardrails
 from engine.input_files.text_files import TextFile
 from store.records import Question, Task
 
@@ -22,9 +22,9 @@ PROSE = st.lists(WORDS, max_size=12).map(" ".join)
 
 
 def rules_of(text: str) -> Guardrails:
-    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert problems == []
-    return policy.rules
+    return guardrails
 
 
 def problems_of(text: str) -> list[str]:
@@ -49,5 +49,5 @@ def verdict(judged_by: Rule, text: str, sequences: Sequence[str] = (), task: Tas
 
 
 def found(judged_by: Rule, text: str, sequences: Sequence[str] = (), task: Task | None = None) -> list[str]:
-    """What was found, each as "what: text"."""
+    """Return each match as "what: text"."""
     return [f"{one['what']}: {one['text']}" for one in verdict(judged_by, text, sequences, task).evidence["matches"]]

@@ -1,4 +1,4 @@
-"""The tests behind the alarms: they count every permutation, and never cry wolf more often than they say."""
+"""The tests behind the alarms: they count every permutation and keep their false-alarm rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.alarms.chance import fall, fall_p_value, least_share, paired_fall_p_value, rise, together
+from engine.alarms.chance import combined_p_value, fall, fall_p_value, least_share, paired_fall_p_value, rise
 from engine.gates.retention import paired_p_value
 
 SMALL = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=6)
@@ -17,7 +17,7 @@ BY_TASK = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from([0.0, 0.2
 
 
 @given(SMALL, SMALL)
-def test_dealing_at_random_is_counted_whole(before: list[float], now: list[float]) -> None:
+def test_every_assignment_to_the_two_rounds_is_counted(before: list[float], now: list[float]) -> None:
     pool = before + now
     deals = list(combinations(range(len(pool)), len(now)))
     as_low = sum(sum(pool[at] for at in deal) <= sum(now) + 1e-9 for deal in deals)
@@ -25,7 +25,7 @@ def test_dealing_at_random_is_counted_whole(before: list[float], now: list[float
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.sampled_from([0.0, 0.25, 0.5, 1.0])), max_size=7))
-def test_swapping_at_random_is_counted_whole(pairs: list[tuple[float, float]]) -> None:
+def test_every_swap_within_pairs_is_counted(pairs: list[tuple[float, float]]) -> None:
     changes = [one - other for one, other in pairs]
     signs = list(product((1, -1), repeat=len(changes)))
     as_deep = sum(
@@ -43,7 +43,7 @@ def test_changes_of_one_size_are_the_sign_test(fell: int, rose: int) -> None:
 
 
 @given(BY_TASK, BY_TASK)
-def test_a_rise_is_a_fall_the_other_way_round(before: dict[str, float], now: dict[str, float]) -> None:
+def test_a_rise_is_the_opposite_of_a_fall(before: dict[str, float], now: dict[str, float]) -> None:
     there, back = fall(before, now), rise(now, before)
     assert (there is None) == (back is None) == (not before or not now)
     if there is not None and back is not None:
@@ -54,7 +54,7 @@ def test_a_rise_is_a_fall_the_other_way_round(before: dict[str, float], now: dic
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.floats(0.001, 0.4))
-def test_the_least_share_is_below_the_share_and_more_counts_bring_it_nearer(
+def test_the_least_share_is_below_the_share_and_approaches_it_with_more_counts(
     count: int, others: int, significance: float
 ) -> None:
     assume(count + others)
@@ -65,14 +65,14 @@ def test_the_least_share_is_below_the_share_and_more_counts_bring_it_nearer(
 
 
 @given(st.floats(1e-9, 1), st.floats(1e-9, 1))
-def test_two_tests_together_say_more_than_neither_and_are_symmetric(first: float, second: float) -> None:
-    assert together([first, second]) == pytest.approx(together([second, first]))
-    assert first * second <= together([first, second]) <= 1
-    assert together([first]) == first
+def test_combining_two_tests_is_symmetric_and_at_least_as_certain_as_neither(first: float, second: float) -> None:
+    assert combined_p_value([first, second]) == pytest.approx(combined_p_value([second, first]))
+    assert first * second <= combined_p_value([first, second]) <= 1
+    assert combined_p_value([first]) == first
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_by_chance_alone_a_fall_is_seen_no_more_often_than_the_level_says(paired: bool) -> None:
+def test_by_chance_alone_a_fall_is_found_no_more_often_than_the_level(paired: bool) -> None:
     rng, rounds, level = random.Random("chance"), 1500, 0.05
     seen = 0
     for _ in range(rounds):

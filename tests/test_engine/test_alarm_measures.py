@@ -1,4 +1,4 @@
-"""What is measured of a round, by what must hold of any candidates and answers."""
+"""The measures of a round: properties for any candidates and answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answers(draw: st.DrawFn) -> list[AnswerSample]:
 
 
 @given(st.lists(WRITTEN, max_size=8), answers(), st.lists(st.tuples(st.sampled_from("cd"), st.booleans())))
-def test_shares_are_shares_and_a_figure_is_there_only_where_something_was_measured(
+def test_shares_are_shares_and_a_figure_exists_only_if_something_was_measured(
     written: list[SelfEditSample], given_: list[AnswerSample], held_out: list[tuple[str, bool]]
 ) -> None:
     found = measure(1, "c", written, given_, held_out)
@@ -43,7 +43,9 @@ def test_shares_are_shares_and_a_figure_is_there_only_where_something_was_measur
 
 
 @given(st.lists(st.tuples(st.sampled_from(["q1", "q2"]), TEXT), max_size=12))
-def test_the_majority_is_a_given_answer_that_none_beats_whatever_the_order(given_: list[tuple[str, str]]) -> None:
+def test_the_majority_answer_is_one_of_the_answers_and_none_is_commoner_whatever_the_order(
+    given_: list[tuple[str, str]],
+) -> None:
     found = majority_answers(given_)
     assert found == majority_answers(given_[::-1])
     assert set(found) == {question for question, _ in given_}

@@ -1,4 +1,4 @@
-"""When figures are alarming: each rule on figures made for it, and on any figures by what must hold of it."""
+"""The rules that raise alarms: each on figures made for it, and properties for any figures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from engine.alarms import names
 from engine.alarms.measures import Measures
-from engine.alarms.rules import RULES, RaisedAlarm, raised
-from engine.settings.alarms import AlarmSettings
+from engine.alarms.rules import RULES, AlarmEvidence, raise_alarms
+from engine.settings.sections import AlarmSettings
 from seal_console.render_alarm import MEANINGS, render_alarm
 
 TASKS = [f"t{number}" for number in range(24)]
@@ -60,8 +60,8 @@ MEASURES = st.builds(
 )  # fmt: skip
 
 
-def found(now: Measures, earlier: list[Measures], settings: AlarmSettings = DEFAULT) -> list[RaisedAlarm]:
-    return raised(now, dict.fromkeys(RULES, earlier), settings)
+def found(now: Measures, earlier: list[Measures], settings: AlarmSettings = DEFAULT) -> list[AlarmEvidence]:
+    return raise_alarms(now, dict.fromkeys(RULES, earlier), settings)
 
 
 @pytest.mark.parametrize("name", ALARMING)
@@ -111,14 +111,14 @@ def test_what_is_compared_needs_an_earlier_round_and_the_evidence_names_it(name:
     assert alarm.evidence["earlier_round"] == 5
 
 
-def test_agreement_that_rises_with_accuracy_is_no_alarm() -> None:
+def test_agreement_that_rises_with_accuracy_raises_no_alarm() -> None:
     better = replace(QUIET, round_number=2, agreement=dict.fromkeys(TASKS, 0.9), held_out=dict.fromkeys(HELD_OUT, 0.9))
     assert found(better, [QUIET]) == []
     worse_alone = replace(QUIET, round_number=2, held_out=dict.fromkeys(HELD_OUT, 0.1))
     assert found(worse_alone, [QUIET]) == []
 
 
-def test_other_lengths_are_no_alarm_where_held_out_accuracy_rose_by_more_than_chance() -> None:
+def test_other_lengths_raise_no_alarm_if_held_out_accuracy_rose_by_more_than_chance() -> None:
     shorter = replace(QUIET, round_number=2, **ALARMING[names.LENGTH])
     for held_out, alarms in (
         (dict.fromkeys(HELD_OUT, 0.9), []),
@@ -143,7 +143,7 @@ def test_many_earlier_rounds_need_more_certainty() -> None:
 
 
 @given(MEASURES, st.lists(MEASURES, max_size=3))
-def test_any_figures_give_alarms_with_evidence_that_json_carries_and_words_can_tell(
+def test_any_figures_make_alarms_with_evidence_that_is_json_and_can_be_rendered(
     now: Measures, earlier: list[Measures]
 ) -> None:
     for alarm in found(now, earlier):
@@ -165,6 +165,6 @@ def test_a_round_that_is_like_the_one_before_raises_nothing_that_compares(now: M
     assert not {one.name for one in found(now, [now])} & {names.AGREE, names.LENGTH, names.REWARD}
 
 
-def test_evidence_that_is_not_as_the_engine_writes_it_is_shown_as_it_is() -> None:
+def test_evidence_of_an_unknown_form_is_rendered_as_json() -> None:
     assert render_alarm(names.ECHO, {"odd": 1}) == ['{"odd": 1}']
     assert render_alarm("unknown", {"examples": []}) == ['{"examples": []}']

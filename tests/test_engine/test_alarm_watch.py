@@ -1,4 +1,4 @@
-"""A finished round is measured from the store alone, and compared with the rounds that it may be compared with."""
+"""A finished round is measured from the store alone, and compared with comparable rounds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from engine.alarms import names
 from engine.alarms.watch import read_measures, watch_round
-from engine.settings.alarms import AlarmSettings
 from engine.settings.reading import default_settings_text
+from engine.settings.sections import AlarmSettings
 from store.alarms import clear_alarms, measures_of
 from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
@@ -75,7 +75,7 @@ def _candidate(db: Database, number: int, name: str, role: Role, text: str) -> N
     )  # fmt: skip
 
 
-def test_train_and_held_out_candidates_are_measured_apart(db: Database) -> None:
+def test_train_and_held_out_candidates_are_measured_separately(db: Database) -> None:
     finished, _ = run(db, LONG, AlarmSettings())
     kept = measures_of(db, finished.number)
     assert kept is not None
@@ -101,7 +101,7 @@ def test_rounds_of_other_settings_and_imported_ones_are_not_compared(db: Databas
     assert run(db, SHORT, AlarmSettings())[1] == []
 
 
-def test_only_so_many_rounds_back_are_compared(db: Database) -> None:
+def test_only_the_last_rounds_are_compared(db: Database) -> None:
     for text in (LONG, SHORT):
         run(db, text, AlarmSettings())
     near = AlarmSettings(rounds_back=1)
@@ -109,7 +109,7 @@ def test_only_so_many_rounds_back_are_compared(db: Database) -> None:
     assert run(db, SHORT, AlarmSettings(rounds_back=4))[1] == [names.LENGTH]
 
 
-def test_who_clears_an_alarm_takes_its_round_as_the_new_measure_of_things(db: Database) -> None:
+def test_clearing_an_alarm_makes_its_round_the_new_reference(db: Database) -> None:
     run(db, LONG, AlarmSettings())
     assert run(db, SHORT, AlarmSettings())[1] == run(db, SHORT, AlarmSettings())[1] == [names.LENGTH]
     clear_alarms(db, names.LENGTH, "Ada", "short is meant")
@@ -125,7 +125,7 @@ def test_rounds_from_before_there_were_alarms_are_measured_when_they_are_needed(
     assert measures_of(db, 1) is not None
 
 
-def test_measures_that_are_kept_are_not_measured_again(db: Database) -> None:
+def test_recorded_measures_are_not_measured_again(db: Database) -> None:
     finished, _ = run(db, LONG, AlarmSettings())
     db.execute("UPDATE candidates SET completion = 'other'")
     measures, _ = watch_round(db, replace(finished), AlarmSettings())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.loop.accept import best_acceptable
-from engine.settings.alarms import AcceptanceSettings
+from engine.settings.sections import AcceptanceSettings
 from store.records import Candidate
 
 DEFAULT = AcceptanceSettings(automatic=True)

@@ -75,7 +75,7 @@ def test_nothing_but_one_object_of_the_agreed_form_is_an_answer(content: str) ->
         parse_reply(content)
 
 
-def test_an_answer_is_read_as_it_stands() -> None:
+def test_an_answer_is_read_raw() -> None:
     assert parse_reply(f"\n {ALLOWED} ") == JudgeOpinion(True, "", "It keeps to the document.")
     assert parse_reply(NOT_ALLOWED) == JudgeOpinion(False, "No prices", "It names a price.")
 

@@ -1,4 +1,4 @@
-"""The section `judge` of guardrails.yaml: what it may hold, where a constitution may lie."""
+"""The section `judge` of guardrails.yaml: its keys, and where a constitution may be."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.guardrails.judge_section import KEYS as JUDGE_KEYS
-from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, rules_of_round
-from engine.guardrails.rule_files import parse_guardrails
+from engine.guardrails.judge_section import JudgeInput
+from engine.guardrails.reading import ROUND_KEY, as_recorded, parse_guardrails, read_guardrails, rules_of_round
 from engine.input_files.text_files import TextFile
 from store.errors import WrongUseError
 from store.records import Round
 from store.workspace import Workspace
-from tests.test_engine.rule_texts import problems_of
+from tests.test_engine.rule_texts import problems_of, rules_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,37 +24,51 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"url": "ftp://x/v1"}, "url must be an address such as"),
-        ({"url": "https:///v1"}, "url must be an address such as"),
-        ({"url": "http://[x/v1"}, "url must be an address such as"),
-        ({"url": "https://x:99999/v1"}, "url must be an address such as"),
-        ({"url": "https://u:geheim@x/v1"}, "url must hold no name or password"),
-        ({"url": "https://x/v1?key=geheim"}, "url must end with its path"),
-        ({"url": "http://example.org/v1", "api_key_env": "K"}, "url must begin with https://"),
-        ({"api_key_env": "sk-geheim"}, "api_key_env must be the name of an environment variable"),
-        ({"model": " "}, "model is empty"),
-        ({"timeout_s": 0}, "timeout_s must be seconds, above 0"),
-        ({"attempts": 0}, "attempts must be a whole number from 1 on"),
-        ({"attempts": 11}, "attempts must be at most 10"),
+        ({"url": "ftp://x/v1"}, "url: must be an address such as"),
+        ({"url": "https:///v1"}, "url: must be an address such as"),
+        ({"url": "http://[x/v1"}, "url: must be an address such as"),
+        ({"url": "https://x:99999/v1"}, "url: must be an address such as"),
+        ({"url": "https://u:geheim@x/v1"}, "url: must not contain a name or password"),
+        ({"url": "https://x/v1?key=geheim"}, "url: must end with its path"),
+        ({"url": "http://example.org/v1", "api_key_env": "K"}, "url: must begin with https://"),
+        ({"api_key_env": "sk-geheim"}, "api_key_env: must be the name of an environment variable"),
+        ({"model": " "}, "model: is empty"),
+        ({"timeout_s": 0}, "timeout_s: must be above 0 (is 0)"),
+        ({"attempts": 0}, "attempts: must be at least 1"),
+        ({"attempts": 11}, "attempts: must be at most 10"),
         ({"constitution": " "}, "the constitution is empty"),
-        ({"constitution": {"flie": "x"}}, "unknown key 'flie'; did you mean 'file'?"),
-        ({"constitution": ["x"]}, "constitution must be text (is a list)"),
-        ({"verdict": "accept"}, "verdict: unknown name 'accept'"),
-        ({"asks": "all"}, "asks: unknown name 'all'"),
-        ({"when_unreachable": "pass"}, "when_unreachable: unknown name 'pass'"),
-        ({"api_key": "geheim"}, "unknown key 'api_key'; did you mean 'api_key_env'?"),
+        ({"constitution": {"flie": "x"}}, "judge.constitution.flie: unknown key; did you mean 'file'?"),
+        ({"constitution": ["x"]}, "constitution: must be text (is a list)"),
+        ({"verdict": "accept"}, "verdict: must be deny, review or note (is 'accept')"),
+        ({"asks": "all"}, "asks: must be every or kept"),
+        ({"when_unreachable": "pass"}, "when_unreachable: must be review or stop"),
+        ({"api_key": "geheim"}, "api_key: unknown key; did you mean 'api_key_env'?"),
     ],
 )
-def test_what_is_wrong_is_named_and_no_key_is_repeated(keys: dict[str, Any], said: str) -> None:
+def test_problems_of_the_judge_are_named_and_no_key_is_repeated(keys: dict[str, Any], said: str) -> None:
     section = {"url": "https://x/v1", "model": "m", "constitution": "Be kind.", **keys}
     problems = problems_of(yaml.safe_dump({"judge": section}))
-    assert said in problems[0]
+    assert said in problems[-1]
     assert "geheim" not in "".join(problems)
 
 
-def test_a_judge_without_what_it_needs_is_named() -> None:
-    assert problems_of("judge: {verdict: hold}") == ["guardrails.yaml:1: url and model and constitution missing"]
-    assert problems_of("judge: 3")[0].startswith("guardrails.yaml:1: judge must have the keys")
+def test_missing_keys_of_the_judge_are_named() -> None:
+    assert problems_of("judge: {verdict: review}") == [
+        f"guardrails.yaml:1: judge.{key}: missing" for key in ("url", "model", "constitution")
+    ]
+    assert problems_of("judge: 3") == ["guardrails.yaml:1: judge: must have keys such as url and model (is 3)"]
+
+
+def test_hold_is_still_read_as_the_former_name_of_review() -> None:
+    section = {"url": "https://x/v1", "model": "m", "constitution": "Be kind."}
+    former, now = (
+        rules_of(yaml.safe_dump({"judge": {**section, "verdict": word, "when_unreachable": word}}))
+        for word in ("hold", "review")
+    )
+    assert former.judge == now.judge
+    assert now.judge is not None
+    assert (now.judge.verdict, now.judge.when_unreachable) == ("review", "review")
+    assert former.hash == now.hash
 
 
 def constitution_at(tmp_path: Path, name: str) -> str:
@@ -89,7 +102,7 @@ def test_a_constitution_is_read_from_a_file_of_the_workspace_only_and_kept_with_
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12),
-    st.sampled_from(["https://x/v1", "http://[", "hold", "every", "stop", "KEY"]),
+    st.sampled_from(["https://x/v1", "http://[", "hold", "review", "every", "stop", "KEY"]),
 )  # fmt: skip
 VALUES = st.recursive(
     SCALARS,
@@ -98,15 +111,15 @@ VALUES = st.recursive(
 )
 SECTIONS = st.one_of(
     VALUES,
-    st.fixed_dictionaries({}, optional=dict.fromkeys([*JUDGE_KEYS, "x"], VALUES)),
+    st.fixed_dictionaries({}, optional=dict.fromkeys([*JudgeInput.model_fields, "x"], VALUES)),
 )
 
 
 @given(SECTIONS)
-def test_no_data_makes_the_reader_do_anything_but_name_problems(section: object) -> None:
+def test_any_data_is_read_or_refused_with_problems(section: object) -> None:
     text = yaml.safe_dump({"judge": section}, allow_unicode=True)
-    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)
-    if not problems and policy.rules.judge is not None:
-        assert policy.rules.judge.url
-        assert policy.rules.judge.timeout_s > 0
+    if not problems and guardrails.judge is not None:
+        assert guardrails.judge.url
+        assert guardrails.judge.timeout_s > 0

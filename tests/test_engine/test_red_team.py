@@ -1,4 +1,4 @@
-"""Red-team prompts: how they are written, when a behaviour holds, and what the gate says of an update."""
+"""Red-team prompts: their keys, when a behaviour holds, and the gate's verdict on an update."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.gates.evidence import PromptBehaviour
+from engine.gates.names import red_team_gate
+from engine.gates.red_team import behaviour_of, red_team_gates
+from engine.guardrails.reading import parse_guardrails
 from engine.guardrails.red_team import (
     DEFAULT_REFUSALS,
     MUSTS,
-    Behaviour,
     RedTeamPrompt,
     grade_behaviour,
-    red_team_gates,
 )
-from engine.guardrails.rule_files import parse_guardrails
 from engine.input_files.text_files import TextFile
 from seal_console.render_gate import render_gate
 from store.audit_redaction import without_exam
@@ -53,7 +54,7 @@ def test_usual_refusals_are_known(answer: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "  ", "Sure: open the door.", "icannot", "It is red, I think."])
-def test_what_is_no_refusal_does_not_pass_for_one(answer: str) -> None:
+def test_other_answers_are_not_refusals(answer: str) -> None:
     assert not holds(prompt(), answer)
 
 
@@ -80,7 +81,7 @@ def test_a_protected_answer_is_graded_as_questions_are() -> None:
     assert not holds(number, "6")
 
 
-def test_what_must_not_be_said_is_found_as_whole_words_or_by_pattern() -> None:
+def test_forbidden_texts_are_found_as_whole_words_or_by_pattern() -> None:
     judged = prompt("not_say", texts=["Projekt Süd"], patterns=[r"\d{4}"])
     assert holds(judged, "")
     assert holds(judged, "Projekte im Süden, 123")
@@ -88,52 +89,56 @@ def test_what_must_not_be_said_is_found_as_whole_words_or_by_pattern() -> None:
     assert not holds(judged, "the code is 1234")
 
 
-def test_what_cannot_be_searched_in_time_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_cannot_be_searched_in_time_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_long(*_: object) -> bool:
         raise TimeoutError
 
-    monkeypatch.setattr("engine.guardrails.red_team.is_in", too_long)
+    monkeypatch.setattr("engine.guardrails.red_team.matches_pattern", too_long)
     assert not holds(prompt("not_say", texts="x", patterns="y"), "")
     assert not holds(prompt("refuse"), "I cannot")
 
 
-def behaviour(verdict: str, *, before: bool, after: bool, group: str = "", name: str = "one") -> Behaviour:
+Judged = tuple[RedTeamPrompt, PromptBehaviour]
+
+
+def behaviour(verdict: str, *, before: bool, after: bool, group: str = "", name: str = "one") -> Judged:
     keys = {"group": group} if group else {}
-    return Behaviour(prompt(verdict=verdict, name=name, **keys), "was", "is", before, after)
+    one = prompt(verdict=verdict, name=name, **keys)
+    return one, behaviour_of(one, ("was", "is"), (before, after))
 
 
 BEHAVIOURS = st.lists(
     st.builds(
         lambda verdict, before, after, group: behaviour(verdict, before=before, after=after, group=group),
-        st.sampled_from(["deny", "hold", "note"]),
+        st.sampled_from(["deny", "review", "note"]),
         st.booleans(),
         st.booleans(),
         st.sampled_from(["", "a", "b"]),
     ),
     max_size=6,
 )
-ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "hold": "hold", "note": "note"}
+ON_FAILURE: dict[str, OnFailure | None] = {"deny": None, "review": "hold", "note": "note"}
 
 
 @given(BEHAVIOURS)
-def test_a_gate_passes_only_where_every_behaviour_holds_and_does_what_the_gravest_failure_says(
-    behaviours: list[Behaviour],
+def test_a_gate_passes_only_if_every_behaviour_holds_and_the_gravest_failure_decides(
+    behaviours: list[Judged],
 ) -> None:
     gates = {gate.gate: gate for gate in red_team_gates("c", behaviours, "now")}
-    assert set(gates) == {one.prompt.gate for one in behaviours}
+    assert set(gates) == {red_team_gate(one.group) for one, _ in behaviours}
     for name, gate in gates.items():
-        of_group = [one for one in behaviours if one.prompt.gate == name]
-        failed = [one.prompt.verdict for one in of_group if not one.holds]
+        of_group = [found for one, found in behaviours if red_team_gate(one.group) == name]
+        failed = [found.verdict for found in of_group if not found.holds]
         assert gate.passed == (not failed)
         assert gate.stops == ("deny" in failed)
-        assert gate.holds == ("hold" in failed and "deny" not in failed)
+        assert gate.holds == ("review" in failed and "deny" not in failed)
         assert len(gate.evidence["prompts"]) == len(of_group)
 
 
 @given(BEHAVIOURS)
-def test_the_evidence_tells_what_the_edit_broke_from_what_never_held(behaviours: list[Behaviour]) -> None:
+def test_the_evidence_tells_what_the_edit_broke_from_what_never_held(behaviours: list[Judged]) -> None:
     for gate in red_team_gates("c", behaviours, "now"):
-        of_group = [one for one in behaviours if one.prompt.gate == gate.gate]
+        of_group = [found for one, found in behaviours if red_team_gate(one.group) == gate.gate]
         became = [one["became"] for one in gate.evidence["prompts"]]
         assert gate.evidence["broken"] == became.count("broken")
         assert gate.evidence["never_held"] == became.count("never held")
@@ -145,54 +150,69 @@ def test_the_evidence_tells_what_the_edit_broke_from_what_never_held(behaviours:
 
 
 @given(BEHAVIOURS, BEHAVIOURS)
-def test_no_behaviour_that_holds_pays_for_one_that_does_not(failing: list[Behaviour], more: list[Behaviour]) -> None:
+def test_a_behaviour_that_holds_never_makes_up_for_one_that_does_not(failing: list[Judged], more: list[Judged]) -> None:
     stopped = {gate.gate for gate in red_team_gates("c", failing, "now") if not gate.passed}
     assert stopped <= {gate.gate for gate in red_team_gates("c", [*failing, *more], "now") if not gate.passed}
 
 
 def test_a_verdict_in_words_names_prompt_and_answers() -> None:
-    (gate,) = red_team_gates("c", [behaviour("hold", before=True, after=False, group="keys")], "now")
+    (gate,) = red_team_gates("c", [behaviour("review", before=True, after=False, group="keys")], "now")
     assert gate.gate == "red team:keys"
     first, line = render_gate(gate.gate, gate.evidence)
     assert first == "1 prompt, 1 held before, 0 hold now, 1 broken by this edit"
-    assert line == "✗ one (hold): broken by this edit. Why?  refuses; “was” → “is”"
+    assert line == "✗ one (review): broken by this edit. Why?  refuses; “was” → “is”"
     (gate,) = red_team_gates("c", [behaviour("deny", before=False, after=False)], "now")
     assert "never held" in render_gate(gate.gate, gate.evidence)[1]
+
+
+A_PROMPT = "red_team:\n  prompts:\n  - "
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("red_team: 3", ":1: red_team must have the key prompts (is a number)"),
-        ("red_team: {prompts: []}", ":1: prompts must be a list with at least one prompt"),
-        ("red_team:\n  promts: []\n  prompts: [{name: a, question: b, must: refuse}]", ":2: unknown key"),
-        ("red_team:\n  prompts:\n  - 3", ":3: a prompt must have the keys"),
-        ("red_team:\n  prompts:\n  - {question: b, must: refuse}", ":3: name missing"),
-        ("red_team:\n  prompts:\n  - {name: a, must: refuse}", ":3: has neither question nor prompt"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b}", ":3: must missing; known are refuse, answer"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuze}", ":3: must: unknown"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: answer}", ":3: answers missing"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: not_say}", ":3: has neither texts nor"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, answers: c}", ":3: unknown key"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, patterns: '('}", ":3: '(' is no"),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: not_say, texts: '!'}", ":3: '!' holds no"),
+        ("red_team: 3", "1: red_team: must have keys such as refusals and prompts (is 3)"),
+        ("red_team: {prompts: []}", "1: red_team.prompts: is empty"),
         (
-            "red_team:\n  prompts:\n  - {name: a, question: b, must: answer, answers: c, grader: exakt}",
-            ":3: unknown grader 'exakt'; did you mean 'exact'?",
+            "red_team:\n  promts: []\n  prompts: [{name: a, question: b, must: refuse}]",
+            "2: red_team.promts: unknown key; did you mean 'prompts'?",
         ),
-        ("red_team:\n  prompts:\n  - {name: a, question: b, must: refuse, verdict: no}", ":3: verdict: "),
+        (A_PROMPT + "3", "3: red_team: prompt 1: must have keys such as"),
+        (A_PROMPT + "{question: b, must: refuse}", "3: red_team: prompt 1: name: missing"),
+        (A_PROMPT + "{name: a, must: refuse}", "3: red_team: prompt 1: has neither question nor prompt"),
+        (A_PROMPT + "{name: a, question: b}", "3: red_team: prompt 1: must: missing"),
         (
-            "red_team:\n  prompts:\n  - {name: a, question: b, must: refuse}\n  - {name: A, question: c, must: refuse}",
-            ":4: the prompt is named 'A', as that of guardrails.yaml:3 is",
+            A_PROMPT + "{name: a, question: b, must: refuze}",
+            "3: red_team: prompt 1: must: must be refuse, answer or not_say",
+        ),
+        (A_PROMPT + "{name: a, question: b, must: answer}", "3: red_team: prompt 1: answers: missing"),
+        (A_PROMPT + "{name: a, question: b, must: not_say}", "3: red_team: prompt 1: has neither texts nor"),
+        (A_PROMPT + "{name: a, question: b, must: refuse, answers: c}", "3: red_team: prompt 1: answers: unknown key"),
+        (
+            A_PROMPT + "{name: a, question: b, must: refuse, patterns: '('}",
+            "3: red_team: prompt 1: patterns: '(' is not",
+        ),
+        (
+            A_PROMPT + "{name: a, question: b, must: not_say, texts: '!'}",
+            "3: red_team: prompt 1: texts: '!' contains no",
+        ),
+        (
+            A_PROMPT + "{name: a, question: b, must: answer, answers: c, grader: exakt}",
+            "3: red_team: prompt 1: unknown grader 'exakt'; did you mean 'exact'?",
+        ),
+        (A_PROMPT + "{name: a, question: b, must: refuse, verdict: no}", "3: red_team: prompt 1: verdict: "),
+        (
+            A_PROMPT + "{name: a, question: b, must: refuse}\n  - {name: A, question: c, must: refuse}",
+            "4: red_team: prompt 2: name: 'A' is already the name at guardrails.yaml:3",
         ),
     ],
-)  # fmt: skip
-def test_what_is_wrong_is_named_with_its_line(text: str, said: str) -> None:
+)
+def test_each_problem_has_its_line(text: str, said: str) -> None:
     (problem,) = problems_of(text)
-    assert problem.startswith(f"guardrails.yaml{said}")
+    assert problem.startswith(f"guardrails.yaml:{said}")
 
 
-def test_the_hash_of_a_policy_follows_its_prompts_and_not_their_places() -> None:
+def test_the_hash_of_guardrails_depends_on_prompts_and_not_on_their_places() -> None:
     text = "red_team:\n  prompts:\n  - {name: a, question: b, must: refuse}\n"
     assert rules_of(text).hash == rules_of(f"# A comment.\n{text}").hash
     assert (
@@ -230,11 +250,11 @@ PROMPTS = st.lists(
 @given(
     st.one_of(VALUES, st.fixed_dictionaries({"prompts": PROMPTS}, optional={"refusals": VALUES})), st.text(max_size=20)
 )
-def test_no_data_makes_the_reader_do_anything_but_name_problems(section: object, answer: str) -> None:
+def test_any_data_is_read_or_refused_with_problems(section: object, answer: str) -> None:
     text = yaml.safe_dump({"red_team": section}, allow_unicode=True)
-    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)
     if not problems:
-        for one in policy.rules.red_team:
+        for one in guardrails.red_team:
             assert grade_behaviour(one, answer).score in {0.0, 1.0} or one.grader == "token-f1"
             assert one.says()

@@ -1,4 +1,4 @@
-"""Which questions of earlier edits are asked: all, or a draw by ids and seed alone; and what is no undoing."""
+"""The exam of earlier edits: all questions, or a draw that depends on ids and seed alone."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_draw_is_as_large_as_allowed_and_the_same_whenever_it_is_made(
 
 
 @given(sizes_of_edits, st.integers(0, 3))
-def test_every_edit_keeps_a_question_where_the_limit_suffices(sizes: list[int], seed: int) -> None:
+def test_every_edit_keeps_a_question_if_the_limit_suffices(sizes: list[int], seed: int) -> None:
     drawn = earlier_questions(line(sizes), len(sizes), seed)
     assert {one.edit.version.number for one in drawn} == set(range(1, len(sizes) + 1))
 
@@ -57,12 +57,12 @@ def test_another_seed_draws_others() -> None:
     assert len(draws) == 4
 
 
-def test_both_splits_are_asked() -> None:
+def test_reward_and_audit_questions_are_both_in_the_exam() -> None:
     asked = earlier_questions([edit(1, task("cups", "Which?", "Who?"))], 400, 0)
     assert {one.question.split for one in asked} == {"reward", "audit"}
 
 
-def test_a_task_that_was_taught_twice_is_asked_once_in_the_name_of_the_newest_edit() -> None:
+def test_a_task_with_two_accepted_edits_is_in_the_exam_once_under_the_newest() -> None:
     cups = task("cups", "Which?", "Who?")
     asked = earlier_questions([edit(1, cups), edit(2, task("forks", "How?")), edit(3, cups)], 400, 0)
     assert sorted((one.question.id, one.edit.version.tag) for one in asked) == [
@@ -83,7 +83,7 @@ def test_an_update_of_a_fact_undoes_nothing_and_other_facts_and_titles_stay_guar
     ]
 
 
-def test_a_task_does_not_undo_itself_and_no_task_undoes_nothing_on_purpose() -> None:
+def test_a_task_cannot_undo_itself_and_without_a_task_every_question_is_at_risk() -> None:
     cups, forks = task("cups", "Which?"), task("forks", "How?")
     asked = earlier_questions([edit(1, cups), edit(2, forks)], 400, 0)
     assert [one.question.id for one in questions_at_risk(asked, cups)] == ["forks/How?"]

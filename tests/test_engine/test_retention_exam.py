@@ -1,4 +1,4 @@
-"""Exams and drift of many states of a tiny model: what is asked, what is found again, and what the figures are."""
+"""Exams and drift of many states of a tiny model: which answers are reused, and the figures."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def adapter(base: BaseModel, seed: int, size: float = 0.1) -> Adapter:
     return found
 
 
-def prompt(text: str, *answers: str, as_it_stands: bool = False, grader: str = "exact") -> RetentionPrompt:
-    return RetentionPrompt(text, as_it_stands, answers or ("blue",), grader, {}, "", "suite.yaml:1")
+def prompt(text: str, *answers: str, raw: bool = False, grader: str = "exact") -> RetentionPrompt:
+    return RetentionPrompt(text, raw, answers or ("blue",), grader, {}, "", "suite.yaml:1")
 
 
 def examinees(base: BaseModel, *seeds: int) -> list[ModelRef]:
@@ -79,7 +79,7 @@ def texts(found: Sequence[dict[str, RetentionAnswer]]) -> list[list[str]]:
     return [[answer.text for answer in answers.values()] for answers in found]
 
 
-def test_each_state_answers_for_itself_and_nothing_is_asked_twice(
+def test_each_state_answers_for_itself_and_no_question_is_answered_twice(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompts = [prompt(f"What is number {number}?") for number in range(4)]
@@ -112,14 +112,12 @@ def test_a_mixed_batch_answers_as_each_adapter_alone(session: Session, base: Bas
     assert texts(mixed) == texts(alone)
 
 
-def test_a_prompt_as_it_stands_is_not_put_as_a_question(session: Session) -> None:
-    found = session.examiner.suite_answers(
-        [prompt("It is"), prompt("It is", as_it_stands=True)], examinees(session.base)
-    )
+def test_a_prompt_does_not_get_the_template_of_questions(session: Session) -> None:
+    found = session.examiner.suite_answers([prompt("It is"), prompt("It is", raw=True)], examinees(session.base))
     assert len(set(texts(found)[0])) == 2
 
 
-def test_what_an_answer_depends_on_asks_anew(session: Session) -> None:
+def test_a_change_of_what_an_answer_depends_on_needs_a_new_answer(session: Session) -> None:
     one = [prompt("What is number 1?")]
     session.examiner.suite_answers(one, examinees(session.base))
     longer = session.settings.model_copy(update={"exam": ExamSettings(max_new_tokens=5)})
@@ -146,7 +144,7 @@ def test_a_grader_that_fails_names_the_prompt_and_nothing_is_kept(
     def fail(*_: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("engine.graders.exact.ExactGrader.grade", fail)
+    monkeypatch.setattr("engine.graders.text_graders.ExactGrader.grade", fail)
     with pytest.raises(GraderError, match=r"suite\.yaml:1.*What is number 1"):
         session.examiner.suite_answers([prompt("What is number 1?")], examinees(session.base))
     assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 0
@@ -182,7 +180,7 @@ def drifts(base: BaseModel, session: Session, *seeds: int) -> list[Drift]:
 
 
 @pytest.mark.parametrize("tokens_at_once", [1, 1024])
-def test_drift_is_the_kl_of_every_position_however_the_anchors_are_cut_up(
+def test_drift_is_the_kl_of_every_position_whatever_the_batches(
     any_base: BaseModel, session: Session, monkeypatch: pytest.MonkeyPatch, tokens_at_once: int
 ) -> None:
     monkeypatch.setattr(drift_module, "TOKENS_PER_CHUNK", tokens_at_once)

@@ -67,7 +67,7 @@ def test_the_p_value_of_small_changes_is_that_of_the_binomial(lost: int, gained:
 
 
 @given(st.integers(0, 7), st.integers(0, 7))
-def test_the_p_value_is_the_share_of_all_ways_in_which_the_changes_could_have_gone(lost: int, gained: int) -> None:
+def test_the_p_value_is_the_share_of_all_possible_outcomes_of_the_changes(lost: int, gained: int) -> None:
     ways = list(itertools.product((0, 1), repeat=lost + gained))
     assert paired_p_value(lost, gained) == pytest.approx(sum(sum(way) >= lost for way in ways) / len(ways), abs=1e-15)
 
@@ -118,11 +118,13 @@ def test_the_order_of_prompts_changes_no_verdict(
 
 
 @given(verdicts_of_prompts, limits)
-def test_what_each_lets_pass_significant_lets_pass_too(pairs: list[tuple[bool, bool]], allowed: float | None) -> None:
+def test_what_passes_with_each_passes_with_significant_too(
+    pairs: list[tuple[bool, bool]], allowed: float | None
+) -> None:
     assert judged(pairs, allowed, SIGNIFICANT).passed >= judged(pairs, allowed, EACH).passed
 
 
-def test_significant_stops_only_what_chance_hardly_does() -> None:
+def test_significant_stops_only_losses_that_are_unlikely_by_chance() -> None:
     assert judged(changed(4, 0), settings=SIGNIFICANT).passed
     assert not judged(changed(5, 0), settings=SIGNIFICANT).passed
     assert judged(changed(5, 1), settings=SIGNIFICANT).passed

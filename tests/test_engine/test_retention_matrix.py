@@ -21,11 +21,11 @@ def test_a_cell_is_the_share_of_the_edits_questions_that_a_version_has_right() -
     assert cells_of(right, [["a", "b"], ["c"]]) == ((0.0, 1.0), (0.5, 1.0))
 
 
-def test_what_was_not_asked_in_full_is_unknown() -> None:
+def test_a_cell_with_a_missing_answer_is_unknown() -> None:
     assert cells_of([{"a": True}, {}], [["a", "b"], ["a"]]) == ((None, 1.0), (None, None))
 
 
-def test_the_figures_of_a_line_as_worked_out_by_hand() -> None:
+def test_the_figures_of_a_lineage_as_worked_out_by_hand() -> None:
     found = figures(
         matrix((0.0, 0.25, 0.0), (1.0, 0.25, 0.0), (0.5, 0.75, 0.25), (0.25, 1.0, 1.0)),
     )
@@ -50,7 +50,7 @@ def test_a_single_edit_has_no_backward_transfer() -> None:
 
 
 @given(st.integers(1, 3), st.data())
-def test_a_line_that_forgets_nothing_has_no_negative_transfer(edits: int, data: st.DataObject) -> None:
+def test_a_lineage_that_forgets_nothing_has_no_negative_transfer(edits: int, data: st.DataObject) -> None:
     shares = data.draw(st.lists(st.floats(0, 1), min_size=edits, max_size=edits))
     cells = tuple(
         tuple(share if row > column else 0.0 for column, share in enumerate(shares)) for row in range(edits + 1)

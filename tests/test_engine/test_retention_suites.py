@@ -1,4 +1,4 @@
-"""Retention files: what they may say, that every problem has its place, and that no bytes do any harm."""
+"""Retention suites: what files may contain, the place of every problem, and hostile bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.retention.reading import read_retention, read_suites
-from engine.retention.suites import Retention, Suite
+from engine.retention.suites import Choices, Retention, Suite
 from store.errors import WrongUseError
 from store.workspace import Workspace
 
@@ -66,6 +66,10 @@ def prompt_text(**keys: Any) -> str:
     return suite_text(prompts=[{"question": "Which?", "answers": "blue", **keys}])
 
 
+def choice_text(**keys: Any) -> str:
+    return suite_text(prompts=[{"prompt": "Cups are", "answers": "blue", **keys}])
+
+
 def test_a_yaml_suite_is_read_with_what_its_prompts_inherit(workspace: Workspace) -> None:
     write(workspace, "facts.yaml", FACTS)
     (suite,) = read_retention(workspace).suites
@@ -76,11 +80,11 @@ def test_a_yaml_suite_is_read_with_what_its_prompts_inherit(workspace: Workspace
         ("30",), "number", {"abs_tolerance": 0.5}, "shop",
     )  # fmt: skip
     assert (shop.answers, shop.grader, shop.grader_options, shop.group) == (("Oslo", "no"), "exact", {}, "places")
-    assert (days.as_it_stands, times.as_it_stands) == (False, True)
+    assert (days.raw, times.raw) == (False, True)
     assert [prompt.place for prompt in suite.prompts] == [f"retention/facts.yaml:{line}" for line in (7, 9, 13)]
 
 
-def test_jsonl_has_a_prompt_or_an_anchor_a_line_and_its_files_name(workspace: Workspace) -> None:
+def test_jsonl_holds_a_prompt_or_an_anchor_a_line_and_is_named_after_its_file(workspace: Workspace) -> None:
     lines = [
         {"question": "Which?", "answers": ["blue", "azure"], "group": "colours"},
         {"anchor": "Cups are blue."},
@@ -93,7 +97,23 @@ def test_jsonl_has_a_prompt_or_an_anchor_a_line_and_its_files_name(workspace: Wo
     assert suite.prompts[0].grader == "exact"
 
 
-def test_notes_and_hidden_files_are_passed_over_and_nothing_is_no_problem(workspace: Workspace) -> None:
+def test_the_first_line_of_jsonl_may_hold_the_keys_of_the_suite(workspace: Workspace) -> None:
+    lines = [
+        {"suite": "cups", "group": "colours", "allowed_losses": 0.5},
+        {"prompt": "Cups are", "answers": "blue", "choices": ["blue", "red"], "delimiter": "", "per_character": True},
+    ]
+    write(workspace, "a.jsonl", "\n".join(map(json.dumps, lines)))
+    (suite,) = read_retention(workspace).suites
+    (prompt,) = suite.prompts
+    assert (suite.name, suite.allowed_losses) == ("cups", 0.5)
+    assert (prompt.place, prompt.group, prompt.grader) == ("retention/a.jsonl:2", "colours", "likelihood")
+    assert prompt.choices == Choices(("blue", "red"), "", per_character=True)
+    write(workspace, "a.jsonl", json.dumps({**lines[0], "prompts": []}) + "\n" + json.dumps(lines[0]))
+    assert problems_of(workspace)[0].startswith("retention/a.jsonl:1: prompts: cannot be in the first line")
+    assert any("a.jsonl:2: prompt 1: suite: unknown key" in problem for problem in problems_of(workspace))
+
+
+def test_notes_and_hidden_files_are_skipped_and_an_empty_folder_is_fine(workspace: Workspace) -> None:
     write(workspace, "README.md", "# Our suites")
     write(workspace, ".facts.yaml.swp", b"\x00")
     assert read_retention(workspace) == Retention()
@@ -101,7 +121,7 @@ def test_notes_and_hidden_files_are_passed_over_and_nothing_is_no_problem(worksp
     assert read_retention(Workspace(workspace.root / "nowhere")) == Retention()
 
 
-def test_identity_is_what_a_verdict_depends_on(workspace: Workspace) -> None:
+def test_a_prompts_identity_covers_everything_its_verdict_depends_on(workspace: Workspace) -> None:
     write(workspace, "a.yaml", prompt_text())
     (first,) = read_retention(workspace).prompts
     write(workspace, "a.yaml", prompt_text(group="colours"))
@@ -118,58 +138,64 @@ def test_all_problems_of_all_files_are_reported_together(workspace: Workspace) -
     write(workspace, "c.yaml", b"suite: \xff")
     write(workspace, "d.csv", "Which?,blue")
     assert problems_of(workspace) == [
-        "retention/a.yaml:2: has no answers",
-        "retention/a.yaml:3: has neither question nor prompt; give one of the two",
+        "retention/a.yaml:2: prompt 1: answers: missing",
+        "retention/a.yaml:3: prompt 2: has neither question nor prompt",
         "retention/b.jsonl:2: not valid JSON: Expecting ':' delimiter (column 12)",
         "retention/c.yaml:1: not UTF-8",
-        "retention/d.csv: suites cannot be read from this kind of file; known are .yaml, .yml, .jsonl",
+        "retention/d.csv: suites cannot be read from this kind of file; supported: .yaml, .yml, .jsonl",
     ]
 
 
-def test_two_suites_of_one_name_are_refused(workspace: Workspace) -> None:
+def test_two_suites_with_one_name_are_refused(workspace: Workspace) -> None:
     write(workspace, "a.yaml", suite_text(suite="Facts"))
     write(workspace, "facts.jsonl", '{"question": "Which?", "answers": "blue"}')
     (problem,) = problems_of(workspace)
-    assert problem == "retention/facts.jsonl:1: the suite is named 'facts', as that of retention/a.yaml:1 is"
+    assert problem == "retention/facts.jsonl:1: 'facts' is already the name of the suite at retention/a.yaml:1"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "a suite must have the key prompts or anchors (is empty)"),
-        ("- 1", "a suite must have the key prompts or anchors (is a list)"),
-        ("suite: x", "holds no prompt and no anchor"),
+        ("", "must have keys such as suite and group (is empty)"),
+        ("- 1", "must have keys such as suite and group (is a list)"),
+        ("suite: x", "contains no prompt and no anchor"),
         ("prompts: [", "expected the node content"),
-        (suite_text(anchor=["x"]), "unknown key 'anchor'; did you mean 'anchors'?"),
-        (suite_text(suite=" "), "the suite's name is empty"),
-        (suite_text(suite="a\nb"), "the suite's name must be a line of at most 80 characters"),
-        (suite_text(prompts=5), "prompts must be a list (is text)"),
-        (suite_text(prompts=["x"]), "a prompt must have the keys question (or prompt) and answers (is text)"),
-        (suite_text(anchors="x"), "anchors must be a list of texts (is text)"),
-        (suite_text(anchors=[" "]), "the anchor is empty"),
-        (suite_text(anchors=[["x"]]), "anchors[0] must be text (is a list)"),
-        (suite_text(grader_options=[]), "grader_options must be keys with values (is a list)"),
-        (suite_text(grader_options={"x": 1}), "unknown option 'x'; it has none"),
-        (suite_text(allowed_losses=-1), "allowed_losses must be a whole number of prompts, or a share"),
-        (suite_text(allowed_losses=1.5), "it is 1.5"),
-        (suite_text(allowed_losses=True), "it is true or false"),
-        (suite_text(allowed_losses="2 %"), "it is '2 %'"),
-        (prompt_text(options={}), "unknown key 'options'; did you mean 'grader_options'?"),
-        (prompt_text(prompt="x"), "has both question and prompt; give one of the two"),
-        (prompt_text(question=" "), "the question is empty"),
-        (prompt_text(answers=[]), "has no answers"),
-        (prompt_text(answers=["blue", ""]), "an answer is empty"),
-        (prompt_text(answers={"x": 1}), "answers must be text (is keys with values)"),
-        (prompt_text(group=[]), "group must be text (is a list)"),
+        (suite_text(anchor=["x"]), "anchor: unknown key; did you mean 'anchors'?"),
+        (suite_text(suite=" "), "suite: is empty"),
+        (suite_text(suite="a\nb"), "suite: must be one line of at most 80 characters"),
+        (suite_text(prompts=5), "prompts: must be a list (is 5)"),
+        (suite_text(prompts=["x"]), "prompt 1: must have keys such as question and prompt (is 'x')"),
+        (suite_text(anchors="x"), "anchors: must be a list (is 'x')"),
+        (suite_text(anchors=[" "]), "anchor 1: is empty"),
+        (suite_text(anchors=[["x"]]), "anchor 1: must be text (is a list)"),
+        (suite_text(grader_options=[]), "grader_options: must be keys with values (is an empty list)"),
+        (suite_text(grader_options={"x": 1}), "unknown option 'x'; it has no options"),
+        (suite_text(allowed_losses=-1), "allowed_losses: must be a whole number of prompts, or a share"),
+        (suite_text(allowed_losses=1.5), "(is 1.5)"),
+        (suite_text(allowed_losses=True), "(is true)"),
+        (suite_text(allowed_losses="2 %"), "(is '2 %')"),
+        (prompt_text(options={}), "prompt 1: options: unknown key; did you mean 'grader_options'?"),
+        (prompt_text(prompt="x"), "has both question and prompt; keep one of the two"),
+        (prompt_text(question=" "), "prompt 1: question: is empty"),
+        (prompt_text(answers=[]), "prompt 1: answers: is empty"),
+        (prompt_text(answers=["blue", ""]), "prompt 1: answer 2: is empty"),
+        (prompt_text(answers={"x": 1}), "answers: must be text (is keys with values)"),
+        (prompt_text(group=[]), "group: must be text (is an empty list)"),
         (prompt_text(grader="exat"), "unknown grader 'exat'; did you mean 'exact'?"),
         (prompt_text(grader="number"), "the answer 'blue' is wrong by its own grader 'number'"),
+        (suite_text(lm_eval="arc.yaml"), "lm_eval: a suite cannot name a task of lm-evaluation-harness"),
+        (prompt_text(choices=["blue", "red"]), "has choices, which need a prompt instead of a question"),
+        (choice_text(choices=["blue"]), "choices: must have at least 2 entries"),
+        (choice_text(choices=["green", "red"]), "has an answer that is not one of its choices"),
+        (choice_text(choices=["blue", "red"], grader="exact"), "has choices, whose answers no grader grades"),
+        (choice_text(per_character=True), "has no choices, so delimiter and per_character mean nothing"),
         (
             suite_text(prompts=[{"question": q, "answers": "x"} for q in ("Which  one?", "which ONE?")]),
-            "the same prompt as retention/a.yaml:1",
+            "prompt 2: the same prompt as retention/a.yaml:1",
         ),
     ],
 )
-def test_a_problem_is_named_with_file_and_line(workspace: Workspace, text: str, said: str) -> None:
+def test_each_problem_has_its_file_and_line(workspace: Workspace, text: str, said: str) -> None:
     write(workspace, "a.yaml", text)
     problems = problems_of(workspace)
     assert any(said in problem for problem in problems)
@@ -183,7 +209,7 @@ def test_the_same_words_may_be_a_question_and_a_prompt(workspace: Workspace) -> 
 
 _keys = st.sampled_from(
     ["suite", "group", "grader", "grader_options", "allowed_losses", "prompts", "anchors", "question", "prompt",
-     "answers", "pattern", "anchor", "x"]
+     "answers", "pattern", "anchor", "x", "choices", "delimiter", "per_character", "lm_eval"]
 )  # fmt: skip
 _scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=6),
@@ -203,7 +229,7 @@ _texts = st.one_of(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(_texts, st.sampled_from(["a.yaml", "a.yml", "a.jsonl"]))
-def test_any_bytes_give_suites_or_problems_that_name_the_file(tmp_path: Path, content: bytes, name: str) -> None:
+def test_any_bytes_make_suites_or_problems_that_name_the_file(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     problems = [name]
@@ -219,14 +245,14 @@ def test_any_bytes_give_suites_or_problems_that_name_the_file(tmp_path: Path, co
 @pytest.mark.parametrize(
     "anchor", ["Question:  how many DAYS?\\nAnswer: 30", "How many days?", "First.\\nHow many days?"]
 )
-def test_a_prompt_that_an_anchor_holds_is_refused_because_anchors_are_trained_on(
+def test_a_prompt_that_is_in_an_anchor_is_refused_because_anchors_are_trained_on(
     workspace: Workspace, anchor: str
 ) -> None:
     write(workspace, "facts.yaml", FACTS)
     write(workspace, "more.jsonl", f'{{"anchor": "{anchor}"}}\n{{"anchor": "The days are many."}}\n')
     [problem] = problems_of(workspace)
     assert problem.startswith("retention/facts.yaml:")
-    assert "stands in an anchor of retention/more.jsonl:1" in problem
+    assert "is in an anchor of retention/more.jsonl:1" in problem
 
 
 @given(texts=st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=20), most=st.integers(1, 25))

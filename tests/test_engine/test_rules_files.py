@@ -1,4 +1,4 @@
-"""guardrails.yaml: what it may hold, and that nothing makes its reader do anything but name what is wrong."""
+"""guardrails.yaml: what it may contain, the place of every problem, and hostile texts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.guardrails.kinds import RULE_KINDS, default_guardrails_text
-from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, rules_of_round
+from engine.guardrails.reading import ROUND_KEY, as_recorded, parse_guardrails, read_guardrails, rules_of_round
 from engine.guardrails.rule import Guardrails
-from engine.guardrails.rule_files import parse_guardrails
 from engine.input_files.text_files import TextFile
 from store.errors import WrongUseError
 from store.records import Round
@@ -44,86 +43,110 @@ def test_a_leak_is_only_noted_unless_a_rule_says_otherwise() -> None:
     assert {kind: RULE_KINDS[kind].verdict for kind in ("leak", "secrets", "instructions")} == {
         "leak": "note",
         "secrets": "deny",
-        "instructions": "hold",
+        "instructions": "review",
     }
 
 
-def test_the_file_of_a_new_workspace_is_sound_and_no_two_rules_are_alike() -> None:
+def test_the_file_of_a_new_workspace_is_valid_and_its_rules_have_different_names() -> None:
     rules = rules_of(default_guardrails_text()).rules
-    assert {one.verdict for one in rules} == {"deny", "hold", "note"}
+    assert {one.verdict for one in rules} == {"deny", "review", "note"}
     assert len({one.name for one in rules}) == len(rules) >= 5
     active = "\n".join(line.removeprefix("  # ") for line in default_guardrails_text().splitlines() if "  # -" in line)
     assert active
 
 
+A_RULE = "rules:\n- rule: a\n  kind: "
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- 1", "guardrails.yaml:1: must be sections, such as rules: (is a list)"),
-        ("rules: 3", "guardrails.yaml:1: rules must be a list (is a number)"),
-        ("rulez: []", "guardrails.yaml:1: unknown key 'rulez'; did you mean 'rules'?"),
-        ("rules: [3]", "guardrails.yaml:1: a rule must have the keys rule and kind (is a number)"),
-        ("rules:\n- kind: secrets", "guardrails.yaml:2: rule missing: the rule's own name"),
-        ("rules:\n- rule: a", "guardrails.yaml:2: kind missing; known are pattern, "),
-        ("rules:\n- rule: a\n  kind: secret", "guardrails.yaml:3: there is no kind 'secret'; did you mean 'secrets'?"),
-        ("rules:\n- rule: a\n  kind: secrets\n  verdict: refuse", "guardrails.yaml:4: verdict: unknown name 'refuse'"),
+        ("- 1", ":1: must have keys such as rules and red_team (is a list)"),
+        ("rules: 3", ":1: rules: must be a list (is 3)"),
+        ("rulez: []", ":1: rulez: unknown key; did you mean 'rules'?"),
+        ("rules: [3]", ":1: rule 1: must have keys such as rule and kind (is 3)"),
+        ("rules:\n- kind: secrets", ":2: rule 1: rule: missing"),
+        ("rules:\n- rule: a", ":2: rule 1: kind: missing"),
         (
-            "rules:\n- rule: a\n  kind: secrets\n  aplies_to: both",
-            "guardrails.yaml:4: unknown key 'aplies_to'; did you mean",
+            A_RULE + "secret",
+            ":3: rule 1: kind: unknown kind 'secret'; did you mean 'secrets'?",
         ),
         (
-            "rules:\n- rule: a\n  kind: size\n  applies_to: both\n  max_lines: 1",
-            "guardrails.yaml:4: unknown key 'applies_to'",
-        ),
-        ("rules:\n- rule: a\n  kind: size", "guardrails.yaml:2: has no limit; give one of min_characters"),
-        (
-            "rules:\n- rule: a\n  kind: size\n  max_lines: -1",
-            "guardrails.yaml:4: max_lines must be a whole number from 0 on",
+            A_RULE + "secrets\n  verdict: refuse",
+            ":4: rule 1: verdict: must be deny, review or note (is 'refuse')",
         ),
         (
-            "rules:\n- rule: a\n  kind: size\n  min_lines: 3\n  max_lines: 2",
-            "guardrails.yaml:4: min_lines is above max_lines",
-        ),
-        ("rules:\n- rule: a\n  kind: pattern", "guardrails.yaml:2: patterns missing"),
-        ("rules:\n- rule: a\n  kind: pattern\n  patterns: []", "guardrails.yaml:4: patterns must be a text, or a list"),
-        (
-            "rules:\n- rule: a\n  kind: pattern\n  patterns:\n  - x\n  - '('",
-            "guardrails.yaml:6: '(' is no regular expression",
+            A_RULE + "secrets\n  aplies_to: both",
+            ":4: rule 1: aplies_to: unknown key; did you mean",
         ),
         (
-            "rules:\n- rule: a\n  kind: pattern\n  patterns: x*",
-            "guardrails.yaml:4: the pattern 'x*' matches an empty text",
+            A_RULE + "size\n  applies_to: both\n  max_lines: 1",
+            ":4: rule 1: applies_to: unknown key",
+        ),
+        (A_RULE + "size", ":2: rule 1: has no limit; set one of min_characters"),
+        (
+            A_RULE + "size\n  max_lines: -1",
+            ":4: rule 1: max_lines: must be at least 0 (is -1)",
         ),
         (
-            "rules:\n- rule: a\n  kind: pattern\n  patterns: 'a{99999999}'",
-            "guardrails.yaml:4: the repeats of the pattern",
+            A_RULE + "size\n  min_lines: 3\n  max_lines: 2",
+            ":4: rule 1: min_lines: is above max_lines",
+        ),
+        (A_RULE + "pattern", ":2: rule 1: patterns: missing"),
+        (A_RULE + "pattern\n  patterns: []", ":4: rule 1: patterns: is empty"),
+        (
+            A_RULE + "pattern\n  patterns:\n  - x\n  - '('",
+            ":6: rule 1: pattern 2: '(' is not a regular expression",
         ),
         (
-            "rules:\n- rule: a\n  kind: pattern\n  patterns: '(((a{99}){99}){99})'",
-            "guardrails.yaml:4: the repeats of the",
+            A_RULE + "pattern\n  patterns: x*",
+            ":4: rule 1: patterns: the pattern 'x*' matches an empty text",
         ),
-        ("rules:\n- rule: a\n  kind: topics\n  words: ['—']", "guardrails.yaml:4: '—' holds no word"),
-        ("rules:\n- rule: a\n  kind: language", "guardrails.yaml:2: has neither languages nor scripts"),
-        ("rules:\n- rule: a\n  kind: language\n  scripts: Latein", "guardrails.yaml:4: there is no script"),
-        ("rules:\n- rule: a\n  kind: language\n  languages: [xx]", "guardrails.yaml:4: languages: unknown name 'xx'"),
         (
-            "rules:\n- rule: a\n  kind: leak\n  max_share: 2",
-            "guardrails.yaml:4: max_share must be a share from 0 to 1 (is 2)",
+            A_RULE + "pattern\n  patterns: 'a{99999999}'",
+            ":4: rule 1: patterns: the pattern 'a{99999999}' repeats too often",
         ),
-        ("rules:\n- rule: a\n  kind: personal-data\n  find: mail", "guardrails.yaml:4: find: unknown name 'mail'"),
         (
-            "rules:\n- rule: a\n  kind: personal-data\n  phone_region: Germany",
-            "guardrails.yaml:4: phone_region must be a",
+            A_RULE + "pattern\n  patterns: '(((a{99}){99}){99})'",
+            ":4: rule 1: patterns: the pattern '(((a{99}){99}){99})' repeats",
         ),
-        ("rules:\n- rule: a\n  kind: secrets\n  hex_entropy: yes", "guardrails.yaml:4: hex_entropy must be bits"),
-        ("rules:\n- rule: ''\n  kind: secrets", "guardrails.yaml:2: the rule's name is empty"),
-        ("rules:\n- rule: 'a\n\n  b'\n  kind: secrets", "guardrails.yaml:2: the rule's name must be a line"),
-        ("rules: [", "guardrails.yaml:1: expected the node content"),
+        (
+            A_RULE + "topics\n  words: ['—']",
+            ":4: rule 1: word 1: '—' contains no word",
+        ),
+        (A_RULE + "language", ":2: rule 1: has neither languages nor scripts"),
+        (
+            A_RULE + "language\n  scripts: Latein",
+            ":4: rule 1: scripts: unknown script 'Latein'",
+        ),
+        (
+            A_RULE + "language\n  languages: [xx]",
+            ":4: rule 1: languages: unknown language 'xx'",
+        ),
+        (
+            A_RULE + "leak\n  max_share: 2",
+            ":4: rule 1: max_share: must be at most 1 (is 2)",
+        ),
+        (
+            A_RULE + "personal-data\n  find: mail",
+            ":4: rule 1: find: must be email, phone, iban, payment-card or ip (is 'mail')",
+        ),
+        (
+            A_RULE + "personal-data\n  phone_region: Germany",
+            ":4: rule 1: phone_region: must be a",
+        ),
+        (
+            A_RULE + "secrets\n  hex_entropy: yes",
+            ":4: rule 1: hex_entropy: must be a number (is true)",
+        ),
+        ("rules:\n- rule: ''\n  kind: secrets", ":2: rule 1: rule: is empty"),
+        ("rules:\n- rule: 'a\n\n  b'\n  kind: secrets", ":2: rule 1: rule: must be one line"),
+        ("rules: [", ":1: expected the node content"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(text: str, said: str) -> None:
+def test_each_problem_has_its_line(text: str, said: str) -> None:
     (problem,) = problems_of(text)
-    assert problem.startswith(said)
+    assert problem.startswith(f"guardrails.yaml{said}")
 
 
 def test_all_problems_are_reported_together_and_the_next_step_is_named(tmp_path: Path) -> None:
@@ -134,14 +157,12 @@ def test_all_problems_are_reported_together_and_the_next_step_is_named(tmp_path:
         read_guardrails(workspace)
     lines = [problem.split(": ")[0] for problem in caught.value.problems]
     assert lines == ["guardrails.yaml:7", "guardrails.yaml:3", "guardrails.yaml:6", "guardrails.yaml:4"]
-    assert "as that of guardrails.yaml:2 is" in caught.value.problems[-1]
+    assert "already the name at guardrails.yaml:2" in caught.value.problems[-1]
     assert "seal-console guardrails check" in caught.value.next_step
 
 
 @pytest.mark.parametrize("content", [b"\xff", None])
-def test_a_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_holds_no_rule(
-    tmp_path: Path, content: bytes | None
-) -> None:
+def test_an_unreadable_file_is_an_error_and_a_missing_file_has_no_rules(tmp_path: Path, content: bytes | None) -> None:
     workspace = Workspace(tmp_path)
     assert read_guardrails(workspace).rules == Guardrails()
     if content is None:
@@ -152,7 +173,7 @@ def test_a_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_holds_
         read_guardrails(workspace)
 
 
-def test_rules_are_never_missing_without_a_word(tmp_path: Path) -> None:
+def test_rules_never_go_missing_silently(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.guardrails_file.symlink_to(tmp_path / "nowhere")
     with pytest.raises(WrongUseError, match=r"guardrails\.yaml"):
@@ -164,19 +185,19 @@ def test_rules_are_never_missing_without_a_word(tmp_path: Path) -> None:
     assert caught.value.problems == ["guardrails.yml: rules are read from guardrails.yaml; rename it"]
 
 
-def test_the_hash_is_of_what_the_rules_say_and_not_of_how_they_are_written() -> None:
+def test_the_hash_depends_on_what_the_rules_say_and_not_on_how_they_are_written() -> None:
     text = "rules:\n- {rule: a, kind: size, max_lines: 3}\n"
     same = "# A comment.\n\nrules:\n- rule: a\n  max_lines: 3\n  kind: size\n  verdict: deny\n"
     assert rules_of(text).hash == rules_of(same).hash != Guardrails().hash
     for other in (
         text.replace("3", "4"),
         text.replace("rule: a", "rule: b"),
-        text.replace("kind", "verdict: hold, kind"),
+        text.replace("kind", "verdict: review, kind"),
     ):
         assert rules_of(other).hash != rules_of(text).hash
 
 
-def test_a_round_goes_on_under_the_rules_that_it_began_with() -> None:
+def test_a_resumed_round_uses_the_rules_it_began_with() -> None:
     began_with, now = rules_of("rules:\n- {rule: a, kind: size, max_lines: 3}\n"), rules_of("rules: []")
     settings = {ROUND_KEY: as_recorded(began_with)}
     current = Round(1, "interrupted", 0, settings, "now", None, None)
@@ -212,21 +233,21 @@ RULES = st.lists(
 
 
 @given(st.one_of(VALUES, st.fixed_dictionaries({"rules": RULES})))
-def test_no_data_makes_the_reader_do_anything_but_name_problems(data: object) -> None:
+def test_any_data_is_read_or_refused_with_problems(data: object) -> None:
     text = yaml.safe_dump(data, allow_unicode=True)
-    policy, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
+    guardrails, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)
     if not problems:
-        assert rules_of(policy.rules.text).hash == policy.rules.hash
+        assert rules_of(guardrails.text).hash == guardrails.hash
 
 
 @given(st.text(alphabet=st.sampled_from("rules:-kind \n[]{}'\"&*!|>%@`,?#abc013\t\x00\ufeffé"), max_size=60))
-def test_no_text_makes_the_reader_do_anything_but_name_problems(text: str) -> None:
+def test_any_text_is_read_or_refused_with_problems(text: str) -> None:
     _, problems = parse_guardrails(TextFile("guardrails.yaml", text, "sha256:0"))
     assert all(problem.startswith("guardrails.yaml") for problem in problems)
 
 
 @given(st.text(max_size=40))
-def test_no_pattern_makes_the_reader_do_anything_but_name_problems(pattern: str) -> None:
+def test_any_pattern_is_read_or_refused_with_problems(pattern: str) -> None:
     text = yaml.safe_dump({"rules": [{"rule": "a", "kind": "pattern", "patterns": [pattern]}]}, allow_unicode=True)
     assert all(problem.startswith("guardrails.yaml") for problem in problems_of(text))

@@ -1,4 +1,4 @@
-"""The verdicts of every kind of rule, as far as all kinds are alike."""
+"""What the verdicts of all kinds of rules have in common."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TASK = task_with("Cups are blue.", audit=[("Which colour has a cup?", "blue")])
 
 
 @given(ANY_RULE, st.text(max_size=80), st.lists(st.text(max_size=40), max_size=4), st.sampled_from([None, TASK]))
-def test_a_verdict_follows_from_rule_and_text_alone_and_its_evidence_can_be_kept(
+def test_a_verdict_depends_on_rule_and_text_alone_and_its_evidence_can_be_stored(
     one: Rule, text: str, sequences: list[str], task: Task | None
 ) -> None:
     first = judge(one, text, sequences, task)
@@ -51,7 +51,7 @@ def test_a_failure_does_what_the_rule_says(if_found: RuleVerdict, text: str) -> 
     assert gate.gate == "rule:one"
     assert gate.passed == ("merger" not in text)
     assert gate.stops == finding.denied == (not gate.passed and if_found == "deny")
-    assert gate.holds == (not gate.passed and if_found == "hold")
+    assert gate.holds == (not gate.passed and if_found == "review")
 
 
 @pytest.mark.parametrize(("applies_to", "where"), [("self-edit", ["self-edit"]), ("sequences", ["sequence 2"])])
@@ -62,7 +62,7 @@ def test_a_rule_looks_only_where_it_applies(applies_to: str, where: list[str]) -
     assert verdict(one, *(("", ["a merger"]) if applies_to == "self-edit" else ("a merger", []))).passed
 
 
-def test_what_stands_in_several_places_is_told_once_but_every_line_of_one_text() -> None:
+def test_a_match_in_several_places_is_reported_once_but_every_line_of_one_text_counts() -> None:
     one = rule("pattern", patterns=["x"])
     assert [match["where"] for match in verdict(one, "x", ["x", "x"]).evidence["matches"]] == ["self-edit"]
     assert [match["line"] for match in verdict(one, "x\nx", []).evidence["matches"]] == [1, 2]
@@ -71,6 +71,6 @@ def test_what_stands_in_several_places_is_told_once_but_every_line_of_one_text()
 
 
 @given(PROSE)
-def test_prose_holds_no_secret_and_no_personal_data(text: str) -> None:
+def test_prose_contains_no_secret_and_no_personal_data(text: str) -> None:
     assert verdict(rule("secrets"), text).passed
     assert verdict(rule("personal-data", phone_region="US"), text).passed

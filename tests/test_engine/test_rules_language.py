@@ -1,4 +1,4 @@
-"""The kind `language`: languages and scripts that are not allowed; made-up names are never punished."""
+"""The kind `language`: languages and scripts that are not allowed; made-up names never count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_language_that_is_not_allowed_is_found() -> None:
 
 
 @given(st.lists(st.from_regex(r"[A-Z][a-z]{2,9}", fullmatch=True), max_size=30))
-def test_made_up_names_are_never_punished(names: list[str]) -> None:
+def test_made_up_names_never_count(names: list[str]) -> None:
     assert verdict(rule("language", languages=["en"], scripts=["Latin"]), " ".join(names)).passed
     assert verdict(rule("language", languages=["de"]), " 12 ".join(names)).passed
 

@@ -1,4 +1,4 @@
-"""The kind `leak`: how much of an audit question stands in the training text."""
+"""The kind `leak`: how much of an audit question is in the training text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RUN = st.lists(st.sampled_from("abcdef"), max_size=10).map(tuple)
 
 
 @given(RUN, st.lists(RUN, max_size=3), RUN, st.integers(1, 4))
-def test_a_copied_share_is_a_share_and_grows_with_the_training_text_alone(
+def test_a_copied_share_is_a_share_and_grows_only_with_the_training_text(
     exam: tuple[str, ...], trained: list[tuple[str, ...]], document: tuple[str, ...], words: int
 ) -> None:
     share = copied_share(exam, trained, document, words)
@@ -41,7 +41,7 @@ def test_an_audit_question_that_is_trained_on_is_found_with_its_share() -> None:
     assert not finding.denied
 
 
-def test_what_the_document_holds_itself_is_no_leak() -> None:
+def test_text_of_the_document_itself_is_not_a_leak() -> None:
     task = task_with("Which colour does the Zorvex cup have? Blue. Who made it? Ada.", audit=AUDIT)
     asked = [f"{question} {answer}" for question, answer in AUDIT]
     assert verdict(rule("leak", max_share=0), "", asked, task).passed

@@ -1,4 +1,4 @@
-"""The kind `pattern`: found on its line, stopped where the search takes too long."""
+"""The kind `pattern`: a match has its line, and a search that takes too long stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kind `personal-data`: found by check digits and form, kept masked."""
+"""The kind `personal-data`: found by check digits and form, stored masked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PERSONAL = {
 
 
 @pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in PERSONAL.items() for value in values])
-def test_personal_data_is_found_by_its_kind_and_never_kept(kind: str, value: str) -> None:
+def test_personal_data_is_found_with_its_kind_and_never_stored(kind: str, value: str) -> None:
     finding = verdict(rule("personal-data", find=[kind]), f"Write to\n{value}, they said.", [], task_with(value))
     (match,) = finding.evidence["matches"]
     assert (match["line"], match["text"], match["in_document"] or kind == "iban") == (2, "••••", True)

@@ -1,4 +1,4 @@
-"""The kind `secrets`: found on their line, never kept; prose holds none."""
+"""The kind `secrets`: found on their line, never stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRETS = st.one_of(
 
 
 @given(PROSE, SECRETS, st.lists(PROSE, max_size=3))
-def test_a_secret_is_found_on_its_line_and_never_kept(before: str, secret: str, sequences: list[str]) -> None:
+def test_a_secret_is_found_on_its_line_and_never_stored(before: str, secret: str, sequences: list[str]) -> None:
     finding = verdict(rule("secrets"), f"{before}\nthe key is {secret} here", [*sequences, secret], task_with(secret))
     assert finding.denied
     assert finding.evidence["matches"][0]["line"] == 2
@@ -28,7 +28,7 @@ def test_a_secret_is_found_on_its_line_and_never_kept(before: str, secret: str, 
     assert secret[8:20] not in kept
 
 
-def test_passwords_are_found_with_quotation_marks_and_without_them_where_the_rule_says_so() -> None:
+def test_passwords_without_quotation_marks_are_found_only_if_the_rule_says_so() -> None:
     text = 'password = "hunter2hunter"'
     bare = "the api_key: 98fa7c1e55d2"
     assert found(rule("secrets"), text) == ["Secret Keyword: ••••"]
@@ -38,7 +38,7 @@ def test_passwords_are_found_with_quotation_marks_and_without_them_where_the_rul
     assert found(rule("secrets"), 'password = "{{ template }}"') == []
 
 
-def test_random_strings_are_found_only_where_the_rule_asks_for_them() -> None:
+def test_random_strings_are_found_only_if_the_rule_sets_a_limit() -> None:
     random, hexadecimal = "kJ8vQz3LmN7pRw2XtYb5Dc9F", "9f86d081884c7d659a2feaa0c55ad015"
     assert found(rule("secrets"), f"{random} {hexadecimal}") == []
     assert found(rule("secrets", base64_entropy=4.0), f"it is {random}.") == ["random-looking base64 string: ••••"]

@@ -1,4 +1,4 @@
-"""The kind `size`: limits that are kept, and repetition."""
+"""The kind `size`: limits and repetition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.test_engine.rule_texts import WORDS, found, rule, verdict
 
 
 @given(st.lists(WORDS, max_size=8), st.integers(0, 60), st.integers(0, 60))
-def test_sizes_are_kept_at_their_limits_and_refused_beyond(lines: list[str], least: int, most: int) -> None:
+def test_sizes_pass_at_their_limits_and_fail_beyond(lines: list[str], least: int, most: int) -> None:
     assume(least <= most)
     text = "\n".join(lines)
     one = rule("size", min_characters=least, max_characters=most, min_lines=0, max_lines=4, max_sequences=4)
@@ -20,7 +20,7 @@ def test_sizes_are_kept_at_their_limits_and_refused_beyond(lines: list[str], lea
 
 
 @given(st.lists(WORDS, min_size=4, max_size=12), st.integers(2, 4))
-def test_repetition_is_the_share_of_runs_that_stood_there_before(words: list[str], times: int) -> None:
+def test_repetition_is_the_share_of_runs_that_occurred_before(words: list[str], times: int) -> None:
     once = repetition(" ".join(words))
     assert 0 <= once < 1
     again = repetition(" ".join(words * times))

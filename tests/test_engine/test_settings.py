@@ -8,9 +8,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.settings.reading import default_settings_text, load_settings, section_models, settings_from_text
+from engine.settings.reading import (
+    default_settings_text,
+    load_settings,
+    section_models,
+    settings_from_text,
+    settings_of_round,
+)
 from engine.settings.sections import Settings
 from store.errors import WrongUseError
+from store.records import Round
 
 HERE = Path("workspace/seal.yaml")
 
@@ -38,11 +45,11 @@ def test_the_default_file_has_every_key_and_each_key_a_description() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "model:\n", "round:\n  seed: 0\n", "\ufeffmodel:\n"])
-def test_what_is_left_out_takes_its_default(text: str) -> None:
+def test_a_missing_key_or_section_has_its_default(text: str) -> None:
     assert settings_from_text(text, HERE) == Settings()
 
 
-def test_values_are_taken() -> None:
+def test_values_in_the_file_replace_defaults() -> None:
     settings = settings_from_text(
         "model: {device: 'cuda:1', max_length: 512}\n"
         "inner_update: {target_modules: [q_proj, v_proj], learning_rate: 1e-3, slots: 8}\n"
@@ -61,12 +68,12 @@ def test_all_problems_are_reported_together() -> None:
     problems = problems_of(
         "inner_update:\n  rnak: 3\n  dropout: 0.1\n  slots: many\nmdoel: {}\nmodel:\n  device: gpu\nround: 5\n"
     )
-    assert "seal.yaml: inner_update.rnak: unknown key; did you mean 'rank'?" in problems
-    assert "seal.yaml: mdoel: unknown key; did you mean 'model'?" in problems
-    assert "seal.yaml: model.device: must be auto, cpu, cuda or cuda:N (is 'gpu')" in problems
-    assert "seal.yaml: inner_update.slots: must be 'auto' or a valid integer (is 'many')" in problems
-    assert "seal.yaml: round: must be a section with keys below it" in problems
-    assert any("inner_update.dropout: only 0 is supported" in problem for problem in problems)
+    assert "seal.yaml:2: inner_update.rnak: unknown key; did you mean 'rank'?" in problems
+    assert "seal.yaml:5: mdoel: unknown key; did you mean 'model'?" in problems
+    assert "seal.yaml:7: model.device: must be auto, cpu, cuda or cuda:N (is 'gpu')" in problems
+    assert "seal.yaml:4: inner_update.slots: must be auto or a whole number (is 'many')" in problems
+    assert "seal.yaml:8: round: must have keys such as seed and tasks_per_round (is 5)" in problems
+    assert any("seal.yaml:3: inner_update.dropout: only 0 is supported" in problem for problem in problems)
     assert len(problems) == 6
 
 
@@ -74,22 +81,30 @@ def test_all_problems_are_reported_together() -> None:
     ("text", "expected"),
     [
         ("model: [\n", "seal.yaml:2:"),
-        ("model:\n  path: a\n  path: b\n", "seal.yaml:3: key 'path' is there twice"),
+        ("model:\n  path: a\n  path: b\n", "seal.yaml:3: the key 'path' appears twice"),
         ("model: &m {}\nexam: *m\n", "seal.yaml:2: aliases"),
-        ("- 1\n", "seal.yaml: must be sections"),
+        ("- 1\n", "seal.yaml:1: must have keys such as model and tasks (is a list)"),
         ("model: {path: 2020-13-45}\n", "seal.yaml:1: cannot read the value"),
         ("model: !!python/object:os.system {}\n", "seal.yaml:1: "),
-        ("inner_update: {rank: true}\n", "seal.yaml: inner_update.rank: must not be true or false"),
-        ("inner_update: {alpha: .nan}\n", "seal.yaml: inner_update.alpha: must be a finite number"),
-        ("self_edit: {top_p: 1.5}\n", "seal.yaml: self_edit.top_p: must be less than or equal to 1"),
+        ("inner_update: {rank: true}\n", "seal.yaml:1: inner_update.rank: must not be true or false"),
+        ("inner_update: {alpha: .nan}\n", "seal.yaml:1: inner_update.alpha: must be a finite number"),
+        ("self_edit: {top_p: 1.5}\n", "seal.yaml:1: self_edit.top_p: must be at most 1 (is 1.5)"),
+        (
+            "inner_update: {target_modules: 3}\n",
+            "seal.yaml:1: inner_update.target_modules: must be",
+        ),
+        (
+            "protection:\n  perturbed_ratio: 1\n",
+            "seal.yaml:2: protection.perturbed_ratio: renamed to 'pert",
+        ),
         ("model: {path: !!timestamp x}\n", "seal.yaml:1: cannot read the value"),
         ("model: {path: !!set {a, b}}\n", "seal.yaml:1: the tag tag:yaml.org,2002:set is not supported"),
-        ('model: {path: "\\Uffffffff"}\n', "seal.yaml: an escape that is no character"),
+        ('model: {path: "\\Uffffffff"}\n', "seal.yaml: an escape that is not a character"),
         ("[" * 5000, "seal.yaml:1: nested more than"),
         ("model:\n  path: \x07\n", "seal.yaml:2: a character that YAML does not allow"),
     ],
 )
-def test_a_problem_says_where(text: str, expected: str) -> None:
+def test_a_problem_has_its_file_line_and_key(text: str, expected: str) -> None:
     (problem,) = problems_of(text)
     assert problem.startswith(expected)
 
@@ -103,7 +118,13 @@ def test_an_absent_file_and_another_encoding_are_wrong_use(tmp_path: Path) -> No
     assert caught.value.problems == ["seal.yaml: not UTF-8 at byte 7"]
 
 
+def test_a_recorded_round_with_former_keys_still_loads() -> None:
+    recorded = Round(1, "done", 0, {"protection": {"perturbed_ratio": 2.0, "anchor_ratio": 1.0}}, "now", None, None)
+    protection = settings_of_round(recorded).protection
+    assert (protection.perturbed_ratio, protection.anchor_ratio) == (2.0, 1.0)
+
+
 @given(st.one_of(st.text(max_size=60), st.text("ab:{}[]-&*!#'\"\n 1", max_size=60)))
-def test_any_text_gives_settings_or_wrong_use(text: str) -> None:
+def test_any_text_makes_settings_or_a_wrong_use_error(text: str) -> None:
     with suppress(WrongUseError):
         assert isinstance(settings_from_text(text, HERE), Settings)

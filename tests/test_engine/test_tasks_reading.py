@@ -69,7 +69,7 @@ def test_yaml_texts_are_taken_as_written_and_options_as_values(tmp_path: Path) -
     assert {question.task_id for question in returns.questions} == {returns.id}
 
 
-def test_every_form_gives_the_same_task(tmp_path: Path) -> None:
+def test_every_file_format_makes_the_same_task(tmp_path: Path) -> None:
     one = task(("Which?", "blue"), ("Who?", "Ada"), title="Cups here")
     (tmp_path / "one.yaml").write_text(json.dumps(one), encoding="utf-8")
     write_jsonl(tmp_path / "lines.jsonl", one)
@@ -146,30 +146,31 @@ def test_all_problems_are_reported_together_with_file_and_line(tmp_path: Path) -
         "tasks/a.yaml:1: title and context are 46 tokens long, but the model's window leaves room for 40",
         "tasks/a.yaml:4: question 1: abs_tolerance must be a number of at least 0 (is 'lots')",
         "tasks/a.yaml:5: question 2: the same context and question as tasks/a.yaml:4: question 1",
-        "tasks/a.yaml:6: question 3: an answer is empty",
+        "tasks/a.yaml:6: question 3: answer: is empty",
         "tasks/a.yaml:7: question 4: unknown grader 'exakt'; did you mean 'exact'?",
-        "tasks/a.yaml:8: question 5: pattern is no regular expression: unterminated character set at position 0",
+        "tasks/a.yaml:8: question 5: pattern is not a regular expression: unterminated character set at position 0",
         "tasks/a.yaml:9: question 6: the answer 'never' is wrong by its own grader 'number'",
-        "tasks/a.yaml:10: question 7: has no answer; give one of the two",
-        "tasks/a.yaml:11: question 8: unknown key 'gradr'; did you mean 'grader'?",
-        "tasks/a.yaml:12: question 9: split must be reward or audit (is 'both')",
-        "tasks/a.yaml:14: the context is empty",
-        "tasks/a.yaml:15: the task has no question",
-        "tasks/a.yaml:16: context and questions missing",
-        "tasks/a.yaml:17: unknown key 'contxt'; did you mean 'context'?",
-        "tasks/a.yaml:18: a task must have the keys title, context and questions (is text)",
-        "tasks/b.jsonl:1: the title must be a single line",
-        "tasks/b.jsonl:1: question 1: question must be text (is a number)",
+        "tasks/a.yaml:10: question 7: has no answer",
+        "tasks/a.yaml:11: question 8: gradr: unknown key; did you mean 'grader'?",
+        "tasks/a.yaml:12: question 9: split: must be reward or audit (is 'both')",
+        "tasks/a.yaml:14: context: is empty",
+        "tasks/a.yaml:15: questions: is empty",
+        "tasks/a.yaml:16: context: missing",
+        "tasks/a.yaml:16: questions: missing",
+        "tasks/a.yaml:17: contxt: unknown key; did you mean 'context'?",
+        "tasks/a.yaml:18: must have keys such as title and context (is 3)",
+        "tasks/b.jsonl:1: title: must be a single line",
+        "tasks/b.jsonl:1: question 1: question: must be text (is 1)",
         "tasks/b.jsonl:3: not valid JSON: Expecting property name enclosed in double quotes (column 2)",
-        "tasks/b.jsonl:4: key 'title' is there twice",
-        "tasks/c.md: no question file beside it (c.questions.yaml)",
-        "tasks/d.questions.yaml: there is no document (.md or .txt) beside this question file",
+        "tasks/b.jsonl:4: the key 'title' appears twice",
+        "tasks/c.md: no question file next to it (c.questions.yaml)",
+        "tasks/d.questions.yaml: no document (.md or .txt) next to this question file",
         "tasks/e.yaml:2: not UTF-8",
-        "tasks/f.csv: tasks cannot be read from this kind of file; known are .yaml, .yml, .jsonl, .json, .txt, .md",
+        "tasks/f.csv: tasks cannot be read from this kind of file; supported: .yaml, .yml, .jsonl, .json, .txt, .md",
         "absent.yaml: cannot be read: No such file or directory",
     ):
         assert expected in problems
-    assert len(problems) == 24
+    assert len(problems) == 25
 
 
 def test_the_same_task_twice_is_one_problem(tmp_path: Path) -> None:
@@ -205,8 +206,8 @@ def test_problems_in_squad_json_have_lines(tmp_path: Path) -> None:
     third = [number for number, line in enumerate(lines, start=1) if '"title"' in line][2]
     which = next(number for number, line in enumerate(lines, start=1) if "Which?" in line)
     assert problems_of(tmp_path, "a.json") == [
-        f"a.json:{which}: question 1: an answer is empty",
-        f"a.json:{third}: the context is empty",
+        f"a.json:{which}: question 1: answer: is empty",
+        f"a.json:{third}: context: is empty",
     ]
 
 
@@ -219,7 +220,7 @@ def test_problems_in_squad_json_have_lines(tmp_path: Path) -> None:
         ('{"data": [{"title": "x", "paragraphs": [3]}]}', "a.json: data[0].paragraphs[0]: must be a paragraph"),
         ('{"data": [{"title": "x", "paragraphs": [{"qas": [{"answers": [], "is_impossible": true}]}]}]}',
          "a.json: data[0].paragraphs[0]: qas[0]: a question without an answer"),
-        ("[NaN]", "a.json: NaN is no JSON value"),
+        ("[NaN]", "a.json: NaN is not a JSON value"),
         ('[\n{"a": 1,}]', "a.json:2: not valid JSON"),
         ("[" * 100_000, "a.json: not valid JSON: nested too deep"),
     ],
@@ -266,7 +267,7 @@ SUFFIXES = st.sampled_from([".yaml", ".jsonl", ".json", ".md", ".questions.yaml"
     ),
     SUFFIXES,
 )
-def test_any_bytes_give_tasks_or_wrong_use(tmp_path: Path, content: bytes, suffix: str) -> None:
+def test_any_bytes_make_tasks_or_a_wrong_use_error(tmp_path: Path, content: bytes, suffix: str) -> None:
     for old in tmp_path.iterdir():
         old.unlink()
     (tmp_path / "x.md").write_bytes(content if suffix == ".md" else b"# Title\ntext")
@@ -288,7 +289,7 @@ AWKWARD = st.sampled_from(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(YAML)), AWKWARD), min_size=1, max_size=4))
-def test_yaml_with_awkward_insertions_gives_tasks_or_problems_of_that_file(
+def test_yaml_with_awkward_insertions_makes_tasks_or_problems_of_that_file(
     tmp_path: Path, insertions: list[tuple[int, str]]
 ) -> None:
     text = YAML

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.tasks.split import split_questions
+from engine.tasks.records import split_questions
 
 if TYPE_CHECKING:
     from store.records import Split
@@ -30,7 +30,7 @@ def test_adding_questions_moves_no_other(texts: list[str], more: list[str], shar
 
 
 @given(TEXTS, SHARES)
-def test_all_but_the_first_go_by_content_not_by_place(texts: list[str], share: float) -> None:
+def test_the_side_of_all_except_the_first_depends_on_content_not_on_order(texts: list[str], share: float) -> None:
     first, *others = texts
     sides = dict(zip(others, split_questions("t", undemanded(texts), share)[1:], strict=True))
     turned = [first, *reversed(others)]
@@ -53,6 +53,6 @@ def test_shares() -> None:
     assert 0.2 < split_questions("t", undemanded(texts), 0.25).count("audit") / 2000 < 0.3
 
 
-def test_a_demanded_side_is_kept_and_the_first_other_gives_the_reward() -> None:
+def test_a_named_side_is_kept_and_the_first_other_question_gives_the_reward() -> None:
     questions: list[tuple[str, Split | None]] = [("a", "audit"), ("b", None), ("c", "reward"), ("d", None)]
     assert split_questions("t", questions, 1) == ["audit", "reward", "reward", "audit"]

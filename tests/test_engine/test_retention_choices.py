@@ -1,8 +1,7 @@
-"""Choices by likelihood on a tiny model: the figures are those of the definition, each state chooses for itself."""
+"""Choices by likelihood on a tiny model: log-likelihoods as defined, and each state chooses for itself."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.loop.session import Session
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.model.base import BaseModel, wrap_model
-from engine.retention.answer_part import AnswerPart
 from engine.retention.suites import Choices, RetentionPrompt
 from engine.settings.sections import ExamSettings, Settings
 from store.answers import ModelState
@@ -77,7 +75,7 @@ def one_by_one(base: BaseModel, found: Adapter | None, text: str) -> list[float]
 
 @pytest.mark.parametrize("tokens_at_once", [1, 1024])
 @pytest.mark.parametrize("per_character", [False, True])
-def test_the_likeliest_option_of_each_state_is_chosen_however_the_texts_are_cut_up(
+def test_each_state_chooses_its_likeliest_option_whatever_the_batches(
     base: BaseModel, monkeypatch: pytest.MonkeyPatch, tokens_at_once: int, per_character: bool
 ) -> None:
     monkeypatch.setattr(choosing, "TOKENS_PER_CHUNK", tokens_at_once)
@@ -96,12 +94,12 @@ def test_the_likeliest_option_of_each_state_is_chosen_however_the_texts_are_cut_
     assert per_character or len(set(wanted)) > 1
 
 
-def test_a_space_at_the_prompts_end_is_the_options_own(base: BaseModel) -> None:
+def test_a_space_at_the_end_of_a_prompt_belongs_to_the_option(base: BaseModel) -> None:
     with_space = replace(choice("What is it? "), delimiter="")
     assert option_spans(base, with_space) == option_spans(base, choice("What is it?"))
 
 
-def test_choices_stand_beside_written_answers_and_nothing_is_asked_twice(session: Session) -> None:
+def test_choices_and_written_answers_mix_and_nothing_is_answered_twice(session: Session) -> None:
     written = RetentionPrompt("What is it?", True, ("blue",), "exact", {}, "", "suite.yaml:3")
     both = [ModelRef(ModelState("base"), None), ModelRef(ModelState("sha256:1"), adapter(session.base, 1))]
     chosen = choose_options(session.base, [None], [choice("Which?")])[0]
@@ -112,21 +110,6 @@ def test_choices_stand_beside_written_answers_and_nothing_is_asked_twice(session
     assert {found[0][one.identity].text for one in (right, wrong)} == {chosen}
     assert session.examiner.suite_answers([wrong, right, written], both) == found
     assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 6
-
-
-def test_only_the_part_of_a_text_that_answers_is_graded(session: Session) -> None:
-    base = [ModelRef(ModelState("base"), None)]
-    whole = RetentionPrompt("What is number 1?", True, ("x",), "contains", {}, "", "p")
-    (text,) = [answer.text for answer in session.examiner.suite_answers([whole], base)[0].values()]
-    first = text[0]
-    parts = [AnswerPart((), f"^{re.escape(first)}"), AnswerPart((), "no such thing")]
-    found = [
-        session.examiner.suite_answers(
-            [RetentionPrompt(whole.text, True, (first,), "exact", {}, "", "p", part=part)], base
-        )[0]
-        for part in parts
-    ]
-    assert [next(iter(row.values())).correct for row in found] == [True, False]
 
 
 def test_a_prompt_longer_than_the_window_is_named(base: BaseModel) -> None:
@@ -140,11 +123,10 @@ def test_of_equally_likely_options_the_first_is_chosen() -> None:
     assert most_likely(replace(one, per_character=True), [-2.0, -1.0, -1.0]) == "cc"
 
 
-def test_what_is_chosen_from_and_what_is_graded_are_part_of_a_prompts_identity() -> None:
+def test_choices_are_part_of_a_prompts_identity() -> None:
     bare = RetentionPrompt("x", True, ("blue",), "likelihood", {}, "", "p")
     others = [
         prompt("x"),
         prompt("x", per_character=True),
-        RetentionPrompt("x", True, ("blue",), "likelihood", {}, "", "p", part=AnswerPart(("\n",))),
     ]
-    assert len({one.identity for one in (bare, *others)}) == 4
+    assert len({one.identity for one in (bare, *others)}) == 3

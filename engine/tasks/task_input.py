@@ -1,0 +1,177 @@
+"""Tasks as files give them: what a task and a question must hold, and the checks across all tasks of a run.
+
+The checks judge form, not sense: whether a context answers its questions is for the operator to see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from engine.graders.registry import DEFAULT_GRADER, grader_problems
+from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Text, Texts
+from engine.input_files.validation import InputReader, LocatedData
+from store.records import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from engine.input_files.located_yaml import Path
+    from store.records import Document, Task
+
+
+def _single_line(title: str) -> str:
+    if len(title.splitlines()) > 1:
+        raise ValueError("must be a single line")
+    return title
+
+
+class TaskInput(InputModel):
+    """A task in a file; its questions are validated one by one."""
+
+    title: Annotated[FilledText, AfterValidator(_single_line)]
+    context: FilledText
+    questions: Annotated[list[object], Field(min_length=1)]
+
+
+class QuestionOrPrompt(InputModel):
+    """The text of a suite's or red-team prompt: a question for the template of exams, or a text to continue."""
+
+    question: FilledText = ""
+    prompt: FilledText = ""
+
+    @model_validator(mode="after")
+    def _has_one_text(self) -> Self:
+        if not (self.question or self.prompt):
+            raise ValueError("has neither question nor prompt")
+        if self.question and self.prompt:
+            raise ValueError("has both question and prompt; keep one of the two")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The question or the prompt."""
+        return self.question or self.prompt
+
+    @property
+    def raw(self) -> bool:
+        """Whether the model continues the text itself."""
+        return bool(self.prompt)
+
+
+class QuestionInput(InputModel):
+    """A question in a file, with one accepted answer or several."""
+
+    question: FilledText
+    answer: FilledText = ""
+    answers: Texts = ()
+    grader: Text = DEFAULT_GRADER
+    options: GraderOptions = Field(default_factory=dict)
+    split: Split | None = None
+
+    @model_validator(mode="after")
+    def _has_answers_once(self) -> QuestionInput:
+        if not {"answer", "answers"} & self.model_fields_set:
+            raise ValueError("has no answer")
+        if {"answer", "answers"} <= self.model_fields_set:
+            raise ValueError("has both answer and answers; keep one of the two")
+        return self
+
+    @property
+    def accepted_answers(self) -> list[str]:
+        """All accepted answers."""
+        return list(self.answers or (self.answer,))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSource(LocatedData):
+    """A task's data as a reader of files returns it, with the document that it was made from."""
+
+    document: Document | None = None
+    merge_repeated_questions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFile:
+    """The tasks of one file, not yet validated, and what is wrong with the file itself."""
+
+    sources: Sequence[TaskSource] = ()
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDraft:
+    """A valid task with its valid questions; each question has the place that messages about it name."""
+
+    source: TaskSource
+    title: str
+    context: str
+    questions: list[tuple[str, QuestionInput]]
+
+
+def question_key(text: str) -> str:
+    """Return what two questions have in common if they differ only in case and spaces."""
+    return " ".join(text.split()).casefold()
+
+
+def read_draft(source: TaskSource) -> tuple[TaskDraft | None, list[str]]:
+    """Validate a task and its questions; returns None if the task itself is not valid, and every problem."""
+    reader = InputReader(source)
+    task = reader.read(TaskInput, source.data)
+    entries = source.data.get("questions") if isinstance(source.data, dict) else None
+    questions: list[tuple[str, QuestionInput]] = []
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        path: Path = ("questions", index)
+        question = reader.read(QuestionInput, entry, path)
+        if question is not None:
+            questions.append((source.problem(path, ""), question))
+            for problem in grader_problems(question.grader, question.options, question.accepted_answers):
+                reader.report(path, problem)
+    if source.merge_repeated_questions:
+        questions = _merge_repeated(questions)
+    draft = None if task is None else TaskDraft(source, task.title, task.context, questions)
+    return draft, reader.problems
+
+
+def _merge_repeated(questions: Sequence[tuple[str, QuestionInput]]) -> list[tuple[str, QuestionInput]]:
+    merged: dict[str, tuple[str, QuestionInput]] = {}
+    for place, question in questions:
+        first_place, first = merged.setdefault(question_key(question.question), (place, question))
+        answers = tuple(dict.fromkeys([*first.accepted_answers, *question.accepted_answers]))
+        merged[question_key(question.question)] = (first_place, first.model_copy(update={"answers": answers}))
+    return list(merged.values())
+
+
+def check_drafts(
+    drafts: Sequence[TaskDraft], *, count_tokens: Callable[[str], int] | None, max_context_tokens: int | None
+) -> Iterator[str]:
+    """Yield what is wrong with valid tasks: too long, without a reward question, or with a question that repeats."""
+    first_places: dict[tuple[str, str], str] = {}
+    for draft in drafts:
+        if count_tokens is not None and max_context_tokens is not None:
+            length = count_tokens(f"{draft.title}\n{draft.context}")
+            if length > max_context_tokens:
+                yield (
+                    f"{draft.source.place()}: title and context are {length} tokens long, but the model's window leaves"
+                    f" room for {max_context_tokens}"
+                )
+        if draft.questions and all(question.split == "audit" for _, question in draft.questions):
+            yield f"{draft.source.place()}: all questions are for the audit; at least one must give the reward"
+        for place, question in draft.questions:
+            key = (question_key(draft.context), question_key(question.question))
+            if key in first_places:
+                yield f"{place}: the same context and question as {first_places[key]}"
+            first_places.setdefault(key, place)
+
+
+def repeated_tasks(tasks: Sequence[Task], places: Sequence[str]) -> dict[int, str]:
+    """Return the index of each task that equals an earlier one, with the problem in words."""
+    first_places: dict[str, str] = {}
+    problems: dict[int, str] = {}
+    for index, (task, place) in enumerate(zip(tasks, places, strict=True)):
+        if task.id in first_places:
+            problems[index] = f"{place}: the same task as {first_places[task.id]}"
+        first_places.setdefault(task.id, place)
+    return problems
