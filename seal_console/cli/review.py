@@ -21,7 +21,7 @@ from store.dossier import dossier
 from store.errors import ExitCode
 from store.lock import current_user
 from store.records import CandidateState
-from store.review_queue import WAITING, QueuedCandidate, review_queue
+from store.review_queue import WAITING_STATES, QueuedCandidate, review_queue
 from store.undoing import undo_last
 from store.version_rows import live_version
 from store.version_tags import version_tag
@@ -69,7 +69,7 @@ def list_command(
     imported: bool,
 ) -> None:
     """List candidates, the best reward first."""
-    states = WAITING if state is None else tuple(one for one in _STATES if state in {one, "all"})
+    states = WAITING_STATES if state is None else tuple(one for one in _STATES if state in {one, "all"})
     with open_to_show(invocation) as found:
         queue = review_queue(found.db, states, round_number=round_number, imported=imported)
         live = live_version(found.db)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from store.database import fetch_value
 from store.live_progress import read_progress
+from store.review_queue import count_waiting
 from store.version_rows import live_version
 from store.version_tags import live_name
 
@@ -28,10 +28,7 @@ class TopFacts:
 
 def top_facts(db: Database, engine: LockOwner | None) -> TopFacts:
     """Read the facts."""
-    waiting = fetch_value(
-        db, "SELECT count(*) FROM candidates WHERE imported = 0 AND state IN ('examined', 'deferred')"
-    )
-    return TopFacts(int(waiting), live_name(live_version(db)), _doing(db, engine), engine is not None)
+    return TopFacts(count_waiting(db), live_name(live_version(db)), _doing(db, engine), engine is not None)
 
 
 def _doing(db: Database, engine: LockOwner | None) -> str:

@@ -1,4 +1,4 @@
-"""The rounds as a table, one of them in figures, and its candidates ranked as the filter of the round ranks them.
+"""The rounds as a table, one of them in figures, and its candidates, the best first.
 
 Figures of the E-step are those of what the policy wrote for the tasks to train on; what somebody edited is left out of
 them, and stands in the ranking with a mark.
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from store.database import fetch, fetch_value
+from store.ranking import rank_order
 from store.rounds import get_round, list_rounds
 from store.version_rows import get_policy_version
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 _BINS = 8
 _LOWEST, _HIGHEST = -1.0, 1.0
 _E_STEP = "candidates.role = 'train' AND candidates.derived_from IS NULL"
-# As engine/loop/select.py ranks: reward, then the smaller spread, then the earlier one.
-_RANKED = "role DESC, reward_mean IS NULL, reward_mean DESC, reward_std, position, rowid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,7 @@ def ranking(db: Database, number: int) -> dict[int, int]:
     """
     found: dict[int, int] = {}
     counts: dict[str, int] = {}
-    query = f"SELECT rowid, role FROM candidates WHERE round_number = ? ORDER BY {_RANKED}"  # noqa: S608
+    query = f"SELECT rowid, role FROM candidates WHERE round_number = ? ORDER BY role DESC, {rank_order()}"  # noqa: S608
     for key, role in db.conn.execute(query, (number,)):
         counts[role] = counts.get(role, 0) + 1
         found[int(key)] = counts[role]

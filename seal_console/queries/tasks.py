@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from seal_console.queries.filters import Condition, Field, parse_filter
 from store.answers import model_state, recorded_answers
 from store.database import fetch, fetch_value
+from store.ranking import rank_order
 from store.records import Document
 from store.rows import select
 from store.tasks import get_task
@@ -180,8 +181,8 @@ def task_facts(db: Database, key: int) -> TaskFacts | None:
     today = recorded_answers(db, [question.id for question in task.questions], state)
     best = fetch(
         db,
-        "SELECT id, reward_mean FROM candidates WHERE task_id = ? AND reward_mean IS NOT NULL "
-        "ORDER BY reward_mean DESC, reward_std, rowid LIMIT 1",
+        "SELECT id, reward_mean FROM candidates WHERE task_id = ? AND reward_mean IS NOT NULL "  # noqa: S608
+        f"ORDER BY {rank_order()} LIMIT 1",
         (task_id,),
     )
     return TaskFacts(

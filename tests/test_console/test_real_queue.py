@@ -17,9 +17,10 @@ from seal_console.console.screens.rounds import RoundsScreen
 from seal_console.console.screens.tasks import TasksScreen
 from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.queries.queue import queue_rows
-from store.candidates import decisions_of
+from store.candidates import decisions_of, list_candidates
 from store.database import open_database
 from store.jobs import list_requests
+from store.ranking import candidate_rank
 from store.workspace import Workspace, create_workspace
 from tests.shared_data import SEAL_DATA, needs_seal_data
 from tests.test_console.cli_scenario import Desk
@@ -100,18 +101,23 @@ def test_none_of_them_waits_and_it_is_said_how_to_see_them(published: Workspace)
 
 
 def test_the_best_of_250_stands_first_and_every_order_can_be_turned_round(published: Workspace) -> None:
+    db = open_database(published.database_file)
+    rank = {one.id: candidate_rank(one) for one in list_candidates(db)}
+    db.close()
     by = {
-        "audit": lambda row: (-(row.reward_mean or 0.0), row.key),  # none has an audit, so the reward decides
-        "task": lambda row: (row.title, -(row.reward_mean or 0.0), row.key),
-        "round": lambda row: (-(row.reward_mean or 0.0), row.key),
-        "state": lambda row: (-(row.reward_mean or 0.0), row.key),
+        "audit": lambda row: rank[row.id],  # none has an audit gain, and all are of one round and in one state
+        "task": lambda row: (row.title, rank[row.id]),
+        "round": lambda row: rank[row.id],
+        "state": lambda row: rank[row.id],
         "id": lambda row: row.id,
     }
 
     async def flow() -> None:
         async with driven(published) as console:
             await all_in_review(console)
-            rewards = [row.reward_mean or 0.0 for row in rows_of(console)]
+            in_rank = rows_of(console)
+            assert in_rank == sorted(in_rank, key=lambda row: rank[row.id])
+            rewards = [row.reward_mean or 0.0 for row in in_rank]
             assert rewards == sorted(rewards, reverse=True)
             for name, order in by.items():
                 await console.press("s")

@@ -15,6 +15,7 @@ from seal_console.render_guardrails import held_by
 from seal_console.render_recipe import render_recipe, render_replay
 from store.candidates import get_candidate
 from store.dossier import Dossier, QuestionComparison, dossier
+from store.review_queue import is_waiting
 from store.version_tags import policy_tag, state_name
 from store.wording import counted
 
@@ -90,7 +91,7 @@ def _head(shown: CandidateContent) -> Content:
 def _held(whole: Dossier) -> list[Content]:
     """Say what holds the candidate while nobody has decided."""
     gates = [gate.gate for gate in whole.gates if gate.holds]
-    if not gates or whole.candidate.state not in {"examined", "deferred"}:
+    if not gates or not is_waiting(whole.candidate.state, imported=whole.candidate.imported):
         return []
     return [safe_line(f"‖ {held_by(gates)}: only a person may accept it", "$text-warning")]
 

@@ -21,6 +21,7 @@ from seal_console.console.work import begin
 from seal_console.queries.queue import SORTS, QueueQuery, arrived_since, queue_keys, queue_rows
 from store.errors import SealError, WrongUseError
 from store.events import chain_head
+from store.review_queue import is_waiting
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -286,9 +287,8 @@ class ReviewScreen(SealScreen):
         table.refetch()
         after = list(table.keys[table.cursor + 1 : table.cursor + 200])
         rows = self.console.reader.read_now(lambda db: queue_rows(db, after)) if after else {}
-        waiting = [
-            place for place, key in enumerate(after) if key in rows and rows[key].state in {"examined", "deferred"}
-        ]
+        found = ((place, rows[key]) for place, key in enumerate(after) if key in rows)
+        waiting = [place for place, row in found if is_waiting(row.state, imported=bool(row.imported))]
         if waiting:
             table.move_to(table.cursor + 1 + waiting[0])
         else:
