@@ -34,14 +34,13 @@ _COMMANDS = {
     "retention": "retention:retention",
     "guardrails": "guardrails:guardrails",
     "web": "web:web",
-    "import": "importing:import_group",
     "export": "exporting:export_group",
-    "bench": "bench:bench",
-    "experiment": "experiment:experiment",
     "verify": "verify:verify_command",
     "info": "info:info",
     "model": "model:model",
+    "lab": "lab.group:lab",
 }
+_MOVED = {"bench": "lab bench", "experiment": "lab experiment", "import": "lab import"}
 
 
 class Program(SealGroup):
@@ -66,6 +65,7 @@ class Program(SealGroup):
     "seal-console",
     cls=Program,
     invoke_without_command=True,
+    moved=_MOVED,
     examples=(
         "seal-console demo",
         "seal-console init shop && cd shop",

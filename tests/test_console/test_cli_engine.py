@@ -318,7 +318,9 @@ def test_parameters_of_the_other_operations(workspace: Workspace, call: Caller, 
         {"workspace": root, "tasks": "all", "ways": ["base", "policy"], "edits": 2},
     ]
     out = str(workspace.root / "b.json")
-    assert asked("bench", "inner", "--updates", "4", "--slots", "2", "--ways", "bank,peft", "--out", "b.json") == [
+    assert asked(
+        "lab", "bench", "inner", "--updates", "4", "--slots", "2", "--ways", "bank,peft", "--out", "b.json"
+    ) == [
         "bench.inner",
         {
             "model": "bundled",
@@ -333,11 +335,11 @@ def test_parameters_of_the_other_operations(workspace: Workspace, call: Caller, 
             "out": out,
         },
     ]
-    assert asked("model", "build", "m", "--seed", "7", "--steps", "9") == [
+    assert asked("lab", "model", "build", "m", "--seed", "7", "--steps", "9") == [
         "model.build",
         {"folder": str(workspace.root / "m"), "seed": 7, "steps": 9},
     ]
-    assert asked("model", "measure") == ["model.measure", {"model": "bundled", "seed": 0}]
+    assert asked("lab", "model", "measure") == ["model.measure", {"model": "bundled", "seed": 0}]
 
 
 @pytest.mark.usefixtures("workspace")
@@ -347,11 +349,11 @@ def test_evaluate_bench_and_measure_draw_tables(call: Caller, tmp_path: Path) ->
     assert "90.0 %" in shown
     assert "8 questions of 2 tasks" in shown
     call.worker_command = fake_worker(tmp_path, MEASURED)
-    for words in (("model", "measure"), ("model", "build", "m")):
+    for words in (("lab", "model", "measure"), ("lab", "model", "build", "m")):
         shown = call(*words).out
         assert all(word in shown for word in ("new products", "0.05", "yes", "x␛[2J"))
     call.worker_command = fake_worker(tmp_path, BENCH)
-    shown = call("bench", "inner").out
+    shown = call("lab", "bench", "inner").out
     for word in (
         "side by side",
         "40.50",

@@ -40,10 +40,11 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info
     tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
-    retention-check retention-run retention-matrix policy-check policy-red-team
-    review-undo versions-list versions-show versions-compare versions-rollback import-seal export-sft export-table
-    alarms-list alarms-show alarms-clear experiment-collapse
-    bench-inner bench-console experiment-forgetting web stop review-edit model-card model-build model-measure"""
+    retention-check retention-run retention-matrix guardrails-check guardrails-red-team
+    review-undo versions-list versions-show versions-compare versions-rollback export-sft export-table
+    alarms-list alarms-show alarms-clear web stop review-edit model-card
+    lab-bench-inner lab-bench-console lab-experiment-forgetting lab-experiment-collapse
+    lab-model-build lab-model-measure lab-import-seal"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 
 
@@ -103,7 +104,7 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
         for path in sorted((ROOT / "seal_console").rglob("*.py"))
         if re.search(r"\bText\(|from_markup|\bmarkup=True", path.read_text(encoding="utf-8"))
     ]
-    assert makers == ["shown.py"]
+    assert makers == ["format.py"]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,12 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
         (("-w", "nowhere", "tasks", "list"), "nowhere"),
         (("tasks", "list", "-w", "nowhere"), "nowhere"),
         (("tasks", "list"), "seal-console init DIR"),
+        (("bench", "inner"), "It is now 'seal-console lab bench'."),
+        (("experiment", "collapse"), "It is now 'seal-console lab experiment'."),
+        (("import", "seal", "x.json"), "It is now 'seal-console lab import'."),
+        (("model", "build", "x"), "It is now 'seal-console lab model build'."),
+        (("model", "measure"), "It is now 'seal-console lab model measure'."),
+        (("lab",), "bench, experiment, model, import"),
     ],
 )
 def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, call: Caller) -> None:

@@ -278,7 +278,7 @@ def test_model_card(call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert call("model", "card", "--json").objects[0]["card"] == "# The card\x1b[2J"
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "model.safetensors").touch()
-    assert call("model", "build", "m").code == 2
+    assert call("lab", "model", "build", "m").code == 2
 
 
 def test_export_of_a_round_of_ones_own(desk: Desk, call: Caller, workspace: Workspace) -> None:
@@ -300,11 +300,11 @@ def test_export_of_a_round_of_ones_own(desk: Desk, call: Caller, workspace: Work
 
 @needs_seal_data
 def test_a_published_run_gives_exactly_seals_own_rows(workspace: Workspace, call: Caller) -> None:
-    (imported,) = call("import", "seal", SEAL_DATA / "rank_iter0.json", "--json").objects
+    (imported,) = call("lab", "import", "seal", SEAL_DATA / "rank_iter0.json", "--json").objects
     assert (imported["round_number"], imported["tasks"], imported["candidates"]) == (1, 50, 250)
     assert (imported["graded_answers"], imported["differences"]) == (3375, [])
     assert imported["mean_gain"] == pytest.approx(imported["said_mean_gain"], abs=1e-3)
-    again = call("import", "seal", SEAL_DATA / "rank_iter0.json")
+    again = call("lab", "import", "seal", SEAL_DATA / "rank_iter0.json")
     assert again.code == 3
     assert "round 1" in again.err
     assert len(call("review", "list", "--imported", "--json", "--limit", "999").objects) == 250
@@ -323,10 +323,10 @@ def test_a_published_run_gives_exactly_seals_own_rows(workspace: Workspace, call
 
 def test_import_refuses_what_is_no_run(call: Caller, workspace: Workspace) -> None:
     (workspace.root / "x.json").write_text("{}")
-    called = call("import", "seal", "x.json")
+    called = call("lab", "import", "seal", "x.json")
     assert called.code == 2
     assert "  • " in called.err
-    assert call("import", "seal", "nowhere.json").code == 2
+    assert call("lab", "import", "seal", "nowhere.json").code == 2
 
 
 def test_an_engine_that_runs_does_not_hinder_a_decision(desk: Desk, call: Caller, workspace: Workspace) -> None:

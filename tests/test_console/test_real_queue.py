@@ -39,7 +39,7 @@ RUN = SEAL_DATA / "rank_iter0.json"
 @pytest.fixture(scope="module")
 def imported_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = create_workspace(tmp_path_factory.mktemp("published") / "w", default_settings_text())
-    assert main(["-w", str(workspace.root), "import", "seal", str(RUN)]) == 0
+    assert main(["-w", str(workspace.root), "lab", "import", "seal", str(RUN)]) == 0
     return workspace
 
 

@@ -1,4 +1,4 @@
-"""`experiment`: questions about the engine that are answered by measuring, on the bundled model."""
+"""`lab experiment`: questions about the engine that are answered by measuring, on the bundled model."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from seal_console.cli.choices import several_of
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.render_collapse import show_collapse
-from seal_console.format import percent, show_text, table
+from seal_console.format import gain, percent, show_text, table
 from store.durable import write_file
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from seal_console.cli.invocation import Invocation
     from seal_console.cli.output import Output
+
 
 WAYS = (
     *("naive", "replay", "anchors", "curvature", "lookalikes", "ours"),
@@ -33,7 +33,7 @@ _SHOWN_EDITS = 12
     "experiment",
     cls=SealGroup,
     short_help="Measure what an idea is worth.",
-    examples=("seal-console experiment forgetting --lines 2 --edits 4", "seal-console experiment collapse"),
+    examples=("seal-console lab experiment forgetting --lines 2 --edits 4", "seal-console lab experiment collapse"),
 )
 def experiment() -> None:
     """Measure what an idea is worth, on the bundled model; needs no workspace."""
@@ -42,8 +42,8 @@ def experiment() -> None:
 @experiment.command(
     "forgetting",
     examples=(
-        "seal-console experiment forgetting",
-        "seal-console experiment forgetting --edits 32 --ways naive,ours --out forgetting-32.json",
+        "seal-console lab experiment forgetting",
+        "seal-console lab experiment forgetting --edits 32 --ways naive,ours --out forgetting-32.json",
     ),
 )
 @click.option("--lines", type=click.IntRange(min=1), default=8, show_default=True, help="Lines of edits, side by side.")
@@ -66,7 +66,10 @@ def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> Non
 
 @experiment.command(
     "collapse",
-    examples=("seal-console experiment collapse", "seal-console experiment collapse --rounds 3 --out collapse.json"),
+    examples=(
+        "seal-console lab experiment collapse",
+        "seal-console lab experiment collapse --rounds 3 --out collapse.json",
+    ),
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Rounds of each arm.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
@@ -125,3 +128,27 @@ def _matrix(matrix: list[list[float]]) -> str:
         for row in kept
     ]
     return "\n".join(lines) + "\n"
+
+
+_HEADERS = ("round", "agreement", "held out", "audit", "reward", "different pairs", "alike", "words", "alarms")
+
+
+def show_collapse(output: Output, result: dict[str, Any]) -> None:
+    """Show each arm as a table, a round a line."""
+    for name, arm in result["arms"].items():
+        output.show(show_text(f"\n{name}: {arm['about']}", "bold"))
+        output.show(table(_HEADERS, [_row(one) for one in arm["rounds"]], right=_HEADERS[:-1]))
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(one["round"]),
+        percent(one["agreement"]),
+        percent(one["held_out"]),
+        percent(one["audit"]),
+        gain(one["reward"]),
+        percent(one["distinct"]),
+        percent(one["likeness"]),
+        f"{one['length']:g}",
+        ", ".join(one["alarms"]) or "none",
+    )

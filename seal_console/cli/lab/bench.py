@@ -1,4 +1,4 @@
-"""`bench`: how fast the engine is on this machine."""
+"""`lab bench`: how fast the engine is on this machine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from seal_console.cli.choices import several_of
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.render_bench import show_bench, show_console_bench
+from seal_console.format import facts, percent, table
 from store.errors import SealError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from seal_console.cli.invocation import Invocation
+    from seal_console.cli.output import Output
+
 
 WAYS = ("bank", "peft", "seal")
 
@@ -24,7 +28,7 @@ WAYS = ("bank", "peft", "seal")
     "bench",
     cls=SealGroup,
     short_help="Measure the engine on this machine.",
-    examples=("seal-console bench inner --updates 12",),
+    examples=("seal-console lab bench inner --updates 12",),
 )
 def bench() -> None:
     """Measure the engine on this machine; needs no workspace."""
@@ -32,7 +36,7 @@ def bench() -> None:
 
 @bench.command(
     "console",
-    examples=("seal-console bench console", "seal-console bench console --keep /tmp/large --out console.json"),
+    examples=("seal-console lab bench console", "seal-console lab bench console --keep /tmp/large --out console.json"),
 )
 @click.option("--candidates", type=click.IntRange(min=1_000), default=100_000, show_default=True, help="In the store.")
 @click.option("--events", type=click.IntRange(min=0), default=1_000_000, show_default=True, help="In the store.")
@@ -53,7 +57,8 @@ def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_e
         from seal_console.lab.measure_console import ConsoleBenchEffort, bench_console  # noqa: PLC0415
     except ImportError as error:
         raise SealError(
-            f"bench console needs {error.name}, which is not installed.", next_step="pip install 'seal-console[test]'"
+            f"{error.name} is not installed; lab bench console needs it.",
+            next_step="pip install 'seal-console[test]'",
         ) from error
     result = bench_console(
         ConsoleBenchEffort(**effort, with_engine=not no_engine),
@@ -69,7 +74,10 @@ def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_e
 
 @bench.command(
     "inner",
-    examples=("seal-console bench inner", "seal-console bench inner --model random-100m --epochs 1 --seal-steps 2"),
+    examples=(
+        "seal-console lab bench inner",
+        "seal-console lab bench inner --model random-100m --epochs 1 --seal-steps 2",
+    ),
 )
 @click.option(
     "--model", default="bundled", show_default=True, metavar="bundled|random-100m|PATH", help="On which base model."
@@ -108,9 +116,87 @@ def inner(invocation: Invocation, /, out: Path | None, **choices: Any) -> None:
     """
     parameters = {**choices, "ways": list(choices["ways"]), "out": None if out is None else str(out.resolve())}
     result = call_engine(
-        invocation, "bench.inner", parameters, next_step="seal-console bench inner with fewer --updates or --slots."
+        invocation, "bench.inner", parameters, next_step="seal-console lab bench inner with fewer --updates or --slots."
     )
     if invocation.output.as_json:
         invocation.output.data(result)
     else:
         show_bench(invocation.output, result)
+
+
+_NAMES = {
+    "bank": "bank: side by side",
+    "peft": "peft: one by one, no padding",
+    "seal": "seal: one by one, padded, through the disk",
+}
+_HEADERS = ("way", "updates/s", "steps/s", "real tokens/s", "slots busy", "peak memory", "bank is faster")
+_MEBIBYTE = 2**20
+
+
+def show_bench(output: Output, result: Mapping[str, Any]) -> None:
+    """Show the figures of `lab bench inner`."""
+    ratios = result.get("ratios", {})
+    rows = [_row(name, way, ratios.get(name)) for name, way in result.get("ways", {}).items()]
+    output.show(table(_HEADERS, rows, right=_HEADERS[1:]), "", facts(_facts(result)))
+
+
+def show_console_bench(output: Output, result: Mapping[str, Any]) -> None:
+    """Show the figures of `lab bench console`."""
+    effort, paint = result["effort"], result["first_paint"]
+    headers = ("key", "engine", "p50 ms", "p95 ms", "worst ms", "keys")
+    rows = [
+        (name.replace("_", " "), engine.replace("_", " "),
+         *(f"{one[f'{kind}_ms']:.1f}" for kind in ("p50", "p95", "worst")), str(len(one["ms"])))
+        for engine, figures in result["keys"].items()
+        for name, one in figures.items()
+        if isinstance(one, dict)
+    ]  # fmt: skip
+    output.show(
+        facts(
+            [
+                ("store", f"{effort['candidates']:,} candidates, {effort['events']:,} events"),
+                ("first paint", f"{paint['paint_after_import_s']:.2f} s after Textual is imported"),
+            ]
+        ),
+        "",
+        table(headers, rows, right=headers[2:]),
+    )
+
+
+def _row(name: str, way: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> tuple[str, ...]:
+    memory = way.get("peak_memory_bytes")
+    return (
+        _NAMES.get(name, name),
+        f"{way['updates_per_s']:.2f}",
+        f"{way['steps_per_s']:.1f}",
+        f"{way['real_tokens_per_s']:,.0f}",
+        percent(way["busy_share"]),
+        "–" if memory is None else f"{memory / _MEBIBYTE:,.0f} MiB",
+        "" if ratio is None else f"{ratio['per_step']:.1f} ×",
+    )
+
+
+def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    subject, jobs, environment = (result.get(part, {}) for part in ("subject", "jobs", "environment"))
+    yield "model", ", ".join(f"{name} {value}" for name, value in subject.items())
+    yield "work", ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in jobs.items())
+    yield "machine", ", ".join(f"{name} {value}" for name, value in environment.items())
+    yield "slots", str(result.get("slots"))
+    equality = result.get("equality")
+    if equality:
+        gap, compared = equality["largest_relative_weight_gap"], equality["compared"]
+        yield "equality", f"{compared} adapters of bank and peft differ by at most {gap:.1e} of their way in training"
+        yield (
+            "",
+            f"and their logits by {equality['largest_logit_difference']:.1e} of up to {equality['largest_logit']:.1f}",
+        )
+    bounds = result.get("bounds")
+    if bounds:
+        reached, rate = bounds["reached_flops_per_s"], bounds["matrix_product_flops_per_s"]
+        yield "bounds", f"{reached / 1e9:.1f} GFLOP/s reached, {rate / 1e9:.1f} by a plain matrix product here"
+        ticks = bounds["seconds_per_tick"]
+        yield "a tick", ", ".join(f"{name.replace('_', ' ')} {1000 * value:.1f} ms" for name, value in ticks.items())
+
+
+def _number(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,4 +1,4 @@
-"""`import`: published runs of others."""
+"""`lab import`: published runs of others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN_DIFFERENCES = 20
     "import",
     cls=SealGroup,
     short_help="Bring in published runs.",
-    examples=("seal-console import seal rank_iter0.json",),
+    examples=("seal-console lab import seal rank_iter0.json",),
 )
 def import_group() -> None:
     """Bring published runs into the workspace, marked as imported."""
@@ -33,7 +33,7 @@ def import_group() -> None:
 
 @import_group.command(
     "seal",
-    examples=("seal-console import seal rank_iter0.json", "seal-console import seal eval_iter2.json --json"),
+    examples=("seal-console lab import seal rank_iter0.json", "seal-console lab import seal eval_iter2.json --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))

@@ -1,0 +1,1 @@
+"""Commands for measuring and rebuilding what the program ships; nobody needs them to operate a model."""
