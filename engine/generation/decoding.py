@@ -175,8 +175,8 @@ def _prefill(base: BaseModel, slots: _Slots, requests: list[GenerationRequest]) 
             input_ids=padded,
             attention_mask=mask[:, None],
             position_ids=positions,
-            past_key_values=rows.cache,
             use_cache=True,
+            **{base.cache_argument: rows.cache},
             logits_to_keep=1,
         )
     return rows, out.logits[:, -1]
@@ -190,8 +190,8 @@ def _advance(base: BaseModel, slots: _Slots, rows: _Rows, tokens: torch.Tensor) 
             input_ids=tokens[:, None],
             attention_mask=rows.seen[:, None, None],
             position_ids=rows.positions[:, None],
-            past_key_values=rows.cache,
             use_cache=True,
+            **{base.cache_argument: rows.cache},
         )
     logits: torch.Tensor = out.logits
     return logits[:, -1]

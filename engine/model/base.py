@@ -6,6 +6,7 @@ unless the settings allow it.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
@@ -63,6 +64,11 @@ class BaseModel:
         """Tokens whose text holds a line break; an exam's answer ends there."""
         texts = self.tokenizer.batch_decode([[index] for index in range(len(self.tokenizer))])
         return frozenset(index for index, text in enumerate(texts) if "\n" in text)
+
+    @cached_property
+    def cache_argument(self) -> str:
+        """The name of the forward pass's argument for the key-value cache: transformers 5.24 renamed it."""
+        return "cache" if "cache" in inspect.signature(self.model.forward).parameters else "past_key_values"
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text as it stands, without special tokens."""
