@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
-from seal_console.sanitize import json_line, sanitize, sanitize_line
 from store.clock import utc_now
 from store.database import open_to_read
 from store.errors import WrongUseError
+from store.sanitize import json_line, sanitize, sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

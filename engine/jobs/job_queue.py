@@ -82,7 +82,8 @@ class _JobWorker:
             return finish_request(held.db, request.id, "failed", said).state
         except Exception as error:  # noqa: BLE001 - one request must not end the others; this one gets a report
             failure = f"The engine failed unexpectedly: {type(error).__name__}: {error}"
-            said = {"error": failure, "next_step": f"The report is in {write_report(held.workspace.root)}."}
+            report = write_report("engine", held.workspace.root, error)
+            said = {"error": failure, "next_step": f"The report is in {report}."}
             return finish_request(held.db, request.id, "failed", said).state
         return finish_request(held.db, request.id, "done", result).state
 

@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: whoever waits gets a last word and a report
         known = parameters.get("workspace") or parameters.get("folder")
-        report = write_report(Path(known) if known else None)
+        report = write_report("engine", Path(known) if known else None, error)
         message = f"the engine failed unexpectedly: {type(error).__name__}: {error}"
         channel.error("SealError", message, f"the report is in {report}", [])
         return ExitCode.FAILED

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seal_console.cli.crash_report import write_crash_report
+from engine.runtime.crash_report import write_report
 from store.errors import ExitCode, SealError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from seal_console.cli.invocation import Invocation
 
@@ -54,12 +55,20 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
     if isinstance(error, click.ClickException):
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "seal-console"
         return Diagnosis("UsageError", error.format_message(), f"{path} --help", exit_code=int(ExitCode.WRONG_USE))
-    report = write_crash_report(invocation, error)
+    report = write_report("cli", _workspace_folder(invocation), error)
     return Diagnosis(
         "UnexpectedError",
         f"Something unexpected went wrong: {type(error).__name__}: {error}",
         f"Read {report}, or add it to an issue; what was stored before stays.",
     )
+
+
+def _workspace_folder(invocation: Invocation) -> Path | None:
+    try:
+        workspace = invocation.workspace_if_any()
+    except (SealError, OSError):
+        return None
+    return None if workspace is None else workspace.root
 
 
 def _show(invocation: Invocation, diagnosis: Diagnosis) -> None:

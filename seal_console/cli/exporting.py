@@ -13,10 +13,10 @@ from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
 from seal_console.queries.exports import TABLES, ExportRequest, table_named
-from seal_console.sanitize import json_line
 from seal_console.table_files import write_csv, write_table
 from store.durable import write_file
 from store.errors import ExitCode, WrongUseError
+from store.sanitize import json_line
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation

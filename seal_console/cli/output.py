@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from seal_console.format import show_text
-from seal_console.sanitize import json_line
+from store.sanitize import json_line
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -15,13 +15,13 @@ from seal_console.cli.review_edit import edit
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import gain, short_id, show_line, table
 from seal_console.render_guardrails import held_by
-from seal_console.sanitize import sanitize_line
 from store.candidates import defer, get_candidate, holds_of, reject
 from store.dossier import dossier
 from store.errors import ExitCode
 from store.lock import current_user
 from store.records import CandidateState
 from store.review_queue import WAITING_STATES, QueuedCandidate, review_queue
+from store.sanitize import sanitize_line
 from store.undoing import undo_last
 from store.version_rows import live_version
 from store.version_tags import version_tag

@@ -10,9 +10,9 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.events import Event, InputEvent, Paste
 
+from engine.runtime.crash_report import write_report
 from seal_console.console import gc_tuning as garbage
 from seal_console.console.actions import Actions
-from seal_console.console.crash import write_report
 from seal_console.console.dialogs.confirm import Confirmation, ConfirmDialog
 from seal_console.console.dialogs.text import FailureDialog, TextDialog
 from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
@@ -22,17 +22,17 @@ from seal_console.console.messages import ShowCandidate, ShowVersion
 from seal_console.console.palette import ConsoleCommands
 from seal_console.console.prerender import prepare_screens
 from seal_console.console.safe_content import safe
-from seal_console.console.screens.catalogue import MODES
+from seal_console.console.screens.catalogue import MODES, NUMBER_KEYS
 from seal_console.console.shutdown import quit_when_asked
 from seal_console.console.store_reader import StoreReader
 from seal_console.console.themes import THEMES, next_theme
 from seal_console.console.watch import INTERVAL_S, Pulse, pulse
 from seal_console.console.work import begin
 from seal_console.queries.facts import TopFacts, top_facts
-from seal_console.sanitize import sanitize, sanitize_line
 from seal_console.table_files import suggested_path
 from store.errors import SealError
 from store.lock import lock_owner
+from store.sanitize import sanitize, sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,10 +60,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
     COMMANDS: ClassVar[set[type]] = {ConsoleCommands}  # type: ignore[assignment]
     MODES = MODES
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(str(number), f"go('{name}')", name.capitalize(), show=False, id=f"go.{name}")
-            for number, name in enumerate(("now", "review", "versions", "rounds", "tasks", "log", "retention"), 1)
-        ),
+        *NUMBER_KEYS,
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         Binding("ctrl+p", "command_palette", "Commands", id="palette"),
         Binding("ctrl+r", "run_round", "Run a round", id="run"),
@@ -207,7 +204,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
 
     def unexpected(self, error: Exception) -> None:
         """Show an unexpected failure and where its report is; the console goes on."""
-        report = write_report(self.workspace, error)
+        report = write_report("console", self.workspace.root, error)
         if isinstance(self.screen, FailureDialog):
             return  # one at a time: the reports are all there
         body = f"{type(error).__name__}: {error}\n\nThe report is in {report}\nThe console goes on; nothing is lost."

@@ -10,7 +10,7 @@ from textual.command import DiscoveryHit, Hit, Provider
 from seal_console.console.help import shown_keys
 from seal_console.console.safe_content import safe_line
 from seal_console.queries.jump import jump_targets
-from seal_console.sanitize import sanitize_line
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

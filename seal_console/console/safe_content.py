@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from seal_console.sanitize import sanitize, sanitize_line
+from store.sanitize import sanitize, sanitize_line
 
 Piece = str | tuple[str, str] | Content
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seal_console.sanitize import json_line, sanitize, sanitize_line
+from store.sanitize import json_line, sanitize, sanitize_line
 from tests.test_console.cli_scenario import Caller, Desk, make_task
 
 if TYPE_CHECKING:

@@ -179,7 +179,7 @@ def test_what_is_unexpected_leaves_a_report_and_no_traceback(
 def test_without_a_workspace_the_report_is_a_temporary_file(
     tmp_path: Path, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seal_console.cli.crash_report.tempfile.gettempdir", lambda: str(tmp_path / "t"))
+    monkeypatch.setattr("engine.runtime.crash_report.tempfile.gettempdir", lambda: str(tmp_path / "t"))
     monkeypatch.setattr("seal_console.cli.info.installation", lambda: 1 / 0)
     assert call("info").code == 1
     assert [path.suffix for path in (tmp_path / "t").iterdir()] == [".txt"]

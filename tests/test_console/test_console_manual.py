@@ -14,7 +14,7 @@ from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.edit_text import EditDialog
 from seal_console.console.dialogs.sequences import SequencesDialog
 from seal_console.console.dialogs.text import TextDialog
-from seal_console.console.screens.catalogue import CLASSES
+from seal_console.console.screens.catalogue import SCREEN_CLASSES
 from seal_console.console.widgets.filter_bar import FilterInput
 from seal_console.console.widgets.paged_table import PagedTable
 from tests.test_console.console_scenario import driven, run
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from tests.test_console.cli_scenario import Desk
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs" / "console.md"
-SCREENS = [getattr(import_module(f"seal_console.console.screens.{name}"), kind) for name, kind in CLASSES.items()]
+SCREENS = [
+    getattr(import_module(f"seal_console.console.screens.{name}"), kind) for name, kind in SCREEN_CLASSES.items()
+]
 KINDS = [
     ConsoleApp, *SCREENS, PagedTable, FilterInput, ConfirmDialog, TextDialog, EditDialog, SequencesDialog, ChooseDialog,
 ]  # fmt: skip

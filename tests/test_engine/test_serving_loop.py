@@ -67,7 +67,7 @@ def db(workspace: Workspace) -> Iterator[Database]:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     answers = Answers()
-    monkeypatch.setattr("engine.jobs.job_queue._Served._loaded", lambda *_: answers)
+    monkeypatch.setattr("engine.jobs.job_queue._JobWorker._loaded", lambda *_: answers)
     monkeypatch.setattr(serving, "_LOOKED_EVERY_S", 0.01)
     return answers
 

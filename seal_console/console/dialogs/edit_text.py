@@ -12,7 +12,7 @@ from textual.widgets import Button, Static, TextArea
 from seal_console.console.dialogs.modal import SingleDismiss
 from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.safe_content import safe, safe_line
-from seal_console.sanitize import sanitize
+from store.sanitize import sanitize
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

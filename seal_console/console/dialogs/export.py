@@ -14,7 +14,7 @@ from seal_console.console.dialogs.modal import SingleDismiss
 from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.safe_content import joined, lines, safe_line
 from seal_console.console.widgets.safe_input import SafeInput
-from seal_console.sanitize import sanitize_line
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 from textual.strip import Strip
 
-from seal_console.sanitize import sanitize_line
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from rich.style import Style

@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.sanitize import sanitize_line
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import Input
 
-from seal_console.sanitize import sanitize_line
+from store.sanitize import sanitize_line
 
 
 class SafeInput(Input):
