@@ -1,7 +1,7 @@
-"""Starts an engine that answers the requests in a workspace and ends by itself when none waits any more.
+"""Starts an engine that runs the jobs of a workspace and ends by itself when none is waiting.
 
-It is nobody's child: it outlives the console, reads no stdin, and writes what it has to say to cache/engine.log. Where
-another engine holds the workspace already, it ends at once.
+The engine outlives the console, reads no stdin and writes its messages to cache/engine.log. If another engine has
+locked the workspace, it ends at once.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ LOG_NAME = "engine.log"
 
 
 def start_engine(workspace: Path) -> int:
-    """Start an engine in a session of its own and return its process id; how it does is seen in the store."""
+    """Start an engine in a session of its own and return its process id; its progress is in the store."""
     cache = Workspace(workspace).cache_folder
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / LOG_NAME).open("ab") as log:
         engine = subprocess.Popen(
-            [*WORKER_COMMAND, "serve", json.dumps({"workspace": str(workspace.resolve())})],
+            [*WORKER_COMMAND, "jobs", json.dumps({"workspace": str(workspace.resolve())})],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env=engine_environment(),
             start_new_session=True,
         )
-    # Somebody has to take its exit status while this process lives; otherwise a dead engine stays in the process table.
+    # Wait for it, so that a dead engine does not stay in the process table while this process lives.
     threading.Thread(target=engine.wait, daemon=True).start()
     return engine.pid

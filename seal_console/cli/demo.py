@@ -15,7 +15,7 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.format import bar, percent, table
 from store.database import open_database
 from store.errors import ExitCode, WrongUseError
-from store.jobs import add_request
+from store.jobs import add_job
 from store.lock import current_user
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _live(invocation: Invocation, folder: Path, rounds: int, seed: int) -> None:
     take_in(workspace, documents.pages)
     db = open_database(workspace.database_file)
     try:
-        add_request(db, "run", {"rounds": rounds}, current_user())  # the console starts the engine for it
+        add_job(db, "run", {"rounds": rounds}, current_user())  # the console starts the engine for it
     finally:
         db.conn.close()
     open_console(workspace, read_only=False, actor=None)

@@ -44,14 +44,14 @@ def edit(invocation: Invocation, candidate_id: str, text: Path | None, off: tupl
         wrong = [number for number in off if number > len(candidate.sequences)]
         if wrong:
             raise WrongUseError(f"There is no sequence {wrong[0]}: the self-edit has {len(candidate.sequences)}.")
-        request = ask_to_reexamine(
+        job = ask_to_reexamine(
             found.workspace, found.db, {"candidate": candidate.id, **payload}, actor or current_user(), start_engine
         )
     if invocation.output.as_json:
-        invocation.output.data(asdict(request))
+        invocation.output.data(asdict(job))
     else:
         invocation.output.show(
-            f"Asked for as request {request.id}: {short_id(candidate.id)} with your changes. "
+            f"Added job {job.id}: evaluate {short_id(candidate.id)} with your changes. "
             "It comes as a new candidate: seal-console review list"
         )
 

@@ -1,4 +1,4 @@
-"""`stop`: ends what the engine does, whoever started it."""
+"""`stop`: stops the engine of a workspace, whoever started it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from seal_console.cli.workspace_session import open_to_change
 from seal_console.console.engine_control import stop_engine
 from store.errors import ExitCode, NothingToDoError
 from store.lock import current_user, lock_owner
+from store.wording import counted
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
@@ -20,26 +21,26 @@ if TYPE_CHECKING:
 @click.command(
     "stop",
     cls=SealCommand,
-    short_help="Stop the engine that works in the workspace.",
+    short_help="Stop the running engine.",
     examples=("seal-console stop",),
     exits=(ExitCode.NOTHING_TO_DO,),
 )
 @pass_invocation
 def stop(invocation: Invocation) -> None:
-    """Ask the engine that works in the workspace to stop, and cancel the requests that wait.
+    """Ask the engine that runs in the workspace to stop, and cancel waiting jobs.
 
-    What was measured stays; the round becomes interrupted, and the next run goes on with it.
+    Completed measurements are kept; the round is marked interrupted, and the next run resumes it.
     """
     with open_to_change(invocation) as found:
         owner = lock_owner(found.workspace.lock_file)
         cancelled = stop_engine(found.workspace, found.db, current_user())
     if owner is None and not cancelled:
-        raise NothingToDoError("No engine works in this workspace, and nothing waits for one.")
-    stopped = {"asked_to_stop": None if owner is None else owner.pid, "cancelled_requests": cancelled}
+        raise NothingToDoError("No engine is running in this workspace, and no job is waiting.")
+    stopped = {"asked_to_stop": None if owner is None else owner.pid, "cancelled_jobs": cancelled}
     if invocation.output.as_json:
         invocation.output.data(stopped)
         return
     if owner is not None:
-        invocation.output.show(f"Asked process {owner.pid} ({owner.command}) to stop. What was measured stays.")
+        invocation.output.show(f"Asked process {owner.pid} ({owner.command}) to stop. Completed measurements are kept.")
     if cancelled:
-        invocation.output.show(f"Cancelled {cancelled} requests that waited.")
+        invocation.output.show(f"Cancelled {counted(cancelled, 'waiting job')}.")

@@ -15,7 +15,7 @@ from seal_console.console import gc_tuning as garbage
 from seal_console.console.actions import Actions
 from seal_console.console.dialogs.confirm import Confirmation, ConfirmDialog
 from seal_console.console.dialogs.text import FailureDialog, TextDialog
-from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
+from seal_console.console.engine_control import ask_for_rounds, run_waiting_jobs, stop_engine
 from seal_console.console.error_boundary import ErrorBoundary
 from seal_console.console.help import help_for
 from seal_console.console.messages import ShowCandidate, ShowVersion
@@ -135,7 +135,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         else:
             for sentence in said:
                 self.say(sentence, "warning")
-            await self._serve_waiting()
+            await self._run_waiting_jobs()
         await self._look()
         await prepare_screens(self)
 
@@ -159,14 +159,14 @@ class ConsoleApp(ErrorBoundary, App[None]):
             for sentence in await self.actions.tidy():
                 self.say(sentence, "warning")
         if before is not None and before.engine is not None and seen.engine is None:
-            await self._serve_waiting()
+            await self._run_waiting_jobs()
         self.facts = await self.reader.read(lambda db: top_facts(db, seen.engine))
         for screen in self.seal_screens():
             screen.note_change(happened=before is None or before.events != seen.events)
 
-    async def _serve_waiting(self) -> None:
+    async def _run_waiting_jobs(self) -> None:
         if not self.read_only:
-            await self.act("serve what waits", lambda workspace, db: serve_waiting(workspace, db, self.start_engine))
+            await self.act("start the engine", lambda workspace, db: run_waiting_jobs(workspace, db, self.start_engine))
 
     def seal_screens(self) -> list[SealScreen]:
         """The console's screens that have been seen, whichever mode they are of."""

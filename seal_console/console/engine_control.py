@@ -1,7 +1,7 @@
-"""Asks the engine for work: a request is written down, and an engine is started where none runs.
+"""Adds jobs for the engine, and starts an engine if none is running.
 
-The engine is a process of its own that outlives the console. One that runs already, from cron say, is left to finish;
-requests wait for it in the store, and an engine is started for them when its lock is free.
+The engine is a process of its own that outlives the console. An engine that is running already, started by cron for
+example, is left to finish: jobs wait in the store until its lock is free.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.jobs import add_request, ask_to_stop, cancel_waiting, list_requests
+from store.jobs import add_job, ask_to_stop, cancel_waiting, list_jobs
 from store.lock import lock_owner
 
 if TYPE_CHECKING:
@@ -23,36 +23,36 @@ StartEngine = Callable[[Path], int]
 
 
 def ask_for_rounds(workspace: Workspace, db: Database, rounds: int, actor: str, start: StartEngine) -> Job:
-    """Ask for rounds; where an engine died over a request for some, that one is gone on with instead."""
+    """Add a job that runs rounds; if an engine died over such a job, resume that one instead."""
     left = left_behind(workspace, db)
-    request = left[0] if left else add_request(db, "run", {"rounds": rounds}, actor)
+    job = left[0] if left else add_job(db, "run", {"rounds": rounds}, actor)
     _start_where_none_runs(workspace, start)
-    return request
+    return job
 
 
 def ask_to_reexamine(
     workspace: Workspace, db: Database, payload: dict[str, Any], actor: str, start: StartEngine
 ) -> Job:
-    """Ask for a changed self-edit to be trained and examined as a new candidate."""
-    request = add_request(db, "reexamine", payload, actor)
+    """Add a job that trains and evaluates a changed self-edit as a new candidate."""
+    job = add_job(db, "reexamine", payload, actor)
     _start_where_none_runs(workspace, start)
-    return request
+    return job
 
 
 def stop_engine(workspace: Workspace, db: Database, actor: str) -> int:
-    """Ask the engine that runs to stop, and cancel what waits for it; returns how many requests that were."""
+    """Ask the running engine to stop and cancel all waiting jobs; return how many were cancelled."""
     if lock_owner(workspace.lock_file) is not None:
         ask_to_stop(db, actor)
     waiting = _waiting(db)
-    for request in waiting:
-        cancel_waiting(db, request.id, actor)
+    for job in waiting:
+        cancel_waiting(db, job.id, actor)
     return len(waiting)
 
 
-def serve_waiting(workspace: Workspace, db: Database, start: StartEngine) -> bool:
-    """Start an engine where requests wait and none runs; returns whether one was started.
+def run_waiting_jobs(workspace: Workspace, db: Database, start: StartEngine) -> bool:
+    """Start an engine if jobs are waiting and none is running; return whether one was started.
 
-    A request over which an engine died is not gone on with by itself: it may have died of the request.
+    A job over which an engine died is not resumed automatically: the job may be the reason.
     """
     if left_behind(workspace, db) or not _waiting(db) or lock_owner(workspace.lock_file) is not None:
         return False
@@ -61,14 +61,14 @@ def serve_waiting(workspace: Workspace, db: Database, start: StartEngine) -> boo
 
 
 def left_behind(workspace: Workspace, db: Database) -> list[Job]:
-    """Return the requests over which an engine died."""
+    """Return the jobs over which an engine died."""
     if lock_owner(workspace.lock_file) is not None:
         return []
-    return [one for one in list_requests(db, state="running") if one.kind != "cancel"]
+    return [one for one in list_jobs(db, state="running") if one.kind != "cancel"]
 
 
 def _waiting(db: Database) -> list[Job]:
-    return [one for one in list_requests(db, state="waiting") if one.kind != "cancel"]
+    return [one for one in list_jobs(db, state="waiting") if one.kind != "cancel"]
 
 
 def _start_where_none_runs(workspace: Workspace, start: StartEngine) -> None:

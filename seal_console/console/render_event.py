@@ -73,6 +73,10 @@ def _standing(alarms: list[int]) -> str:
     return f"alarm {alarms[0]} stands" if len(alarms) == 1 else f"{len(alarms)} alarms stand"
 
 
+def _job(payload: dict[str, Any]) -> str:
+    return f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}"
+
+
 _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
     "candidates": lambda payload: counted(len(payload.get("hashes", {})), "self-edit"),
@@ -81,5 +85,6 @@ _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "alarm": _alarm,
     "drift": lambda payload: f"of {_short(payload.get('model_state', ''))}",
     "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_standing(payload.get('alarms') or [])}",
-    "request": lambda payload: f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}",
+    "job": _job,
+    "request": _job,  # as workspaces before migration 0009 call it
 }

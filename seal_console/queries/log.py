@@ -21,7 +21,7 @@ _LONGEST_READ_FOR_A_ROW = 20_000
 _IF_JSON = "CASE WHEN json_valid(payload) THEN {} END"
 _ACTOR = _IF_JSON.format(
     "coalesce(json_extract(payload, '$.actor'), json_extract(payload, '$.decision.actor'), "
-    "json_extract(payload, '$.move.actor'), json_extract(payload, '$.request.actor'))"
+    "json_extract(payload, '$.move.actor'))"
 )
 _ROUND = _IF_JSON.format("CASE WHEN kind LIKE 'round.%' THEN json_extract(payload, '$.number') END")
 

@@ -59,7 +59,7 @@ class Overview:
     policy_gates: GuardrailFigures | None
     alarms: list[Alarm]
     open_round: tuple[int, str] | None
-    requests: list[dict[str, Any]]
+    jobs: list[dict[str, Any]]
     events: list[Event]
 
 
@@ -82,7 +82,7 @@ def overview(db: Database) -> Overview:
         policy_gates=guardrail_figures(db),
         alarms=standing_alarms(db),
         open_round=(unfinished[-1].number, unfinished[-1].state) if unfinished else None,
-        requests=fetch(db, "SELECT * FROM requests WHERE state IN ('waiting', 'running') ORDER BY id"),
+        jobs=fetch(db, "SELECT * FROM jobs WHERE state IN ('waiting', 'running') ORDER BY id"),
         events=events_after(db, max(0, head - _EVENTS), _EVENTS)[::-1],
     )
 

@@ -18,7 +18,7 @@ from store.candidates import add_candidates, decisions_of, defer, record_examine
 from store.clock import utc_now
 from store.database import open_database
 from store.events import append_event
-from store.jobs import add_request, finish_request, start_request
+from store.jobs import add_job, finish_job, start_job
 from store.live_progress import put_progress
 from store.records import Answer, Candidate, Document, GateResult, InnerUpdate, LiveProgress, Question, Split, Task
 from store.rounds import finish_round, interrupt_round, start_round
@@ -107,10 +107,10 @@ def _fill(workspace: Workspace, db: Database, words: Words) -> None:
     defer(db, best.id, words.line("Wdeferrer"), words.line("Wdeferred"))
     assert decisions_of(db, best.id)
     desk.examined(6, -0.5, passed=False)
-    failed = add_request(db, "run", {"rounds": 1, "note": words.line("Wpayload")}, words.line("Wasker"))
-    start_request(db, failed.id)
-    finish_request(db, failed.id, "failed", {"error": words.text("Werror"), "next_step": words.line("Wnext")})
-    add_request(db, "run", {"rounds": 1, "note": words.line("Wpayload")}, words.line("Wasker"))
+    failed = add_job(db, "run", {"rounds": 1, "note": words.line("Wpayload")}, words.line("Wasker"))
+    start_job(db, failed.id)
+    finish_job(db, failed.id, "failed", {"error": words.text("Werror"), "next_step": words.line("Wnext")})
+    add_job(db, "run", {"rounds": 1, "note": words.line("Wpayload")}, words.line("Wasker"))
     save_filter(db, words.line("Wsaved"), "review", words.line("Wfilter"), words.line("Wsaver"))
     put_progress(db, [_progress(words, words.line("Wstage")), _progress(words, "inner updates")])
     interrupt_round(db, 2)

@@ -29,7 +29,7 @@ from seal_console.cli.main import main
 from seal_console.start_engine import LOG_NAME
 from store.candidates import gates_of, list_candidates
 from store.database import open_database
-from store.jobs import add_request
+from store.jobs import add_job
 from store.tasks import add_documents, add_tasks, get_task
 from store.verify import verify
 from store.workspace import Workspace, create_workspace
@@ -181,8 +181,8 @@ def note_files(workspace: Workspace, seen: Seen) -> None:
 def served_round(workspace: Workspace, edited: str) -> None:
     """Let the engine that a console starts run a round and examine an edit, as its log tells."""
     with closing(open_database(workspace.database_file)) as db, started_engines() as start:
-        asked = [add_request(db, "run", {"rounds": 1}, "Ada")]
-        asked.append(add_request(db, "reexamine", {"candidate": edited, "completion": "It is kept in a box."}, "Ada"))
+        asked = [add_job(db, "run", {"rounds": 1}, "Ada")]
+        asked.append(add_job(db, "reexamine", {"candidate": edited, "completion": "It is kept in a box."}, "Ada"))
         start(workspace)
         assert [ended(db, request.id) for request in asked] == ["done", "done"]
         assert verify(workspace, db).problems == []

@@ -133,7 +133,7 @@ def _look(console: ConsoleTerminal) -> None:
     console.opens("j", "Round 1")
     console.opens("5", "1 task", "Wtitle", "source")
     console.opens("6", "Event", "Wkind")
-    for number, kind in ((31, "round.interrupted"), (30, "request.added"), (29, "request.finished")):
+    for number, kind in ((31, "round.interrupted"), (30, "job.added"), (29, "job.finished")):
         console.opens(UP, f"Event {number}  {kind}")
     console.opens("a", "Waction", "by             Wdoer")
     console.opens("7", "alarm 1 stands: echo", "Walarm", "asked about the edit of v0001")

@@ -1,7 +1,7 @@
 """Pictures of the console's screen as text files: what is in each cell, and in which colours.
 
 A picture has the lines of the screen between "│" and "│", then its styles by letter, then for each line which cells
-have which style: "a12 b3" are twelve cells in style a and three in style b. They lie in `pictures/`; make them anew,
+have which style: "a12 b3" are twelve cells in style a and three in style b. They are in `pictures/`; regenerate them,
 after you have looked at what changed, with
 
     pytest -n 0 tests/test_console/test_snapshots.py --update-pictures

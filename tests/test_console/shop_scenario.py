@@ -11,7 +11,7 @@ from engine.settings.reading import default_settings_text
 from store.candidates import defer, reject
 from store.database import open_database
 from store.hashing import hash_text
-from store.jobs import add_request
+from store.jobs import add_job
 from store.live_progress import put_progress
 from store.policy_versions import add_policy_version
 from store.records import LiveProgress, Question, Split, Task
@@ -154,4 +154,4 @@ def _engine_at_work(db: Database) -> None:
             LiveProgress("inner updates", 6, 12, "inner updates", "", 0.1, at, at, {"running": _UPDATES}),
         ],
     )
-    add_request(db, "run", {"rounds": 1}, "bob")
+    add_job(db, "run", {"rounds": 1}, "bob")

@@ -26,7 +26,7 @@ _DRAWN = {
     "versions": ("4 accepted", "v0004", "accepted by"),
     "rounds": ("2 rounds", "round 2: 6 candidates", "written by"),
     "tasks": ("3 tasks by weakness", "Questions, answered by"),
-    "log": ("events", "request.added", "follows the event before it"),
+    "log": ("events", "job.added", "follows the event before it"),
     "retention": ("3 edits on the live line", "v0004 asked about the edit of v0001"),
 }
 
@@ -36,7 +36,7 @@ async def in_shop(
     shop: Workspace, size: tuple[int, int], theme: str, *, messages: bool = False
 ) -> AsyncIterator[Driven]:
     """Open a console on the shop while an engine works there."""
-    with hold_lock(shop.lock_file, "serve"):
+    with hold_lock(shop.lock_file, "jobs"):
         async with driven(shop, size=size, actor=ACTOR, messages=messages) as console:
             console.app.theme = theme
             await console.until(lambda: console.app.facts.running, "the engine is seen")

@@ -19,7 +19,7 @@ from seal_console.console.widgets.detail_pane import DetailPane
 from seal_console.queries.queue import queue_rows
 from store.candidates import decisions_of, list_candidates
 from store.database import open_database
-from store.jobs import list_requests
+from store.jobs import list_jobs
 from store.ranking import candidate_rank
 from store.workspace import Workspace, create_workspace
 from tests.shared_data import SEAL_DATA, needs_seal_data
@@ -193,7 +193,7 @@ def test_decisions_about_them_are_refused_before_a_reason_is_asked_for(published
             ids = [row.id for row in rows_of(console)]
         db = open_database(published.database_file)
         assert [decisions_of(db, one) for one in ids[:5]] == [[]] * 5
-        assert list_requests(db) == []
+        assert list_jobs(db) == []
         db.conn.close()
 
     run(flow())

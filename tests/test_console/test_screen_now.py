@@ -6,7 +6,7 @@ from textual.geometry import Offset
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from store.alarms import clear_alarms, raise_alarm
-from store.jobs import add_request, list_requests, start_request, take_stop
+from store.jobs import add_job, list_jobs, start_job, take_stop
 from store.live_progress import put_progress
 from store.lock import hold_lock
 from store.records import LiveProgress
@@ -58,7 +58,7 @@ def test_what_the_engine_said_last_is_shown_until_a_stage_gets_further(desk: Des
 
     async def flow() -> None:
         async with driven(workspace) as console:
-            with hold_lock(workspace.lock_file, "serve"):
+            with hold_lock(workspace.lock_file, "jobs"):
                 put_progress(desk.db, [loading])
                 await console.until(lambda: "Loading the model." in console.shown())
                 put_progress(desk.db, [progress(10)])
@@ -77,9 +77,9 @@ def test_a_round_is_asked_for_once_and_a_stop_is_confirmed(desk: Desk, workspace
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.press("ctrl+s")
             await console.until(lambda: console.started == [workspace.root])
-            assert [one.kind for one in list_requests(desk.db)] == ["run"]
-            with hold_lock(workspace.lock_file, "serve"):
-                start_request(desk.db, 1)
+            assert [one.kind for one in list_jobs(desk.db)] == ["run"]
+            with hold_lock(workspace.lock_file, "jobs"):
+                start_job(desk.db, 1)
                 await console.until(lambda: console.app.facts.running)
                 await console.press("ctrl+x")
                 await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
@@ -94,9 +94,7 @@ def test_a_round_is_asked_for_once_and_a_stop_is_confirmed(desk: Desk, workspace
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.press("ctrl+s")
             await console.until(lambda: len(console.started) == 2)
-            assert len([one for one in list_requests(desk.db) if one.kind == "run"]) == 1, (
-                "it goes on with the one it has"
-            )
+            assert len([one for one in list_jobs(desk.db) if one.kind == "run"]) == 1, "it goes on with the one it has"
 
     run(flow())
 
@@ -106,8 +104,8 @@ def test_requests_that_wait_are_served_when_the_engine_is_free(desk: Desk, works
         async with driven(workspace) as console:
             with hold_lock(workspace.lock_file, "run"):
                 await console.until(lambda: console.app.facts.running)
-                add_request(desk.db, "run", {"rounds": 1}, "bob")
-                await console.until(lambda: "waiting: run asked by bob" in console.shown())
+                add_job(desk.db, "run", {"rounds": 1}, "bob")
+                await console.until(lambda: "waiting job: run, by bob" in console.shown())
                 assert console.started == []
             await console.until(lambda: console.started == [workspace.root])
 

@@ -10,7 +10,7 @@ from textual.widgets import Input, TextArea
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from store.candidates import decisions_of, defer, get_candidate, reject
 from store.database import open_database
-from store.jobs import list_requests
+from store.jobs import list_jobs
 from store.version_rows import list_versions, live_version
 from tests.test_console.console_scenario import Driven, driven, run
 
@@ -209,7 +209,7 @@ def test_a_changed_self_edit_is_asked_to_be_examined_anew(
             assert console.started == [workspace.root]
 
     run(flow())
-    (request,) = list_requests(desk.db)
+    (request,) = list_jobs(desk.db)
     assert (request.kind, request.actor) == ("reexamine", "ada")
     assert request.payload == {"candidate": candidate.id, **payload}
 

@@ -11,10 +11,10 @@ from engine.runtime.tuning import limit_openmp_spin
 
 SAYS_WHEN = """
 import sys
-import engine.worker
+import engine.jobs.worker
 early = "torch" not in sys.modules
 try:
-    engine.worker.main(["serve", '{"workspace": "/nowhere"}'])
+    engine.jobs.worker.main(["jobs", '{"workspace": "/nowhere"}'])
 finally:
     import os
     print(early, os.environ["GOMP_SPINCOUNT"], file=sys.stderr)

@@ -119,7 +119,7 @@ def needs(state: Overview, *, running: bool) -> list[Content]:
             joined(("! ", "$text-warning bold"), f"Round {state.open_round[0]} is interrupted. ",
                    ("ctrl+r", "$text-accent"), " goes on with it.")
         )  # fmt: skip
-    abandoned = [one for one in state.requests if one["state"] == "running"]
+    abandoned = [one for one in state.jobs if one["state"] == "running"]
     if abandoned and not running:
         died = f"The engine died over “{abandoned[0]['kind']}”; cache/engine.log says more. "
         found.append(joined(("! ", "$text-error bold"), died, ("ctrl+r", "$text-accent"), " goes on with it."))
@@ -170,9 +170,9 @@ def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) ->
                    (sparkline(curve, 24), "$text-accent"))
         )  # fmt: skip
     rows += [
-        joined((f"waiting: {request['kind']} asked by ", "$text-muted"), request["actor"])
-        for request in state.requests
-        if request["state"] == "waiting"
+        joined((f"waiting job: {job['kind']}, by ", "$text-muted"), job["actor"])
+        for job in state.jobs
+        if job["state"] == "waiting"
     ]
     return lines(*rows)
 
