@@ -29,17 +29,17 @@ class VerdictLabel:
 
 _PASSED = VerdictLabel("✓", "passed", "good")
 _REFUSED = VerdictLabel("✗", "refused", "bad")
-_HELD = VerdictLabel("‖", "held", "warn")
+_NEEDS_REVIEW = VerdictLabel("‖", "needs review", "warn")
 _NOTED = VerdictLabel("›", "noted", "dim")
 
 
 def verdict_label(gate: GateResult) -> VerdictLabel:
-    """Return what a gate did with a candidate: let it pass, stopped it, held it for a person, or only noted it."""
+    """Return the label of a gate's verdict: passed, refused, needs review, or noted."""
     if gate.passed:
         return _PASSED
     if gate.stops:
         return _REFUSED
-    return _HELD if gate.holds else _NOTED
+    return _NEEDS_REVIEW if gate.needs_review else _NOTED
 
 
 def render_gate(gate: str, evidence: Mapping[str, Any]) -> list[str]:

@@ -38,10 +38,10 @@ def render_judge(evidence: Mapping[str, Any]) -> list[str]:
     return [f"{said}{rule}, says {evidence['model']}", f"• {evidence['reason']}"]
 
 
-def held_by(gates: Sequence[str]) -> str:
-    """Say what holds a candidate, by the names of the gates."""
+def needs_review_by(gates: Sequence[str]) -> str:
+    """Name the gates because of which a candidate needs review."""
     names = ["the judge" if name == JUDGE_GATE else name for name in gates]
-    return f"held by {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
+    return f"needs review: {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
 
 
 def _prompts(evidence: Mapping[str, Any]) -> Iterator[str]:

@@ -141,9 +141,9 @@ def gates_of(db: Database, candidate_id: str) -> list[GateResult]:
     return select(db, GateResult, "SELECT * FROM gates WHERE candidate_id = ? ORDER BY gate", (candidate_id,))
 
 
-def holds_of(db: Database, candidate_id: str) -> list[GateResult]:
-    """Return the gates that hold a candidate: only a person may accept it. Empty where nothing holds it."""
-    return [gate for gate in gates_of(db, candidate_id) if gate.holds]
+def gates_needing_review(db: Database, candidate_id: str) -> list[GateResult]:
+    """Return the gates because of which only a person may accept a candidate."""
+    return [gate for gate in gates_of(db, candidate_id) if gate.needs_review]
 
 
 def answers_of(db: Database, candidate_id: str) -> list[Answer]:

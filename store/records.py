@@ -16,6 +16,7 @@ CandidateState = Literal["proposed", "examined", "accepted", "rejected", "deferr
 RoundState = Literal["running", "interrupted", "done", "failed"]
 Role = Literal["train", "held_out"]
 DecisionAction = Literal["accept", "reject", "defer", "undo"]
+# "hold" means "needs review". The code stays as it is: it is part of hashed records.
 OnFailure = Literal["hold", "note"]
 JobKind = Literal["run", "reexamine", "cancel"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -174,10 +175,10 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One gate's verdict on a candidate, with the figures that it rests on.
+    """One gate's verdict on a candidate, with its evidence.
 
-    `on_failure` says what the gate does where it is not passed: None stops the candidate, "hold" leaves it to a person,
-    "note" only records it.
+    `on_failure` is what a gate that is not passed does: None refuses the candidate, "hold" requires a person's review,
+    "note" only records the finding.
     """
 
     candidate_id: str
@@ -189,12 +190,12 @@ class GateResult:
 
     @property
     def stops(self) -> bool:
-        """True where the candidate may not go on."""
+        """Whether this gate refuses the candidate."""
         return not self.passed and self.on_failure is None
 
     @property
-    def holds(self) -> bool:
-        """True where only a person may accept the candidate."""
+    def needs_review(self) -> bool:
+        """Whether only a person may accept the candidate because of this gate."""
         return not self.passed and self.on_failure == "hold"
 
 

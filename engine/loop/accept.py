@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.loop.candidate_cache import cached_adapter
 from store import versions
 from store.alarms import standing_alarms
-from store.candidates import get_candidate, holds_of, list_candidates
+from store.candidates import gates_needing_review, get_candidate, list_candidates
 from store.database import fetch_value, transaction
 from store.errors import SealError, WrongUseError
 from store.events import append_event
@@ -75,7 +75,7 @@ def accept_best(workspace: Workspace, db: Database, current: Round, settings: Ac
     if done is not None:
         return done
     candidates = list_candidates(db, round_number=current.number, role="train", derived=False)
-    held = {one.id for one in candidates if holds_of(db, one.id)}
+    held = {one.id for one in candidates if gates_needing_review(db, one.id)}
     best = best_acceptable(candidates, held, settings)
     if best is None:
         return Acceptance(f"No candidate of round {current.number} may be accepted automatically.")

@@ -71,7 +71,9 @@ def score_candidate(candidate_id: str, task_id: str, position: int, reward: Rewa
 
 def may_be_reinforced(gates: Iterable[GateResult], mode: SelectionMode) -> bool:
     """Whether the policy may be trained on a candidate with these verdicts, should it be among the best."""
-    return not any(gate.holds or (gate.stops and (mode != "paper" or is_guardrail_gate(gate.gate))) for gate in gates)
+    return not any(
+        gate.needs_review or (gate.stops and (mode != "paper" or is_guardrail_gate(gate.gate))) for gate in gates
+    )
 
 
 def select(

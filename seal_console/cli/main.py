@@ -40,7 +40,7 @@ _COMMANDS = {
     "model": "model:model",
     "lab": "lab.group:lab",
 }
-_MOVED = {"bench": "lab bench", "experiment": "lab experiment", "import": "lab import"}
+_MOVED = {"bench": "lab bench", "experiment": "lab experiment", "import": "lab import", "policy": "guardrails"}
 
 
 class Program(SealGroup):

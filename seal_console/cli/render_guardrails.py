@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from seal_console.cli.output import Output
     from seal_console.format import Cell
 
-_IF_FOUND = {"deny": "deny: never trained", "hold": "hold: a person decides", "note": "note: only recorded"}
+_IF_FOUND = {"deny": "deny: never trained", "hold": "hold: needs review", "note": "note: only recorded"}
 _IF_BROKEN = {**_IF_FOUND, "deny": "deny: refused"}
 _ASKED = {
     "every": "before training, about every self-edit that no rule denies",
     "kept": "after training, about every self-edit that passed its own task's gates",
 }
-_UNREACHABLE = {"hold": "the self-edit is held for a person", "stop": "the round stops"}
+_UNREACHABLE = {"hold": "the self-edit needs review", "stop": "the round stops"}
 
 
 def show_guardrails(output: Output, guardrails: Guardrails) -> None:

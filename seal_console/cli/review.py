@@ -14,8 +14,8 @@ from seal_console.cli.render_candidate import show_candidate
 from seal_console.cli.review_edit import edit
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import gain, short_id, show_line, table
-from seal_console.render_guardrails import held_by
-from store.candidates import defer, get_candidate, holds_of, reject
+from seal_console.render_guardrails import needs_review_by
+from store.candidates import defer, gates_needing_review, get_candidate, reject
 from store.dossier import dossier
 from store.errors import ExitCode
 from store.lock import current_user
@@ -73,18 +73,23 @@ def list_command(
     with open_to_show(invocation) as found:
         queue = review_queue(found.db, states, round_number=round_number, imported=imported)
         live = live_version(found.db)
-        held = {one.candidate.id: [gate.gate for gate in holds_of(found.db, one.candidate.id)] for one in queue[:limit]}
+        in_review = {
+            one.candidate.id: [gate.gate for gate in gates_needing_review(found.db, one.candidate.id)]
+            for one in queue[:limit]
+        }
     output = invocation.output
     if output.as_json:
         for queued in queue[:limit]:
-            by = held[queued.candidate.id]
-            output.data({"title": queued.title, **asdict(queued.candidate), "held": bool(by), "held_by": by})
+            gates = in_review[queued.candidate.id]
+            output.data(
+                {"title": queued.title, **asdict(queued.candidate), "needs_review": bool(gates), "review_gates": gates}
+            )
         return
     if not queue:
         output.show("No candidate waits here. Next: seal-console run --rounds 1")
         return
     headers = ("id", "round", "task", "reward", "audit", "state", "self-edit begins")
-    rows = [_row(queued, live, held[queued.candidate.id]) for queued in queue[:limit]]
+    rows = [_row(queued, live, in_review[queued.candidate.id]) for queued in queue[:limit]]
     output.show(table(headers, rows, right=("round", "reward", "audit"), whole=("id", "round", "reward", "audit")))
     more = f" of {len(queue):,}; --limit shows more" if len(queue) > limit else ""
     output.show(f"{len(rows):,} candidates{more}. Next: seal-console review show ID")
@@ -115,8 +120,8 @@ def show(invocation: Invocation, candidate_id: str) -> None:
 def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
     """Make a candidate the live version: one commit, one tag, one record."""
     with open_to_change(invocation) as found:
-        for gate in holds_of(found.db, get_candidate(found.db, candidate_id).id):
-            invocation.output.narrate(f"Held by {gate.gate}; accepted by a person all the same.", "yellow")
+        for gate in gates_needing_review(found.db, get_candidate(found.db, candidate_id).id):
+            invocation.output.narrate(f"{gate.gate}: needs review; accepted by {_actor(actor)}.", "yellow")
         version = accept_candidate(found.workspace, found.db, candidate_id, actor=_actor(actor), reason=reason)
     if invocation.output.as_json:
         invocation.output.data(asdict(version))
@@ -204,10 +209,10 @@ def _actor(given: str | None) -> str:
     return current_user() if given is None else given
 
 
-def _row(queued: QueuedCandidate, live: int | None, held_by_gates: Sequence[str]) -> tuple[Any, ...]:
+def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str]) -> tuple[Any, ...]:
     candidate = queued.candidate
     notes: list[str] = [candidate.state]
-    notes += [held_by(held_by_gates)] if held_by_gates else []
+    notes += [needs_review_by(review_gates)] if review_gates else []
     notes += ["held-out"] if candidate.role == "held_out" else []
     notes += ["older parent"] if candidate.live_version != live and not candidate.imported else []
     return (

@@ -23,11 +23,11 @@ class GuardrailFigures:
     round_number: int
     judged: int
     denied: int
-    held: int
+    needs_review: int
     noted: int
 
     def __str__(self) -> str:
-        return f"{self.denied:,} denied, {self.held:,} held, {self.noted:,} noted of {self.judged:,}"
+        return f"{self.denied:,} denied, {self.needs_review:,} need review, {self.noted:,} noted of {self.judged:,}"
 
 
 def guardrail_figures(db: Database) -> GuardrailFigures | None:
@@ -49,13 +49,13 @@ def _figures(db: Database, round_number: int) -> GuardrailFigures | None:
     if not gates:
         return None
     gravest = [_gravest(of_candidate) for of_candidate in gates.values()]
-    counts = {verdict: gravest.count(verdict) for verdict in ("denied", "held", "noted")}
+    counts = {verdict: gravest.count(verdict) for verdict in ("denied", "needs_review", "noted")}
     return GuardrailFigures(round_number, len(gates), **counts)
 
 
 def _gravest(gates: list[GateResult]) -> str:
     if any(gate.stops for gate in gates):
         return "denied"
-    if any(gate.holds for gate in gates):
-        return "held"
+    if any(gate.needs_review for gate in gates):
+        return "needs_review"
     return "passed" if all(gate.passed for gate in gates) else "noted"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from store.records import CandidateState
 
 _FROM = "candidates JOIN tasks ON tasks.id = candidates.task_id"
-_HELD = "EXISTS (SELECT 1 FROM gates WHERE candidate_id = candidates.id AND NOT passed AND on_failure = 'hold')"
+_NEEDS_REVIEW = "EXISTS (SELECT 1 FROM gates WHERE candidate_id = candidates.id AND NOT passed AND on_failure = 'hold')"
 FIELDS = {
     "id": Field("candidates.id"),
     "task": Field("tasks.title"),
@@ -35,8 +35,10 @@ FIELDS = {
     "spread": Field("candidates.reward_std", "number"),
     "audit": Field("candidates.audit_gain", "number"),
     "imported": Field("candidates.imported", "number"),
-    "held": Field(_HELD, "number"),
+    "review": Field(_NEEDS_REVIEW, "number"),
 }
+# Names that saved filters may still use.
+_FORMER_FIELDS = {"held": FIELDS["review"]}
 _SEARCHED = ("candidates.completion", "tasks.title", "candidates.id")
 SORTS = {
     "reward": rank_order(),
@@ -75,7 +77,7 @@ class QueueRow:
     imported: int
     derived_from: str | None
     beginning: str
-    held: int = 0
+    needs_review: int = 0
 
 
 def queue_keys(db: Database, query: QueueQuery) -> list[int]:
@@ -97,7 +99,8 @@ def queue_rows(db: Database, keys: Sequence[int]) -> dict[int, QueueRow]:
         db,
         "SELECT candidates.rowid AS key, candidates.id, round_number, tasks.title, state, role, reward_mean, "  # noqa: S608
         "reward_std, audit_gain, live_version, candidates.imported, derived_from, "
-        f"{_HELD} AS held, substr(completion, 1, 160) AS beginning FROM {_FROM} WHERE candidates.rowid IN ({marks})",
+        f"{_NEEDS_REVIEW} AS needs_review, substr(completion, 1, 160) AS beginning "
+        f"FROM {_FROM} WHERE candidates.rowid IN ({marks})",
         list(keys),
     )
     return {row["key"]: QueueRow(**row) for row in found}
@@ -146,7 +149,7 @@ def _tables(query: QueueQuery, terms: str) -> str:
 
 
 def _condition(query: QueueQuery) -> Condition:
-    parsed = parse_filter(query.text, FIELDS, _SEARCHED)
+    parsed = parse_filter(query.text, {**FIELDS, **_FORMER_FIELDS}, _SEARCHED)
     if query.everything:
         return parsed
     return Condition(f"{WAITING_CONDITION} AND {parsed.sql}", parsed.parameters)

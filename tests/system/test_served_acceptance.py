@@ -13,7 +13,7 @@ from engine.loop.accept import ACTOR
 from seal_console.cli.main import main
 from seal_console.start_engine import LOG_NAME
 from store.alarms import standing_alarms
-from store.candidates import decisions_of, get_candidate, holds_of, list_candidates
+from store.candidates import decisions_of, gates_needing_review, get_candidate, list_candidates
 from store.database import open_database
 from store.jobs import add_job, get_job
 from store.manifest import MANIFEST_NAME
@@ -67,7 +67,7 @@ def test_a_served_round_accepts_the_best_of_what_nothing_holds_and_the_next_roun
         assert live_version(db) == 2
         for number, version in enumerate(list_versions(db), 1):
             candidates = list_candidates(db, round_number=number)
-            free = [one for one in candidates if not holds_of(db, one.id)]
+            free = [one for one in candidates if not gates_needing_review(db, one.id)]
             assert {one.task_id for one in candidates if one not in free} == {held_task}
             accepted = get_candidate(db, version.candidate_id)
             assert accepted.reward_mean == max(one.reward_mean or 0.0 for one in free)

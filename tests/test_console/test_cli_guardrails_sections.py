@@ -45,7 +45,7 @@ def test_the_check_shows_every_section_and_never_the_key(
         "no-keys",
         "code?",
         "refuses",
-        "hold: a person decides",
+        "hold: needs review",
         "answers nine (exact)",
         "the round stops",
         "before training",

@@ -125,6 +125,7 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
         (("import", "seal", "x.json"), "It is now 'seal-console lab import'."),
         (("model", "build", "x"), "It is now 'seal-console lab model build'."),
         (("model", "measure"), "It is now 'seal-console lab model measure'."),
+        (("policy", "check"), "It is now 'seal-console guardrails'."),
         (("lab",), "bench, experiment, model, import"),
     ],
 )

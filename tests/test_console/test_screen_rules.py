@@ -19,7 +19,7 @@ async def looking_at(console: Driven, candidate_id: str) -> None:
     )
 
 
-def test_a_held_candidate_is_told_by_word_in_the_table_the_pane_and_before_it_is_accepted(
+def test_a_candidate_that_needs_review_is_marked_in_the_table_the_pane_and_the_dialog(
     desk: Desk, workspace: Workspace
 ) -> None:
     held = judged(desk, ("words", False, "hold"), trained=True)
@@ -28,11 +28,11 @@ def test_a_held_candidate_is_told_by_word_in_the_table_the_pane_and_before_it_is
         async with driven(workspace) as console:
             await console.in_review()
             await looking_at(console, held.id)
-            await console.until(lambda: "held by rule:words: only a person may accept it" in console.shown())
-            assert "‖ held" in console.shown()
+            await console.until(lambda: "needs review: rule:words: only a person may accept it" in console.shown())
+            assert "‖ review" in console.shown()
             await console.press("A")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
-            await console.until(lambda: "A rule holds it for a person" in console.shown())
+            await console.until(lambda: "A gate requires your review" in console.shown())
 
     run(flow())
 

@@ -126,7 +126,7 @@ def test_a_gate_passes_only_where_every_behaviour_holds_and_does_what_the_graves
         failed = [one.prompt.verdict for one in of_group if not one.holds]
         assert gate.passed == (not failed)
         assert gate.stops == ("deny" in failed)
-        assert gate.holds == ("hold" in failed and "deny" not in failed)
+        assert gate.needs_review == ("hold" in failed and "deny" not in failed)
         assert len(gate.evidence["prompts"]) == len(of_group)
 
 

@@ -11,7 +11,7 @@ from seal_console.console.sparkline import sparkline
 from seal_console.format import gain, short_id
 from seal_console.queries.queue import QueueRow, siblings
 from seal_console.render_gate import render_gate, verdict_label
-from seal_console.render_guardrails import held_by
+from seal_console.render_guardrails import needs_review_by
 from seal_console.render_recipe import render_recipe, render_replay
 from store.candidates import get_candidate
 from store.dossier import Dossier, QuestionComparison, dossier
@@ -84,16 +84,16 @@ def _head(shown: CandidateContent) -> Content:
             ("   right ", "$text-muted"),
             f"{right_before} → {right_after} of {len(whole.compared)}" if whole.updates else "not examined",
         ),
-        *_held(whole),
+        *_needs_review(whole),
     )  # fmt: skip
 
 
-def _held(whole: Dossier) -> list[Content]:
-    """Say what holds the candidate while nobody has decided."""
-    gates = [gate.gate for gate in whole.gates if gate.holds]
+def _needs_review(whole: Dossier) -> list[Content]:
+    """Name the gates that require a person's decision, while nobody has decided."""
+    gates = [gate.gate for gate in whole.gates if gate.needs_review]
     if not gates or not is_waiting(whole.candidate.state, imported=whole.candidate.imported):
         return []
-    return [safe_line(f"‖ {held_by(gates)}: only a person may accept it", "$text-warning")]
+    return [safe_line(f"‖ {needs_review_by(gates)}: only a person may accept it", "$text-warning")]
 
 
 def _answers(compared: Sequence[QuestionComparison]) -> Content:

@@ -244,7 +244,7 @@ def guard_lines(state: Overview) -> Content:
     if policy is not None:
         rows.append(
             joined(
-                ("✗ ", "$text-warning bold") if policy.denied or policy.held else ("✓ ", "$text-success"),
+                ("✗ ", "$text-warning bold") if policy.denied or policy.needs_review else ("✓ ", "$text-success"),
                 f"guardrails.yaml: {policy}",
                 (f" in round {policy.round_number}", "$text-muted"),
             )

@@ -40,7 +40,7 @@ class ReviewScreen(SealScreen):
     HELP = (
         "The self-edits that were measured and wait for a decision, best first; beside them the one under the cursor.\n"
         "Filter: words, and field:word or field>number, all of which must hold; - before a term means not.\n"
-        "Fields: id task text state role format source round reward spread audit imported.\n"
+        "Fields: id task text state role format source round reward spread audit imported review.\n"
         "A row never moves by itself: what arrives is counted, and R shows it."
     )
     BINDINGS: ClassVar[list[BindingType]] = [

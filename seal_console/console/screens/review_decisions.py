@@ -68,7 +68,7 @@ class DecisionFlows:
         happens = (
             f"{row.title}: {row.beginning[:140]}",
             f"reward {gain(row.reward_mean, row.reward_std)}, audit {gain(row.audit_gain)}",
-            *(["A rule holds it for a person: its gates say what was found."] if row.held else []),
+            *(["A gate requires your review: the section Gates shows why."] if row.needs_review else []),
             "",
             f"{tag} will be live in place of {live}: one commit and one tag in {console.workspace.adapters_folder}.",
             f"To take it back: roll back to {live}. An acceptance itself is not undone.",
