@@ -12,9 +12,8 @@ from store.database import execute, transaction
 from store.errors import WrongUseError
 from store.events import append_event
 from store.hashing import hash_json
-from store.lookup import full_id
 from store.records import Answer, Candidate, CandidateState, Decision, GateResult, InnerUpdate, Role
-from store.rows import insert, select, to_row
+from store.rows import full_id, insert, select, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

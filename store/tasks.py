@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from store.database import fetch, fetch_value, transaction
 from store.events import append_event
 from store.hashing import hash_json
-from store.lookup import full_id
 from store.records import Document, Question, Task
-from store.rows import insert, select, to_row
+from store.rows import full_id, insert, select, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,8 @@ from seal_console.cli.invocation import common_options
 from store.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
 
 EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.DONE: "done",
@@ -107,3 +108,20 @@ def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> 
         with formatter.section("Examples"):
             for example in examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+def several_of(known: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+    """Return an option's callback that splits at commas and refuses unknown names with a hint."""
+
+    def convert(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+        unknown = next((name for name in names if name not in known), None)
+        if unknown is not None:
+            nearest = get_close_matches(unknown, known, n=1, cutoff=0.5)
+            hint = f"Did you mean '{nearest[0]}'?" if nearest else f"Choices: {', '.join(known)}."
+            raise click.BadParameter(f"Unknown name '{unknown}'. {hint}", context, parameter)
+        if not names:
+            raise click.BadParameter(f"name at least one of {', '.join(known)}.", context, parameter)
+        return names
+
+    return convert

@@ -14,7 +14,7 @@ from store.version_tags import policy_tag, state_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from seal_console.cli.output import Output
+    from seal_console.cli.invocation import Output
     from seal_console.format import Cell
     from store.dossier import Dossier, QuestionComparison
     from store.records import Answer, Candidate, GateResult, InnerUpdate

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.retention.suites import Suite
-    from seal_console.cli.invocation import Invocation
-    from seal_console.cli.output import Output
+    from seal_console.cli.invocation import Invocation, Output
 
 
 @click.group(

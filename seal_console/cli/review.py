@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -11,13 +12,13 @@ from engine.loop.accept import accept_candidate
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.render_candidate import show_candidate
-from seal_console.cli.review_edit import edit
 from seal_console.cli.workspace_session import open_to_change, open_to_show
+from seal_console.engine_control import ask_to_reexamine, start_engine
 from seal_console.format import gain, short_id, show_line, table
-from seal_console.render_guardrails import needs_review_by
+from seal_console.render_gate import needs_review_by
 from store.candidates import defer, gates_needing_review, get_candidate, reject
 from store.dossier import dossier
-from store.errors import ExitCode
+from store.errors import ExitCode, WrongUseError
 from store.lock import current_user
 from store.records import CandidateState
 from store.review_queue import WAITING_STATES, QueuedCandidate, review_queue
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from seal_console.cli.invocation import Invocation
     from store.records import Candidate
+
 
 _STATES: tuple[CandidateState, ...] = get_args(CandidateState)
 _REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the decision for good.")
@@ -187,9 +189,6 @@ def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None
     )
 
 
-review.add_command(edit)
-
-
 def _decide(
     invocation: Invocation,
     candidate_id: str,
@@ -224,3 +223,47 @@ def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str])
         show_line(", ".join(notes)),
         show_line(candidate.completion, limit=44),
     )
+
+
+@review.command(
+    "edit",
+    short_help="Have a changed self-edit examined.",
+    examples=("seal-console review edit 3fa9c1 --text better.txt", "seal-console review edit 3fa9c1 --off 2 --off 3"),
+)
+@click.argument("candidate_id", metavar="ID")
+@click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="The whole new text.")
+@click.option("--off", type=click.IntRange(min=1), multiple=True, metavar="N", help="Leave training sequence N out.")
+@click.option("--as", "actor", metavar="ACTOR", help="Who edits; without it, the user of this process.")
+@pass_invocation
+def edit(invocation: Invocation, candidate_id: str, text: Path | None, off: tuple[int, ...], actor: str | None) -> None:
+    """Ask the engine to examine a changed self-edit as a new candidate; the old one stays as it is.
+
+    An engine is started in the background where none runs; the new candidate comes into the queue.
+    """
+    payload = _payload(text, off)
+    with open_to_change(invocation) as found:
+        candidate = get_candidate(found.db, candidate_id)
+        wrong = [number for number in off if number > len(candidate.sequences)]
+        if wrong:
+            raise WrongUseError(f"There is no sequence {wrong[0]}: the self-edit has {len(candidate.sequences)}.")
+        job = ask_to_reexamine(
+            found.workspace, found.db, {"candidate": candidate.id, **payload}, actor or current_user(), start_engine
+        )
+    if invocation.output.as_json:
+        invocation.output.data(asdict(job))
+    else:
+        invocation.output.show(
+            f"Added job {job.id}: evaluate {short_id(candidate.id)} with your changes. "
+            "It comes as a new candidate: seal-console review list"
+        )
+
+
+def _payload(text: Path | None, off: tuple[int, ...]) -> dict[str, Any]:
+    if (text is None) == (not off):
+        raise WrongUseError("Say what is changed: --text FILE with the whole new text, or --off N for sequences.")
+    if text is None:
+        return {"off": sorted({number - 1 for number in off})}
+    try:
+        return {"completion": text.read_text(encoding="utf-8").rstrip("\n")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUseError(f"{text} cannot be read as UTF-8 text: {error}") from error

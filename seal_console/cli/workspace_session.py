@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from engine.settings.sections import Settings
-    from seal_console.cli.invocation import Invocation
-    from seal_console.cli.output import Output
+    from seal_console.cli.invocation import Invocation, Output
     from store.workspace import Workspace
 
 

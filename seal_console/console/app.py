@@ -13,22 +13,19 @@ from textual.events import Event, InputEvent, Paste
 from engine.runtime.crash_report import write_report
 from seal_console.console import gc_tuning as garbage
 from seal_console.console.actions import Actions
+from seal_console.console.content import safe
 from seal_console.console.dialogs.confirm import Confirmation, ConfirmDialog
-from seal_console.console.dialogs.text import FailureDialog, TextDialog
-from seal_console.console.engine_control import ask_for_rounds, run_waiting_jobs, stop_engine
-from seal_console.console.error_boundary import ErrorBoundary
+from seal_console.console.dialogs.modal import FailureDialog, TextDialog
 from seal_console.console.help import help_for
-from seal_console.console.messages import ShowCandidate, ShowVersion
 from seal_console.console.palette import ConsoleCommands
 from seal_console.console.prerender import prepare_screens
-from seal_console.console.safe_content import safe
+from seal_console.console.runtime import ErrorBoundary, begin, quit_when_asked
+from seal_console.console.screens.base import ShowCandidate, ShowVersion
 from seal_console.console.screens.catalogue import MODES, NUMBER_KEYS
-from seal_console.console.shutdown import quit_when_asked
 from seal_console.console.store_reader import StoreReader
 from seal_console.console.themes import THEMES, next_theme
-from seal_console.console.watch import INTERVAL_S, Pulse, pulse
-from seal_console.console.work import begin
-from seal_console.queries.facts import TopFacts, top_facts
+from seal_console.console.watch import INTERVAL_S, Pulse, TopFacts, pulse, top_facts
+from seal_console.engine_control import ask_for_rounds, run_waiting_jobs, stop_engine
 from seal_console.table_files import suggested_path
 from store.errors import SealError
 from store.lock import lock_owner
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from engine.settings.sections import Settings
-    from seal_console.queries.jump import JumpTarget
+    from seal_console.console.palette import JumpTarget
     from store.workspace import Workspace
 
 from seal_console.console.screens.base import SealScreen

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding
 
-from seal_console.console.safe_content import joined, lines
+from seal_console.console.content import joined, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

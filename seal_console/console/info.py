@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.input_files.located_yaml import parse_located_yaml
 from engine.settings.reading import load_settings, section_models
-from seal_console.console.safe_content import joined, lines, safe_line
+from seal_console.console.content import joined, lines, safe_line
 from seal_console.queries.installation import installation, workspace_facts
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ class GuardrailFigures:
     noted: int
 
     def __str__(self) -> str:
-        return f"{self.denied:,} denied, {self.needs_review:,} need review, {self.noted:,} noted of {self.judged:,}"
+        return f"{self.denied:,} denied, {self.needs_review:,} to review, {self.noted:,} noted of {self.judged:,}"
 
 
 def guardrail_figures(db: Database) -> GuardrailFigures | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seal_console.start_engine import start_engine
+from seal_console.engine_control import start_engine
 from store.jobs import get_job
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from engine.loop.round import run_round
 from engine.session import open_session
 from engine.tasks.reading import read_tasks
 from seal_console.cli.main import main
-from seal_console.start_engine import LOG_NAME
+from seal_console.engine_control import LOG_NAME
 from store.candidates import gates_of, list_candidates
 from store.database import open_database
 from store.jobs import add_job

@@ -11,7 +11,7 @@ import yaml
 
 from engine.loop.accept import ACTOR
 from seal_console.cli.main import main
-from seal_console.start_engine import LOG_NAME
+from seal_console.engine_control import LOG_NAME
 from store.alarms import standing_alarms
 from store.candidates import decisions_of, gates_needing_review, get_candidate, list_candidates
 from store.database import open_database

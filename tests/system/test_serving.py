@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seal_console.start_engine import LOG_NAME
+from seal_console.engine_control import LOG_NAME
 from store.candidates import get_candidate, list_candidates
 from store.database import fetch, open_database
 from store.errors import ExitCode

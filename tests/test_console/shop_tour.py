@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.widgets import Input
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
-from seal_console.console.dialogs.text import TextDialog
+from seal_console.console.dialogs.modal import TextDialog
 from store.lock import hold_lock
 from tests.test_console.console_scenario import Driven, driven
 from tests.test_console.screen_pictures import picture

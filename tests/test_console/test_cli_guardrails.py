@@ -10,8 +10,7 @@ import pytest
 
 from seal_console.queries.queue import QueueQuery, queue_keys, queue_rows
 from seal_console.queries.rounds import round_facts, round_lines
-from seal_console.render_gate import render_gate, verdict_label
-from seal_console.render_guardrails import needs_review_by
+from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from store.candidates import get_candidate
 from store.records import GateResult
 from store.rounds import finish_round
@@ -219,12 +218,12 @@ def test_info_sums_up_the_guardrails_over_the_newest_round_by_the_gravest_verdic
     judged(desk, ("b", False, "hold"), ("c", False, "note"), trained=True)
     judged(desk, ("c", False, "note"), trained=True)
     judged(desk, ("c", True, "note"), trained=True)
-    assert "1 denied, 1 need review, 1 noted of 4 in round 1" in call("info").out
+    assert "1 denied, 1 to review, 1 noted of 4 in round 1" in call("info").out
     figures = {"round_number": 1, "judged": 4, "denied": 1, "needs_review": 1, "noted": 1}
     assert call("info", "--json").objects[0]["workspace"]["guardrails"] == figures
     finish_round(desk.db, 1, "done", {}, None)
     desk.examined()
-    assert "1 denied, 1 need review, 1 noted of 4 in round 1" in call("info").out
+    assert "1 denied, 1 to review, 1 noted of 4 in round 1" in call("info").out
 
 
 def test_only_gates_that_stop_count_as_refusing_in_a_round(desk: Desk) -> None:

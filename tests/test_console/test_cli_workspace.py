@@ -271,7 +271,7 @@ def test_bare_it_shows_info_or_how_to_start(call: Caller, tmp_path: Path) -> Non
 
 
 def test_model_card(call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seal_console.cli.model.model_folder", lambda _: tmp_path)
+    monkeypatch.setattr("seal_console.cli.info.model_folder", lambda _: tmp_path)
     assert call("model", "card").code == 1
     (tmp_path / "README.md").write_text("# The card\x1b[2J", encoding="utf-8")
     assert call("model", "card").out == "# The card␛[2J\n"

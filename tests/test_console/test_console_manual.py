@@ -11,11 +11,10 @@ from textual.binding import Binding
 from seal_console.console.app import ConsoleApp
 from seal_console.console.dialogs.choose import ChooseDialog
 from seal_console.console.dialogs.confirm import ConfirmDialog
-from seal_console.console.dialogs.edit_text import EditDialog
-from seal_console.console.dialogs.sequences import SequencesDialog
-from seal_console.console.dialogs.text import TextDialog
+from seal_console.console.dialogs.edit import EditDialog, SequencesDialog
+from seal_console.console.dialogs.modal import TextDialog
 from seal_console.console.screens.catalogue import SCREEN_CLASSES
-from seal_console.console.widgets.filter_bar import FilterInput
+from seal_console.console.widgets.inputs import FilterInput
 from seal_console.console.widgets.paged_table import PagedTable
 from tests.test_console.console_scenario import driven, run
 

@@ -14,10 +14,9 @@ from textual.screen import ModalScreen
 
 from seal_console.console.dialogs.choose import ChooseDialog
 from seal_console.console.dialogs.confirm import ConfirmDialog
-from seal_console.console.dialogs.edit_text import EditDialog
+from seal_console.console.dialogs.edit import EditDialog, SequencesDialog
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.dialogs.sequences import SequencesDialog
-from seal_console.console.dialogs.text import FailureDialog, TextDialog
+from seal_console.console.dialogs.modal import FailureDialog, TextDialog
 from seal_console.console.themes import CONTRAST, DARK, LIGHT
 from tests.test_console.console_scenario import Driven, run
 from tests.test_console.screen_pictures import Drawn, drawn_characters, style_name

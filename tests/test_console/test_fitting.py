@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
 
-from seal_console.console.widgets.fitting import fitted
+from seal_console.console.widgets.table_columns import fitted
 
 PLAIN = Style()
 texts = st.one_of(st.text(max_size=40), st.text(st.characters(max_codepoint=126), max_size=40))

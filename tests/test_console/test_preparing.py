@@ -14,7 +14,7 @@ from textual.events import AppBlur, AppFocus
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.screens.catalogue import MODES
 from seal_console.console.screens.tasks import TasksScreen
-from seal_console.console.widgets.key_bar import KeyBar
+from seal_console.console.widgets.bars import KeyBar
 from seal_console.console.widgets.paged_table import PagedTable
 from tests.test_console.console_scenario import Driven, driven, run
 

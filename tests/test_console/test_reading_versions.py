@@ -11,10 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from seal_console.queries.version_comparison import compare_versions
-from seal_console.queries.version_graph import draw_graph
-from seal_console.queries.versions import history, pointers, policy_facts, version_facts
-from seal_console.queries.weight_distance import weight_distance
+from seal_console.queries.version_comparison import compare_versions, weight_distance
+from seal_console.queries.versions import draw_graph, history, pointers, policy_facts, version_facts
 from store.answers import record_base_answers
 from store.errors import CorruptError, WrongUseError
 from store.records import Answer

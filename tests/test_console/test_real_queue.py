@@ -15,7 +15,7 @@ from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.rounds import RoundsScreen
 from seal_console.console.screens.tasks import TasksScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.queue import queue_rows
 from store.candidates import decisions_of, list_candidates
 from store.database import open_database

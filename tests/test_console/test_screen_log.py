@@ -8,7 +8,7 @@ import pytest
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.log import LogScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from store.candidates import reject
 from store.events import append_event, chain_head
 from store.hashing import canonical_json

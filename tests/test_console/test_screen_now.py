@@ -167,15 +167,13 @@ def test_what_guards_older_knowledge_is_summed_up_over_its_newest_round(desk: De
     run(flow())
 
 
-def test_what_policy_yaml_denied_held_and_noted_in_the_newest_round_is_one_line(
-    desk: Desk, workspace: Workspace
-) -> None:
+def test_what_the_guardrails_did_in_the_newest_round_is_one_line(desk: Desk, workspace: Workspace) -> None:
     judged(desk, ("a", False, None))
     judged(desk, ("b", False, "hold"), trained=True)
 
     async def flow() -> None:
         async with driven(workspace, size=(160, 45)) as console:
-            await console.until(lambda: "guardrails.yaml: 1 denied, 1 held, 0 noted of 2 in round 1" in console.shown())
+            await console.until(lambda: "guardrails: 1 denied, 1 to review, 0 noted of 2 in round 1" in console.shown())
 
     run(flow())
 

@@ -13,7 +13,7 @@ from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.retention import RetentionScreen
 from seal_console.console.screens.versions import VersionsScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.retention import retention_facts
 from store.alarms import clearings, raise_alarm, standing_alarms
 from store.answers import record_base_answers

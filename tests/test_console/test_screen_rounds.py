@@ -8,7 +8,7 @@ import pytest
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.rounds import RoundsScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.rounds import ranking
 from store.candidates import defer
 from store.rounds import finish_round

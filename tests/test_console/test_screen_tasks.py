@@ -8,8 +8,8 @@ import pytest
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.tasks import TasksScreen
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.filter_bar import FilterInput
+from seal_console.console.widgets.inputs import FilterInput
+from seal_console.console.widgets.long_text import DetailPane
 from store.tasks import add_tasks
 from tests.test_console.cli_scenario import make_task
 from tests.test_console.console_scenario import Driven, driven, run

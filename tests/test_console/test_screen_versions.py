@@ -7,10 +7,10 @@ import pytest
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.dialogs.text import TextDialog
+from seal_console.console.dialogs.modal import TextDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.versions import VersionsScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from store.version_rows import list_moves, live_version
 from tests.test_console.console_scenario import Driven, driven, run
 from tests.test_console.version_scenario import accepted, branched

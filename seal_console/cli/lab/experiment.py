@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seal_console.cli.choices import several_of
-from seal_console.cli.command import SealGroup
+from seal_console.cli.command import SealGroup, several_of
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.format import gain, percent, show_text, table
@@ -18,8 +17,7 @@ from store.durable import write_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seal_console.cli.invocation import Invocation
-    from seal_console.cli.output import Output
+    from seal_console.cli.invocation import Invocation, Output
 
 
 WAYS = (

@@ -10,10 +10,10 @@ from textual.containers import Vertical
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from seal_console.console.content import joined, safe, safe_line
 from seal_console.console.dialogs.modal import SingleDismiss
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.safe_content import joined, safe, safe_line
-from seal_console.console.widgets.safe_input import SafeInput
+from seal_console.console.runtime import ErrorBoundary
+from seal_console.console.widgets.inputs import SafeInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

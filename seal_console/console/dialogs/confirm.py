@@ -14,10 +14,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Input, Static
 
+from seal_console.console.content import lines, safe, safe_line
 from seal_console.console.dialogs.modal import SingleDismiss
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.safe_content import lines, safe, safe_line
-from seal_console.console.widgets.safe_input import SafeInput
+from seal_console.console.runtime import ErrorBoundary
+from seal_console.console.widgets.inputs import SafeInput
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

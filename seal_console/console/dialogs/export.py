@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from seal_console.console.content import joined, lines, safe_line
 from seal_console.console.dialogs.modal import SingleDismiss
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.safe_content import joined, lines, safe_line
-from seal_console.console.widgets.safe_input import SafeInput
+from seal_console.console.runtime import ErrorBoundary
+from seal_console.console.widgets.inputs import SafeInput
 from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:

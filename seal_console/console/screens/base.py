@@ -1,19 +1,19 @@
-"""What all screens share: the line at the top, the keys at the bottom, and being told that the store has changed."""
+"""The messages that go between the console's parts."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.containers import Container
+from textual.message import Message
 from textual.screen import Screen
 
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.widgets.key_bar import KeyBar
-from seal_console.console.widgets.top_bar import TopBar
-from seal_console.console.work import begin
+from seal_console.console.runtime import ErrorBoundary, begin
+from seal_console.console.widgets.bars import KeyBar, TopBar
 from seal_console.table_files import TableExport, as_text, export_table, suggested_path
 from store.errors import SealError
 
@@ -25,6 +25,28 @@ if TYPE_CHECKING:
     from textual.events import ScreenResume
 
     from seal_console.console.app import ConsoleApp
+
+
+@dataclass
+class StoreChanged(Message):
+    """Something in the workspace is not as it was: rows, or whether an engine runs."""
+
+    rows: bool
+    engine: bool
+
+
+@dataclass
+class ShowCandidate(Message):
+    """Somebody wants to see a candidate in the review, from whichever screen."""
+
+    candidate_id: str
+
+
+@dataclass
+class ShowVersion(Message):
+    """Somebody wants to see a version (0: before the first) among the versions."""
+
+    number: int
 
 
 MOST_COPIED = 1000

@@ -6,12 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seal_console.console.safe_content import joined, lines, safe, safe_line
-from seal_console.console.sparkline import sparkline
+from seal_console.console.content import joined, lines, safe, safe_line, sparkline
 from seal_console.format import gain, short_id
 from seal_console.queries.queue import QueueRow, siblings
-from seal_console.render_gate import render_gate, verdict_label
-from seal_console.render_guardrails import needs_review_by
+from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
 from store.candidates import get_candidate
 from store.dossier import Dossier, QuestionComparison, dossier

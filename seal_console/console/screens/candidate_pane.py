@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seal_console.console.safe_content import joined
+from seal_console.console.content import joined
 from seal_console.console.screens.candidate_content import CandidateContent, sections
 from seal_console.console.widgets.long_text import LongText
 

@@ -10,12 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
 from seal_console.console.actions import HISTORY_NAME, kept_traces
-from seal_console.console.safe_content import joined
-from seal_console.console.screens.event_card import action_card, action_row, event_card, event_row
+from seal_console.console.content import joined
+from seal_console.console.render_event import action_card, action_row, event_card, event_row
 from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, FilteredScreen
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.filter_bar import FilterBar
-from seal_console.console.widgets.paged_table import Column, PagedTable, Row
+from seal_console.console.widgets.inputs import FilterBar
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.widgets.table_columns import Column, Row
 from seal_console.queries.exports import events_table
 from seal_console.queries.log import event_facts, event_keys, event_keys_after, event_rows
 from seal_console.table_files import TableExport

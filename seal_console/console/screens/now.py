@@ -8,11 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import HorizontalScroll, Vertical, VerticalScroll
 from textual.widgets import Static
 
+from seal_console.console.content import joined, lines, safe, seconds_in_words, share_bar, sparkline
 from seal_console.console.render_event import event_line
-from seal_console.console.safe_content import joined, lines, safe
 from seal_console.console.screens.base import SealScreen
-from seal_console.console.sparkline import seconds_in_words, share_bar, sparkline
-from seal_console.console.widgets.rounds_plot import RoundsPlot
+from seal_console.console.widgets.plots import RoundsPlot
 from seal_console.queries.now import Overview, overview
 from store.live_progress import read_progress
 from store.wording import counted
@@ -245,7 +244,7 @@ def guard_lines(state: Overview) -> Content:
         rows.append(
             joined(
                 ("✗ ", "$text-warning bold") if policy.denied or policy.needs_review else ("✓ ", "$text-success"),
-                f"guardrails.yaml: {policy}",
+                f"guardrails: {policy}",
                 (f" in round {policy.round_number}", "$text-muted"),
             )
         )

@@ -10,16 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from seal_console.console.content import joined, safe_line
 from seal_console.console.dialogs.confirm import Confirmation
-from seal_console.console.messages import ShowVersion
-from seal_console.console.safe_content import joined, safe_line
-from seal_console.console.screens.base import SealScreen
-from seal_console.console.screens.retention_card import retention_card
-from seal_console.console.screens.retention_lines import drift_lines, round_lines
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.runtime import begin
+from seal_console.console.screens.base import SealScreen, ShowVersion
+from seal_console.console.screens.retention_card import drift_lines, retention_card, round_lines
 from seal_console.console.widgets.heat_map import FALLEN, HeatMap
-from seal_console.console.widgets.lines_plot import LinesPlot
-from seal_console.console.work import begin
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.plots import LinesPlot
 from seal_console.queries.exports import matrix_table
 from seal_console.queries.retention import RetentionFacts, cell_facts, retention_facts
 from store.alarms import clear_alarms

@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.retention.matrix import figures
-from seal_console.console.fact_lines import fact, heading, muted, right_or_wrong
-from seal_console.console.safe_content import Piece, joined, lines, safe_line
+from seal_console.console.content import Piece, fact, heading, joined, lines, muted, right_or_wrong, safe_line
+from seal_console.console.widgets.plots import PlotLine
 from seal_console.format import percent
 from seal_console.render_alarm import MEANINGS, render_alarm
+from store.version_tags import parse_number
 from store.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.content import Content
 
     from engine.retention.matrix import Matrix
-    from seal_console.queries.retention import CellAnswer, CellFacts, RetentionFacts
-    from store.alarms import Alarm
+    from seal_console.queries.retention import CellAnswer, CellFacts, DriftPoint, RetentionFacts
+    from store.alarms import Alarm, RoundMeasures
     from store.records import Answer
 
 
@@ -95,3 +98,37 @@ def _share(share: float | None, questions: int) -> str:
     if share is None:
         return f"– of {questions}"
     return f"{round(share * questions)} of {questions} ({percent(share)})"
+
+
+# Held-out accuracy and agreement belong side by side: that they part is how self-training collapses.
+_OF_ROUNDS = (
+    ("held_out", "held-out accuracy", "◆", "text-success"),
+    ("agreement", "agreement", "●", "text-accent"),
+    ("distinct", "diversity of self-edits", "▲", "text-warning"),
+)
+
+
+def drift_lines(points: Sequence[DriftPoint]) -> list[PlotLine]:
+    """Mean drift of each version, and the limit where there is one."""
+    means = tuple((float(parse_number(point.version)), point.mean_kl) for point in points)
+    limits = tuple((float(parse_number(point.version)), point.limit) for point in points if point.limit is not None)
+    return [
+        PlotLine("mean", "●", "text-accent", means),
+        PlotLine("limit", "×", "text-error", limits),
+    ]
+
+
+def round_lines(measures: Sequence[RoundMeasures]) -> list[PlotLine]:
+    """What the rounds measured, those figures that a round has."""
+    return [
+        PlotLine(name, sign, tone, tuple((float(one.round_number), mean) for one in measures
+                                         if (mean := _mean(one, key)) is not None))
+        for key, name, sign, tone in _OF_ROUNDS
+    ]  # fmt: skip
+
+
+def _mean(measured: RoundMeasures, key: str) -> float | None:
+    value = measured.measures.get(key)
+    if isinstance(value, dict):
+        return sum(value.values()) / len(value) if value else None
+    return value if isinstance(value, int | float) else None

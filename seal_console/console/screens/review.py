@@ -10,14 +10,14 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
+from seal_console.console.runtime import begin
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.screens.candidate_content import CandidateContent, read_candidate
 from seal_console.console.screens.candidate_pane import CandidatePane
 from seal_console.console.screens.review_decisions import DecisionFlows
 from seal_console.console.screens.review_table import COLUMNS, fetch_rows
-from seal_console.console.widgets.filter_bar import FilterBar
+from seal_console.console.widgets.inputs import FilterBar
 from seal_console.console.widgets.paged_table import PagedTable
-from seal_console.console.work import begin
 from seal_console.queries.queue import SORTS, QueueQuery, arrived_since, queue_keys, queue_rows
 from store.errors import SealError, WrongUseError
 from store.events import chain_head

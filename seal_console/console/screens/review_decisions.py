@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from engine.loop.accept import accept_candidate
 from seal_console.console.dialogs.choose import ChooseDialog
 from seal_console.console.dialogs.confirm import Confirmation
-from seal_console.console.dialogs.edit_text import EditDialog
-from seal_console.console.dialogs.sequences import SequencesDialog
-from seal_console.console.engine_control import ask_to_reexamine
+from seal_console.console.dialogs.edit import EditDialog, SequencesDialog
+from seal_console.engine_control import ask_to_reexamine
 from seal_console.format import gain, short_id
 from seal_console.queries.exports import review_table
 from seal_console.queries.queue import QueueRow, queue_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seal_console.console.widgets.paged_table import Cell, Column, Row, Tone
+from seal_console.console.widgets.table_columns import Cell, Column, Row, Tone
 from seal_console.format import short_id
 from seal_console.queries.queue import QueueRow, queue_rows
 

@@ -9,19 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from seal_console.console.messages import ShowCandidate
-from seal_console.console.safe_content import safe_line
-from seal_console.console.screens.round_report import round_report
-from seal_console.console.screens.round_rows import (
-    RANKED_COLUMNS,
-    ROUND_COLUMNS,
-    ranked_row,
-    round_row,
-)
+from seal_console.console.content import safe_line
+from seal_console.console.screens.base import ShowCandidate
+from seal_console.console.screens.round_report import RANKED_COLUMNS, ROUND_COLUMNS, ranked_row, round_report, round_row
 from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.paged_table import PagedTable, Row
-from seal_console.console.widgets.rounds_plot import RoundsPlot
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.widgets.plots import RoundsPlot
 from seal_console.queries.exports import candidates_table, rounds_table
 from seal_console.queries.now import RoundPoint
 from seal_console.queries.rounds import (
@@ -42,6 +36,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
     from textual.app import ComposeResult
 
+    from seal_console.console.widgets.table_columns import Row
     from seal_console.table_files import TableExport
     from store.records import PolicyVersion
 

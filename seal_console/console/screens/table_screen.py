@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.binding import Binding
 
-from seal_console.console.safe_content import joined
+from seal_console.console.content import joined
+from seal_console.console.runtime import begin
 from seal_console.console.screens.base import SealScreen
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.filter_bar import FilterBar, FilterInput
+from seal_console.console.widgets.inputs import FilterBar, FilterInput
+from seal_console.console.widgets.long_text import DetailPane
 from seal_console.console.widgets.paged_table import PagedTable
-from seal_console.console.work import begin
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:

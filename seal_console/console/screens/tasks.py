@@ -8,15 +8,25 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from seal_console.console.messages import ShowCandidate
-from seal_console.console.safe_content import joined
+from seal_console.console.content import (
+    fact,
+    heading,
+    joined,
+    lines,
+    moment,
+    muted,
+    right_or_wrong,
+    safe,
+    safe_line,
+    share_bar,
+)
+from seal_console.console.screens.base import ShowCandidate
 from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, FilteredScreen
-from seal_console.console.screens.task_card import task_card
-from seal_console.console.sparkline import share_bar
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.filter_bar import FilterBar
-from seal_console.console.widgets.paged_table import Cell, Column, PagedTable, Row
-from seal_console.format import gain
+from seal_console.console.widgets.inputs import FilterBar
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.widgets.table_columns import Cell, Column, Row
+from seal_console.format import gain, short_id
 from seal_console.queries.exports import tasks_table
 from seal_console.queries.tasks import (
     SORTS,
@@ -37,6 +47,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.content import Content
 
+    from seal_console.queries.tasks import AnsweredQuestion, TaskFacts
     from seal_console.table_files import TableExport
 
 
@@ -186,3 +197,58 @@ def _wrong_today(task: TaskRow) -> Cell:
     wrong = round(task.weakness * task.asked)
     bar = share_bar(task.weakness, _BAR_CELLS)
     return Cell(f"{bar} {wrong} of {task.asked}", "bad" if wrong else "good")
+
+
+NOT_ASKED = "· not asked yet"
+
+
+def task_card(facts: TaskFacts) -> Content:
+    """Write the card of a task."""
+    task = facts.task
+    imported = ("  imported", "$text-accent bold") if task.imported else ""
+    rows = [
+        joined((task.title, "bold"), imported),
+        fact("source", task.source),
+        fact("document", _document(facts)),
+        fact("added", moment(task.added_at)),
+        fact("id", short_id(task.id)),
+        fact("self-edits", _edits(facts)),
+        safe(""),
+        heading(f"Questions, answered by {_today(facts.today)}"),
+        muted("Those of the audit are kept from every training; they are only asked."),
+    ]
+    for number, one in enumerate(facts.questions, 1):
+        rows += _question(number, one)
+    return lines(*rows, safe(""), heading("Passage"), safe(task.context))
+
+
+def _document(facts: TaskFacts) -> str:
+    if facts.document is None:
+        return "none"
+    title = f" ({facts.document.title})" if facts.document.title != facts.document.path else ""
+    return f"{facts.document.path}{title}"
+
+
+def _edits(facts: TaskFacts) -> str:
+    if facts.best_candidate is None:
+        return f"{facts.candidates:,}, none measured" if facts.candidates else "none yet"
+    best = f"{gain(facts.best_reward)} ({short_id(facts.best_candidate)})"
+    return f"{facts.candidates:,}, the best {best}: enter opens it"
+
+
+def _today(state: str) -> str:
+    return "the base model, which is live" if state == "base" else f"{state}, which is live"
+
+
+def _question(number: int, one: AnsweredQuestion) -> list[Content]:
+    question = one.question
+    split = ("audit", "$text-accent") if question.split == "audit" else ("reward", "$text-muted")
+    if one.today is None:
+        said = joined("     today  ", (NOT_ASKED, "$text-muted"))
+    else:
+        said = joined("     today  ", right_or_wrong(one.today.correct), "  ", safe_line(one.today.text, limit=500))
+    return [
+        joined((f"{number:>3}  ", "$text-muted"), safe_line(question.text, "bold"), "  ", split),
+        joined("     gold   ", safe_line(" / ".join(question.answers))),
+        said,
+    ]

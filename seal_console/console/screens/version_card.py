@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from seal_console.console.fact_lines import fact, heading, moment, muted
-from seal_console.console.safe_content import joined, lines, safe, safe_line
+from seal_console.console.content import fact, heading, joined, lines, moment, muted, safe, safe_line
+from seal_console.console.widgets.table_columns import Cell, Column
 from seal_console.format import gain, percent, short_id
 from seal_console.render_gate import verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from textual.content import Content
 
-    from seal_console.queries.versions import PolicyFacts, StoredAdapter, VersionFacts
-    from store.records import Move
+    from seal_console.console.widgets.table_columns import Row
+    from seal_console.queries.versions import PolicyFacts, StoredAdapter, VersionFacts, VersionLine
+    from store.records import Move, PolicyVersion
+
 
 LIVE_SIGN, SHADOW_SIGN = "◆", "◇"
 _SIGNS = {"live": LIVE_SIGN, "shadow": SHADOW_SIGN}
@@ -158,3 +160,38 @@ def _moves(moves: list[Move], number: int) -> list[Content]:
     if len(moves) > _MOVES:
         rows.append(muted(f"and {len(moves) - _MOVES} earlier"))
     return rows
+
+
+_GRAPH_CELLS = 15
+
+
+def version_columns(graph_cells: int) -> tuple[Column, ...]:
+    """The columns for a graph of this width; a wider one is cut."""
+    return (
+        Column("", min(graph_cells, _GRAPH_CELLS)),
+        Column("Version", 14),
+        Column("Because"),
+        Column("Reward", 7, right=True, optional=1),
+        Column("By", 10, optional=1),
+        Column("At (UTC)", 11, optional=1),
+    )
+
+
+def version_row(line: VersionLine, graph: str) -> Row:
+    """One line of the list for a version; the live one is named by sign and word."""
+    what = f"{line.tag} {pointed(line.pointers)}"
+    reward = "" if line.candidate_id is None else "–" if line.reward_mean is None else gain(line.reward_mean)
+    return (
+        Cell(graph, "accent"), Cell(what, "good" if "live" in line.pointers else ""), line.reason, reward,
+        line.accepted_by, line.created_at[5:16].replace("T", " "),
+    )  # fmt: skip
+
+
+def policy_row(policy: PolicyVersion, graph: str, *, newest: bool) -> Row:
+    """One line of the list for a policy."""
+    before, after = policy.metrics.get("held_out_before"), policy.metrics.get("held_out_after")
+    words = f"policy of round {policy.round_number}: held out {percent(before)} → {percent(after)}"
+    return (
+        Cell(graph, "dim"), Cell(policy.tag + (" in use" if newest else ""), "accent" if newest else ""), words, "",
+        "", policy.created_at[5:16].replace("T", " "),
+    )  # fmt: skip

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from seal_console.console.fact_lines import beside, heading, moment, muted, right_or_wrong
-from seal_console.console.safe_content import joined, lines, safe, safe_line
+from seal_console.console.content import beside, heading, joined, lines, moment, muted, right_or_wrong, safe, safe_line
 from seal_console.console.screens.version_card import pointed
 from seal_console.format import gain, short_id
 from seal_console.render_recipe import render_replay

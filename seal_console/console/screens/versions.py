@@ -10,26 +10,27 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from seal_console.console.content import safe_line
 from seal_console.console.dialogs.confirm import Confirmation
-from seal_console.console.dialogs.text import TextDialog
-from seal_console.console.messages import ShowCandidate
-from seal_console.console.safe_content import safe_line
+from seal_console.console.dialogs.modal import TextDialog
+from seal_console.console.runtime import begin
+from seal_console.console.screens.base import ShowCandidate
 from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
 from seal_console.console.screens.version_card import (
     card_command,
     checkout_command,
     policy_card,
+    policy_row,
     version_card,
+    version_columns,
+    version_row,
 )
 from seal_console.console.screens.version_comparison_text import comparison_text
-from seal_console.console.screens.version_rows import policy_row, version_columns, version_row
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.paged_table import PagedTable, Row
-from seal_console.console.work import begin
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable
 from seal_console.queries.exports import versions_table
 from seal_console.queries.version_comparison import compare_versions
-from seal_console.queries.version_graph import draw_graph
-from seal_console.queries.versions import ROOT, History, VersionLine, history, policy_facts, version_facts
+from seal_console.queries.versions import ROOT, History, VersionLine, draw_graph, history, policy_facts, version_facts
 from store.version_tags import live_name, policy_tag, version_tag
 from store.versions import rollback
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.content import Content
 
+    from seal_console.console.widgets.table_columns import Row
     from seal_console.table_files import TableExport
     from store.records import PolicyVersion
 

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from seal_console.console.error_boundary import ErrorBoundary
+from seal_console.console.runtime import ErrorBoundary
 from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:

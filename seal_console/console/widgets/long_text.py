@@ -20,10 +20,10 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions
 
-from seal_console.console.error_boundary import ErrorBoundary
+from seal_console.console.runtime import ErrorBoundary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from textual import events
     from textual.css.styles import RulesMap
@@ -161,3 +161,23 @@ def _placed(strip: Strip, line: int) -> Strip:
         offset = RichStyle.from_meta({"offset": (x, line)})
         segments.append(Segment(text, style + offset if style else offset, control))
     return Strip(segments, strip.cell_length)
+
+
+class DetailPane(LongText):
+    """`show` gives it its text; it goes back to the top only where the text is about something else."""
+
+    DEFAULT_CSS = """
+    DetailPane { scrollbar-size-vertical: 1; }
+    """
+
+    def __init__(self, title: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id, classes="panel")
+        self.border_title = title
+        self._about: Hashable = None
+
+    def show(self, text: Content, about: Hashable) -> None:
+        """Show a text about something."""
+        self.put([text])
+        if about != self._about:
+            self._about = about
+            self.scroll_home(animate=False)

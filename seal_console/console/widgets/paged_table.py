@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -21,42 +21,15 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.widgets.fitting import fitted
+from seal_console.console.runtime import ErrorBoundary
+from seal_console.console.widgets.table_columns import GAP, GUTTER, Column, Row, fitted, share_width
 
 if TYPE_CHECKING:
     from textual import events
 
-Tone = Literal["", "good", "bad", "warn", "dim", "accent"]
 _PAGE = 64
-_GUTTER = 2
-_GAP = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: `width` in cells, 0 for a share of what is left, of `least` cells or more.
-
-    Where there is no room the optional ones go, those of the highest number first and then from the right.
-    """
-
-    name: str
-    width: int = 0
-    right: bool = False
-    sort: str | None = None
-    optional: int = 0
-    least: int = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Text of any origin, and its tone; the tone is never the only sign of what it says."""
-
-    text: str
-    tone: Tone = ""
-
-
-Row = Sequence[Cell | str]
 FetchRows = Callable[[Sequence[int]], dict[int, Row]]
 
 
@@ -267,7 +240,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         place = offset.y - 1 + self.scroll_offset.y
         if place >= len(self.keys):
             return
-        if offset.x < _GUTTER:
+        if offset.x < GUTTER:
             self.move_to(place)
             self.action_mark()
         elif place == self.cursor and event.chain > 1:
@@ -314,16 +287,16 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
                     continue
                 text, tone = (cell, "") if isinstance(cell, str) else (cell.text, cell.tone)
                 style = plain if not tone or (look.here and look.focused) else base + self._style(tone) + over
-                segments += [*fitted(text, cells, style, right=column.right), Segment(" " * _GAP, plain)]
+                segments += [*fitted(text, cells, style, right=column.right), Segment(" " * GAP, plain)]
         return Strip(segments).adjust_cell_length(look.width, plain)
 
     def _heading(self, width: int, base: Style) -> Strip:
         style = base + self._style("header")
-        segments = [Segment(" " * _GUTTER, style)]
+        segments = [Segment(" " * GUTTER, style)]
         for column, cells in zip(self.columns, self._widths, strict=False):
             if cells > 0:
                 sign = ("▲" if self.sorted_by[1] else "▼") if column.sort and column.sort == self.sorted_by[0] else ""
-                segments += [*fitted(column.name + sign, cells, style, right=column.right), Segment(" " * _GAP, style)]
+                segments += [*fitted(column.name + sign, cells, style, right=column.right), Segment(" " * GAP, style)]
         return Strip(segments).adjust_cell_length(width, style)
 
     def _row_of(self, place: int, key: int) -> Row | None:
@@ -355,34 +328,14 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)
 
     def _click_heading(self, x: int) -> None:
-        at = _GUTTER
+        at = GUTTER
         for column, cells in zip(self.columns, self._widths, strict=False):
             if cells <= 0:
                 continue
-            if at <= x < at + cells + _GAP and column.sort:
+            if at <= x < at + cells + GAP and column.sort:
                 self.post_message(self.SortAsked(self, column.sort))
                 return
-            at += cells + _GAP
+            at += cells + GAP
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"table--{name}", partial=True)
-
-
-def share_width(columns: Sequence[Column], width: int) -> list[int]:
-    """Widths of the columns in cells; 0 for one that is left out. Optional columns go first, from the right."""
-    kept = list(range(len(columns)))
-
-    def needed() -> int:
-        return _GUTTER + sum((columns[one].width or columns[one].least) + _GAP for one in kept)
-
-    for one in sorted(kept, key=lambda one: (-columns[one].optional, -one)):
-        if needed() > width and columns[one].optional:
-            kept.remove(one)
-    flexible = [one for one in kept if columns[one].width == 0]
-    spare = max(0, width - needed())
-    widths = [0] * len(columns)
-    for one in kept:
-        widths[one] = columns[one].width or columns[one].least
-    for place, one in enumerate(flexible):
-        widths[one] += spare // len(flexible) + (1 if place < spare % len(flexible) else 0)
-    return widths

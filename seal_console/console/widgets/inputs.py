@@ -1,4 +1,4 @@
-"""The line above a table: what it is filtered by, how many rows fit, how many have arrived since."""
+"""A field of one line that never draws a control character, whatever is put or pasted into it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from seal_console.console.safe_content import safe_line
-from seal_console.console.widgets.safe_input import SafeInput
+from seal_console.console.content import safe_line
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+
+
+class SafeInput(Input):
+    """Control and direction characters become visible signs before the field holds them, and stay signs."""
+
+    def validate_value(self, value: str) -> str:
+        """Called by Textual with each new value."""
+        return sanitize_line(value)
 
 
 class FilterInput(SafeInput):

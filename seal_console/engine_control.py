@@ -1,23 +1,49 @@
-"""Adds jobs for the engine, and starts an engine if none is running.
+"""Starts an engine that runs the jobs of a workspace and ends by itself when none is waiting.
 
-The engine is a process of its own that outlives the console. An engine that is running already, started by cron for
-example, is left to finish: jobs wait in the store until its lock is free.
+The engine outlives the console, reads no stdin and writes its messages to cache/engine.log. If another engine has
+locked the workspace, it ends at once.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seal_console.engine_process import WORKER_COMMAND, engine_environment
 from store.jobs import add_job, ask_to_stop, cancel_waiting, list_jobs
 from store.lock import lock_owner
+from store.workspace import Workspace
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from store.records import Job
-    from store.workspace import Workspace
+
+
+LOG_NAME = "engine.log"
+
+
+def start_engine(workspace: Path) -> int:
+    """Start an engine in a session of its own and return its process id; its progress is in the store."""
+    cache = Workspace(workspace).cache_folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / LOG_NAME).open("ab") as log:
+        engine = subprocess.Popen(
+            [*WORKER_COMMAND, "jobs", json.dumps({"workspace": str(workspace.resolve())})],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=engine_environment(),
+            start_new_session=True,
+        )
+    # Wait for it, so that a dead engine does not stay in the process table while this process lives.
+    threading.Thread(target=engine.wait, daemon=True).start()
+    return engine.pid
+
 
 StartEngine = Callable[[Path], int]
 
