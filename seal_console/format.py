@@ -31,7 +31,7 @@ def show_line(text: str, style: str = "", limit: int | None = None) -> Text:
     return Text(sanitize_line(text, limit), style=style)
 
 
-def indented(text: str, style: str = "") -> Text:
+def indent_text(text: str, style: str = "") -> Text:
     """Return text with each line moved to the right, so that it cannot pass for the command's own words."""
     return Text("\n".join(f"    {line}" for line in sanitize(text).split("\n")), style=style)
 
@@ -41,7 +41,7 @@ def verdict(correct: bool) -> Text:
     return Text(f"{RIGHT_SIGN} right", style="green") if correct else Text(f"{WRONG_SIGN} wrong", style="red")
 
 
-def passed(ok: bool) -> Text:
+def pass_mark(ok: bool) -> Text:
     """Return "✓ passed" or "✗ failed": sign, word and colour."""
     return Text(f"{RIGHT_SIGN} passed", style="green") if ok else Text(f"{WRONG_SIGN} failed", style="red")
 

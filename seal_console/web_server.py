@@ -31,7 +31,7 @@ class ConsoleServer(Server):  # type: ignore[misc, unused-ignore]
 
     async def _make_app(self) -> web.Application:
         app: web.Application = await super()._make_app()
-        app.middlewares.append(cast("Any", only_from(self.public_url)))
+        app.middlewares.append(cast("Any", allow_hosts(self.public_url)))
         app.on_response_prepare.append(stays_here(self.public_url))
         return app
 
@@ -59,7 +59,7 @@ def address(host: str, port: int) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def only_from(public_url: str) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
+def allow_hosts(public_url: str) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
     """Return a middleware that refuses requests which another site's page makes, or which name another host."""
     own = urlsplit(public_url)
     names = {own.hostname or "", *(LOOPBACK if (own.hostname or "") in LOOPBACK else ())}

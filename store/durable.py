@@ -61,7 +61,7 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
     sync_folder(target.parent)
 
 
-def leftovers(folder: Path) -> Iterator[Path]:
+def list_leftovers(folder: Path) -> Iterator[Path]:
     """Yield the temporary files and folders directly in `folder` whose writer is dead."""
     if not folder.is_dir():
         return

@@ -19,7 +19,7 @@ _LISTENERS: list[Callable[[str, tuple[str, ...]], None]] = []
 
 
 @contextmanager
-def heard_commands(listener: Callable[[str, tuple[str, ...]], None]) -> Iterator[None]:
+def listen_to_commands(listener: Callable[[str, tuple[str, ...]], None]) -> Iterator[None]:
     """Tell `listener` folder and arguments of each git command that any thread runs while the block does."""
     _LISTENERS.append(listener)
     try:

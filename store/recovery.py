@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from store.database import fetch, transaction
-from store.durable import leftovers, remove
+from store.durable import list_leftovers, remove
 from store.live_ref import WRITER_WAIT_S
 from store.lock import hold_lock, lock_owner
 from store.pending_moves import finish_half_done
@@ -55,7 +55,7 @@ def _remove_leftovers(workspace: Workspace) -> list[str]:
     abandoned = sorted(workspace.cache_folder.glob("accepting-v*"))
     in_cache = sorted(path for path in workspace.cache_folder.glob("*") if path.is_dir() and not path.is_symlink())
     for folder in (workspace.root, workspace.cache_folder, *in_cache, workspace.adapters_folder):
-        abandoned += leftovers(folder)
+        abandoned += list_leftovers(folder)
     for path in abandoned:
         remove(path)
         done.append(f"{path.relative_to(workspace.root)} was left over from an unfinished write: removed.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TasksAdded:
+class AddedTaskIds:
     """What became of a list of rows to add: ids that are new, and how many were there already."""
 
     new_ids: list[str]
@@ -34,7 +34,7 @@ class ListedTask:
     audit_questions: int
 
 
-def add_documents(db: Database, documents: Sequence[Document]) -> TasksAdded:
+def add_documents(db: Database, documents: Sequence[Document]) -> AddedTaskIds:
     """Add documents, all or none; those whose id is known are left as they are."""
     hashes: dict[str, str] = {}
     with transaction(db):
@@ -45,10 +45,10 @@ def add_documents(db: Database, documents: Sequence[Document]) -> TasksAdded:
             hashes[document.id] = hash_json(to_row(document))
         if hashes:
             append_event(db, "documents.added", {"hashes": hashes})
-    return TasksAdded(list(hashes), len(documents) - len(hashes))
+    return AddedTaskIds(list(hashes), len(documents) - len(hashes))
 
 
-def add_tasks(db: Database, tasks: Sequence[Task]) -> TasksAdded:
+def add_tasks(db: Database, tasks: Sequence[Task]) -> AddedTaskIds:
     """Add tasks with their questions, all or none; those whose id is known are left as they are."""
     hashes: dict[str, str] = {}
     with transaction(db):
@@ -61,7 +61,7 @@ def add_tasks(db: Database, tasks: Sequence[Task]) -> TasksAdded:
             hashes[task.id] = hash_task(task)
         if hashes:
             append_event(db, "tasks.added", {"hashes": hashes})
-    return TasksAdded(list(hashes), len(tasks) - len(hashes))
+    return AddedTaskIds(list(hashes), len(tasks) - len(hashes))
 
 
 def list_tasks(db: Database, *, imported: bool | None = None) -> list[ListedTask]:

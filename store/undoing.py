@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from store.candidate_states import decided_state, standing
+from store.candidate_states import decided_state, decisions_in_force
 from store.candidates import decisions_of, get_candidate, set_state
 from store.clock import utc_now
 from store.database import fetch, transaction
@@ -79,7 +79,7 @@ def _newest_standing(db: Database, actor: str) -> tuple[Decision, list[Decision]
     """Return the newest decision of `actor` that was not taken back, and all that stand about its candidate."""
     sql = "SELECT * FROM decisions WHERE actor = ? AND action <> 'undo' ORDER BY id DESC"
     for decision in select(db, Decision, sql, (actor,)):
-        about_it = standing(decisions_of(db, decision.candidate_id))
+        about_it = decisions_in_force(decisions_of(db, decision.candidate_id))
         if decision in about_it:
             return decision, about_it
     raise NothingToDoError(

@@ -12,7 +12,7 @@ from engine.loop.select import SelectionMode
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
-from seal_console.queries.exports import TABLES, ExportRequest, table_named
+from seal_console.queries.exports import TABLES, ExportRequest, find_table
 from seal_console.table_files import write_csv, write_table
 from store.durable import write_file
 from store.errors import ExitCode, WrongUseError
@@ -116,7 +116,7 @@ def table_command(invocation: Invocation, /, name: str, out: str, **of_table: An
     wanted = ExportRequest(**of_table)
     output = invocation.output
     with open_to_show(invocation) as found:
-        table = table_named(found.db, name, wanted)
+        table = find_table(found.db, name, wanted)
         if out != "-":
             count = write_table(Path(out), table.headers, table.rows(found.db))
         elif output.as_json:

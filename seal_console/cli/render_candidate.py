@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from seal_console.format import facts, gain, gate_verdict, indented, show_line, show_text, table, verdict
+from seal_console.format import facts, gain, gate_verdict, indent_text, show_line, show_text, table, verdict
 from seal_console.render_gate import render_gate, verdict_label
 from store.version_tags import policy_tag, state_name
 
@@ -25,10 +25,10 @@ def show_candidate(output: Output, whole: Dossier) -> None:
     candidate = whole.candidate
     output.show(_heading(f"Candidate {candidate.id}"))
     output.show(facts([("task", whole.task.title), ("state", candidate.state), *_measures(whole)]))
-    output.show(_heading("Self-edit"), indented(candidate.completion))
+    output.show(_heading("Self-edit"), indent_text(candidate.completion))
     output.show(_heading(f"Trained on ({len(candidate.sequences)} sequences)"))
     for sequence in candidate.sequences:
-        output.show(indented(sequence), "")
+        output.show(indent_text(sequence), "")
     output.show(_heading("Answers"))
     for compared in whole.compared:
         output.show(_answers_heading(compared), facts(_answers(compared)), "")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from seal_console.console.command_trace import Trace, traced
+from seal_console.console.command_trace import Trace, record_commands
 from store.clock import utc_now
 from store.database import open_database
 from store.errors import SealError, WrongUseError
@@ -82,7 +82,7 @@ class Actions:
         trace = Trace(utc_now(), title, self.actor)
         done: T | None = None
         try:
-            with traced(db, trace.commands):
+            with record_commands(db, trace.commands):
                 done = action(self.workspace, db)
         except SealError as error:
             trace = replace(trace, failed=error.message)

@@ -19,7 +19,7 @@ from seal_console.console.dialogs.modal import FailureDialog, TextDialog
 from seal_console.console.help import help_for
 from seal_console.console.palette import ConsoleCommands
 from seal_console.console.prerender import prepare_screens
-from seal_console.console.runtime import ErrorBoundary, begin, quit_when_asked
+from seal_console.console.runtime import ErrorBoundary, quit_on_signals, start_work
 from seal_console.console.screens.base import ShowCandidate, ShowVersion
 from seal_console.console.screens.catalogue import MODES, NUMBER_KEYS
 from seal_console.console.store_reader import StoreReader
@@ -99,7 +99,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
             self.register_theme(theme)
         self.theme = self.settings.console.theme
         self.set_keymap({action: sanitize_line(keys) for action, keys in self.settings.console.keys.items()})
-        quit_when_asked(lambda: begin(self, self.action_quit, group="quit"))
+        quit_on_signals(lambda: start_work(self, self.action_quit, group="quit"))
         self.switch_mode(self._first_screen)
         self.set_interval(INTERVAL_S, self._look)
         self.set_interval(garbage.EVERY_S, lambda: garbage.collect(time.monotonic() - self.last_input))
@@ -115,7 +115,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
 
     def _begin(self) -> None:
         """Once the first screen is painted: open the workspace, and load the other screens."""
-        begin(self, self._open, group="open")
+        start_work(self, self._open, group="open")
 
     async def _open(self) -> None:
         try:
@@ -284,7 +284,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
 
     def action_run_round(self) -> None:
         """Ask whether a round shall run, and ask the engine for it."""
-        begin(self, self._run_round, group="ask")
+        start_work(self, self._run_round, group="ask")
 
     async def _run_round(self) -> None:
         of, each = self.settings.round.tasks_per_round, self.settings.self_edit.per_task
@@ -302,7 +302,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
 
     def action_stop_engine(self) -> None:
         """Ask whether the engine shall stop."""
-        begin(self, self._stop_engine, group="ask")
+        start_work(self, self._stop_engine, group="ask")
 
     async def _stop_engine(self) -> None:
         if lock_owner(self.workspace.lock_file) is None:  # the facts are those of the last look, if there was one yet

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from store.git_command import heard_commands
+from store.git_command import listen_to_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Trace:
 
 
 @contextmanager
-def traced(db: Database, commands: list[str]) -> Iterator[None]:
+def record_commands(db: Database, commands: list[str]) -> Iterator[None]:
     """Write down what the block runs on this connection, and the git commands that this thread runs."""
     thread = threading.get_ident()
 
@@ -45,7 +45,7 @@ def traced(db: Database, commands: list[str]) -> Iterator[None]:
 
     db.conn.set_trace_callback(ran)
     try:
-        with heard_commands(heard):
+        with listen_to_commands(heard):
             yield
     finally:
         db.conn.set_trace_callback(None)

@@ -30,7 +30,7 @@ def safe_line(text: str, style: str = "", limit: int | None = None) -> Content:
     return Content.styled(line, style) if style else Content(line)
 
 
-def joined(*pieces: Piece) -> Content:
+def assemble(*pieces: Piece) -> Content:
     """Put pieces together: strings and (string, style) pairs are made safe on the way."""
     parts = [
         piece if isinstance(piece, Content) else safe(piece) if isinstance(piece, str) else safe(*piece)
@@ -55,7 +55,7 @@ def heading(words: str) -> Content:
 
 def fact(name: str, value: Content | str, width: int = NAME_CELLS) -> Content:
     """One name with its value."""
-    return joined((f"{name:<{width}} ", "$text-muted"), value if isinstance(value, Content) else safe_line(value))
+    return assemble((f"{name:<{width}} ", "$text-muted"), value if isinstance(value, Content) else safe_line(value))
 
 
 def muted(words: str) -> Content:
@@ -70,16 +70,16 @@ def right_or_wrong(correct: bool) -> Content:
     return safe(f"{WRONG_SIGN} wrong", "$text-error")
 
 
-def moment(at: str | None) -> str:
+def format_time(at: str | None) -> str:
     """A time as it is shown: to the second, in UTC."""
     return at[:19].replace("T", " ") + " UTC" if at else "–"
 
 
-def beside(rows: Sequence[tuple[str, str, str]], cells: int) -> list[Content]:
+def side_by_side(rows: Sequence[tuple[str, str, str]], cells: int) -> list[Content]:
     """Two values for each name, in columns that fill `cells`; "≠" stands where they differ."""
     width = max(8, (cells - NAME_CELLS - 5) // 2)
     return [
-        joined(
+        assemble(
             (f"{name:<{NAME_CELLS}} ", "$text-muted"),
             (DIFFERS if first != second else " ", "$text-warning bold"),
             " ",
@@ -120,7 +120,7 @@ def share_bar(share: float, width: int) -> str:
     return "█" * filled + "░" * (width - filled)
 
 
-def seconds_in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Say a time that is left: 45 s, 3 min, 2 h 5 min."""
     whole = round(seconds)
     if whole < 90:  # noqa: PLR2004 - below, seconds say more than minutes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding
 
-from seal_console.console.content import joined, lines
+from seal_console.console.content import assemble, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +27,13 @@ def help_for(screen: Screen[Any]) -> Content:
     purpose = getattr(screen, "HELP", "")
     rows: list[Content | str] = [purpose, ""] if purpose else []
     for title, bindings in _groups(screen):
-        rows.append(joined((title, "bold")))
-        rows += [joined((f"  {shown_keys(one):<22}", "$text-accent"), _meaning(one)) for one in bindings]
+        rows.append(assemble((title, "bold")))
+        rows += [assemble((f"  {format_keys(one):<22}", "$text-accent"), _meaning(one)) for one in bindings]
         rows.append("")
     return lines(*rows)
 
 
-def shown_keys(binding: Binding) -> str:
+def format_keys(binding: Binding) -> str:
     """The keys of a binding as a person reads them."""
     if binding.key_display:
         return binding.key_display

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from textual.command import DiscoveryHit, Hit, Provider
 
 from seal_console.console.content import safe_line
-from seal_console.console.help import shown_keys
+from seal_console.console.help import format_keys
 from store.database import fetch
 from store.sanitize import sanitize_line
 
@@ -54,7 +54,7 @@ class ConsoleCommands(Provider):
                 continue
             seen.add(binding.action)
             yield (
-                f"{binding.description} ({shown_keys(binding)})",
+                f"{binding.description} ({format_keys(binding)})",
                 partial(self.app.run_action, binding.action, node),
                 binding.tooltip or "",
             )

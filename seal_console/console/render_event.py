@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from seal_console.console.content import fact, heading, joined, lines, moment, muted, safe
+from seal_console.console.content import assemble, fact, format_time, heading, lines, muted, safe
 from seal_console.console.widgets.table_columns import Cell
 from store.version_tags import policy_tag, version_tag
 from store.wording import counted
@@ -27,14 +27,14 @@ _LONGEST = 80
 
 def event_line(event: Event) -> Content:
     """One event on one line: time, kind, what it is about."""
-    return joined(
+    return assemble(
         (f"{event.at[11:19]} ", "$text-muted"),
         (event.kind, "$text-accent"),
-        f" {event_words(event.kind, event.payload)}",
+        f" {describe_event(event.kind, event.payload)}",
     )
 
 
-def event_words(kind: str, payload: dict[str, Any]) -> str:
+def describe_event(kind: str, payload: dict[str, Any]) -> str:
     """Say what an event is about, on one line."""
     decision, move = payload.get("decision"), payload.get("move")
     if isinstance(decision, dict):
@@ -100,7 +100,7 @@ _MOST_CHARACTERS = 20_000
 
 def event_row(row: EventRow) -> Row:
     """One line of the table of events."""
-    about = f"{row.payload_characters:,} characters" if row.payload is None else event_words(row.kind, row.payload)
+    about = f"{row.payload_characters:,} characters" if row.payload is None else describe_event(row.kind, row.payload)
     return (f"{row.sequence:,}", Cell(_short_moment(row.at), "dim"), Cell(row.kind, "accent"), about)
 
 
@@ -109,8 +109,8 @@ def event_card(facts: EventFacts) -> Content:
     event = facts.event
     payload = json.dumps(event.payload, indent=2, ensure_ascii=False)
     rows = [
-        joined((f"Event {event.sequence:,}", "bold"), "  ", (event.kind, "$text-accent bold")),
-        fact("at", moment(event.at)),
+        assemble((f"Event {event.sequence:,}", "bold"), "  ", (event.kind, "$text-accent bold")),
+        fact("at", format_time(event.at)),
         fact("hash", event.hash),
         fact("previous hash", event.previous_hash),
         safe("✓ follows the event before it", "$text-success")
@@ -134,8 +134,8 @@ def action_row(trace: Trace) -> Row:
 def action_card(trace: Trace) -> Content:
     """Write all that an action ran, in order."""
     rows = [
-        joined((trace.title, "bold")),
-        fact("at", moment(trace.at)),
+        assemble((trace.title, "bold")),
+        fact("at", format_time(trace.at)),
         fact("by", trace.actor),
         safe(f"✗ failed: {trace.failed}", "$text-error") if trace.failed else safe("✓ done", "$text-success"),
         safe(""),
@@ -145,7 +145,7 @@ def action_card(trace: Trace) -> Content:
         return lines(*rows, muted("Nothing."))
     for command in trace.commands:
         is_git = command.startswith("git ")
-        rows.append(joined(("$ " if is_git else "› ", "$text-accent" if is_git else "$text-muted"), command))
+        rows.append(assemble(("$ " if is_git else "› ", "$text-accent" if is_git else "$text-muted"), command))
     return lines(*rows)
 
 

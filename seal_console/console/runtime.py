@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seal_console.console.app import ConsoleApp
 
 
-def begin(
+def start_work(
     node: DOMNode, work: Callable[[], Coroutine[Any, Any, object]], *, group: str, exclusive: bool = True
 ) -> None:
     """Run `work` beside the keys; an exclusive one takes the place of the one in its group that still runs."""
@@ -47,7 +47,7 @@ class ErrorBoundary(MessagePump):
 _STDIN = 0
 
 
-def quit_when_asked(leave: Callable[[], object]) -> None:
+def quit_on_signals(leave: Callable[[], object]) -> None:
     """Call `leave` on SIGTERM and SIGHUP, for as long as the event loop that runs now lives."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, leave)

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
 from engine.retention.matrix import recorded_matrix
-from seal_console.queries.log import event_keys, exported_events
+from seal_console.queries.log import event_keys, export_events
 from seal_console.queries.queue import SORTS as QUEUE_SORTS
 from seal_console.queries.queue import QueueQuery, queue_keys, queue_rows
 from seal_console.queries.rounds import RoundLine, kept_ids, ranked_rows, ranking, round_lines
@@ -66,7 +66,7 @@ class ExportRequest:
     round_number: int | None = None
 
 
-def table_named(db: Database, name: str, wanted: ExportRequest) -> TableExport:
+def find_table(db: Database, name: str, wanted: ExportRequest) -> TableExport:
     """Return one of TABLES. Raises WrongUseError for what the table does not know: an order, a filter, a round."""
     _refuse_unknown(name, wanted)
     tables: dict[str, Callable[[], TableExport]] = {
@@ -154,7 +154,7 @@ def matrix_table(matrix: Matrix) -> TableExport:
 def events_table(keys: Sequence[int]) -> TableExport:
     """The events with these numbers."""
     return TableExport(
-        "events", _EVENTS, lambda db: (row for part in in_batches(keys) for row in exported_events(db, part))
+        "events", _EVENTS, lambda db: (row for part in in_batches(keys) for row in export_events(db, part))
     )
 
 

@@ -100,7 +100,7 @@ def event_facts(db: Database, sequence: int) -> EventFacts | None:
     return EventFacts(found[0], found[0].previous_hash == (GENESIS_HASH if sequence == 1 else before))
 
 
-def exported_events(db: Database, sequences: Sequence[int]) -> list[tuple[int, str, str, str, str, str]]:
+def export_events(db: Database, sequences: Sequence[int]) -> list[tuple[int, str, str, str, str, str]]:
     """Return number, time, kind, payload as canonical JSON, and both hashes of some events, in their order."""
     marks = ", ".join("?" for _ in sequences)
     return list(

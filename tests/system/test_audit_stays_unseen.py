@@ -57,7 +57,7 @@ RULES = [
 
 
 @dataclass
-class Seen:
+class Outgoing:
     """All that left the engine while it worked, by where it went."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -114,7 +114,7 @@ def write_policy(workspace: Workspace, judge: LocalJudge) -> None:
     workspace.guardrails_file.write_text(yaml.safe_dump(sections), encoding="utf-8")
 
 
-def watch(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
+def watch(monkeypatch: pytest.MonkeyPatch, seen: Outgoing) -> None:
     """Note what the policy is asked and what every bank trains on, as the model's own tokens spell it."""
     train = InnerUpdateBank.train
 
@@ -130,7 +130,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
     _watch_policy(monkeypatch, seen)
 
 
-def _watch_policy(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
+def _watch_policy(monkeypatch: pytest.MonkeyPatch, seen: Outgoing) -> None:
     def noted_generate(base: BaseModel, adapters: Any, requests: Sequence[GenerationRequest], *rest: Any) -> Any:
         for request in requests:
             seen.note("prompts to the policy", base.tokenizer.decode(request.prompt))
@@ -167,7 +167,7 @@ def git_objects(repository: Path) -> bytes:
     return subprocess.run([*git, "--batch"], check=True, capture_output=True).stdout
 
 
-def note_files(workspace: Workspace, seen: Seen) -> None:
+def note_files(workspace: Workspace, seen: Outgoing) -> None:
     """Note all that lies in the workspace but the database and tasks/, and all that git holds."""
     for path in workspace.root.rglob("*"):
         place = path.relative_to(workspace.root)
@@ -188,7 +188,7 @@ def served_round(workspace: Workspace, edited: str) -> None:
         assert verify(workspace, db).problems == []
 
 
-def note_exports(workspace: Workspace, seen: Seen, capsys: pytest.CaptureFixture[str]) -> None:
+def note_exports(workspace: Workspace, seen: Outgoing, capsys: pytest.CaptureFixture[str]) -> None:
     for round_number in ("1", "2"):
         capsys.readouterr()
         assert main(["-w", str(workspace.root), "export", "sft", "--round", round_number]) == 0
@@ -204,7 +204,7 @@ def judge() -> Iterator[LocalJudge]:
 def test_nothing_of_the_audit_leaves_the_database(
     tmp_path: Path, judge: LocalJudge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = Seen()
+    seen = Outgoing()
     workspace = marked_workspace(tmp_path / "w")
     write_policy(workspace, judge)
     watch(monkeypatch, seen)

@@ -31,7 +31,7 @@ _MOST_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnCharacter:
     """One character on the screen, and how it is drawn; `x` and `y` are its place in cells, `width` is 1 or 2."""
 
     x: int
@@ -41,7 +41,7 @@ class Drawn:
     style: Style
 
 
-def drawn_characters(app: App[Any]) -> Iterator[Drawn]:
+def drawn_characters(app: App[Any]) -> Iterator[DrawnCharacter]:
     """Give every character of the screen as the compositor hands it to the terminal."""
     for y, strip in enumerate(app.screen._compositor.render_strips()):
         x = 0
@@ -49,7 +49,7 @@ def drawn_characters(app: App[Any]) -> Iterator[Drawn]:
             for character in segment.text:
                 width = cell_len(character)
                 assert segment.style is not None, f"no style at {x}, {y}"
-                yield Drawn(x, y, character, width, segment.style)
+                yield DrawnCharacter(x, y, character, width, segment.style)
                 x += width
 
 

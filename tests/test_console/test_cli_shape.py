@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Caller
+    from tests.test_console.cli_scenario import CliCaller
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "cli.md"
@@ -49,7 +49,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
 
 
 @pytest.mark.parametrize("path", [(), *ALL], ids=lambda path: "-".join(path) or "seal-console")
-def test_help_shows_examples_that_name_known_commands(path: tuple[str, ...], call: Caller) -> None:
+def test_help_shows_examples_that_name_known_commands(path: tuple[str, ...], call: CliCaller) -> None:
     called = call(*path, "--help")
     assert (called.code, called.err) == (0, "")
     assert "Examples:" in called.out
@@ -129,7 +129,7 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
         (("lab",), "bench, experiment, model, import"),
     ],
 )
-def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, call: Caller) -> None:
+def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, call: CliCaller) -> None:
     called = call(*words)
     assert (called.code, called.out) == (2, "")
     assert said in called.err
@@ -141,7 +141,7 @@ def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, c
 
 
 def test_the_workspace_is_named_before_after_by_variable_or_found(
-    workspace: Workspace, call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, call: CliCaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workspace.tasks_folder)
     assert call("tasks", "list").code == 0
@@ -155,13 +155,13 @@ def test_the_workspace_is_named_before_after_by_variable_or_found(
     assert call("tasks", "list").code == 0
 
 
-def test_json_is_accepted_before_the_command_too(workspace: Workspace, call: Caller) -> None:
+def test_json_is_accepted_before_the_command_too(workspace: Workspace, call: CliCaller) -> None:
     (found,) = call("--json", "info").objects
     assert found["workspace"]["paths"]["workspace"] == str(workspace.root)
 
 
 def test_what_is_unexpected_leaves_a_report_and_no_traceback(
-    workspace: Workspace, call: Caller, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, call: CliCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("boom\x1b[2J")
@@ -178,7 +178,7 @@ def test_what_is_unexpected_leaves_a_report_and_no_traceback(
 
 
 def test_without_a_workspace_the_report_is_a_temporary_file(
-    tmp_path: Path, call: Caller, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, call: CliCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.runtime.crash_report.tempfile.gettempdir", lambda: str(tmp_path / "t"))
     monkeypatch.setattr("seal_console.cli.info.installation", lambda: 1 / 0)

@@ -26,7 +26,7 @@ from store.rounds import finish_round, start_round
 from store.rows import insert
 from store.tasks import add_tasks
 from store.workspace import create_workspace
-from tests.test_console.cli_scenario import Caller, Desk, make_task
+from tests.test_console.cli_scenario import CandidateMaker, CliCaller, make_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,13 +51,13 @@ ROWS = st.lists(
 
 
 @pytest.fixture
-def shop(tmp_path: Any) -> Desk:
-    desk = Desk.begin(create_workspace(tmp_path / "w", default_settings_text()))
-    add_tasks(desk.db, [make_task("Delivery")])
+def shop(tmp_path: Any) -> CandidateMaker:
+    maker = CandidateMaker.begin(create_workspace(tmp_path / "w", default_settings_text()))
+    add_tasks(maker.db, [make_task("Delivery")])
     for _ in range(ROUNDS):
-        opened = start_round(desk.db, seed=0, settings={}, live_version=None, policy_version=None)
-        finish_round(desk.db, opened.number, "done", {})
-    return desk
+        opened = start_round(maker.db, seed=0, settings={}, live_version=None, policy_version=None)
+        finish_round(maker.db, opened.number, "done", {})
+    return maker
 
 
 def fill(db: Database, rows: Sequence[tuple[Any, ...]]) -> list[Candidate]:
@@ -86,12 +86,14 @@ def ids_of_keys(db: Database, keys: Sequence[int]) -> list[str]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
-def test_all_views_agree_on_the_order(shop: Desk, capsys: pytest.CaptureFixture[str], rows: list[Any]) -> None:
+def test_all_views_agree_on_the_order(
+    shop: CandidateMaker, capsys: pytest.CaptureFixture[str], rows: list[Any]
+) -> None:
     db = shop.db
     candidates = fill(db, rows)
     ranked = sorted(candidates, key=candidate_rank)
     waiting = [one for one in ranked if is_waiting(one.state, imported=one.imported)]
-    call = Caller(capsys)
+    call = CliCaller(capsys)
 
     assert ids_of_keys(db, queue_keys(db, QueueQuery(everything=True))) == ids(ranked)
     assert ids_of_keys(db, queue_keys(db, QueueQuery(everything=True, text="text"))) == ids(ranked)
@@ -121,7 +123,7 @@ def test_all_views_agree_on_the_order(shop: Desk, capsys: pytest.CaptureFixture[
 
 @given(rows=ROWS)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_goes_live_automatically_is_the_first_of_the_queue_that_may(shop: Desk, rows: list[Any]) -> None:
+def test_what_goes_live_automatically_is_the_first_of_the_queue_that_may(shop: CandidateMaker, rows: list[Any]) -> None:
     candidates = [
         one for one in fill(shop.db, rows) if one.state == "examined" and one.role == "train" and one.reward_mean
     ]
@@ -147,13 +149,13 @@ def test_training_keeps_the_best_by_the_same_order_without_audit_questions(figur
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_python_rounds_as_sqlite_does(shop: Desk, value: float) -> None:
+def test_python_rounds_as_sqlite_does(shop: CandidateMaker, value: float) -> None:
     if math.isinf(value * 1e9):
         return
     assert shop.db.conn.execute("SELECT round(? * 1e9)", (value,)).fetchone()[0] == in_units(value)
 
 
-def test_the_queue_of_a_large_store_is_read_in_order_from_an_index(shop: Desk) -> None:
+def test_the_queue_of_a_large_store_is_read_in_order_from_an_index(shop: CandidateMaker) -> None:
     for condition in ("1", WAITING_CONDITION):
         plan = fetch(
             shop.db,

@@ -23,8 +23,8 @@ from store.jobs import list_jobs
 from store.ranking import candidate_rank
 from store.workspace import Workspace, create_workspace
 from tests.shared_data import SEAL_DATA, needs_seal_data
-from tests.test_console.cli_scenario import Desk
-from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.cli_scenario import CandidateMaker
+from tests.test_console.console_scenario import ConsoleDriver, drive, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,30 +56,30 @@ def said() -> dict[str, Any]:
     return found
 
 
-async def all_in_review(console: Driven) -> None:
+async def all_in_review(console: ConsoleDriver) -> None:
     await console.press("2")
     await console.until(lambda: console.app.current_mode == "review" and "0 wait" in console.shown())
     await console.press("v")
     await console.until(lambda: len(console.review.table.keys) == 250 and console.review.pane.shown is not None)
 
 
-async def filtered(console: Driven, text: str, count: int) -> list[QueueRow]:
+async def filtered(console: ConsoleDriver, text: str, count: int) -> list[QueueRow]:
     console.review.put_filter(text)
     await console.until(lambda: len(console.review.table.keys) == count, f"{count} for {text}")
     return rows_of(console)
 
 
-def rows_of(console: Driven) -> list[QueueRow]:
+def rows_of(console: ConsoleDriver) -> list[QueueRow]:
     keys = console.review.table.keys
     found = console.app.reader.read_now(lambda db: queue_rows(db, keys))
     return [found[key] for key in keys]
 
 
-async def sorted_by(console: Driven, name: str, *, backwards: bool) -> None:
+async def sorted_by(console: ConsoleDriver, name: str, *, backwards: bool) -> None:
     await console.until(lambda: console.review.table.sorted_by == (name, backwards), name)
 
 
-async def read(console: Driven, candidate_id: str) -> CandidateContent:
+async def read(console: ConsoleDriver, candidate_id: str) -> CandidateContent:
     """Wait until the pane shows a candidate."""
     pane = console.review.pane
     await console.until(lambda: pane.shown is not None and pane.shown.whole.candidate.id == candidate_id)
@@ -89,7 +89,7 @@ async def read(console: Driven, candidate_id: str) -> CandidateContent:
 
 def test_none_of_them_waits_and_it_is_said_how_to_see_them(published: Workspace) -> None:
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await console.press("2")
             await console.until(lambda: console.app.current_mode == "review" and "0 wait" in console.shown())
             assert "Nothing waits. v shows all, ctrl+r runs a round." in console.shown()
@@ -113,7 +113,7 @@ def test_the_best_of_250_stands_first_and_every_order_can_be_turned_round(publis
     }
 
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await all_in_review(console)
             in_rank = rows_of(console)
             assert in_rank == sorted(in_rank, key=lambda row: rank[row.id])
@@ -139,7 +139,7 @@ def test_filters_find_what_the_published_file_has(published: Workspace, said: di
     of_title = sum("Child labour" in title for title, _ in edits)
 
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await all_in_review(console)
             better = sum(gain > 0.3 + 1e-9 for gain in gains)
             assert all((row.reward_mean or 0.0) > 0.3 for row in await filtered(console, "reward>0.3", better))
@@ -159,7 +159,7 @@ def test_one_of_them_is_read_whole(published: Workspace, said: dict[str, Any]) -
     texts = {one["text"].strip() for article in said["articles"] for one in article["completions"]}
 
     async def flow() -> None:
-        async with driven(published, size=(200, 60)) as console:
+        async with drive(published, size=(200, 60)) as console:
             await all_in_review(console)
             for place in (0, 1, 100, 249):
                 console.review.table.move_to(place)
@@ -178,7 +178,7 @@ def test_one_of_them_is_read_whole(published: Workspace, said: dict[str, Any]) -
 
 def test_decisions_about_them_are_refused_before_a_reason_is_asked_for(published: Workspace) -> None:
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await all_in_review(console)
             for key in ("A", "x", "d", "e", "t"):
                 await console.press(key)
@@ -200,11 +200,11 @@ def test_decisions_about_them_are_refused_before_a_reason_is_asked_for(published
 
 
 def test_among_marked_ones_those_of_ones_own_are_decided(published: Workspace) -> None:
-    desk = Desk.begin(published)
-    own = desk.examined(0.99)
+    maker = CandidateMaker.begin(published)
+    own = maker.examined(0.99)
 
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await console.in_review()
             await console.press("v")
             await console.until(lambda: len(console.review.table.keys) == 251)
@@ -218,14 +218,14 @@ def test_among_marked_ones_those_of_ones_own_are_decided(published: Workspace) -
             await console.until(lambda: "1 rejected" in console.said)
 
     run(flow())
-    (decision,) = decisions_of(desk.db, own.id)
-    desk.db.conn.close()
+    (decision,) = decisions_of(maker.db, own.id)
+    maker.db.conn.close()
     assert (decision.action, decision.reason) == ("reject", "wrong")
 
 
 def test_the_round_and_its_tasks_have_the_published_figures(published: Workspace, said: dict[str, Any]) -> None:
     async def flow() -> None:
-        async with driven(published, size=(200, 60)) as console:
+        async with drive(published, size=(200, 60)) as console:
             await console.press("4")
             await console.until(lambda: "round 1: 250 candidates" in console.shown())
             screen = console.app.screen
@@ -254,7 +254,7 @@ def test_the_round_and_its_tasks_have_the_published_figures(published: Workspace
 def test_what_the_table_shows_is_exported_row_by_row(published: Workspace, tmp_path: Path) -> None:
     exported: list[QueueRow] = []
 
-    async def export(console: Driven, name: str, count: int) -> None:
+    async def export(console: ConsoleDriver, name: str, count: int) -> None:
         await console.press("w")
         await console.until(lambda: isinstance(console.app.screen, ExportDialog))
         await console.press("ctrl+u", "ctrl+k")
@@ -263,7 +263,7 @@ def test_what_the_table_shows_is_exported_row_by_row(published: Workspace, tmp_p
         await console.until(lambda: f"{count:,} rows written" in console.said)
 
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await all_in_review(console)
             exported.extend(rows_of(console))
             await export(console, "all.csv", 250)

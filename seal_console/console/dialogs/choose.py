@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from seal_console.console.content import joined, safe, safe_line
+from seal_console.console.content import assemble, safe, safe_line
 from seal_console.console.dialogs.modal import SingleDismiss
 from seal_console.console.runtime import ErrorBoundary
 from seal_console.console.widgets.inputs import SafeInput
@@ -50,12 +50,12 @@ class ChooseDialog(ErrorBoundary, SingleDismiss[Choice | None]):
             yield Static(safe_line(self._title, "bold"))
             yield OptionList(
                 *(
-                    Option(joined(safe_line(name, "bold"), (f"   {text}", "$text-muted")))
+                    Option(assemble(safe_line(name, "bold"), (f"   {text}", "$text-muted")))
                     for name, text in self._choices
                 )
             )
             if self._new:
-                yield Static(joined("Save the filter that is set, ", safe_line(self._new, limit=_SHORT), ", as:"))
+                yield Static(assemble("Save the filter that is set, ", safe_line(self._new, limit=_SHORT), ", as:"))
                 yield SafeInput(placeholder="a name, then enter", id="name")
             yield Static(safe("enter uses one · delete forgets it · esc closes", "$text-muted"))
 

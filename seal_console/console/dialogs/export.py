@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from seal_console.console.content import joined, lines, safe_line
+from seal_console.console.content import assemble, lines, safe_line
 from seal_console.console.dialogs.modal import SingleDismiss
 from seal_console.console.runtime import ErrorBoundary
 from seal_console.console.widgets.inputs import SafeInput
@@ -45,9 +45,9 @@ class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
             yield SafeInput(self._shown, id="path", select_on_focus=False)
             yield Static(
                 lines(
-                    joined(("the ending decides: ", "$text-muted"), ".csv", (" or ", "$text-muted"), ".json"),
-                    joined(("a relative path is in ", "$text-muted"), safe_line(str(Path.cwd()))),
-                    joined(("enter", "$text-accent"), " writes it   ", ("esc", "$text-accent"), " writes nothing"),
+                    assemble(("the ending decides: ", "$text-muted"), ".csv", (" or ", "$text-muted"), ".json"),
+                    assemble(("a relative path is in ", "$text-muted"), safe_line(str(Path.cwd()))),
+                    assemble(("enter", "$text-accent"), " writes it   ", ("esc", "$text-accent"), " writes nothing"),
                 ),
                 id="hint",
             )

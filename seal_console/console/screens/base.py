@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.runtime import ErrorBoundary, begin
+from seal_console.console.runtime import ErrorBoundary, start_work
 from seal_console.console.widgets.bars import KeyBar, TopBar
 from seal_console.table_files import TableExport, as_text, export_table, suggested_path
 from store.errors import SealError
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from textual.events import ScreenResume
 
     from seal_console.console.app import ConsoleApp
-
-
-@dataclass
-class StoreChanged(Message):
-    """Something in the workspace is not as it was: rows, or whether an engine runs."""
-
-    rows: bool
-    engine: bool
 
 
 @dataclass
@@ -117,9 +109,9 @@ class SealScreen(ErrorBoundary, Screen[None]):
         self.show_top()
         if self._stale:
             self._stale = False
-            begin(self, partial(self.loaded, self.load), group="load")
+            start_work(self, partial(self.loaded, self.load), group="load")
         elif self._behind:
-            begin(self, partial(self.loaded, self.progress_made), group="load", exclusive=False)
+            start_work(self, partial(self.loaded, self.progress_made), group="load", exclusive=False)
         self._behind = False
 
     def note_change(self, *, happened: bool) -> None:
@@ -127,7 +119,7 @@ class SealScreen(ErrorBoundary, Screen[None]):
         if self.is_current or self.app.screen_stack[0] is self:
             self.show_top()
             change = self.store_changed if happened else self.progress_made
-            begin(self, partial(self.loaded, change), group="load", exclusive=False)
+            start_work(self, partial(self.loaded, change), group="load", exclusive=False)
         else:
             self._stale, self._behind = self._stale or happened, True
 

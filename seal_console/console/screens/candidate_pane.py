@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seal_console.console.content import joined
+from seal_console.console.content import assemble
 from seal_console.console.screens.candidate_content import CandidateContent, sections
 from seal_console.console.widgets.long_text import LongText
 
@@ -52,7 +52,7 @@ class CandidatePane(LongText):
         if self.shown is None:
             self._headings = []
             self.put([
-                joined(
+                assemble(
                     ("No candidate waits here. ", "$text-muted"), ("v", "$text-accent"),
                     " shows those too that are decided, refused or imported; ", ("ctrl+r", "$text-accent"),
                     " runs a round.",
@@ -64,7 +64,7 @@ class CandidatePane(LongText):
         for title, content in sections(self.shown, max(20, self.size.width - 4)):
             if title:
                 headings.append(len(rows) + 1)
-                rows += [joined(""), joined((f"── {title} ", "bold $primary"))]
+                rows += [assemble(""), assemble((f"── {title} ", "bold $primary"))]
             rows.append(content)
         begins = self.put(rows)
         self._headings = [begins[place] for place in headings]

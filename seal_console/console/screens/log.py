@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
 from seal_console.console.actions import HISTORY_NAME, kept_traces
-from seal_console.console.content import joined
+from seal_console.console.content import assemble
 from seal_console.console.render_event import action_card, action_row, event_card, event_row
 from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, FilteredScreen
 from seal_console.console.widgets.inputs import FilterBar
@@ -149,10 +149,10 @@ class LogScreen(FilteredScreen):
         if self.shows_actions:
             return action_card(self._traces[key])
         facts = await self.console.reader.read(lambda db: event_facts(db, key))
-        return joined("This event is not in the log.") if facts is None else event_card(facts)
+        return assemble("This event is not in the log.") if facts is None else event_card(facts)
 
-    @on(PagedTable.Highlighted)
-    def only_what_is_seen(self, event: PagedTable.Highlighted) -> None:
+    @on(PagedTable.RowHighlighted)
+    def only_what_is_seen(self, event: PagedTable.RowHighlighted) -> None:
         """The text is about the table that is seen."""
         if (event.table.id == "actions") != self.shows_actions:
             event.prevent_default()

@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from seal_console.console.content import joined, safe_line
+from seal_console.console.content import assemble, safe_line
 from seal_console.console.dialogs.confirm import Confirmation
-from seal_console.console.runtime import begin
+from seal_console.console.runtime import start_work
 from seal_console.console.screens.base import SealScreen, ShowVersion
 from seal_console.console.screens.retention_card import drift_lines, retention_card, round_lines
 from seal_console.console.widgets.heat_map import FALLEN, HeatMap
@@ -97,13 +97,13 @@ class RetentionScreen(SealScreen):
         """The same: the cursor stays on its version and its edit."""
         await self.load()
 
-    @on(HeatMap.Highlighted)
+    @on(HeatMap.CellHighlighted)
     def look_at_cell(self) -> None:
         """Show the text about the cell under the cursor."""
-        begin(self, partial(self.loaded, self._show_cell), group="detail")
+        start_work(self, partial(self.loaded, self._show_cell), group="detail")
 
-    @on(HeatMap.Opened)
-    def open_version(self, event: HeatMap.Opened) -> None:
+    @on(HeatMap.CellOpened)
+    def open_version(self, event: HeatMap.CellOpened) -> None:
         """Show the version of the row."""
         if self._facts is not None:
             self.post_message(ShowVersion(parse_number(self._facts.matrix.rows[event.row])))
@@ -115,11 +115,11 @@ class RetentionScreen(SealScreen):
 
     def action_export(self) -> None:
         """Ask where to, and write the matrix."""
-        begin(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
+        start_work(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
 
     def action_clear_alarm(self) -> None:
         """Ask about clearing the oldest alarm that stands."""
-        begin(self, partial(self.loaded, self._clear), group="ask")
+        start_work(self, partial(self.loaded, self._clear), group="ask")
 
     def table_export(self) -> TableExport | None:
         """The matrix."""
@@ -165,7 +165,7 @@ class RetentionScreen(SealScreen):
         if facts is None:
             return
         standing = len(facts.standing)
-        words = joined(
+        words = assemble(
             (f"! {counted(standing, 'alarm')} standing" if standing else "no alarm stands",
              "$text-error bold" if standing else ""),
             f" · {counted(len(facts.matrix.columns), 'edit')} on the live line",

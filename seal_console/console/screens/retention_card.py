@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.retention.matrix import figures
-from seal_console.console.content import Piece, fact, heading, joined, lines, muted, right_or_wrong, safe_line
+from seal_console.console.content import Piece, assemble, fact, heading, lines, muted, right_or_wrong, safe_line
 from seal_console.console.widgets.plots import PlotLine
 from seal_console.format import percent
 from seal_console.render_alarm import MEANINGS, render_alarm
@@ -28,22 +28,25 @@ def retention_card(facts: RetentionFacts, cell: CellFacts | None) -> Content:
     rows: list[Content] = []
     standing = [alarm for alarm in facts.alarms if alarm.id in facts.standing]
     for alarm in standing:
-        rows += [*_alarm(alarm), joined("")]
-    rows += [] if cell is None else [*_cell(facts.matrix, cell), joined("")]
+        rows += [*_alarm(alarm), assemble("")]
+    rows += [] if cell is None else [*_cell(facts.matrix, cell), assemble("")]
     rows += _line(facts.matrix)
     cleared = len(facts.alarms) - len(standing)
     if cleared:
-        rows += [joined(""), muted(f"{counted(cleared, 'alarm')} cleared: seal-console alarms list --all")]
+        rows += [assemble(""), muted(f"{counted(cleared, 'alarm')} cleared: seal-console alarms list --all")]
     return lines(*rows)
 
 
 def _alarm(alarm: Alarm) -> list[Content]:
     return [
-        joined(("! ", "$text-error bold"), (f"alarm {alarm.id} stands: {alarm.name}", "bold"),
+        assemble(("! ", "$text-error bold"), (f"alarm {alarm.id} stands: {alarm.name}", "bold"),
                (f"  round {alarm.round_number}", "$text-muted")),
-        joined("  ", safe_line(MEANINGS.get(alarm.name, ""))),
-        *(joined("  ", safe_line(line, "$text-muted", limit=300)) for line in render_alarm(alarm.name, alarm.evidence)),
-        joined("  ", ("c", "$text-accent"), " clears it; nothing is accepted automatically while it stands."),
+        assemble("  ", safe_line(MEANINGS.get(alarm.name, ""))),
+        *(
+            assemble("  ", safe_line(line, "$text-muted", limit=300))
+            for line in render_alarm(alarm.name, alarm.evidence)
+        ),
+        assemble("  ", ("c", "$text-accent"), " clears it; nothing is accepted automatically while it stands."),
     ]  # fmt: skip
 
 
@@ -67,17 +70,17 @@ def _cell(matrix: Matrix, cell: CellFacts) -> list[Content]:
 def _answer(one: CellAnswer, *, is_own: bool) -> list[Content]:
     lost = not is_own and one.learnt is not None and one.now is not None and one.learnt.correct and not one.now.correct
     sign = ("▾ ", "$text-error bold") if lost else ("  ", "")
-    question = joined(
+    question = assemble(
         sign, safe_line(one.question.text, "bold"), (f"  wanted {' / '.join(one.question.answers)}", "$text-muted")
     )
     said: list[Piece] = [] if is_own else [*_said(one.learnt), ("  →  ", "$text-muted")]
-    return [question, joined("    ", *said, *_said(one.now))]
+    return [question, assemble("    ", *said, *_said(one.now))]
 
 
 def _said(answer: Answer | None) -> list[Content]:
     if answer is None:
         return [muted("not asked")]
-    return [right_or_wrong(answer.correct), joined(" "), safe_line(answer.text or "(no answer)", limit=60)]
+    return [right_or_wrong(answer.correct), assemble(" "), safe_line(answer.text or "(no answer)", limit=60)]
 
 
 def _line(matrix: Matrix) -> list[Content]:

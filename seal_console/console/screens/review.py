@@ -10,7 +10,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from seal_console.console.runtime import begin
+from seal_console.console.runtime import start_work
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.screens.candidate_content import CandidateContent, read_candidate
 from seal_console.console.screens.candidate_pane import CandidatePane
@@ -143,7 +143,7 @@ class ReviewScreen(SealScreen):
         self.query_one(FilterBar).say(" · ".join(words))
         self._new = new
 
-    @on(PagedTable.Highlighted, "#table")
+    @on(PagedTable.RowHighlighted, "#table")
     def highlighted(self) -> None:
         """Show the candidate under the cursor, once the cursor rests."""
         self._say(self._new)
@@ -156,7 +156,7 @@ class ReviewScreen(SealScreen):
         self._resting = self.set_timer(_REST_S, self._show_resting)
 
     def _show_resting(self) -> None:
-        begin(self, partial(self._read_candidate, self.table.key), group="candidate")
+        start_work(self, partial(self._read_candidate, self.table.key), group="candidate")
 
     async def _read_candidate(self, key: int | None) -> None:
         if key is None:
@@ -166,25 +166,25 @@ class ReviewScreen(SealScreen):
         if shown is not None and self.table.key == key and shown != self.pane.shown:
             self.pane.show(shown)
 
-    @on(PagedTable.Opened, "#table")
+    @on(PagedTable.RowOpened, "#table")
     def opened(self) -> None:
         """Go into the candidate."""
         self.pane.focus()
 
-    @on(PagedTable.SortAsked, "#table")
-    async def sort_asked(self, event: PagedTable.SortAsked) -> None:
+    @on(PagedTable.SortRequested, "#table")
+    async def sort_asked(self, event: PagedTable.SortRequested) -> None:
         """Sort by the heading that was clicked; a second click turns the order round."""
         same = event.sort == self.query_now.sort
         await self._ask_for(
             replace(self.query_now, sort=event.sort, backwards=not self.query_now.backwards if same else False)
         )
 
-    @on(FilterBar.Changed)
-    async def filtered(self, event: FilterBar.Changed) -> None:
+    @on(FilterBar.FilterChanged)
+    async def filtered(self, event: FilterBar.FilterChanged) -> None:
         """Show what fits."""
         await self._ask_for(replace(self.query_now, text=event.text))
 
-    @on(FilterBar.Left)
+    @on(FilterBar.FilterClosed)
     def filter_left(self) -> None:
         """Back to the queue."""
         self.table.focus()
@@ -242,39 +242,39 @@ class ReviewScreen(SealScreen):
 
     def action_accept(self) -> None:
         """Ask about accepting."""
-        begin(self, self.flows.accept, group="ask")
+        start_work(self, self.flows.accept, group="ask")
 
     def action_reject(self) -> None:
         """Ask about rejecting."""
-        begin(self, self.flows.reject, group="ask")
+        start_work(self, self.flows.reject, group="ask")
 
     def action_defer(self) -> None:
         """Ask about putting aside."""
-        begin(self, self.flows.defer, group="ask")
+        start_work(self, self.flows.defer, group="ask")
 
     def action_undo(self) -> None:
         """Ask about taking the last decision back."""
-        begin(self, self.flows.undo, group="ask")
+        start_work(self, self.flows.undo, group="ask")
 
     def action_edit(self) -> None:
         """Edit the self-edit here."""
-        begin(self, self.flows.edit, group="ask")
+        start_work(self, self.flows.edit, group="ask")
 
     def action_edit_outside(self) -> None:
         """Edit the self-edit in $EDITOR."""
-        begin(self, self.flows.edit_outside, group="ask")
+        start_work(self, self.flows.edit_outside, group="ask")
 
     def action_sequences(self) -> None:
         """Switch training sequences off."""
-        begin(self, self.flows.sequences, group="ask")
+        start_work(self, self.flows.sequences, group="ask")
 
     def action_saved_filters(self) -> None:
         """Choose a saved filter, or save this one."""
-        begin(self, self.flows.saved_filters, group="ask")
+        start_work(self, self.flows.saved_filters, group="ask")
 
     def action_export(self) -> None:
         """Write what the table shows to a file."""
-        begin(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
+        start_work(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
 
     def table_export(self) -> TableExport | None:
         """What the queue shows."""

@@ -18,7 +18,6 @@ from seal_console.engine_control import ask_to_reexamine
 from seal_console.format import gain, short_id
 from seal_console.queries.exports import review_table
 from seal_console.queries.queue import QueueRow, queue_rows
-from seal_console.table_files import TableExport, in_batches
 from store.candidate_states import ALLOWED_MOVES, STATE_OF_ACTION, require_move
 from store.candidates import decisions_of, defer, get_candidate, reject
 from store.errors import SealError
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from seal_console.console.screens.review import ReviewScreen
+    from seal_console.table_files import TableExport
     from store.records import Candidate, CandidateState, DecisionAction, Version
 
 _NAMED = 8
@@ -137,7 +137,7 @@ class DecisionFlows:
             return
         try:
             with self._screen.app.suspend():
-                text = edited_in(shlex.split(editor), candidate.completion)
+                text = edit_in_program(shlex.split(editor), candidate.completion)
         except OSError as error:
             self._screen.console.say(f"{editor} cannot be started: {error.strerror}", "error")
             return
@@ -265,7 +265,7 @@ def _why_not(db: Database, row: QueueRow, target: CandidateState) -> str:
     return "It was decided about this moment."
 
 
-def edited_in(command: Sequence[str], text: str) -> str | None:
+def edit_in_program(command: Sequence[str], text: str) -> str | None:
     """Let a program edit a text; None where it failed. Raises OSError where it cannot be started."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "self-edit.txt"
@@ -293,7 +293,3 @@ def _live_and_next(db: Database) -> tuple[str, str]:
 def _in_order(db: Database, keys: Sequence[int]) -> list[QueueRow]:
     found = queue_rows(db, keys) if keys else {}
     return [found[key] for key in keys if key in found]
-
-
-def _all_rows(db: Database, keys: Sequence[int]) -> list[QueueRow]:
-    return [row for batch in in_batches(keys) for row in _in_order(db, batch)]

@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from seal_console.console.content import fact, heading, joined, lines, moment, muted, safe, seconds_in_words, sparkline
+from seal_console.console.content import (
+    assemble,
+    fact,
+    format_duration,
+    format_time,
+    heading,
+    lines,
+    muted,
+    safe,
+    sparkline,
+)
 from seal_console.console.widgets.table_columns import Cell, Column
 from seal_console.format import gain, percent, short_id
 from store.version_tags import live_name, policy_tag
@@ -50,23 +60,23 @@ def policy_name(number: int | None) -> str:
 
 def duration(line: RoundLine) -> str:
     """How long a round took; "–" where that is not known."""
-    return "–" if line.duration_s is None else seconds_in_words(line.duration_s)
+    return "–" if line.duration_s is None else format_duration(line.duration_s)
 
 
 def _head(facts: RoundFacts) -> list[Content]:
     line = facts.line
-    title = joined(
+    title = assemble(
         (f"Round {line.number}", "bold"),
         f"  {line.state}",
         ("  imported", "$text-accent bold") if line.imported else "",
     )
     if line.imported:
         source = str(facts.round.settings.get("source") or facts.round.settings.get("path") or "a published run")
-        return [title, fact("from", source), fact("brought in", moment(line.started_at)), safe("")]
+        return [title, fact("from", source), fact("brought in", format_time(line.started_at)), safe("")]
     return [
         title,
-        fact("started", moment(line.started_at)),
-        fact("finished", f"{moment(line.finished_at)}, after {duration(line)}" if line.finished_at else "not yet"),
+        fact("started", format_time(line.started_at)),
+        fact("finished", f"{format_time(line.finished_at)}, after {duration(line)}" if line.finished_at else "not yet"),
         fact("seed", str(line.seed)),
         fact("student", live_name(line.live_version)),
         fact("written by", policy_name(line.policy_version)),
@@ -95,7 +105,7 @@ def _e_step(facts: RoundFacts) -> list[Content]:
         rows.append(muted("Rewards, and how many candidates have them"))
     for one in facts.rewards if most else []:
         bar = "█" * math.ceil(_BAR_CELLS * one.count / most)
-        rows.append(joined(f"{one.low:+.2f} … {one.high:+.2f} ", (bar, "$text-accent"), f" {one.count:,}"))
+        rows.append(assemble(f"{one.low:+.2f} … {one.high:+.2f} ", (bar, "$text-accent"), f" {one.count:,}"))
     return [*rows, safe("")]
 
 
@@ -137,7 +147,7 @@ def _policy_training(facts: RoundFacts) -> list[Content]:
     losses = [float(loss) for loss in training["losses"] if loss is not None]
     if not losses:
         return [muted("No loss of the policy's training was a number.")]
-    curve = joined((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
+    curve = assemble((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
     return [
         fact("trained", f"{training['steps']:,} steps on {training['trained_tokens']:,} tokens"),
         fact("policy loss", curve),
@@ -152,11 +162,11 @@ def _trajectory(rounds: Sequence[RoundLine]) -> list[Content]:
     held_out = [one.held_out_after for one in measured if one.held_out_after is not None]
     rows = [
         heading("Mean reward over the rounds"),
-        joined((sparkline(curve, _CURVE_CELLS), "$text-accent"), f"  {curve[0]:+.3f} → {curve[-1]:+.3f}"),
+        assemble((sparkline(curve, _CURVE_CELLS), "$text-accent"), f"  {curve[0]:+.3f} → {curve[-1]:+.3f}"),
     ]
     if held_out:
         shown = (sparkline(held_out, _CURVE_CELLS), "$text-accent")
-        rows.append(joined(shown, f"  held out {percent(held_out[0])} → {percent(held_out[-1])}"))
+        rows.append(assemble(shown, f"  held out {percent(held_out[0])} → {percent(held_out[-1])}"))
     return [*rows, safe("")]
 
 
@@ -166,7 +176,7 @@ def _policies(policies: Sequence[PolicyVersion]) -> list[Content]:
     rows = [heading("Policies")]
     for one in policies:
         before, after = one.metrics.get("held_out_before"), one.metrics.get("held_out_after")
-        rows.append(joined((one.tag, "bold"), f" of round {one.round_number}: {percent(before)} → {percent(after)}"))
+        rows.append(assemble((one.tag, "bold"), f" of round {one.round_number}: {percent(before)} → {percent(after)}"))
     return rows
 
 

@@ -129,18 +129,18 @@ class RoundsScreen(TableScreen):
         await self._show_report()
         self._show_status()
 
-    @on(PagedTable.Highlighted, "#candidates")
-    def stay(self, event: PagedTable.Highlighted) -> None:
+    @on(PagedTable.RowHighlighted, "#candidates")
+    def stay(self, event: PagedTable.RowHighlighted) -> None:
         """The report is about the round; moving among its candidates changes nothing in it."""
         event.prevent_default()
 
-    @on(PagedTable.Opened, "#rounds")
+    @on(PagedTable.RowOpened, "#rounds")
     def go_to_candidates(self) -> None:
         """Let the keys move among the round's candidates."""
         self.candidates.focus()
 
-    @on(PagedTable.Opened, "#candidates")
-    def open_candidate(self, event: PagedTable.Opened) -> None:
+    @on(PagedTable.RowOpened, "#candidates")
+    def open_candidate(self, event: PagedTable.RowOpened) -> None:
         """Show the candidate in the review."""
         row = self._ranked([event.key]).get(event.key)
         if row is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.binding import Binding
 
-from seal_console.console.content import joined
-from seal_console.console.runtime import begin
+from seal_console.console.content import assemble
+from seal_console.console.runtime import start_work
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.widgets.inputs import FilterBar, FilterInput
 from seal_console.console.widgets.long_text import DetailPane
@@ -53,14 +53,14 @@ class TableScreen(SealScreen):
         news = [f"{self.new_rows:,} new · R shows them"] if self.new_rows else []
         return " · ".join([*news, *(word for word in words if word)])
 
-    @on(PagedTable.Highlighted)
-    def look_at_row(self, event: PagedTable.Highlighted) -> None:
+    @on(PagedTable.RowHighlighted)
+    def look_at_row(self, event: PagedTable.RowHighlighted) -> None:
         """Show the text about the row under the cursor."""
-        begin(self, partial(self.loaded, partial(self.show_detail, event.key)), group="detail")
+        start_work(self, partial(self.loaded, partial(self.show_detail, event.key)), group="detail")
 
     async def show_detail(self, key: int | None) -> None:
         """Show the text about a row; nothing where there is none."""
-        self.query_one(DetailPane).show(joined("") if key is None else await self.detail(key), key)
+        self.query_one(DetailPane).show(assemble("") if key is None else await self.detail(key), key)
 
     async def action_show_new(self) -> None:
         """Show everything as it is now; the cursor stays on its row."""
@@ -68,7 +68,7 @@ class TableScreen(SealScreen):
 
     def action_export(self) -> None:
         """Ask where to, and write what the table shows."""
-        begin(self, partial(self.loaded, self._export), group="ask")
+        start_work(self, partial(self.loaded, self._export), group="ask")
 
     async def _export(self) -> None:
         await self.export(self.table_export())
@@ -103,8 +103,8 @@ class FilteredScreen(TableScreen):
         if self.filter_text or self._refused:
             self.query_one(FilterBar).put("")
 
-    @on(FilterBar.Changed)
-    async def apply_filter(self, event: FilterBar.Changed) -> None:
+    @on(FilterBar.FilterChanged)
+    async def apply_filter(self, event: FilterBar.FilterChanged) -> None:
         """Show what fits; a filter that cannot be read is explained and stays to be corrected, the rows stay too."""
         before, self.filter_text, self._refused = self.filter_text, event.text.strip(), False
         try:
@@ -113,7 +113,7 @@ class FilteredScreen(TableScreen):
             self.filter_text, self._refused = before, True
             self.query_one(FilterBar).say(f"✗ {error.message}", wrong=True)
 
-    @on(FilterBar.Left)
+    @on(FilterBar.FilterClosed)
     def leave_filter(self) -> None:
         """Go back to the table; what was typed and not applied is taken back."""
         if not self._refused:

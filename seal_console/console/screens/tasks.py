@@ -9,11 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
 from seal_console.console.content import (
+    assemble,
     fact,
+    format_time,
     heading,
-    joined,
     lines,
-    moment,
     muted,
     right_or_wrong,
     safe,
@@ -125,10 +125,10 @@ class TasksScreen(FilteredScreen):
     async def detail(self, key: int) -> Content:
         """Read the card of a task."""
         facts = await self.console.reader.read(lambda db: task_facts(db, key))
-        return joined("This task is no longer there.") if facts is None else task_card(facts)
+        return assemble("This task is no longer there.") if facts is None else task_card(facts)
 
-    @on(PagedTable.Opened)
-    async def open_best(self, event: PagedTable.Opened) -> None:
+    @on(PagedTable.RowOpened)
+    async def open_best(self, event: PagedTable.RowOpened) -> None:
         """Show the task's best self-edit in the review."""
         facts = await self.console.reader.read(lambda db: task_facts(db, event.key))
         if facts is None or facts.best_candidate is None:
@@ -136,8 +136,8 @@ class TasksScreen(FilteredScreen):
         else:
             self.post_message(ShowCandidate(facts.best_candidate))
 
-    @on(PagedTable.SortAsked)
-    async def sort_by_heading(self, event: PagedTable.SortAsked) -> None:
+    @on(PagedTable.SortRequested)
+    async def sort_by_heading(self, event: PagedTable.SortRequested) -> None:
         """Sort by the heading that was clicked; a second click turns the order round."""
         self._backwards = event.sort == self._sort and not self._backwards
         self._sort = event.sort
@@ -207,10 +207,10 @@ def task_card(facts: TaskFacts) -> Content:
     task = facts.task
     imported = ("  imported", "$text-accent bold") if task.imported else ""
     rows = [
-        joined((task.title, "bold"), imported),
+        assemble((task.title, "bold"), imported),
         fact("source", task.source),
         fact("document", _document(facts)),
-        fact("added", moment(task.added_at)),
+        fact("added", format_time(task.added_at)),
         fact("id", short_id(task.id)),
         fact("self-edits", _edits(facts)),
         safe(""),
@@ -244,11 +244,11 @@ def _question(number: int, one: AnsweredQuestion) -> list[Content]:
     question = one.question
     split = ("audit", "$text-accent") if question.split == "audit" else ("reward", "$text-muted")
     if one.today is None:
-        said = joined("     today  ", (NOT_ASKED, "$text-muted"))
+        said = assemble("     today  ", (NOT_ASKED, "$text-muted"))
     else:
-        said = joined("     today  ", right_or_wrong(one.today.correct), "  ", safe_line(one.today.text, limit=500))
+        said = assemble("     today  ", right_or_wrong(one.today.correct), "  ", safe_line(one.today.text, limit=500))
     return [
-        joined((f"{number:>3}  ", "$text-muted"), safe_line(question.text, "bold"), "  ", split),
-        joined("     gold   ", safe_line(" / ".join(question.answers))),
+        assemble((f"{number:>3}  ", "$text-muted"), safe_line(question.text, "bold"), "  ", split),
+        assemble("     gold   ", safe_line(" / ".join(question.answers))),
         said,
     ]

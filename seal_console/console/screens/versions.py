@@ -13,7 +13,7 @@ from textual.widgets import Static
 from seal_console.console.content import safe_line
 from seal_console.console.dialogs.confirm import Confirmation
 from seal_console.console.dialogs.modal import TextDialog
-from seal_console.console.runtime import begin
+from seal_console.console.runtime import start_work
 from seal_console.console.screens.base import ShowCandidate
 from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
 from seal_console.console.screens.version_card import (
@@ -142,13 +142,13 @@ class VersionsScreen(TableScreen):
         lines = [self._versions[key] for key in self.table.keys if key in self._versions]
         return versions_table(lines) if lines else None
 
-    @on(PagedTable.Highlighted)
+    @on(PagedTable.RowHighlighted)
     def note_marks(self) -> None:
         """Say what is marked: the table's own key marks too."""
         self._show_status()
 
-    @on(PagedTable.Opened)
-    def open_candidate(self, event: PagedTable.Opened) -> None:
+    @on(PagedTable.RowOpened)
+    def open_candidate(self, event: PagedTable.RowOpened) -> None:
         """Show the candidate that became the version."""
         line = self._versions.get(event.key)
         if line is not None and line.candidate_id is not None:
@@ -172,7 +172,7 @@ class VersionsScreen(TableScreen):
 
     def action_compare(self) -> None:
         """Compare the marked version with the one under the cursor, or the two that are marked."""
-        begin(self, partial(self.loaded, self._compare), group="compare")
+        start_work(self, partial(self.loaded, self._compare), group="compare")
 
     async def _compare(self) -> None:
         chosen = [key for key in self.table.chosen() if key >= ROOT]
@@ -191,7 +191,7 @@ class VersionsScreen(TableScreen):
 
     def action_rollback(self) -> None:
         """Ask, and make the version under the cursor live."""
-        begin(self, partial(self.loaded, self._rollback), group="ask")
+        start_work(self, partial(self.loaded, self._rollback), group="ask")
 
     async def _rollback(self) -> None:
         number = self.table.key

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 from textual.widgets import Static
 
-from seal_console.console.content import joined
+from seal_console.console.content import assemble
 from seal_console.console.screens.catalogue import SCREEN_CLASSES
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ class TopBar(Static):
             label = screen.capitalize() + (f"({waiting:,})" if screen == "review" and waiting else "")
             here = screen == self._current
             words = f" {label}" if narrow else f" {label} "
-            piece = joined((f" {number}", "$text-accent"), (words, "reverse bold" if here else ""))
+            piece = assemble((f" {number}", "$text-accent"), (words, "reverse bold" if here else ""))
             self._places.append((at, at + piece.cell_length, screen))
             at += piece.cell_length
             pieces.append(piece)
-        state = joined(
+        state = assemble(
             ("  READ-ONLY" if read_only else "", "$text-warning bold"),
             (" ◆ " if narrow else "  live ", "$text-muted"),
             (live.split(" ", maxsplit=1)[0] if narrow else live, "bold"),
@@ -139,7 +139,7 @@ class KeyBar(Static):
         return [
             (
                 binding,
-                joined((f" {self.app.get_key_display(binding)} ", "bold $text-accent"), f"{binding.description} "),
+                assemble((f" {self.app.get_key_display(binding)} ", "bold $text-accent"), f"{binding.description} "),
             )
             for binding in by_action.values()
         ]

@@ -61,7 +61,7 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
     ]
 
     @dataclass
-    class Highlighted(Message):
+    class CellHighlighted(Message):
         """The cursor is on another cell, or on one with another share; None where there is no cell."""
 
         heat_map: HeatMap
@@ -69,7 +69,7 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
         column: int | None
 
     @dataclass
-    class Opened(Message):
+    class CellOpened(Message):
         """Enter, or a click on the cell under the cursor."""
 
         heat_map: HeatMap
@@ -116,7 +116,7 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
     def action_open(self) -> None:
         """Open what is under the cursor."""
         if self.here is not None:
-            self.post_message(self.Opened(self, *self.here))
+            self.post_message(self.CellOpened(self, *self.here))
 
     def on_resize(self) -> None:
         """Keep the cursor where it is seen."""
@@ -197,7 +197,7 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
 
     def _tell(self) -> None:
         row, column = self.here or (None, None)
-        self.post_message(self.Highlighted(self, row, column))
+        self.post_message(self.CellHighlighted(self, row, column))
 
     def _keep_in_view(self) -> None:
         cell = Region(self._here.x * _CELL, self._here.y, _CELL, 1)

@@ -33,7 +33,7 @@ class FilterInput(SafeInput):
 
     def action_leave(self) -> None:
         """Put the focus back on the table."""
-        self.post_message(FilterBar.Left())
+        self.post_message(FilterBar.FilterClosed())
 
 
 class FilterBar(Vertical):
@@ -52,13 +52,13 @@ class FilterBar(Vertical):
     """
 
     @dataclass
-    class Changed(Message):
+    class FilterChanged(Message):
         """The operator typed another filter and pressed Enter, or cleared it."""
 
         text: str
 
     @dataclass
-    class Left(Message):
+    class FilterClosed(Message):
         """The operator wants to go back to the table."""
 
     def __init__(self, hint: str) -> None:
@@ -81,7 +81,7 @@ class FilterBar(Vertical):
     def put(self, text: str) -> None:
         """Set the filter, as if it was typed."""
         self.query_one(FilterInput).value = text
-        self.post_message(self.Changed(text))
+        self.post_message(self.FilterChanged(text))
 
     def say(self, words: str, *, wrong: bool = False) -> None:
         """Say how many rows there are, or what is wrong with the filter."""
@@ -99,5 +99,5 @@ class FilterBar(Vertical):
     def submitted(self, event: Input.Submitted) -> None:
         """Filter, and give the table the focus."""
         event.stop()
-        self.post_message(self.Changed(event.value))
-        self.post_message(self.Left())
+        self.post_message(self.FilterChanged(event.value))
+        self.post_message(self.FilterClosed())

@@ -22,7 +22,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from seal_console.console.runtime import ErrorBoundary
-from seal_console.console.widgets.table_columns import GAP, GUTTER, Column, Row, fitted, share_width
+from seal_console.console.widgets.table_columns import GAP, GUTTER, Column, Row, fit_text, share_width
 
 if TYPE_CHECKING:
     from textual import events
@@ -79,7 +79,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
     cursor: reactive[int] = reactive(0, repaint=False)
 
     @dataclass
-    class Highlighted(Message):
+    class RowHighlighted(Message):
         """The cursor is on another row, or on the same one with other content; `key` is None in an empty table."""
 
         table: PagedTable
@@ -91,7 +91,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             return self.table
 
     @dataclass
-    class Opened(Message):
+    class RowOpened(Message):
         """Enter, or a click on the row under the cursor."""
 
         table: PagedTable
@@ -103,7 +103,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             return self.table
 
     @dataclass
-    class SortAsked(Message):
+    class SortRequested(Message):
         """A heading that can be sorted by was clicked."""
 
         table: PagedTable
@@ -149,7 +149,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         self.set_reactive(PagedTable.cursor, max(0, min(place, len(keys) - 1)))
         self._keep_in_view()
         self.refresh()
-        self.post_message(self.Highlighted(self, self.key))
+        self.post_message(self.RowHighlighted(self, self.key))
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Have other columns, for which `fetch` gives as many cells."""
@@ -183,7 +183,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         self._keep_in_view()
         for place in (before, after):
             self._refresh_row(place)
-        self.post_message(self.Highlighted(self, self.key))
+        self.post_message(self.RowHighlighted(self, self.key))
 
     def action_move(self, by: int) -> None:
         """Move the cursor by rows."""
@@ -204,7 +204,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
     def action_open(self) -> None:
         """Open the row under the cursor."""
         if self.key is not None:
-            self.post_message(self.Opened(self, self.key))
+            self.post_message(self.RowOpened(self, self.key))
 
     def action_mark(self) -> None:
         """Mark the row, or take the mark back, and go on to the next."""
@@ -215,7 +215,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         if self.cursor + 1 < len(self.keys):
             self.move_to(self.cursor + 1)
         else:
-            self.post_message(self.Highlighted(self, self.key))
+            self.post_message(self.RowHighlighted(self, self.key))
 
     def unmark(self) -> None:
         """Take all marks back."""
@@ -287,7 +287,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
                     continue
                 text, tone = (cell, "") if isinstance(cell, str) else (cell.text, cell.tone)
                 style = plain if not tone or (look.here and look.focused) else base + self._style(tone) + over
-                segments += [*fitted(text, cells, style, right=column.right), Segment(" " * GAP, plain)]
+                segments += [*fit_text(text, cells, style, right=column.right), Segment(" " * GAP, plain)]
         return Strip(segments).adjust_cell_length(look.width, plain)
 
     def _heading(self, width: int, base: Style) -> Strip:
@@ -296,7 +296,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         for column, cells in zip(self.columns, self._widths, strict=False):
             if cells > 0:
                 sign = ("▲" if self.sorted_by[1] else "▼") if column.sort and column.sort == self.sorted_by[0] else ""
-                segments += [*fitted(column.name + sign, cells, style, right=column.right), Segment(" " * GAP, style)]
+                segments += [*fit_text(column.name + sign, cells, style, right=column.right), Segment(" " * GAP, style)]
         return Strip(segments).adjust_cell_length(width, style)
 
     def _row_of(self, place: int, key: int) -> Row | None:
@@ -333,7 +333,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             if cells <= 0:
                 continue
             if at <= x < at + cells + GAP and column.sort:
-                self.post_message(self.SortAsked(self, column.sort))
+                self.post_message(self.SortRequested(self, column.sort))
                 return
             at += cells + GAP
 

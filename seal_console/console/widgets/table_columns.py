@@ -65,7 +65,7 @@ def share_width(columns: Sequence[Column], width: int) -> list[int]:
     return widths
 
 
-def fitted(text: str, cells: int, style: Style, *, right: bool) -> list[Segment]:
+def fit_text(text: str, cells: int, style: Style, *, right: bool) -> list[Segment]:
     """The text on exactly so many cells, padded, or cut with “…”; nothing in it can move the cursor."""
     if text.isascii() and text.isprintable():  # nearly all are, and then a character is a cell: no need to measure it
         shown = (
