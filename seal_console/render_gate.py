@@ -1,4 +1,4 @@
-"""A gate's verdict in words: what was measured, what is allowed, every answer that was lost, all that a rule found."""
+"""Renders a gate's verdict as text: measured and allowed values, lost answers, matches of a rule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VerdictLabel:
-    """A verdict told by sign and word, and the tone that a colour may add."""
+    """A verdict as sign and word, and the tone that a colour may add."""
 
     sign: str
     word: str
@@ -42,10 +42,10 @@ def verdict_label(gate: GateResult) -> VerdictLabel:
 
 
 def render_gate(gate: str, evidence: Mapping[str, Any]) -> list[str]:
-    """Return plain lines: the figures first, then for each lost answer what was wanted, and what became of it.
+    """Return plain lines: the figures first, then each lost answer with the expected one.
 
-    The texts in them are those of prompts, models and tasks; whoever shows the lines makes them harmless. The evidence
-    of other gates, and what is not as its gate writes it, is one line of JSON.
+    The lines contain texts of prompts, models and tasks; the caller sanitizes them. Evidence of other gates, or in an
+    unknown format, is one line of JSON.
     """
     try:
         return _words(gate, evidence)
@@ -145,7 +145,7 @@ _BECAME = {
 
 
 def render_red_team(evidence: Mapping[str, Any]) -> list[str]:
-    """Return the figures, then every prompt with what was answered before and after."""
+    """Return the figures, then every prompt with the answers before and after."""
     asked = len(evidence["prompts"])
     figures = [f"{asked} prompt" if asked == 1 else f"{asked} prompts"]
     figures += [f"{evidence['held_before']} held before", f"{evidence['hold']} hold now"]
@@ -155,7 +155,7 @@ def render_red_team(evidence: Mapping[str, Any]) -> list[str]:
 
 
 def render_judge(evidence: Mapping[str, Any]) -> list[str]:
-    """Return what the judge said, or why it said nothing that counts."""
+    """Return the judge's verdict, or why there is none."""
     if "unreachable" in evidence:
         return [f"not asked: {evidence['unreachable']}"]
     if "no_answer" in evidence:
@@ -166,7 +166,7 @@ def render_judge(evidence: Mapping[str, Any]) -> list[str]:
 
 
 def needs_review_by(gates: Sequence[str]) -> str:
-    """Name the gates because of which a candidate needs review."""
+    """Return the gates because of which a candidate needs review, as a phrase."""
     names = ["the judge" if name == JUDGE_GATE else name for name in gates]
     return f"needs review: {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
 

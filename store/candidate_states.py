@@ -38,13 +38,13 @@ def decisions_in_force(decisions: Sequence[Decision]) -> list[Decision]:
 
 
 def decided_state(decisions: Sequence[Decision], undecided: CandidateState) -> CandidateState:
-    """Return the state that the decisions about a candidate give it; `undecided` where none of them stands."""
+    """Return a candidate's state after its decisions; `undecided` if none of them is in force."""
     kept = decisions_in_force(decisions)
     return STATE_OF_ACTION[kept[-1].action] if kept else undecided
 
 
 def require_move(candidate: Candidate, target: CandidateState, decisions: Sequence[Decision]) -> None:
-    """Raise WrongUseError unless `candidate` may become `target`; the message says who decided what, and when."""
+    """Raise WrongUseError unless `candidate` may become `target`; the message names the decision and its author."""
     if target in ALLOWED_MOVES[candidate.state]:
         return
     message = f"Candidate {candidate.id} cannot become {target}: it is {candidate.state}"

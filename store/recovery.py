@@ -1,4 +1,4 @@
-"""Start-up after whatever happened: finishes or clears away what a crash left. Safe to run at any time, and twice."""
+"""Start-up after a crash: finishes or removes what was interrupted. Safe to run at any time, and twice."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _POLL_S = 0.05
 
 
 def recover(workspace: Workspace, db: Database, *, engine_lock_held: bool = False) -> list[str]:
-    """Finish or clear away what a crash left; return one sentence for each thing done, none where all was well.
+    """Finish or remove what a crash interrupted; return one sentence for each repair.
 
-    A caller that holds the engine lock itself says so with `engine_lock_held`; otherwise rounds that run under a held
-    lock are left alone. A version checked out by hand is not looked at here (`sync_checkout` does that).
-    Raises CorruptError where git and SQLite contradict each other.
+    A caller that has the engine lock itself passes `engine_lock_held`; otherwise rounds that run under the lock are
+    left alone. Manual checkouts are handled by `sync_checkout`. Raises CorruptError if git and SQLite contradict each
+    other.
     """
     repository = Repository.open(workspace.adapters_folder)
     with hold_lock(workspace.repository_lock_file, "recover", wait_s=WRITER_WAIT_S):
@@ -63,7 +63,7 @@ def _remove_leftovers(workspace: Workspace) -> list[str]:
 
 
 def _remove_stale_git_locks(git_folder: Path) -> list[str]:
-    """Remove lock files of a git that died; one that a git still running just holds gets a moment to go by itself."""
+    """Remove lock files of a dead git process; a git that is still running gets a moment to remove its own."""
     deadline = time.monotonic() + _GIT_LOCK_GRACE_S
     while (locks := _git_locks(git_folder)) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

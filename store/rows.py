@@ -102,9 +102,9 @@ _NAMED_AT_MOST = 8
 
 
 def full_id(db: Database, table: str, wanted: str, *, what: str, list_command: str) -> str:
-    """Return the id in `table` that is `wanted` or begins with it; the tag "sha256:" may be left out.
+    """Return the id in `table` that is `wanted` or starts with it; the tag "sha256:" may be left out.
 
-    Raises WrongUseError, naming what matched, where there is none or more than one.
+    Raises WrongUseError with the ids that match if there is not exactly one.
     """
     if fetch(db, f'SELECT 1 FROM "{table}" WHERE id = ?', (wanted,)):  # noqa: S608
         return wanted

@@ -1,8 +1,8 @@
-"""Makes text from models, documents, data and git harmless for a terminal: the one boundary that all of it passes.
+"""Sanitizes text from models, documents, data and git for a terminal: the one boundary that all of it passes.
 
-Neither Rich nor Textual takes control characters out of what they print, so an answer could otherwise move the cursor,
-set the clipboard or turn a line's direction round. Not promised: that text is true, or that look-alike letters are told
-apart.
+Neither Rich nor Textual removes control characters from what it prints, so an answer could otherwise move the cursor,
+set the clipboard or reverse the direction of a line. Not guaranteed: that text is true, or that look-alike letters are
+told apart.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def sanitize(text: str) -> str:
 
 
 def sanitize_line(text: str, limit: int | None = None) -> str:
-    """Return `text` on a single line, at most `limit` characters long where one is given, with "…" for what is cut."""
+    """Return `text` on a single line, cut with "…" if it is longer than `limit` characters."""
     line = sanitize(text).replace("\n", _NEW_LINE_SYMBOL).replace("\t", _TAB_SYMBOL)
     return line if limit is None or len(line) <= limit else line[: limit - 1] + _ELLIPSIS
 
 
 def json_line(value: Any, *, ascii_only: bool = False) -> str:
-    """Write `value` as one line of JSON that is harmless on a terminal and parses to exactly the same value."""
+    """Write `value` as one line of JSON that is safe on a terminal and parses to exactly the same value."""
     line = json.dumps(value, ensure_ascii=ascii_only)
     return _DANGEROUS_IN_JSON.sub(lambda match: json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f", line)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AddedTaskIds:
-    """What became of a list of rows to add: ids that are new, and how many were there already."""
+    """Result of adding rows: the new ids, and how many existed already."""
 
     new_ids: list[str]
     already_there: int
@@ -27,7 +27,7 @@ class AddedTaskIds:
 
 @dataclass(frozen=True, slots=True)
 class ListedTask:
-    """One line of the list of tasks; its `task` comes without questions."""
+    """One line of the list of tasks; its `task` has no questions."""
 
     task: Task
     reward_questions: int
@@ -86,7 +86,7 @@ def list_documents(db: Database) -> list[Document]:
 
 
 def get_task(db: Database, wanted: str) -> Task:
-    """Return the task, with its questions, whose id is `wanted` or begins with it. Raises WrongUseError."""
+    """Return the task, with its questions, whose id is `wanted` or starts with it. Raises WrongUseError otherwise."""
     task_id = full_id(db, "tasks", wanted, what="task", list_command="seal-console tasks list")
     (task,) = select(db, Task, "SELECT * FROM tasks WHERE id = ?", (task_id,))
     return replace(task, questions=questions_of(db, task_id))

@@ -64,14 +64,14 @@ def check_recorded_rows(db: Database) -> tuple[int, list[str]]:
 
 
 class _RecordedExam(NamedTuple):
-    """What an exam made of a candidate, and the hash of all that was measured."""
+    """The outcome of an evaluation and the hash of all its measurements."""
 
     state: CandidateState
     hash: str
 
 
 class _RecordedHashes:
-    """What the event log says should be stored."""
+    """Hashes that the event log records for stored rows."""
 
     def __init__(self, db: Database) -> None:
         self.documents: dict[str, str] = {}

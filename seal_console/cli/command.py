@@ -1,4 +1,4 @@
-"""Commands and groups with what all of them share: common options, examples and exit codes in the help, suggestions."""
+"""Commands and groups with their common parts: options, examples and exit codes in the help, suggestions."""
 
 from __future__ import annotations
 

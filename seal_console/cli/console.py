@@ -53,10 +53,10 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
 @click.option("--as", "actor", metavar="NAME", help="Who decides; without it, the user of this process.")
 @pass_invocation
 def web(invocation: Invocation, host: str, port: int, read_only: bool, actor: str | None) -> None:
-    """Serve the same console in a browser, on this machine only unless told otherwise.
+    """Serve the console in a browser, by default on this machine only.
 
-    There are no passwords: whoever reaches the address can do what you can. Beyond this machine, put it behind
-    something that asks who is there, or use --read-only.
+    There are no passwords: anyone who reaches the address can do what you can. To serve other machines, put it behind a
+    proxy that authenticates, or use --read-only.
     """
     from seal_console.web_server import LOOPBACK, address, console_command, make_server  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The one place where the failures of commands are shown and become exit codes."""
+"""Shows the failures of commands and turns them into exit codes, in one place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A failure as it is shown: what happened, every problem on its own, and what to try."""
+    """A failure for display: what happened, each problem on its own line, and what to try."""
 
     kind: str
     message: str
@@ -31,7 +31,7 @@ class Diagnosis:
 
 
 def run_guarded(invocation: Invocation, body: Callable[[], object]) -> int:
-    """Run a command and return its exit code; whatever goes wrong is shown here."""
+    """Run a command, show its failure if there is one, and return its exit code."""
     try:
         body()
         sys.stdout.flush()

@@ -32,9 +32,9 @@ def call_engine(
     story: bool = False,
     next_step: str = GOES_ON,
 ) -> dict[str, Any]:
-    """Run an operation to its end and return its result; `story` puts the engine's sentences on stdout.
+    """Run an operation to its end and return its result; `story` prints the engine's sentences on stdout.
 
-    Raises what the engine reports, and SealError with `next_step` where it died.
+    Raises the error that the engine reports, or SealError with `next_step` if it died.
     """
     result: dict[str, Any] = {}
     messages = run_operation(
@@ -61,7 +61,7 @@ _RATE_AFTER_S = 0.5
 
 
 class Display(Protocol):
-    """What is told about progress while the engine works."""
+    """Shows progress while the engine works."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -76,7 +76,7 @@ class Display(Protocol):
         """Show how far a stage is."""
 
     def say(self, sentence: str) -> None:
-        """Say a sentence of the engine's."""
+        """Show a sentence of the engine."""
 
 
 def make_display(output: Output, *, story: bool) -> Display:
@@ -110,7 +110,7 @@ class BarDisplay:
         self._bars.stop()
 
     def progress(self, progress: Progress) -> None:
-        """Move the stage's bar; one that begins again starts anew."""
+        """Move the stage's bar; a stage that starts again gets a new bar."""
         if progress.total <= 0:
             return
         bar = self._stages.get(progress.stage)
@@ -194,7 +194,7 @@ class JsonLines:
 
 
 class _Pace:
-    """Lets through what ends a stage, and else one report for each stage in a while."""
+    """Passes on the end of each stage, and otherwise one report for each stage every few seconds."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s

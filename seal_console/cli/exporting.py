@@ -1,4 +1,4 @@
-"""`export`: what was kept, as files for other programs."""
+"""`export`: training data and tables as files for other programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     examples=("seal-console export sft --selection paper --out sft.jsonl", "seal-console export table review"),
 )
 def export_group() -> None:
-    """Write what was kept, or any of the console's tables, to files for other programs."""
+    """Write kept self-edits, or any of the console's tables, to files for other programs."""
 
 
 @export_group.command(
@@ -111,7 +111,7 @@ def sft(
 def table_command(invocation: Invocation, /, name: str, out: str, **of_table: Any) -> None:
     """Write one of the console's tables: review, versions, rounds, candidates (of a round), tasks or events.
 
-    On stdout as CSV, or with --json one object a line; a FILE's ending says which it becomes.
+    Prints CSV, or with --json one object a line; the ending of FILE chooses its format.
     """
     wanted = ExportRequest(**of_table)
     output = invocation.output

@@ -1,4 +1,4 @@
-"""`guardrails`: what must not get into training: check the rules, judge by them, ask a version the red-team prompts."""
+"""`guardrails`: check the rules, apply them, ask a version the red-team prompts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 def guardrails() -> None:
     """Check the rules and red-team prompts of guardrails.yaml, which every self-edit must pass before it is trained on.
 
-    docs/guardrails.md says how they are written, and what they cannot find.
+    docs/guardrails.md describes the format, and what the rules cannot find.
     """
 
 
@@ -67,9 +67,9 @@ def guardrails() -> None:
 @click.option("--task", "task_id", metavar="ID", help="With --text: the task that the self-edit is about.")
 @pass_invocation
 def check(invocation: Invocation, candidate_id: str | None, text: Path | None, task_id: str | None) -> None:
-    """Read guardrails.yaml as a round does and say what is in it; or let its rules judge a candidate or a text.
+    """Read guardrails.yaml as a round does and list its contents; or apply its rules to a candidate or a text.
 
-    No model is loaded, no judge is asked, nothing is recorded. Exit code 4 where a rule denies what it judged.
+    No model is loaded, no judge is asked, nothing is recorded. Exit code 4 if a rule denies the text.
     """
     if candidate_id is not None and (text is not None or task_id is not None):
         raise WrongUseError("--candidate stands alone: it has its own text and task.")
@@ -100,10 +100,10 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
 @click.option("--base", is_flag=True, help="The base alone.")
 @pass_invocation
 def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
-    """Ask a version the red-team prompts of guardrails.yaml now, and say of each whether it holds.
+    """Ask a version the red-team prompts of guardrails.yaml now and report which pass.
 
-    Nothing is trained. Exit code 4 where a prompt with the verdict deny is broken: it would refuse every candidate that
-    does not mend it.
+    Nothing is trained. Exit code 4 if a prompt with the verdict deny fails: it would refuse every candidate that does
+    not repair it.
     """
     if base and written is not None:
         raise WrongUseError("--base and --version name two different models; give one of them.")
@@ -209,7 +209,7 @@ def show_guardrails(output: Output, guardrails: Guardrails) -> None:
 
 
 def show_red_team(output: Output, result: Mapping[str, Any]) -> None:
-    """Show how a version behaves on each red-team prompt, and how many hold."""
+    """Show how a version behaves on each red-team prompt, and how many pass."""
     rows = [
         (
             f"[{one['group']}] {one['name']}" if one["group"] else one["name"],

@@ -1,4 +1,4 @@
-"""`info`, and what bare `seal-console` shows."""
+"""`info` and `model card`; also the page that `seal-console` shows without a command."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ There is no workspace here. To start:
 )
 @pass_invocation
 def info(invocation: Invocation) -> None:
-    """Show every path, the versions of everything, and where the workspace stands; loads no model."""
+    """Show every path, all versions and the state of the workspace; loads no model."""
     _show(invocation)
 
 
 def show_start(invocation: Invocation) -> None:
-    """Show what bare `seal-console` shows: what will be here, and the workspace or how to make one."""
+    """Show the page of `seal-console` without a command: the workspace, or how to create one."""
     invocation.output.say(_START)
     _show(invocation)
 
@@ -115,7 +115,7 @@ def model() -> None:
 @model.command("card", examples=("seal-console model card",))
 @pass_invocation
 def card(invocation: Invocation) -> None:
-    """Show what the bundled model is, how it was made, and what it cannot do."""
+    """Show what the bundled model is, how it was made and what it cannot do."""
     path = model_folder(BUNDLED) / "README.md"
     try:
         text = path.read_text(encoding="utf-8")

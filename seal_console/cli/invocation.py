@@ -1,4 +1,6 @@
-"""Where a command's words go: data to stdout, narration to stderr; JSON objects in place of tables where asked for."""
+"""One call of the command line: its common options and its output. stdout is for data, stderr for narration; with
+--json, stdout has JSON objects instead of tables.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ _WIDTH_WITHOUT_TERMINAL = 160
 
 @dataclass(frozen=True)
 class Output:
-    """Both streams of a command. Plain strings are made harmless; nothing is read as markup."""
+    """Both streams of a command. Plain strings are sanitized; nothing is parsed as markup."""
 
     as_json: bool
     out: Console
@@ -54,11 +56,11 @@ class Output:
             self.out.print(show_text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, (str, Text)))
 
     def say(self, sentence: str, style: str = "") -> None:
-        """Say what was done: on stdout, or on stderr where stdout is for JSON."""
+        """Report what was done: on stdout, or on stderr if stdout is for JSON."""
         (self.err if self.as_json else self.out).print(show_text(sentence, style), soft_wrap=True)
 
     def narrate(self, sentence: str, style: str = "") -> None:
-        """Say something beside the matter, on stderr."""
+        """Write a note to stderr."""
         self.err.print(show_text(sentence, style), soft_wrap=True)
 
 
@@ -69,7 +71,7 @@ def _console(stream: TextIO) -> Console:
 
 @dataclass
 class Invocation:
-    """What a command is called with beside its own arguments; `worker_command` starts the engine."""
+    """The common options of a call; `worker_command` starts the engine."""
 
     as_json: bool = False
     workspace_folder: Path | None = None
@@ -77,15 +79,15 @@ class Invocation:
 
     @cached_property
     def output(self) -> Output:
-        """The output; asked for only when all options are read."""
+        """The output; available once all options are read."""
         return Output.to_terminal(as_json=self.as_json)
 
     def workspace(self) -> Workspace:
-        """Return the workspace that this call is about. Raises WrongUseError where there is none."""
+        """Return the workspace of this call. Raises WrongUseError if there is none."""
         return find_workspace(self.workspace_folder, os.environ, Path.cwd())
 
     def workspace_if_any(self) -> Workspace | None:
-        """Return the workspace, None where none was named and none is found. Raises WrongUseError for a wrong name."""
+        """Return the workspace, or None if none was named and none is found. Raises WrongUseError for a wrong name."""
         try:
             return self.workspace()
         except WrongUseError:

@@ -1,4 +1,4 @@
-"""One candidate as a page of the terminal: text, answers before and after, measures, gates, where it comes from."""
+"""Renders one candidate for the terminal: text, answers before and after, measures, gates, provenance."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def show_candidate(output: Output, whole: Dossier) -> None:
 
 
 def _show_gates(output: Output, gates: Sequence[GateResult]) -> None:
-    """Show each gate with its figures in a row; below them what was lost, one answer a line."""
+    """Show each gate with its figures in a row, then the lost answers, one a line."""
     words = {gate.gate: render_gate(gate.gate, gate.evidence) for gate in gates}
     rows = [(gate.gate, gate_verdict(verdict_label(gate)), words[gate.gate][0]) for gate in gates]
     output.show(table(("gate", "verdict", "evidence"), rows) if rows else "    none")

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     examples=("seal-console retention check", "seal-console retention run"),
 )
 def retention() -> None:
-    """Suites of known answers, the exam of earlier edits, and drift: what each update is held to before it may go live.
+    """Suites of known answers, evaluation of earlier edits, and drift: the limits that each update must keep before it
+    goes live.
 
-    The suites are files in the workspace's retention/ folder; docs/retention.md says how they are written.
+    The suites are files in the workspace's retention/ folder; docs/retention.md describes their format.
     """
 
 

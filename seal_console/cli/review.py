@@ -101,7 +101,7 @@ def list_command(
 @_CANDIDATE
 @pass_invocation
 def show(invocation: Invocation, candidate_id: str) -> None:
-    """Show one candidate whole: its text, the answers before and after, the gates, and where it comes from."""
+    """Show a whole candidate: its text, the answers before and after, the gates, and its provenance."""
     with open_to_show(invocation) as found:
         whole = dossier(found.db, get_candidate(found.db, candidate_id))
     if invocation.output.as_json:
@@ -160,7 +160,7 @@ def reject_command(invocation: Invocation, candidate_id: str, reason: str, actor
 @_ACTOR
 @pass_invocation
 def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
-    """Put a candidate aside; it can still be accepted or rejected."""
+    """Defer a candidate; it can still be accepted or rejected."""
     _decide(invocation, candidate_id, defer, _actor(actor), reason)
 
 
@@ -173,9 +173,9 @@ def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor:
 @click.option("--as", "actor", metavar="ACTOR", help="Whose decision; without it, the user of this process.")
 @pass_invocation
 def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None:
-    """Take back your last decision, where it put a candidate aside or rejected it; both stay in the record.
+    """Undo your last decision if it was a rejection or a deferral; both decisions stay in the record.
 
-    An acceptance is a commit: seal-console versions rollback takes it back.
+    An acceptance is a commit: use seal-console versions rollback.
     """
     with open_to_change(invocation) as found:
         undone = undo_last(found.db, _actor(actor), reason)
@@ -236,9 +236,9 @@ def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str])
 @click.option("--as", "actor", metavar="ACTOR", help="Who edits; without it, the user of this process.")
 @pass_invocation
 def edit(invocation: Invocation, candidate_id: str, text: Path | None, off: tuple[int, ...], actor: str | None) -> None:
-    """Ask the engine to examine a changed self-edit as a new candidate; the old one stays as it is.
+    """Add a job that evaluates a changed self-edit as a new candidate; the old one is kept.
 
-    An engine is started in the background where none runs; the new candidate comes into the queue.
+    An engine is started in the background if none is running; the new candidate appears in the queue.
     """
     payload = _payload(text, off)
     with open_to_change(invocation) as found:

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 @click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="How many rounds to run.")
 @pass_invocation
 def run(invocation: Invocation, rounds: int) -> None:
-    """Run ReST^EM rounds: write self-edits, train and examine them, keep what helped, train the policy.
+    """Run ReST^EM rounds: write self-edits, train and evaluate them, keep what helped, train the policy.
 
-    A round that was interrupted goes on first, without measuring anything twice. Where the settings accept
-    automatically, the best candidate of each round goes live, unless an alarm stands.
+    An interrupted round is resumed first; completed measurements are not repeated. If the settings accept
+    automatically, the best candidate of each round goes live, unless an alarm is active.
     """
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
@@ -66,7 +66,7 @@ def _show(invocation: Invocation, result: Mapping[str, Any]) -> None:
 
 
 def _alarming(result: Mapping[str, Any]) -> str:
-    """Say which alarms were raised in which round, and that one kept a candidate from going live."""
+    """Name the alarms and their rounds, and whether one kept a candidate from going live."""
     raised = [
         f"round {one.get('number')} raised {alarm['id']} “{alarm['name']}”"
         for one in result.get("rounds", ())

@@ -41,7 +41,7 @@ def versions() -> None:
 @versions.command("list", examples=("seal-console versions list", "seal-console versions list --json"))
 @pass_invocation
 def list_command(invocation: Invocation) -> None:
-    """List accepted versions and say which one is live; then the policies that were kept."""
+    """List accepted versions and mark the live one; then the kept policies."""
     with open_to_show(invocation) as found:
         accepted, policies, live = list_versions(found.db), list_policy_versions(found.db), live_version(found.db)
     output = invocation.output
@@ -62,7 +62,7 @@ def list_command(invocation: Invocation) -> None:
 @click.argument("tag", metavar="TAG")
 @pass_invocation
 def show(invocation: Invocation, tag: str) -> None:
-    """Show the card of a version (v0001) or of a policy (p0001), as it stands in git; with --json the manifest."""
+    """Show the card of a version (v0001) or of a policy (p0001) from git; with --json the manifest."""
     with open_to_show(invocation) as found:
         version = _find(found, tag)
         live = live_version(found.db)
@@ -86,9 +86,9 @@ def show(invocation: Invocation, tag: str) -> None:
 @click.argument("second", metavar="TAG")
 @pass_invocation
 def compare(invocation: Invocation, first: str, second: str) -> None:
-    """Put two versions side by side: recorded answers, the weights' distance, figures and provenance.
+    """Compare two versions: recorded answers, distance of the weights, figures and provenance.
 
-    No model is asked: a question that a version was never asked says so. v0000 is the base model alone.
+    No model is asked: questions that a version never answered are marked. v0000 is the base model alone.
     """
     numbers = _compared_number(first), _compared_number(second)
     with open_to_show(invocation) as found:

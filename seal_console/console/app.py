@@ -1,4 +1,4 @@
-"""The console: which screens there are, what they share, and what is told to them. The work is in other modules."""
+"""The console application: its screens, shared actions and notices. The work is in other modules."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         self.call_after_refresh(self._begin)
 
     async def on_event(self, event: Event) -> None:
-        """What is pasted may hold control characters: they become signs before any field sees them."""
+        """Replace control characters in pasted text by visible signs before any field gets it."""
         if isinstance(event, InputEvent):
             self.last_input = time.monotonic()
         if isinstance(event, Paste):
@@ -181,7 +181,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         return done
 
     async def ask(self, question: Confirmation) -> str | None:
-        """Ask; returns the reason given ("" where none was asked for), None where nothing shall happen."""
+        """Ask; return the reason ("" if none was requested), or None if the operator cancelled."""
         if self.read_only:
             self.say("This console is read-only; start it without --read-only to decide.", "warning")
             return None
@@ -191,16 +191,16 @@ class ConsoleApp(ErrorBoundary, App[None]):
         return answer
 
     def say(self, sentence: str, severity: str = "information") -> None:
-        """Tell the operator something that needs no answer."""
+        """Show a notice that needs no answer."""
         self.notify(sanitize(sentence), severity=severity, markup=False)  # type: ignore[arg-type]
 
     def show_error(self, error: SealError) -> None:
-        """Show a failure that can be expected: what happened, each problem, and what to do next."""
+        """Show an expected failure: what happened, each problem, and what to do next."""
         words = "\n".join([error.message, *error.problems, *([f"Next: {error.next_step}"] if error.next_step else [])])
         self.notify(sanitize(words), title="That did not work", severity="error", timeout=12, markup=False)
 
     def unexpected(self, error: Exception) -> None:
-        """Show an unexpected failure and where its report is; the console goes on."""
+        """Write a report of an unexpected failure and show its path; the console continues."""
         report = write_report("console", self.workspace.root, error)
         if isinstance(self.screen, FailureDialog):
             return  # one at a time: the reports are all there
@@ -227,7 +227,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
             self.screen.show_version(message.number)
 
     async def go_to(self, target: JumpTarget) -> None:
-        """Show what was jumped to."""
+        """Show the target of a jump."""
         if target.kind == "version":
             self.post_message(ShowVersion(int(target.identity)))
         elif target.kind == "candidate":
@@ -243,7 +243,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         return []
 
     def delay_update(self, delay: float = 0.0) -> None:
-        """Hold nothing back: Textual waits 50 ms at each change of screens, which here are already built."""
+        """Add no delay: Textual waits 50 ms at each change of screens, but these screens are built already."""
 
     async def action_go(self, name: str) -> None:
         """Go to a screen."""
@@ -283,7 +283,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         self.push_screen(TextDialog("Settings", settings_text(self.workspace)))
 
     def action_run_round(self) -> None:
-        """Ask whether a round shall run, and ask the engine for it."""
+        """Confirm, then add a job for a round."""
         start_work(self, self._run_round, group="ask")
 
     async def _run_round(self) -> None:
@@ -301,7 +301,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
                 self.say("Asked for a round; the engine starts.")
 
     def action_stop_engine(self) -> None:
-        """Ask whether the engine shall stop."""
+        """Confirm, then stop the engine."""
         start_work(self, self._stop_engine, group="ask")
 
     async def _stop_engine(self) -> None:
@@ -317,11 +317,11 @@ class ConsoleApp(ErrorBoundary, App[None]):
             await self.act("stop the engine", lambda workspace, db: stop_engine(workspace, db, self.actor))
 
     async def action_quit(self) -> None:
-        """Leave; an action that runs is finished first, an engine that runs goes on."""
+        """Leave: a running action is finished first, a running engine continues."""
         await asyncio.to_thread(self.actions.close)
         self.exit()
 
     async def on_unmount(self) -> None:
-        """Close what reads and writes."""
+        """Close readers and writers."""
         await asyncio.to_thread(self.actions.close)
         await self.reader.close()

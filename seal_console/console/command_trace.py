@@ -1,4 +1,4 @@
-"""What an action of the console ran: each git command, and each statement that changed the database."""
+"""Commands of a console action: each git command, and each statement that changed the database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 400
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One action: when it began, what it was, and its commands in order; `failed` says why where it did not work."""
+    """One action: start time, title and commands in order; `failed` is the error, if there was one."""
 
     at: str
     title: str
@@ -32,7 +32,7 @@ class Trace:
 
 @contextmanager
 def record_commands(db: Database, commands: list[str]) -> Iterator[None]:
-    """Write down what the block runs on this connection, and the git commands that this thread runs."""
+    """Record what the block runs on this connection, and the git commands of this thread."""
     thread = threading.get_ident()
 
     def heard(folder: str, arguments: tuple[str, ...]) -> None:

@@ -25,13 +25,13 @@ def safe(text: str, style: str = "") -> Content:
 
 
 def safe_line(text: str, style: str = "", limit: int | None = None) -> Content:
-    """Return text of any origin as content on one line, cut with "…" where a limit in characters is given."""
+    """Return text of any origin as content on one line, cut with "…" at a limit in characters."""
     line = sanitize_line(text, limit)
     return Content.styled(line, style) if style else Content(line)
 
 
 def assemble(*pieces: Piece) -> Content:
-    """Put pieces together: strings and (string, style) pairs are made safe on the way."""
+    """Join pieces; strings and (string, style) pairs are sanitized."""
     parts = [
         piece if isinstance(piece, Content) else safe(piece) if isinstance(piece, str) else safe(*piece)
         for piece in pieces
@@ -40,7 +40,7 @@ def assemble(*pieces: Piece) -> Content:
 
 
 def lines(*rows: Content | str) -> Content:
-    """Put rows under each other."""
+    """Join rows with line breaks."""
     return Content("\n").join([row if isinstance(row, Content) else safe(row) for row in rows])
 
 
@@ -59,7 +59,7 @@ def fact(name: str, value: Content | str, width: int = NAME_CELLS) -> Content:
 
 
 def muted(words: str) -> Content:
-    """Words of less weight."""
+    """Return text in the muted style."""
     return safe(words, "$text-muted")
 
 
@@ -76,7 +76,7 @@ def format_time(at: str | None) -> str:
 
 
 def side_by_side(rows: Sequence[tuple[str, str, str]], cells: int) -> list[Content]:
-    """Two values for each name, in columns that fill `cells`; "≠" stands where they differ."""
+    """Return two values for each name, in columns that fill `cells`; "≠" marks differences."""
     width = max(8, (cells - NAME_CELLS - 5) // 2)
     return [
         assemble(
@@ -121,7 +121,7 @@ def share_bar(share: float, width: int) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Say a time that is left: 45 s, 3 min, 2 h 5 min."""
+    """Return a duration in words: 45 s, 3 min, 2 h 5 min."""
     whole = round(seconds)
     if whole < 90:  # noqa: PLR2004 - below, seconds say more than minutes
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""Every path of the workspace, the versions of everything, and every setting with where it comes from."""
+"""Text of the info and settings dialogs: paths, versions, and every setting with its source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def info_text(workspace: Workspace, db: Database) -> Content:
-    """Return what `seal-console info` shows."""
+    """Return the text of `seal-console info`."""
     rows: list[Content] = []
     for title, values in {**workspace_facts(workspace, db), **installation()}.items():
         rows += _group(title, values)

@@ -35,7 +35,7 @@ class ConsoleCommands(Provider):
             yield DiscoveryHit(words, run, help=help_text)
 
     async def search(self, query: str) -> Hits:
-        """What fits the words typed."""
+        """Yield the commands and targets that match the query."""
         matcher = self.matcher(query)
         for words, run, help_text in self._commands():
             score = matcher.match(words)
@@ -74,7 +74,7 @@ class JumpTarget:
 
 
 def jump_targets(db: Database, text: str, limit: int = 8) -> list[JumpTarget]:
-    """Return what is named so, of each kind at most `limit`; nothing for less than two characters."""
+    """Return targets whose names match, at most `limit` of each kind; none for less than two characters."""
     name = text.strip()
     if len(name) < _LEAST:
         return []

@@ -1,4 +1,4 @@
-"""Events in words."""
+"""Events as one line, as a table row and as a card."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONGEST = 80
 
 
 def event_line(event: Event) -> Content:
-    """One event on one line: time, kind, what it is about."""
+    """Return an event on one line: time, kind, subject."""
     return assemble(
         (f"{event.at[11:19]} ", "$text-muted"),
         (event.kind, "$text-accent"),
@@ -35,7 +35,7 @@ def event_line(event: Event) -> Content:
 
 
 def describe_event(kind: str, payload: dict[str, Any]) -> str:
-    """Say what an event is about, on one line."""
+    """Return the subject of an event on one line."""
     decision, move = payload.get("decision"), payload.get("move")
     if isinstance(decision, dict):
         return f"{_short(decision.get('candidate_id'))} by {decision.get('actor')}: {decision.get('reason')}"

@@ -1,4 +1,8 @@
-"""Work beside the keys: a coroutine that is begun only when its turn comes, so one overtaken leaves nothing."""
+"""How the console's process runs: background work, errors in handlers, and shutdown on signals.
+
+On SIGTERM and SIGHUP the terminal is restored. If the terminal itself is gone, the console dies at once: Textual would
+wait for ever to write to it, and the next console finishes what was interrupted.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 def start_work(
     node: DOMNode, work: Callable[[], Coroutine[Any, Any, object]], *, group: str, exclusive: bool = True
 ) -> None:
-    """Run `work` beside the keys; an exclusive one takes the place of the one in its group that still runs."""
+    """Run `work` in the background; an exclusive one replaces the running one of its group."""
 
     async def unless_taken_down() -> None:
         try:
@@ -35,7 +39,11 @@ def start_work(
 
 
 class ErrorBoundary(MessagePump):
-    """A mixin for everything whose handlers are this program's own; it stands before Textual's class."""
+    """A mixin for classes with handlers of this program; list it before Textual's class.
+
+    Textual ends the message loop of a node whose handler raises, and with it the application. Here the application gets
+    the error, writes a report and shows its path; the next message is handled as usual.
+    """
 
     async def _dispatch_message(self, message: Message) -> None:
         try:

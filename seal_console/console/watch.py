@@ -1,4 +1,4 @@
-"""Notices what other processes do to the workspace: an engine, cron, another console, a person with git."""
+"""Notices changes by other processes: an engine, cron, another console, a person with git."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INTERVAL_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What is compared from one look to the next."""
+    """Values that are compared from one look to the next."""
 
     data_version: int
     events: int
@@ -34,10 +34,10 @@ class Pulse:
 
 
 def pulse(workspace: Workspace, db: Database) -> Pulse:
-    """Look once.
+    """Read the current values.
 
-    `data_version` changes with every commit of another connection, such as progress; `events` where something
-    happened; `head` with a checkout by hand.
+    `data_version` changes with every commit of another connection, such as progress; `events` with every event; `head`
+    with a manual checkout.
     """
     return Pulse(
         data_version=int(fetch_value(db, "PRAGMA data_version")),
@@ -56,7 +56,7 @@ def _head(workspace: Workspace) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TopFacts:
-    """What is live, how many candidates wait, and what the engine does, in a few words."""
+    """The live version, the number of waiting candidates, and the engine's activity in a few words."""
 
     waiting: int = 0
     live: str = "…"

@@ -1,4 +1,4 @@
-"""First paint and key latency of the console over a large store, side by side with and without an engine at work."""
+"""First paint and key latency of the console over a large store, with and without a running engine."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class GuardrailFigures:
 
 
 def guardrail_figures(db: Database) -> GuardrailFigures | None:
-    """Return the figures of the newest round that has any; None where no guardrails.yaml was at work lately."""
+    """Return the figures of the newest round that has any; None if recent rounds had no guardrails.yaml."""
     rounds = db.execute("SELECT number FROM rounds WHERE imported = 0 ORDER BY number DESC LIMIT ?", (_ROUNDS_BACK,))
     found = (_figures(db, int(number)) for (number,) in rounds.fetchall())
     return next((one for one in found if one is not None), None)

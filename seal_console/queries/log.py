@@ -1,4 +1,4 @@
-"""The event log as a table of any length: without a filter its keys are a range, and only what is seen is read."""
+"""The event log as a table of any length: without a filter its keys are a range, and only visible events are read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SEARCHED = ("kind", "payload")
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One line of the table; `payload` is None where it is too long to be read for a line."""
+    """One line of the table; `payload` is None if it is too long to be read for a line."""
 
     sequence: int
     at: str
@@ -92,7 +92,7 @@ def event_rows(db: Database, sequences: Sequence[int]) -> dict[int, EventRow]:
 
 
 def event_facts(db: Database, sequence: int) -> EventFacts | None:
-    """Read one event; None where there is none of this number."""
+    """Read one event; None if there is none of this number."""
     found = events_after(db, sequence - 1, 1)
     if not found or found[0].sequence != sequence:
         return None

@@ -1,6 +1,6 @@
-"""The review queue as a large table: keys first, in order, then only the rows that are looked at.
+"""The review queue as a large table: first all keys in order, then only the visible rows.
 
-The keys are a snapshot: what arrives later does not move a row, it is counted by `arrived_since`.
+The keys are a snapshot: later candidates do not move a row, `arrived_since` counts them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SORTS = {
 
 @dataclass(frozen=True, slots=True)
 class QueueQuery:
-    """What the table shows: the filter line, everything or only what waits, and the order."""
+    """What the table shows: the filter line, all candidates or only waiting ones, and the order."""
 
     text: str = ""
     everything: bool = False
@@ -107,9 +107,9 @@ def queue_rows(db: Database, keys: Sequence[int]) -> dict[int, QueueRow]:
 
 
 def arrived_since(db: Database, query: QueueQuery, event: int) -> int:
-    """Count the candidates that fit and were examined after an event's number.
+    """Count the matching candidates that were examined after an event's number.
 
-    They were proposed before that, so their own numbers say nothing; events after a number are few.
+    They were proposed before that, so their own numbers do not tell; few events follow a recent number.
     """
     condition = _condition(query)
     return int(

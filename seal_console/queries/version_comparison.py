@@ -1,6 +1,7 @@
-"""How far apart two adapters are: the Euclidean norm of the difference of their matrices A and B, as they are stored.
+"""Two versions compared: their weights, answers, figures and provenance.
 
-Two adapters whose products B·A are the same may still lie apart: the products themselves are not compared.
+The distance of weights is the Euclidean norm of the difference of the stored matrices A and B. Two adapters with equal
+products B·A may still differ: the products are not compared.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class WeightDistance:
 
 
 def weight_distance(first: bytes, second: bytes) -> WeightDistance:
-    """Compare two files of weights. Raises WrongUseError where names or shapes differ, CorruptError for other files."""
+    """Compare two files of weights. Raises WrongUseError if names or shapes differ, CorruptError for other files."""
     one, other = _tensors(first), _tensors(second)
     shapes = [{name: value.shape for name, value in tensors.items()} for tensors in (one, other)]
     if shapes[0] != shapes[1]:
@@ -72,7 +73,7 @@ def _as_float(tensor: Mapping[str, Any]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerChanges:
-    """One question with what each version answered; None where it was not asked."""
+    """One question with each version's answer; None if there is none."""
 
     task_title: str
     question: Question
@@ -82,7 +83,7 @@ class AnswerChanges:
 
 @dataclass(frozen=True, slots=True)
 class VersionComparison:
-    """Two versions; `no_distance` says why there is no distance where there is none."""
+    """Two versions; `no_distance` is the reason if there is no distance."""
 
     first: VersionFacts
     second: VersionFacts
@@ -92,7 +93,7 @@ class VersionComparison:
 
 
 def compare_versions(workspace: Workspace, db: Database, first: int, second: int) -> VersionComparison:
-    """Compare two versions by number, 0 for the base alone. Raises WrongUseError where there is none of a number."""
+    """Compare two versions by number, 0 for the base alone. Raises WrongUseError if a number does not exist."""
     one, other = version_facts(workspace, db, first), version_facts(workspace, db, second)
     distance, why_not = None, ""
     if ROOT in {first, second}:

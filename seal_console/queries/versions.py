@@ -1,4 +1,4 @@
-"""The versions as the list beside their graph, and one of them with all that is known of it.
+"""The versions as a list with their graph, and all facts about one of them.
 
 Number 0 is the state before the first acceptance: the base model alone.
 """
@@ -56,7 +56,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class StoredAdapter:
-    """What the commit holds: the manifest, and whether it is the one that the row speaks of; `problem` where unread."""
+    """A commit's manifest, and whether it is the recorded one; `problem` if it cannot be read."""
 
     manifest: dict[str, Any] = field(default_factory=dict)
     is_the_recorded_one: bool = False
@@ -118,7 +118,7 @@ def history(db: Database) -> History:
 
 
 def pointers(db: Database) -> dict[int, tuple[str, ...]]:
-    """Return by number what points at a version now: "live", "shadow". Where nothing was accepted, the root is live."""
+    """Return what points at each version now, by number: "live", "shadow". If nothing was accepted, 0 is live."""
     newest: dict[str, int | None] = {"live": None}
     for move in list_moves(db):
         newest[move.name] = move.to_version
@@ -130,7 +130,7 @@ def pointers(db: Database) -> dict[int, tuple[str, ...]]:
 
 
 def version_facts(workspace: Workspace, db: Database, number: int) -> VersionFacts:
-    """Read all that is known of a version. Raises WrongUseError where there is none of this number."""
+    """Read everything about a version. Raises WrongUseError if there is none of this number."""
     moves = [move for move in list_moves(db) if number in {move.from_version or ROOT, move.to_version or ROOT}]
     pointed = pointers(db).get(number, ())
     if number == ROOT:
@@ -151,7 +151,7 @@ def version_facts(workspace: Workspace, db: Database, number: int) -> VersionFac
 
 
 def policy_facts(workspace: Workspace, db: Database, number: int) -> PolicyFacts:
-    """Read all that is known of a policy. Raises WrongUseError where there is none of this number."""
+    """Read everything about a policy. Raises WrongUseError if there is none of this number."""
     policy = get_policy_version(db, number)
     newest = max(one.number for one in list_policy_versions(db))
     return PolicyFacts(policy, policy.number == newest, _stored(workspace, policy.commit, policy.tag, None))
@@ -171,7 +171,7 @@ NODE, LANE = "●", "│"
 
 
 def draw_graph(parents: Mapping[int, int | None]) -> dict[int, str]:
-    """Return each number's part of the graph. A parent's number is smaller; where it is not drawn, the lane ends."""
+    """Return each number's part of the graph. A parent has a smaller number; if it is not drawn, the lane ends."""
     lanes: list[int | None] = []
     drawn: dict[int, str] = {}
     for number in sorted(parents, reverse=True):
@@ -187,7 +187,7 @@ def draw_graph(parents: Mapping[int, int | None]) -> dict[int, str]:
 
 
 def _place(lanes: list[int | None], number: int) -> int:
-    """Return the lane that waits for a number, else a free one, made where there is none."""
+    """Return the lane that waits for a number, else a free or new one."""
     for wanted in (number, None):
         if wanted in lanes:
             return lanes.index(wanted)

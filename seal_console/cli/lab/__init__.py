@@ -1,1 +1,1 @@
-"""Commands for measuring and rebuilding what the program ships; nobody needs them to operate a model."""
+"""Commands for measuring and rebuilding what ships with the program; not needed to operate a model."""

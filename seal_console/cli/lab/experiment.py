@@ -34,7 +34,7 @@ _SHOWN_EDITS = 12
     examples=("seal-console lab experiment forgetting --lines 2 --edits 4", "seal-console lab experiment collapse"),
 )
 def experiment() -> None:
-    """Measure what an idea is worth, on the bundled model; needs no workspace."""
+    """Measure methods on the bundled model; needs no workspace."""
 
 
 @experiment.command(
@@ -54,10 +54,10 @@ def experiment() -> None:
 @click.option("--out", metavar="FILE", help="Write all figures there as JSON.")
 @pass_invocation
 def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> None:
-    """Make many edits in a row, and ask after each about all so far: the forgetting matrix, for several ways to train.
+    """Make many edits in a row and test all of them after each: the forgetting matrix, for several methods.
 
-    Edits about new things and changes of known things take turns. Known things that no edit touches are asked too. Each
-    way trains the same lines; "naive" is the paper's way, "ours" the engine's protected one.
+    Edits about new things alternate with changes of known things; unrelated known facts are tested too. Every method
+    trains on the same edits; "naive" is the paper's, "ours" the engine's default.
     """
     _told(invocation, call_engine(invocation, "experiment.forgetting", wanted), out, _show)
 
@@ -74,10 +74,10 @@ def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> Non
 @click.option("--out", metavar="FILE", help="Write all figures there as JSON.")
 @pass_invocation
 def collapse(invocation: Invocation, /, out: str | None, **wanted: Any) -> None:
-    """Provoke the collapse of self-training, and see whether the alarms notice it.
+    """Provoke the collapse of self-training, and check whether the alarms notice it.
 
-    The same rounds twice: rewarded by what was measured, as everywhere else in this program, and by how far a
-    candidate's answers are those of the majority, which needs no gold answers. About two minutes for each round.
+    The same rounds run twice: rewarded by measured accuracy, as everywhere else in this program, and by how often a
+    candidate's answers agree with the majority, which needs no gold answers. Each round takes about two minutes.
     """
     _told(invocation, call_engine(invocation, "experiment.collapse", wanted), out, show_collapse)
 

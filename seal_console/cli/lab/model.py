@@ -1,4 +1,4 @@
-"""`lab model`: build the bundled model from a seed, and measure what it can do."""
+"""`lab model`: build the bundled model from a seed, and measure it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     examples=("seal-console lab model measure",),
 )
 def model() -> None:
-    """Build the bundled model from a seed, and measure what a model of its kind can do."""
+    """Build the bundled model from a seed, and measure such a model."""
 
 
 @model.command("build", examples=("seal-console lab model build my-model --seed 7",))
@@ -74,7 +74,7 @@ def measure(invocation: Invocation, path: str, seed: int) -> None:
 
 
 def show_measures(output: Output, measures: Mapping[str, Any]) -> None:
-    """Show a result of the engine: what is nested becomes a table, the rest stands above it."""
+    """Show a result of the engine: plain figures first, then a table for each nested value."""
     simple = {name: value for name, value in measures.items() if not _is_nested(value)}
     if simple:
         output.show(facts((_words(name), _figure(value)) for name, value in simple.items()))

@@ -1,4 +1,4 @@
-"""Chooses one of some names; what is set now can be saved under a new one."""
+"""Chooses one of several names; the current value can be saved under a new name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Choice = tuple[Literal["use", "save", "delete"], str]
 
 
 class ChooseDialog(ErrorBoundary, SingleDismiss[Choice | None]):
-    """Gives what shall be done with which name."""
+    """Returns an action and the name that it is for."""
 
     DEFAULT_CSS = """
     ChooseDialog { align: center middle; }
@@ -60,7 +60,7 @@ class ChooseDialog(ErrorBoundary, SingleDismiss[Choice | None]):
             yield Static(safe("enter uses one · delete forgets it · esc closes", "$text-muted"))
 
     def on_mount(self) -> None:
-        """Begin in the list, or in the field where there is nothing to choose from."""
+        """Focus the list, or the field if there is nothing to choose from."""
         (self.query_one(OptionList) if self._choices or not self._new else self.query_one(Input)).focus()
 
     @on(OptionList.OptionSelected)

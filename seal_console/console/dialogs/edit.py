@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class EditDialog(ErrorBoundary, SingleDismiss[str | None]):
-    """Gives the changed text, None where nothing shall happen or nothing was changed."""
+    """Returns the changed text, or None if it was cancelled or not changed."""
 
     DEFAULT_CSS = """
     EditDialog { align: center middle; }
@@ -45,7 +45,7 @@ class EditDialog(ErrorBoundary, SingleDismiss[str | None]):
         self._signs = self._text != text
 
     def compose(self) -> ComposeResult:
-        """The text and what will happen to it."""
+        """Lay out the text and the explanation."""
         with Vertical(id="box"):
             yield Static(safe_line(self._title, "bold"))
             note = "The engine trains and examines the changed text as a new candidate; the old one stays as it is."
@@ -63,7 +63,7 @@ class EditDialog(ErrorBoundary, SingleDismiss[str | None]):
 
     @on(TextArea.Changed)
     def cleaned(self, event: TextArea.Changed) -> None:
-        """What is pasted may hold control characters: they become signs."""
+        """Replace control characters in pasted text by visible signs."""
         clean = sanitize(event.text_area.text)
         if clean != event.text_area.text:
             event.text_area.text = clean
@@ -75,13 +75,13 @@ class EditDialog(ErrorBoundary, SingleDismiss[str | None]):
 
     @on(Button.Pressed, "#confirm")
     def action_confirm(self) -> None:
-        """Give the changed text."""
+        """Return the changed text."""
         text = self.query_one(TextArea).text
         self.dismiss(None if text == self._text else text)
 
 
 class SequencesDialog(ErrorBoundary, SingleDismiss[list[int] | None]):
-    """Gives the places of the sequences that were switched off; None where nothing shall happen."""
+    """Returns the places of the sequences to leave out, or None if cancelled or unchanged."""
 
     DEFAULT_CSS = """
     SequencesDialog { align: center middle; }
@@ -131,7 +131,7 @@ class SequencesDialog(ErrorBoundary, SingleDismiss[list[int] | None]):
 
     @on(Button.Pressed, "#confirm")
     def action_confirm(self) -> None:
-        """Give what was switched off; all on or all off is nothing to examine."""
+        """Return the places to leave out; at least one sequence must stay."""
         on_places = set(self.query_one(SelectionList).selected)
         off = [place for place in range(len(self._sequences)) if place not in on_places]
         if not on_places:

@@ -1,4 +1,4 @@
-"""Asks where to write what a table shows."""
+"""Asks for the path of an export."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
-    """Gives the path, or None where nothing shall be written. A relative path is in the current folder."""
+    """Returns the path, or None if cancelled. A relative path is in the current folder."""
 
     DEFAULT_CSS = """
     ExportDialog { align: center middle; }
@@ -39,7 +39,7 @@ class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
         self._shown = sanitize_line(str(suggested))
 
     def compose(self) -> ComposeResult:
-        """What is written, the path, and what the keys do."""
+        """Lay out title, path and key descriptions."""
         with Vertical(id="box"):
             yield Static(safe_line(f"Export {self._what}"), id="title")
             yield SafeInput(self._shown, id="path", select_on_focus=False)

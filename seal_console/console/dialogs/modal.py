@@ -1,7 +1,7 @@
-"""What dialogs share: each is closed once, and the key that quits the console works in it too.
+"""Common base of dialogs: each closes once, and the key that quits the console works in them too.
 
-A second key that comes while a dialog closes is too late, and closes nothing else. Textual asks a modal screen's keys
-only, not the application's.
+A second key that arrives while a dialog closes is ignored. Textual checks only a modal screen's own keys, not the
+application's.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 
 class SingleDismiss(ModalScreen[T]):
-    """A screen over another one. Textual's own takes whichever screen is on top away, or fails where none is left."""
+    """A modal screen. Textual's own closes whichever screen is on top, or fails if none is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "app.quit", "Quit", show=False, id="quit")]
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
-        """Close, and give the result; does nothing where this screen is not on top any more."""
+        """Close and return the result; do nothing if this screen is no longer on top."""
         return super().dismiss(result) if self.is_active else AwaitComplete()
 
 
@@ -75,4 +75,4 @@ class TextDialog(SingleDismiss[None]):
 
 
 class FailureDialog(TextDialog):
-    """Says that something unexpected happened."""
+    """Reports an unexpected failure."""

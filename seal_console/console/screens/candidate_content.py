@@ -49,7 +49,7 @@ def read_candidate(db: Database, candidate_id: str) -> CandidateContent:
 
 
 def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
-    """Return titles with content, in the order in which a reviewer asks."""
+    """Return titles with content, in the order of a review."""
     whole = shown.whole
     candidate = whole.candidate
     found = [("", _head(shown))]

@@ -1,4 +1,4 @@
-"""The pane beside the queue: one candidate whole, in sections that scroll."""
+"""The pane next to the queue: one whole candidate in sections that scroll."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CandidatePane(LongText):
         self._headings: list[int] = []
 
     def show(self, shown: CandidateContent | None) -> None:
-        """Show a candidate; None where the queue is empty."""
+        """Show a candidate, or nothing if the queue is empty."""
         other = shown is None or self.shown is None or shown.whole.candidate.id != self.shown.whole.candidate.id
         self.shown = shown
         self._draw()
@@ -34,7 +34,7 @@ class CandidatePane(LongText):
             self.scroll_home(animate=False)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Draw anew: curves follow the width."""
+        """Draw again: curves follow the width."""
         super().on_resize(event)
         self._draw()
 

@@ -1,4 +1,4 @@
-"""The first screen: what is live, what runs, what waits, what happened last, and what needs a person."""
+"""The first screen: the live version, the engine, the queue, recent events and open problems."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STAGES = ("curvature", "propose", "inner updates", "exam", "policy")
 
 
 class NowScreen(SealScreen):
-    """Where an operator begins."""
+    """The first screen."""
 
     NAME = "now"
     HELP = "What is live and what happens right now. The panel 'What needs me?' says what to do next."
@@ -56,7 +56,7 @@ class NowScreen(SealScreen):
         self._put_last: dict[str, Content] = {}
 
     def body(self) -> ComposeResult:
-        """Two columns: what runs and how it went; what needs a person and what happened."""
+        """Lay out two columns: the engine and its rounds; open problems and recent events."""
         with HorizontalScroll(id="columns"):  # can have the focus: where it is narrow, keys scroll it
             with Vertical(id="left"):
                 yield _panel("needs", "What needs me?")
@@ -91,14 +91,14 @@ class NowScreen(SealScreen):
         self._put("engine", engine_lines(self._state, stages, engine=self.console.facts.engine))
 
     async def action_next_step(self) -> None:
-        """Go where something waits, else ask for a round."""
+        """Go to what waits, or offer to run a round."""
         if self.console.facts.waiting:
             await self.app.run_action("go('review')")
         elif not self.console.facts.running:
             await self.app.run_action("run_round")
 
     def _put(self, name: str, content: Content) -> None:
-        """Change a panel only where it says something else, and lay the screen out anew only where it gets longer."""
+        """Update a panel only if its text differs; lay the screen out again only if it gets longer."""
         panel, before = self.query_one(f"#{name}", Static), self._put_last.get(name)
         if before is not None and content.is_same(before):
             return
@@ -109,7 +109,7 @@ class NowScreen(SealScreen):
 
 
 def needs(state: Overview, *, running: bool) -> list[Content]:
-    """What a person should do next, the most urgent first."""
+    """Return what a person should do next, the most urgent first."""
     found: list[Content] = []
     waiting = state.counts.get("examined", 0)
     deferred = state.counts.get("deferred", 0)
@@ -177,7 +177,7 @@ def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) ->
 
 
 def _newest_note(stages: list[LiveProgress]) -> list[Content]:
-    """What the engine said last, as long as no stage has got further since."""
+    """Return the engine's last note, unless a stage has progressed since."""
     newest = max(stages, key=lambda stage: stage.updated_at, default=None)
     return [safe(newest.note, "$text-muted")] if newest is not None and newest.note else []
 
@@ -206,7 +206,7 @@ def _updates(stages: list[LiveProgress]) -> list[dict[str, Any]]:
 
 
 def live_lines(state: Overview) -> Content:
-    """What is live, since when, and who made it so."""
+    """Return the live version, since when it is live and who made it live."""
     rows = [assemble((state.live, "bold $text-success"))]
     move = state.live_move
     if move is not None:
@@ -221,7 +221,7 @@ def live_lines(state: Overview) -> Content:
 
 
 def guard_lines(state: Overview) -> Content:
-    """Alarms that stand; what the gates that guard older knowledge said last; whether a version is in shadow."""
+    """Return active alarms, the last verdicts of the retention gates and the state of the shadow."""
     alarms = [
         assemble(
             ("! ", "$text-error bold"),

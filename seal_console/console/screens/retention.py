@@ -1,4 +1,4 @@
-"""What edits cost: the forgetting matrix of the live line as a heat map, drift and the rounds' figures, alarms."""
+"""Retention: the forgetting matrix of the live lineage as a heat map, drift, figures of rounds, and alarms."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class RetentionScreen(SealScreen):
-    """A heat map, two plots, and one text about what is under the cursor."""
+    """A heat map, two plots, and text about the cell under the cursor."""
 
     NAME = "retention"
     HELP = (
@@ -114,11 +114,11 @@ class RetentionScreen(SealScreen):
         (card if self.matrix.has_focus else self.matrix).focus()
 
     def action_export(self) -> None:
-        """Ask where to, and write the matrix."""
+        """Ask for a path and write the matrix there."""
         start_work(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
 
     def action_clear_alarm(self) -> None:
-        """Ask about clearing the oldest alarm that stands."""
+        """Confirm, then clear the oldest active alarm."""
         start_work(self, partial(self.loaded, self._clear), group="ask")
 
     def table_export(self) -> TableExport | None:

@@ -1,4 +1,4 @@
-"""The text beside the forgetting matrix: one cell question by question, what the line lost, and the alarms."""
+"""Text and lines next to the forgetting matrix: one cell question by question, lost answers, alarms, plotted figures."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ _OF_ROUNDS = (
 
 
 def drift_lines(points: Sequence[DriftPoint]) -> list[PlotLine]:
-    """Mean drift of each version, and the limit where there is one."""
+    """Return the mean drift of each version, and the limit if there is one."""
     means = tuple((float(parse_number(point.version)), point.mean_kl) for point in points)
     limits = tuple((float(parse_number(point.version)), point.limit) for point in points if point.limit is not None)
     return [
@@ -122,7 +122,7 @@ def drift_lines(points: Sequence[DriftPoint]) -> list[PlotLine]:
 
 
 def round_lines(measures: Sequence[RoundMeasures]) -> list[PlotLine]:
-    """What the rounds measured, those figures that a round has."""
+    """Return the measures of the rounds, for rounds that have them."""
     return [
         PlotLine(name, sign, tone, tuple((float(one.round_number), mean) for one in measures
                                          if (mean := _mean(one, key)) is not None))

@@ -1,4 +1,4 @@
-"""The review: the queue beside one candidate whole, and a decision with one dialog."""
+"""The review: the queue next to a whole candidate; a decision takes one dialog."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class ReviewScreen(SealScreen):
         self.table.focus()
 
     async def load(self) -> None:
-        """Read the queue anew; the cursor stays on its candidate where that is still there."""
+        """Read the queue again; the cursor stays on its candidate if that is still there."""
         query = self.query_now
         try:
             keys, self._newest = await self.console.reader.read(lambda db: (queue_keys(db, query), chain_head(db)[0]))
@@ -125,7 +125,7 @@ class ReviewScreen(SealScreen):
         self._say(0)
 
     async def store_changed(self) -> None:
-        """Count what is new; show decisions of others in their rows, which stay where they are."""
+        """Count new candidates; show other people's decisions in their rows, which stay in place."""
         query, newest = self.query_now, self._newest
         new = await self.console.reader.read(lambda db: arrived_since(db, query, newest))
         if not self.table.keys and new:
@@ -181,7 +181,7 @@ class ReviewScreen(SealScreen):
 
     @on(FilterBar.FilterChanged)
     async def filtered(self, event: FilterBar.FilterChanged) -> None:
-        """Show what fits."""
+        """Show matching rows."""
         await self._ask_for(replace(self.query_now, text=event.text))
 
     @on(FilterBar.FilterClosed)
@@ -190,7 +190,7 @@ class ReviewScreen(SealScreen):
         self.table.focus()
 
     def show_candidate(self, candidate_id: str) -> None:
-        """Put the cursor on a candidate, whether it waits or not."""
+        """Move the cursor to a candidate, whether it waits or not."""
         self.query_now = replace(self.query_now, everything=True)
         self.put_filter(f"id:{candidate_id}")
 
@@ -217,7 +217,7 @@ class ReviewScreen(SealScreen):
         await self._ask_for(replace(self.query_now, everything=not self.query_now.everything))
 
     async def action_show_new(self) -> None:
-        """Read the queue anew."""
+        """Read the queue again."""
         await self.load()
 
     def action_filter(self) -> None:
@@ -273,11 +273,11 @@ class ReviewScreen(SealScreen):
         start_work(self, self.flows.saved_filters, group="ask")
 
     def action_export(self) -> None:
-        """Write what the table shows to a file."""
+        """Write the table to a file."""
         start_work(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
 
     def table_export(self) -> TableExport | None:
-        """What the queue shows."""
+        """Return the rows of the queue."""
         return self.flows.table_export()
 
     def go_on(self) -> None:

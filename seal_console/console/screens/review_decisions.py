@@ -1,4 +1,4 @@
-"""What a reviewer does: each flow asks, says what will happen, acts, and tells what was done."""
+"""A reviewer's actions: each one asks, explains the effect, acts and reports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _IMPORTED = "It is imported: it is there to read, not to decide about."
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What came of a decision about several candidates: how many were decided, and why others were not."""
+    """Outcome of a decision on several candidates: how many were decided, and why others were not."""
 
     done: int
     refused: tuple[str, ...]
@@ -89,11 +89,11 @@ class DecisionFlows:
         await self._decide("reject", "Reject", "rejected", reject)
 
     async def defer(self) -> None:
-        """Put the marked candidates aside, else the one under the cursor."""
+        """Defer the marked candidates, else the one under the cursor."""
         await self._decide("defer", "Put aside", "put aside", defer)
 
     async def undo(self) -> None:
-        """Take the operator's last decision back where that is possible; say plainly where it is not."""
+        """Undo the operator's last decision if that is possible; otherwise say why not."""
         console = self._screen.console
         try:
             found = await console.reader.read(lambda db: last_undoable(db, console.actor))
@@ -175,7 +175,7 @@ class DecisionFlows:
             await console.act("delete a filter", lambda _, db: delete_filter(db, name))
 
     def table_export(self) -> TableExport | None:
-        """What the queue shows."""
+        """Return the rows of the queue."""
         keys = list(self._screen.table.keys)
         return review_table(keys) if keys else None
 
@@ -237,7 +237,7 @@ class DecisionFlows:
         return shown.whole.candidate
 
     def _decidable(self, target: CandidateState) -> list[QueueRow]:
-        """What is chosen and may become `target`; why the rest may not is said before anything is asked."""
+        """Return the chosen rows that may become `target`; report why the others may not."""
         rows = self._chosen()
         fitting = [row for row in rows if not row.imported and target in ALLOWED_MOVES[row.state]]
         left_out = [row for row in rows if row not in fitting]
@@ -266,7 +266,7 @@ def _why_not(db: Database, row: QueueRow, target: CandidateState) -> str:
 
 
 def edit_in_program(command: Sequence[str], text: str) -> str | None:
-    """Let a program edit a text; None where it failed. Raises OSError where it cannot be started."""
+    """Edit a text in a program; None if it failed. Raises OSError if it cannot be started."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "self-edit.txt"
         path.write_text(text, encoding="utf-8")

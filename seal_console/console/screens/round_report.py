@@ -1,4 +1,4 @@
-"""The text about one round: what was proposed, what was refused, what was kept, and whether the policy got better."""
+"""Text and rows about rounds: proposed, refused and kept self-edits, and whether the policy improved."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def round_report(facts: RoundFacts, rounds: Sequence[RoundLine], policies: Seque
 
 
 def outcome(line: RoundLine) -> str:
-    """Say in a few words what became of the policy."""
+    """Return the outcome of the policy in a few words."""
     if line.imported:
         return "imported"
     if line.state in {"running", "interrupted"}:
@@ -54,12 +54,12 @@ def outcome(line: RoundLine) -> str:
 
 
 def policy_name(number: int | None) -> str:
-    """What wrote the self-edits: a policy's tag, or the base."""
+    """Return the author of the self-edits: a policy's tag, or the base."""
     return "the base model" if number is None else policy_tag(number)
 
 
 def duration(line: RoundLine) -> str:
-    """How long a round took; "–" where that is not known."""
+    """Return how long a round took; "–" if unknown."""
     return "–" if line.duration_s is None else format_duration(line.duration_s)
 
 
@@ -222,7 +222,7 @@ def round_row(line: RoundLine) -> Row:
 
 
 def ranked_row(row: RankedCandidate, place: int, *, kept: bool) -> Row:
-    """One line of the table of candidates; "✓" says that the policy was trained on it, "✎" that somebody edited it."""
+    """Return a row of the table of candidates; "✓" marks candidates that the policy was trained on, "✎" edited ones."""
     spread = "" if row.reward_std is None else f" ± {row.reward_std:.2f}"
     sign = " ✓" if kept else ""
     edited = "✎ edited: " if row.derived_from is not None else ""

@@ -1,4 +1,4 @@
-"""The rounds: their figures, what became of the policy, and the candidates of one round, the best first."""
+"""The rounds: their figures, the outcome of the policy, and the candidates of one round, the best first."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class RoundsScreen(TableScreen):
         return self.query_one("#candidates", PagedTable)
 
     async def load(self) -> None:
-        """Read all rounds, and rank the candidates of the one under the cursor anew."""
+        """Read all rounds, and rank the candidates of the one under the cursor again."""
         self._shown = None
         await self._read(anew=True)
         self.new_rows = 0
@@ -111,7 +111,7 @@ class RoundsScreen(TableScreen):
         self._show_status()
 
     async def store_changed(self) -> None:
-        """Read the rounds that can have changed; new ones are counted, the candidates' order stays."""
+        """Read the rounds that can have changed; count new ones; keep the order of candidates."""
         await self._read()
         self.new_rows = len(self._lines.keys() - set(self.rounds.keys))
         self.rounds.refetch()
@@ -151,7 +151,7 @@ class RoundsScreen(TableScreen):
         self.rounds.focus()
 
     def table_export(self) -> TableExport | None:
-        """The rounds, or the candidates of one where the keys move among these."""
+        """Return the rounds, or the candidates of one if that table has the focus."""
         if self.candidates.has_focus and self._places:
             return candidates_table(self._shown or 0, self._places, self._kept)
         lines = [self._lines[number] for number in self.rounds.keys]
@@ -186,7 +186,7 @@ class RoundsScreen(TableScreen):
         self.query_one("#report", DetailPane).show(report, line.number)
 
     async def _ranked_now(self, number: int) -> dict[int, int]:
-        """Rank a round's candidates; a finished one that was ranked last is ranked anew only where that may differ."""
+        """Rank a round's candidates; a finished round is ranked again only if its ranking can have changed."""
         (last, places), line = self._ranking, self._lines.get(number)
         finished = line is not None and line.finished_at is not None
 

@@ -1,4 +1,4 @@
-"""What the screens with a table and a text beside it share: the text about the row, what is new, filter, export."""
+"""Common base of screens with a table and a detail pane: details, new rows, filter, export."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FILTER_KEYS: tuple[Binding, ...] = (
 
 
 class TableScreen(SealScreen):
-    """Subclasses give `detail`, `table_export`, and count what is new in `new_rows`."""
+    """Subclasses implement `detail` and `table_export`, and count new rows in `new_rows`."""
 
     AUTO_FOCUS = "PagedTable"
     DEFAULT_CSS = """
@@ -49,7 +49,7 @@ class TableScreen(SealScreen):
         raise NotImplementedError
 
     def with_news(self, *words: str) -> str:
-        """Say these words, and before them how many rows are new and not shown."""
+        """Join parts of a status line, with the number of new rows first."""
         news = [f"{self.new_rows:,} new · R shows them"] if self.new_rows else []
         return " · ".join([*news, *(word for word in words if word)])
 
@@ -59,7 +59,7 @@ class TableScreen(SealScreen):
         start_work(self, partial(self.loaded, partial(self.show_detail, event.key)), group="detail")
 
     async def show_detail(self, key: int | None) -> None:
-        """Show the text about a row; nothing where there is none."""
+        """Show the text about a row; nothing if there is none."""
         self.query_one(DetailPane).show(assemble("") if key is None else await self.detail(key), key)
 
     async def action_show_new(self) -> None:
@@ -67,7 +67,7 @@ class TableScreen(SealScreen):
         await self.loaded(self.load)
 
     def action_export(self) -> None:
-        """Ask where to, and write what the table shows."""
+        """Ask for a path and write the table there."""
         start_work(self, partial(self.loaded, self._export), group="ask")
 
     async def _export(self) -> None:
@@ -83,11 +83,11 @@ class FilteredScreen(TableScreen):
         self._refused = False
 
     async def show_filtered(self) -> None:
-        """Show the table anew after the filter has changed. Raises WrongUseError for one that cannot be read."""
+        """Show the table again after a change of the filter. Raises WrongUseError if it cannot be parsed."""
         raise NotImplementedError
 
     def show_status(self) -> None:
-        """Say what is shown."""
+        """Show the status line."""
         raise NotImplementedError
 
     def put_filter(self, text: str) -> None:
@@ -105,7 +105,7 @@ class FilteredScreen(TableScreen):
 
     @on(FilterBar.FilterChanged)
     async def apply_filter(self, event: FilterBar.FilterChanged) -> None:
-        """Show what fits; a filter that cannot be read is explained and stays to be corrected, the rows stay too."""
+        """Apply the filter; one that cannot be parsed stays in the field with an explanation, and the rows stay."""
         before, self.filter_text, self._refused = self.filter_text, event.text.strip(), False
         try:
             await self.show_filtered()
@@ -115,7 +115,7 @@ class FilteredScreen(TableScreen):
 
     @on(FilterBar.FilterClosed)
     def leave_filter(self) -> None:
-        """Go back to the table; what was typed and not applied is taken back."""
+        """Return to the table; text that was not applied is discarded."""
         if not self._refused:
             self.query_one(FilterInput).value = self.filter_text
             self.show_status()

@@ -1,4 +1,4 @@
-"""The tasks: where the model is weak today, what it was asked, and what was answered."""
+"""The tasks: the model's weak points, its questions and answers today."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TasksScreen(FilteredScreen):
         self._newest = 0
 
     def body(self) -> ComposeResult:
-        """The table, and the task beside it."""
+        """Lay out the table and the task next to it."""
         with Horizontal(id="columns"):
             with Vertical(id="left"):
                 yield FilterBar("words weakness>0.5")
@@ -160,7 +160,7 @@ class TasksScreen(FilteredScreen):
         return tasks_table(keys) if keys else None
 
     def show_status(self) -> None:
-        """Say how many fit, and in which order."""
+        """Show how many rows match, and their order."""
         count = len(self.table.keys)
         words = f"{counted(count, 'task')} by {self._sort}{', reversed' if self._backwards else ''}"
         self.query_one(FilterBar).say(self.with_news(words))

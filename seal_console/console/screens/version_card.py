@@ -28,7 +28,7 @@ _MOVES = 12
 
 
 def pointer_names(pointers: tuple[str, ...]) -> str:
-    """Say what points at a version, by sign and word: "◆ live"."""
+    """Return the names that point at a version, with a sign: "◆ live"."""
     return " ".join(f"{_SIGNS[name]} {name}" for name in pointers)
 
 

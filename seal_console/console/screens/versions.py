@@ -83,7 +83,7 @@ class VersionsScreen(TableScreen):
         self._looked_for: int | None = None
 
     def body(self) -> ComposeResult:
-        """The list, and the card beside it."""
+        """Lay out the list and the card next to it."""
         with Horizontal(id="columns"):
             with Vertical(id="left"):
                 yield Static(id="status", classes="status")
@@ -110,7 +110,7 @@ class VersionsScreen(TableScreen):
         self._show_status()
 
     async def store_changed(self) -> None:
-        """Show what points where now; versions that came are counted."""
+        """Update the pointers; count new versions."""
         before = self._versions, self._policies
         await self._read()
         if before == (self._versions, self._policies):
@@ -121,7 +121,7 @@ class VersionsScreen(TableScreen):
         await self.show_detail(self.table.key)
 
     def show_version(self, number: int) -> None:
-        """Put the cursor on a version, now or as soon as it is read."""
+        """Move the cursor to a version, now or as soon as it is read."""
         keys = list(self.table.keys) if self.is_mounted else []
         if number in keys:
             self.table.move_to(keys.index(number))
@@ -144,7 +144,7 @@ class VersionsScreen(TableScreen):
 
     @on(PagedTable.RowHighlighted)
     def note_marks(self) -> None:
-        """Say what is marked: the table's own key marks too."""
+        """Show the marks; the table's own key sets them too."""
         self._show_status()
 
     @on(PagedTable.RowOpened)

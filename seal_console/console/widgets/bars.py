@@ -1,4 +1,4 @@
-"""The first line of every screen: the screens by number, what is live, what runs. Each name can be clicked."""
+"""The first and the last line of every screen: screens, live version and engine; and the keys. Each can be clicked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROOMY = 100  # columns
 
 
 class TopBar(Static):
-    """One line; `show` gives it its facts."""
+    """One line; `show` sets its facts."""
 
     DEFAULT_CSS = """
     TopBar { height: 1; dock: top; background: $panel; color: $foreground; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -35,12 +35,12 @@ class TopBar(Static):
         self._said: dict[str, Any] = {}
 
     def on_resize(self) -> None:
-        """Say it in as many words as there is room for now."""
+        """Adapt the words to the width."""
         if self._said:
             self.show(**self._said)
 
     def show(self, *, waiting: int, live: str, engine: str, read_only: bool, name: str) -> None:
-        """Say what is live and what runs, and how many candidates wait."""
+        """Show the live version, the engine and the number of waiting candidates."""
         self._said = {"waiting": waiting, "live": live, "engine": engine, "read_only": read_only, "name": name}
         narrow = self.app.size.width < _ROOMY
         pieces: list[Content] = []
@@ -81,7 +81,7 @@ class _Place:
 
 
 class KeyBar(Static):
-    """Follows the bindings of its screen; where not all fit, the last one is the key for help."""
+    """Follows the bindings of its screen; if they do not all fit, the last one is the key for help."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
@@ -102,7 +102,7 @@ class KeyBar(Static):
         self._show(self.screen)
 
     def on_click(self, event: events.Click) -> None:
-        """Do what the key under the mouse does."""
+        """Press the key under the mouse."""
         place = self._place_at(event.x)
         if place is not None:
             self.app.simulate_key(place.key)

@@ -1,4 +1,4 @@
-"""A field of one line that never draws a control character, whatever is put or pasted into it."""
+"""Text fields: one that never draws a control character, and the filter line above a table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SafeInput(Input):
-    """Control and direction characters become visible signs before the field holds them, and stay signs."""
+    """Replaces control and direction characters by visible signs before the field stores them."""
 
     def validate_value(self, value: str) -> str:
         """Called by Textual with each new value."""
@@ -27,17 +27,17 @@ class SafeInput(Input):
 
 
 class FilterInput(SafeInput):
-    """The field; Escape leaves it and gives the table the focus back."""
+    """The filter's field; Escape returns to the table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back to the table", id="filter.leave")]
 
     def action_leave(self) -> None:
-        """Put the focus back on the table."""
+        """Return the focus to the table."""
         self.post_message(FilterBar.FilterClosed())
 
 
 class FilterBar(Vertical):
-    """A field for the filter, and what there is to say of the table."""
+    """A field for the filter, and the table's status."""
 
     DEFAULT_CSS = """
     FilterBar { height: auto; background: $panel; }
@@ -67,7 +67,7 @@ class FilterBar(Vertical):
         self._said = ("", False)
 
     def compose(self) -> ComposeResult:
-        """The field and the words."""
+        """Lay out field and status."""
         with Horizontal():
             yield FilterInput(placeholder=f"/ filter: {self._hint}", id="filter", select_on_focus=False)
             yield Static("", id="status")
@@ -75,7 +75,7 @@ class FilterBar(Vertical):
 
     @property
     def text(self) -> str:
-        """The filter as it stands."""
+        """The current filter."""
         return self.query_one(FilterInput).value
 
     def put(self, text: str) -> None:
@@ -84,7 +84,7 @@ class FilterBar(Vertical):
         self.post_message(self.FilterChanged(text))
 
     def say(self, words: str, *, wrong: bool = False) -> None:
-        """Say how many rows there are, or what is wrong with the filter."""
+        """Show the number of rows, or the problem with the filter."""
         if (words, wrong) == self._said:
             return  # laying the screen out anew for the same words would slow every key down
         self._said = (words, wrong)
@@ -92,12 +92,12 @@ class FilterBar(Vertical):
         self.query_one("#problem" if wrong else "#status", Static).update(safe_line(words))
 
     def begin(self) -> None:
-        """Put the focus into the field."""
+        """Focus the field."""
         self.query_one(FilterInput).focus()
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
-        """Filter, and give the table the focus."""
+        """Apply the filter and focus the table."""
         event.stop()
         self.post_message(self.FilterChanged(event.value))
         self.post_message(self.FilterClosed())

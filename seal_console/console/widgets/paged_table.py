@@ -1,8 +1,8 @@
-"""A table of any length whose rows are fetched when they come into view.
+"""A table of any length whose rows are fetched when they become visible.
 
-It is given keys in their order, and a function that fetches rows by key. A row never moves under the cursor: new keys
-come only with `show`, which keeps the cursor on the row that it was on. Textual's own table holds and measures every
-cell, which takes seconds for 100,000 rows; here only what is in view is fetched, measured and drawn.
+It gets keys in their order and a function that fetches rows by key. Rows never move under the cursor: new keys come
+only with `show`, which keeps the cursor on its row. Textual's own table stores and measures every cell, which takes
+seconds for 100,000 rows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FetchRows = Callable[[Sequence[int]], dict[int, Row]]
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a row's looks depend on besides its cells and the columns' widths."""
+    """Everything except cells and column widths that a row's appearance depends on."""
 
     key: int
     here: bool
@@ -139,7 +139,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         return self.keys[self.cursor] if 0 <= self.cursor < len(self.keys) else None
 
     def show(self, keys: Sequence[int], *, keep: bool = True) -> None:
-        """Show other keys; the cursor stays on its row where that is still there, else on its place."""
+        """Show other keys; the cursor stays on its row if that is still there, else at its place."""
         on = self.key
         self.keys = keys
         self.marked &= set(keys) if self.marked else set()
@@ -152,14 +152,14 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         self.post_message(self.RowHighlighted(self, self.key))
 
     def set_columns(self, columns: Sequence[Column]) -> None:
-        """Have other columns, for which `fetch` gives as many cells."""
+        """Change the columns; `fetch` must return as many cells."""
         self.columns = list(columns)
         self._widths = share_width(self.columns, self.size.width)
         self._rows.clear()
         self.refresh()
 
     def refetch(self) -> None:
-        """Read the rows in view anew, and draw those that say something else; their order stays."""
+        """Read the visible rows again and draw those that changed; their order stays."""
         top = self.scroll_offset.y
         in_view = range(top, min(top + self.size.height - 1, len(self.keys)))
         before = {place: self._rows.get(self.keys[place]) for place in in_view}
@@ -175,11 +175,11 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         return [] if self.key is None else [self.key]
 
     def move_to(self, place: int) -> None:
-        """Put the cursor on a row by its place."""
+        """Move the cursor to a row by its place."""
         self.cursor = max(0, min(place, len(self.keys) - 1))
 
     def watch_cursor(self, before: int, after: int) -> None:
-        """Redraw the two rows and tell the screen."""
+        """Draw the two rows again and post a message."""
         self._keep_in_view()
         for place in (before, after):
             self._refresh_row(place)
@@ -207,7 +207,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             self.post_message(self.RowOpened(self, self.key))
 
     def action_mark(self) -> None:
-        """Mark the row, or take the mark back, and go on to the next."""
+        """Toggle the mark of a row and move to the next."""
         if self.key is None:
             return
         self.marked ^= {self.key}
@@ -230,7 +230,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor there; a second click opens; a click on a heading sorts."""
+        """Move the cursor there; a second click opens; a click on a heading sorts."""
         offset = event.get_content_offset(self)
         if offset is None:
             return

@@ -29,7 +29,7 @@ class PlotLine:
 
 
 class LinesPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
-    """`show` gives it its lines; each is told from the others by its sign as well as its colour."""
+    """Named lines over versions or rounds; each has its own sign and colour. `show` sets them."""
 
     DEFAULT_CSS = "LinesPlot { background: $surface; }"
 
@@ -40,7 +40,7 @@ class LinesPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
         self._lines: Sequence[PlotLine] = ()
 
     def on_mount(self) -> None:
-        """Follow the theme: what is drawn is in its colours."""
+        """Follow the theme's colours."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
 
     def show(self, lines: Sequence[PlotLine]) -> None:
@@ -68,7 +68,7 @@ class LinesPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
 
 
 class RoundsPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
-    """Mean reward of each round's candidates, and the exam on held-out tasks after its policy training."""
+    """Mean reward of each round, and the accuracy on held-out tasks after its policy training."""
 
     DEFAULT_CSS = "RoundsPlot { background: $surface; }"
 
@@ -78,11 +78,11 @@ class RoundsPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
         self._points: list[RoundPoint] | None = None
 
     def on_mount(self) -> None:
-        """Follow the theme: what is drawn is in its colours."""
+        """Follow the theme's colours."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
 
     def show(self, points: Sequence[RoundPoint]) -> None:
-        """Draw these rounds, where they are others: a plot takes as long as all the rest of a screen."""
+        """Draw these rounds if they differ: a plot takes as long as the rest of a screen."""
         if list(points) != self._points:
             self._points = list(points)
             self._draw()

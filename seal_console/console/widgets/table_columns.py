@@ -21,9 +21,9 @@ GAP = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `width` in cells, 0 for a share of what is left, of `least` cells or more.
+    """A column: `width` in cells, or 0 for a share of the remaining space of at least `least` cells.
 
-    Where there is no room the optional ones go, those of the highest number first and then from the right.
+    If there is no room, optional columns go: the highest number first, then from the right.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text of any origin, and its tone; the tone is never the only sign of what it says."""
+    """Text of any origin, and its tone; the tone is never the only sign of a meaning."""
 
     text: str
     tone: Tone = ""
@@ -66,7 +66,7 @@ def share_width(columns: Sequence[Column], width: int) -> list[int]:
 
 
 def fit_text(text: str, cells: int, style: Style, *, right: bool) -> list[Segment]:
-    """The text on exactly so many cells, padded, or cut with “…”; nothing in it can move the cursor."""
+    """Return the text in exactly `cells` cells, padded or cut with “…”; it cannot move the cursor."""
     if text.isascii() and text.isprintable():  # nearly all are, and then a character is a cell: no need to measure it
         shown = (
             [Segment(text, style)] if len(text) <= cells else [Segment(text[: cells - 1], style), Segment("…", style)]
