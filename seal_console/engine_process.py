@@ -1,8 +1,8 @@
-"""Runs one operation of the engine in a child process and yields what it says, as typed messages.
+"""Runs one operation of the engine in a child process and yields its messages as typed values.
 
-The child is `python -m engine.jobs.worker OPERATION`; its parameters go in as one line of JSON on stdin, which then
-stays open: when this process is gone, the child reads its end and stops. Ctrl+C reaches the child through the terminal;
-here it is only counted, so that the child can end by itself; the second one kills it.
+The child is `python -m engine.jobs.worker OPERATION`; its parameters are one line of JSON on stdin, which stays open:
+when this process ends, the child reads the end of stdin and stops. Ctrl+C reaches the child through the terminal; here
+it is only counted, so that the child can end by itself; the second one kills it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def run_operation(
     """Yield progress while the operation runs, then its result.
 
     `on_stderr` gets each line of the child's stderr, in another thread. Raises the error that the child reports,
-    EngineInterruptedError after ctrl+c, and SealError, with `next_step`, where the child died without a last word.
+    EngineInterruptedError after ctrl+c, and SealError with `next_step` if the child died without a message.
     """
     child = subprocess.Popen(
         [*command, operation],
@@ -101,7 +101,7 @@ def run_operation(
 
 
 class _Interrupts:
-    """Counts ctrl+c in place of KeyboardInterrupt; outside the main thread it does nothing."""
+    """Counts ctrl+c instead of raising KeyboardInterrupt; does nothing outside the main thread."""
 
     def __init__(self, child: subprocess.Popen[str]) -> None:
         self.count = 0
@@ -173,7 +173,7 @@ def _close(stream: IO[str] | None) -> None:
 
 
 def _parse(line: str) -> Progress | Result | _Failure | None:
-    """Return what a line of the child says; None where it is no message, such as a library's own print."""
+    """Return the message in a line of the child; None if it is something else, such as a library's own print."""
     try:
         said = json.loads(line)
     except ValueError:
@@ -207,7 +207,7 @@ def _error(last_word: _Failure | None, exit_code: int, *, interrupted: bool, nex
 
 
 def _reported(said: Mapping[str, Any], exit_code: int) -> SealError:
-    """Return the child's error as the class it had there, or as one that gives the child's exit code."""
+    """Return the child's error in its own class, or in one with the child's exit code."""
     kind = getattr(errors, str(said.get("kind")), SealError)
     kind = kind if isinstance(kind, type) and issubclass(kind, SealError) else SealError
     problems = said.get("problems")

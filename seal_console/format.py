@@ -1,4 +1,4 @@
-"""The only maker of Rich text in the command line: whatever is shown goes through `sanitize` here, never as markup."""
+"""Makes all Rich text of the command line: everything passes `sanitize` here and is never parsed as markup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from seal_console.sanitize import sanitize, sanitize_line
+from store.sanitize import sanitize, sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ _ID_LENGTH = 12
 
 
 def show_text(text: str, style: str = "") -> Text:
-    """Return text to show as it stands, line breaks included."""
+    """Return text for display, line breaks included."""
     return Text(sanitize(text), style=style)
 
 
@@ -31,8 +31,8 @@ def show_line(text: str, style: str = "", limit: int | None = None) -> Text:
     return Text(sanitize_line(text, limit), style=style)
 
 
-def indented(text: str, style: str = "") -> Text:
-    """Return text with each line moved to the right, so that it cannot pass for the command's own words."""
+def indent_text(text: str, style: str = "") -> Text:
+    """Return text with each line indented, so that it cannot pass for the command's own output."""
     return Text("\n".join(f"    {line}" for line in sanitize(text).split("\n")), style=style)
 
 
@@ -41,7 +41,7 @@ def verdict(correct: bool) -> Text:
     return Text(f"{RIGHT_SIGN} right", style="green") if correct else Text(f"{WRONG_SIGN} wrong", style="red")
 
 
-def passed(ok: bool) -> Text:
+def pass_mark(ok: bool) -> Text:
     """Return "✓ passed" or "✗ failed": sign, word and colour."""
     return Text(f"{RIGHT_SIGN} passed", style="green") if ok else Text(f"{WRONG_SIGN} failed", style="red")
 
@@ -55,9 +55,9 @@ def gate_verdict(words: VerdictLabel) -> Text:
 def table(
     headers: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = (), whole: Sequence[str] = ()
 ) -> Table:
-    """Return a table; plain strings are made harmless and put on one line. `right` names columns of numbers.
+    """Return a table; plain strings are sanitized and put on one line. `right` names numeric columns.
 
-    Where the terminal is narrow, the columns named `whole` are the last to be broken.
+    On a narrow terminal, the columns named `whole` are the last to be broken.
     """
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for header in headers:
@@ -77,12 +77,12 @@ def facts(rows: Iterable[tuple[str, Cell]]) -> Text:
 
 
 def percent(share: float | None) -> str:
-    """Return an accuracy (0 … 1) in words."""
+    """Return an accuracy (0 … 1) in percent."""
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def gain(value: float | None, spread: float | None = None) -> str:
-    """Return a gain (−1 … 1) with its sign, and its spread over repeats where there is one."""
+    """Return a gain (−1 … 1) with its sign, and its spread over repeats if there is one."""
     if value is None:
         return "not measured"
     return f"{value:+.3f}" if spread is None else f"{value:+.3f} ± {spread:.3f}"

@@ -1,4 +1,4 @@
-"""An alarm in words: the figures of both rounds, what was allowed, and the examples."""
+"""Renders an alarm as text: the figures of both rounds, the limits, and examples."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _FIGURES = {
 
 
 def render_alarm(name: str, evidence: Mapping[str, Any]) -> list[str]:
-    """Return plain lines, the figures first; evidence that is not as the engine writes it is one line of JSON.
+    """Return plain lines, the figures first; evidence in an unknown format is one line of JSON.
 
-    Texts in them are those of models and tasks; whoever shows the lines makes them harmless.
+    The lines contain texts of models and tasks; the caller sanitizes them.
     """
     try:
         return [*_figures(name, evidence), *_examples(evidence)]

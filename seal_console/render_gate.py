@@ -1,4 +1,4 @@
-"""A gate's verdict in words: what was measured, what is allowed, every answer that was lost, all that a rule found."""
+"""Renders a gate's verdict as text: measured and allowed values, lost answers, matches of a rule."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.gates.evidence import describe_evidence
+from engine.gates.names import JUDGE_GATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from store.records import GateResult
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictLabel:
-    """A verdict told by sign and word, and the tone that a colour may add."""
+    """A verdict as sign and word, and the tone that a colour may add."""
 
     sign: str
     word: str
@@ -27,19 +28,25 @@ class VerdictLabel:
 
 _PASSED = VerdictLabel("✓", "passed", "good")
 _REFUSED = VerdictLabel("✗", "refused", "bad")
-_HELD = VerdictLabel("‖", "held", "warn")
+_NEEDS_REVIEW = VerdictLabel("‖", "needs review", "warn")
 _NOTED = VerdictLabel("›", "noted", "dim")
 
 
 def verdict_label(gate: GateResult) -> VerdictLabel:
-    """Return what a gate did with a candidate: let it pass, stopped it, held it for a person, or only noted it."""
+    """Return the label of a gate's verdict: passed, refused, needs review, or noted."""
     if gate.passed:
         return _PASSED
     if gate.stops:
         return _REFUSED
-    return _HELD if gate.holds else _NOTED
+    return _NEEDS_REVIEW if gate.needs_review else _NOTED
 
 
 def render_gate(gate: str, evidence: Mapping[str, Any]) -> list[str]:
-    """Return plain lines: the figures first, then the details; whoever shows them sanitises the texts in them."""
+    """Return plain lines: the figures first, then the details; whoever shows them sanitizes the texts in them."""
     return describe_evidence(gate, evidence)
+
+
+def needs_review_by(gates: Sequence[str]) -> str:
+    """Return the gates because of which a candidate needs review, as a phrase."""
+    names = ["the judge" if name == JUDGE_GATE else name for name in gates]
+    return f"needs review: {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"

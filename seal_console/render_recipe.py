@@ -1,6 +1,6 @@
-"""How an inner update was made, in words: its hyperparameters, and what stood beside it so that little is forgotten.
+"""Renders how an inner update was made: its hyperparameters, and how it was protected from forgetting.
 
-Manifests and records are read as they are: what is not as the engine writes it is shown as it stands.
+Manifests and records in an unknown format are shown unchanged.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _NAMED = 3  # versions that are named one by one
 
 
 def render_recipe(hyperparameters: Mapping[str, Any]) -> str:
-    """Return every hyperparameter with its name, but for the protection."""
+    """Return every hyperparameter with its name, except the protection."""
     return ", ".join(f"{name} {value}" for name, value in hyperparameters.items() if name != _PROTECTION)
 
 
 def render_replay(hyperparameters: Mapping[str, Any]) -> str:
-    """Return what was trained beside each step, and how; "nothing" where nothing was."""
+    """Return what was rehearsed in each step, and how; "nothing" if nothing was."""
     protection = hyperparameters.get(_PROTECTION)
     if not protection:
         return "nothing"

@@ -1,7 +1,8 @@
-"""Writes what a table shows to a file: CSV for spreadsheets, JSON for programs.
+"""Writes a table to a file: CSV for spreadsheets, JSON for programs.
 
-In CSV a text that a spreadsheet would take for a formula gets an apostrophe in front, and control characters become
-visible signs; JSON carries every value exactly. The file appears whole or not at all, and none is overwritten.
+In CSV, text that a spreadsheet would take for a formula gets an apostrophe in front, and control characters become
+visible signs; JSON carries every value exactly. The file is written completely or not at all, and no file is
+overwritten.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
-from seal_console.sanitize import json_line, sanitize, sanitize_line
 from store.clock import utc_now
 from store.database import open_to_read
 from store.errors import WrongUseError
+from store.sanitize import json_line, sanitize, sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +36,7 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class TableExport:
-    """What is written: a name for the file, the headings, and a function that reads the rows in their order."""
+    """A table to write: the file's name, the headings, and a function that reads the rows in order."""
 
     name: str
     headers: tuple[str, ...]
@@ -58,9 +59,9 @@ def export_table(workspace: Workspace, table: TableExport, path: Path) -> int:
 
 
 def write_table(path: Path, headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
-    """Write rows as the path's ending says, .csv or .json; return how many.
+    """Write rows in the format of the path's ending, .csv or .json; return how many.
 
-    Raises WrongUseError for another ending, a file that is there already, or a folder that cannot be written to.
+    Raises WrongUseError for another ending, an existing file, or a folder that cannot be written to.
     """
     write = {".csv": write_csv, ".json": _write_json}.get(path.suffix.lower())
     if write is None:

@@ -1,8 +1,8 @@
 """Serves the console in a browser through textual-serve: each visitor gets a console process of their own.
 
-textual-serve answers whoever asks. So a page of another site could open this console's socket from the operator's own
-browser, or reach it by a name that resolves to the loopback; both are refused here by the headers Origin and Host.
-Not guaranteed: that nobody on the network gets in where it listens beyond the loopback; there are no passwords.
+textual-serve answers anyone. A page of another site could open this console's socket from the operator's own browser,
+or reach it by a name that resolves to the loopback; both are refused here by the headers Origin and Host. Not
+guaranteed: that nobody on the network gets in if it listens beyond the loopback; there are no passwords.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class ConsoleServer(Server):  # type: ignore[misc, unused-ignore]
 
     async def _make_app(self) -> web.Application:
         app: web.Application = await super()._make_app()
-        app.middlewares.append(cast("Any", only_from(self.public_url)))
+        app.middlewares.append(cast("Any", allow_hosts(self.public_url)))
         app.on_response_prepare.append(stays_here(self.public_url))
         return app
 
     async def on_startup(self, app: web.Application) -> None:
-        """Say nothing: the command has said where it listens."""
+        """Print nothing: the command has printed the address."""
 
 
 def console_command(workspace: Path, *, read_only: bool, actor: str | None) -> str:
@@ -48,7 +48,7 @@ def console_command(workspace: Path, *, read_only: bool, actor: str | None) -> s
 
 
 def make_server(command: str, host: str, port: int) -> ConsoleServer:
-    """Make the server. Raises WrongUseError where the port is taken or the address is not this machine's."""
+    """Make the server. Raises WrongUseError if the port is taken or the address is not this machine's."""
     _require_free(host, port)
     return ConsoleServer(command, host=host, port=port, title="seal-console", public_url=address(host, port))
 
@@ -59,8 +59,8 @@ def address(host: str, port: int) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def only_from(public_url: str) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
-    """Return a middleware that refuses requests which another site's page makes, or which name another host."""
+def allow_hosts(public_url: str) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
+    """Return a middleware that refuses requests from another site's page or for another host name."""
     own = urlsplit(public_url)
     names = {own.hostname or "", *(LOOPBACK if (own.hostname or "") in LOOPBACK else ())}
 
@@ -76,10 +76,10 @@ def only_from(public_url: str) -> Callable[[web.Request, _Handler], Awaitable[we
 
 
 def stays_here(public_url: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return what lets the page load from this server alone, and be shown in no other page.
+    """Return a hook that lets the page load from this server only, and keeps other pages from embedding it.
 
-    textual-serve's page asks Google for a font: that tells others of the console, and where there is no network the
-    page waits for it. The font has a fallback.
+    textual-serve's page loads a font from Google: that reveals the console to others, and delays the page if there is
+    no network. The font has a fallback.
     """
     own = f"'self' {public_url} {public_url.replace('http', 'ws', 1)}"
     policy = f"default-src {own} 'unsafe-inline' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

@@ -1,1 +1,1 @@
-"""What is remembered: the SQLite file and the git repository of adapters. Knows neither engine nor console."""
+"""Persistent state: the SQLite file and the git repository of adapters. Imports neither engine nor console."""

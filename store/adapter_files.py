@@ -1,7 +1,7 @@
-"""The two files of an adapter: what they are called, what identifies them, and whether they are sound.
+"""The two files of an adapter: their names, their hash and whether they are valid.
 
-Sound means here: the weights parse as safetensors and are finite, and the configuration is a JSON object. Whether they
-fit a model is the engine's to check.
+Valid means that the weights parse as safetensors and are finite, and that the configuration is a JSON object. The
+engine checks whether they fit a model.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def hash_adapter(adapter_files: Mapping[str, bytes]) -> str:
 
 
 def adapter_problems(adapter_files: Mapping[str, bytes]) -> list[str]:
-    """Return one sentence for each thing that is wrong with an adapter's files; empty where they are sound."""
+    """Return one sentence for each problem with an adapter's files; empty if they are valid."""
     problems = [f"{name} is missing" for name in ADAPTER_NAMES if name not in adapter_files]
     problems += [f"{name} does not belong to an adapter" for name in sorted(adapter_files.keys() - set(ADAPTER_NAMES))]
     if CONFIG_NAME in adapter_files:
@@ -47,7 +47,7 @@ def adapter_problems(adapter_files: Mapping[str, bytes]) -> list[str]:
 
 
 def weights_problems(content: bytes) -> list[str]:
-    """Return what is wrong with the bytes of a safetensors file: structure, no tensors, values that are not finite."""
+    """Return the problems with a safetensors file: structure, no tensors, values that are not finite."""
     import safetensors  # noqa: PLC0415 - with NumPy, only where weights are read: a console that shows needs neither
 
     deserialize: Any = safetensors.deserialize

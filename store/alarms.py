@@ -1,6 +1,6 @@
-"""Measures of rounds, alarms and their clearing: rows that stay, each vouched for by an event.
+"""Measures of rounds, alarms and their clearing: append-only rows, each backed by an event.
 
-An alarm stands until it is cleared; nothing else ends it. What is alarming is decided by the engine.
+An alarm is active until it is cleared; nothing else ends it. The engine decides what is alarming.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LIST = "seal-console alarms list"
 
 
 def record_measures(db: Database, round_number: int, measures: Mapping[str, Any]) -> RoundMeasures:
-    """Keep what was measured of a round; what is kept already stays and is returned."""
+    """Keep the measures of a round; if there are some already, return those unchanged."""
     with transaction(db):
         kept = measures_of(db, round_number)
         if kept is not None:
@@ -39,7 +39,7 @@ def record_measures(db: Database, round_number: int, measures: Mapping[str, Any]
 
 
 def measures_of(db: Database, round_number: int) -> RoundMeasures | None:
-    """Return what was measured of a round, None where nothing was."""
+    """Return the measures of a round, or None if it has none."""
     found = select(db, RoundMeasures, "SELECT * FROM round_measures WHERE round_number = ?", (round_number,))
     return found[0] if found else None
 
@@ -75,7 +75,7 @@ def clearings(db: Database) -> dict[int, AlarmClearing]:
 
 
 def cleared_until(db: Database, name: str) -> int | None:
-    """Return the newest round whose alarm of this name somebody cleared; None where nobody did."""
+    """Return the newest round whose alarm of this name was cleared; None if none was."""
     found = fetch_value(db, f"SELECT max(round_number) FROM alarms WHERE name = ? AND NOT {_STANDING}", (name,))  # noqa: S608
     return None if found is None else int(found)
 
@@ -90,10 +90,10 @@ def find_alarms(db: Database, wanted: str) -> list[Alarm]:
 
 
 def clear_alarms(db: Database, wanted: str, actor: str, reason: str) -> list[Alarm]:
-    """Clear the standing alarm of this number, or all standing ones of this name; returns them.
+    """Clear the active alarm of this number, or all active alarms of this name, and return them.
 
-    Raises WrongUseError where there is none of either or who clears it or why is not said, NothingToDoError where
-    somebody cleared it already.
+    Raises WrongUseError if there is no such alarm or if actor or reason is empty, NothingToDoError if it is cleared
+    already.
     """
     require_words(actor, reason)
     with transaction(db):
@@ -116,7 +116,7 @@ def clear_alarms(db: Database, wanted: str, actor: str, reason: str) -> list[Ala
 
 @dataclass(frozen=True, slots=True)
 class RoundMeasures:
-    """What was measured of a round as a whole; `measures` are as the engine writes them."""
+    """Measures of a round as a whole; `measures` has the engine's own format."""
 
     round_number: int
     measures: dict[str, Any]
@@ -125,7 +125,7 @@ class RoundMeasures:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something alarming in the figures of a round. It stands until somebody clears it."""
+    """An alarm about the figures of a round. It is active until someone clears it."""
 
     id: int
     name: str

@@ -25,9 +25,10 @@ _ASKED_AT_ONCE = 500
 
 
 def record_base_answers(db: Database, answers: Sequence[Answer]) -> int:
-    """Keep answers that no candidate gave and return how many are new; one kept for its question and state stays.
+    """Keep answers of the untouched model and return how many are new; an existing answer to a question is never
+    replaced.
 
-    Raises ValueError where an answer names a candidate.
+    Raises ValueError if an answer names a candidate.
     """
     for answer in answers:
         if answer.candidate_id is not None:
@@ -48,17 +49,17 @@ def record_base_answers(db: Database, answers: Sequence[Answer]) -> int:
 
 
 def answer_as_hashed(answer: Answer) -> dict[str, Any]:
-    """Return the row of an answer as events vouch for it: those older than the field of the base still hold."""
+    """Return an answer's row as its event hashed it: older events know no `base_fingerprint`."""
     return to_row(answer, without=("base_fingerprint",) if answer.base_fingerprint is None else ())
 
 
 def base_answers(
     db: Database, question_ids: Iterable[str], model_state: str, base: str | None = None, *, or_unknown: bool = False
 ) -> dict[str, Answer]:
-    """Return what is kept of `model_state` for these questions, by question id; unasked questions are left out.
+    """Return the kept answers of `model_state` to these questions, by question id; unanswered questions are left out.
 
-    `base` is the fingerprint of the model that is to have answered; with `or_unknown` an answer of no known base stands
-    in for a missing one. Without `base` the newest answer is returned, whichever base gave it.
+    `base` is the fingerprint of the answering model; with `or_unknown`, an answer of an unknown base replaces a missing
+    one. Without `base`, the newest answer of any base is returned.
     """
     wanted = list(question_ids)
     found: dict[str, Answer] = {}
@@ -95,7 +96,9 @@ _ON_BASE = (
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What answers: `name` is "base", a version's tag, or an adapter's hash; a version has the rest too."""
+    """A model that answers: `name` is "base", a version's tag or an adapter's hash; only versions have the other
+    fields.
+    """
 
     name: str
     candidate_id: str | None = None
@@ -103,12 +106,12 @@ class ModelState:
 
     @property
     def weights(self) -> str:
-        """What tells the weights that answer from others: "base", or the adapter's hash."""
+        """Identity of the answering weights: "base" or the adapter's hash."""
         return self.adapter_hash or self.name
 
 
 def model_state(db: Database, number: int | None) -> ModelState:
-    """Return the state of the model where this version is live; None or 0 is the base model alone."""
+    """Return the state of the model when this version is live; None or 0 is the base model alone."""
     if not number:
         return ModelState(BASE_STATE)
     rows = fetch(db, "SELECT candidate_id, adapter_hash FROM versions WHERE number = ?", (number,))
@@ -118,9 +121,9 @@ def model_state(db: Database, number: int | None) -> ModelState:
 def recorded_answers(
     db: Database, question_ids: Sequence[str], state: ModelState, base: str | None = None
 ) -> dict[str, Answer]:
-    """Return what this state answered, by question id; a question that it was never asked is left out.
+    """Return this state's answers by question id; questions that it never answered are left out.
 
-    With `base`, the fingerprint of a model, only what was answered on that base counts.
+    With `base`, the fingerprint of a model, only answers on that base count.
     """
     found = _given_in_the_exam(db, question_ids, state, base)
     if state.adapter_hash is not None:

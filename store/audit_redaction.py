@@ -1,7 +1,7 @@
-"""What a version's files may say of the exam: no question of the audit, no answer to one. Those stay in the database.
+"""Keeps audit questions and their answers out of the files of a version. They stay in the database.
 
-Git is where adapters are read and copied from, also by whoever makes the next training data. Evidence that quotes the
-audit says so under `AUDIT_KEY`; evidence that quotes it without saying so is not recognised.
+Adapters are read and copied from git, also by people who make training data. Evidence that quotes the audit marks it
+with `AUDIT_KEY`; an unmarked quotation is not recognised.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _QUOTING = frozenset({"text", "prompt", "expected", "before", "after"})
 
 
 def without_exam(evidence: Any) -> Any:
-    """Return evidence without what is quoted of the audit; everything else of it stays."""
+    """Return evidence without its quotations of the audit; the rest is unchanged."""
     if isinstance(evidence, list):
         return [without_exam(one) for one in evidence]
     if not isinstance(evidence, dict):

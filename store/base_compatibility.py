@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 def base_of_version(db: Database, number: int) -> dict[str, Any] | None:
-    """Name, fingerprint and precision of the base of a version; None where its round does not say.
+    """Return name, fingerprint and precision of the base of a version; None if its round does not record it.
 
-    Raises WrongUseError where there is no such version.
+    Raises WrongUseError if there is no such version.
     """
     return _base_of_round(db, get_candidate(db, get_version(db, number).candidate_id).round_number)
 
 
 def base_of_policy(db: Database, number: int) -> dict[str, Any] | None:
-    """Name, fingerprint and precision of the base of a policy version; None where its round does not say.
+    """Return name, fingerprint and precision of the base of a policy version; None if its round does not record it.
 
-    Raises WrongUseError where there is no such policy version.
+    Raises WrongUseError if there is no such policy version.
     """
     return _base_of_round(db, get_policy_version(db, number).round_number)
 
 
 def latest_policy_on(db: Database, fingerprint: str) -> PolicyVersion | None:
-    """Return the newest policy version that was trained on a base, or on one that is not known; None where none was."""
+    """Return the newest policy version trained on this base, or on an unknown base; None if there is none."""
     policies = reversed(list_policy_versions(db))
     return next((one for one in policies if is_of(base_of_policy(db, one.number), fingerprint)), None)
 
 
 def is_of(trained_on: dict[str, Any] | None, fingerprint: str) -> bool:
-    """Whether an adapter of a base fits the one with this fingerprint; where nothing is known, it may."""
+    """Return whether an adapter of a base fits the base with this fingerprint; an unknown base is assumed to fit."""
     return trained_on is None or trained_on.get("fingerprint") in {None, fingerprint}
 
 

@@ -26,7 +26,7 @@ STATE_OF_ACTION: dict[DecisionAction, CandidateState] = {
 }
 
 
-def standing(decisions: Sequence[Decision]) -> list[Decision]:
+def decisions_in_force(decisions: Sequence[Decision]) -> list[Decision]:
     """Return the decisions about one candidate that were not taken back; both oldest first."""
     kept: list[Decision] = []
     for decision in decisions:
@@ -38,13 +38,13 @@ def standing(decisions: Sequence[Decision]) -> list[Decision]:
 
 
 def decided_state(decisions: Sequence[Decision], undecided: CandidateState) -> CandidateState:
-    """Return the state that the decisions about a candidate give it; `undecided` where none of them stands."""
-    kept = standing(decisions)
+    """Return a candidate's state after its decisions; `undecided` if none of them is in force."""
+    kept = decisions_in_force(decisions)
     return STATE_OF_ACTION[kept[-1].action] if kept else undecided
 
 
 def require_move(candidate: Candidate, target: CandidateState, decisions: Sequence[Decision]) -> None:
-    """Raise WrongUseError unless `candidate` may become `target`; the message says who decided what, and when."""
+    """Raise WrongUseError unless `candidate` may become `target`; the message names the decision and its author."""
     if target in ALLOWED_MOVES[candidate.state]:
         return
     message = f"Candidate {candidate.id} cannot become {target}: it is {candidate.state}"
@@ -55,7 +55,7 @@ def require_move(candidate: Candidate, target: CandidateState, decisions: Sequen
         raise WrongUseError(
             f"{message} by a gate.", next_step=f"seal-console review show {candidate.id} shows the gates' evidence."
         )
-    if kept := standing(decisions):
+    if kept := decisions_in_force(decisions):
         last = kept[-1]
         message += f" since {last.decided_at}, by {last.actor} ({last.reason})"
     raise WrongUseError(f"{message}.", next_step="seal-console review list --state examined shows what is open.")

@@ -12,9 +12,8 @@ from store.database import execute, transaction
 from store.errors import WrongUseError
 from store.events import append_event
 from store.hashing import hash_json
-from store.lookup import full_id
 from store.records import Answer, Candidate, CandidateState, Decision, GateResult, InnerUpdate, Role
-from store.rows import insert, select, to_row
+from store.rows import full_id, insert, select, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +24,7 @@ EXAMINED_FIELDS = frozenset({"state", "reward_mean", "reward_std", "audit_gain",
 
 
 def add_candidates(db: Database, candidates: Sequence[Candidate]) -> None:
-    """Add proposed candidates, all or none. Raises WrongUseError where one is not in state proposed."""
+    """Add proposed candidates, all or none. Raises WrongUseError if one is not in state proposed."""
     for candidate in candidates:
         if candidate.state != "proposed":
             raise WrongUseError(f"Candidate {candidate.id} is added as {candidate.state}; it must be proposed first.")
@@ -47,9 +46,9 @@ def list_candidates(
     derived: bool | None = None,
     limit: int | None = None,
 ) -> list[Candidate]:
-    """Return the candidates that fit all given conditions, by round, role, task and position.
+    """Return the candidates that match all given conditions, by round, role, task and position.
 
-    `derived` chooses those that somebody edited (True) or those that the policy wrote (False).
+    `derived` selects those that a person edited (True) or those that the policy wrote (False).
     """
     wanted = {
         "round_number": round_number,
@@ -72,7 +71,7 @@ def list_candidates(
 
 
 def get_candidate(db: Database, wanted: str) -> Candidate:
-    """Return the candidate whose id is `wanted` or begins with it. Raises WrongUseError, naming what matched."""
+    """Return the candidate whose id is `wanted` or starts with it. Raises WrongUseError with the ids that match."""
     candidate_id = full_id(db, "candidates", wanted, what="candidate", list_command="seal-console review list")
     return select(db, Candidate, "SELECT * FROM candidates WHERE id = ?", (candidate_id,))[0]
 
@@ -89,7 +88,7 @@ def record_examined(
     audit_gain: float | None,
     adapter_hash: str | None,
 ) -> Candidate:
-    """Record all that was measured of a proposed candidate; it becomes examined, or refused where a gate stops it."""
+    """Record all measurements of a proposed candidate; it becomes examined, or refused if a gate stops it."""
     state: CandidateState = "refused" if any(gate.stops for gate in gates) else "examined"
     with transaction(db):
         candidate = get_candidate(db, candidate_id)
@@ -120,7 +119,7 @@ def reject(db: Database, candidate_id: str, actor: str, reason: str) -> Candidat
 
 
 def defer(db: Database, candidate_id: str, actor: str, reason: str) -> Candidate:
-    """Put an examined candidate aside; it can still be accepted or rejected."""
+    """Defer an examined candidate; it can still be accepted or rejected."""
     return _decide(db, candidate_id, Decision(candidate_id, "defer", actor, reason, utc_now()), "deferred")
 
 
@@ -141,13 +140,13 @@ def gates_of(db: Database, candidate_id: str) -> list[GateResult]:
     return select(db, GateResult, "SELECT * FROM gates WHERE candidate_id = ? ORDER BY gate", (candidate_id,))
 
 
-def holds_of(db: Database, candidate_id: str) -> list[GateResult]:
-    """Return the gates that hold a candidate: only a person may accept it. Empty where nothing holds it."""
-    return [gate for gate in gates_of(db, candidate_id) if gate.holds]
+def gates_needing_review(db: Database, candidate_id: str) -> list[GateResult]:
+    """Return the gates because of which only a person may accept a candidate."""
+    return [gate for gate in gates_of(db, candidate_id) if gate.needs_review]
 
 
 def answers_of(db: Database, candidate_id: str) -> list[Answer]:
-    """Return the answers given with a candidate's adapters, by repeat and question."""
+    """Return the answers of a candidate's adapters, by repeat and question."""
     return select(
         db,
         Answer,
@@ -158,7 +157,7 @@ def answers_of(db: Database, candidate_id: str) -> list[Answer]:
 
 
 def require_words(actor: str, reason: str) -> None:
-    """Raise WrongUseError where a decision has nobody who made it or no reason."""
+    """Return the mean drift of each version, and the limit if there is one."""
     if not actor.strip():
         raise WrongUseError("A decision needs the name of who makes it.", next_step="--actor NAME")
     if not reason.strip():
@@ -166,18 +165,18 @@ def require_words(actor: str, reason: str) -> None:
 
 
 def hash_proposal(candidate: Candidate) -> str:
-    """Return the hash of what was fixed when a candidate was proposed.
+    """Return the hash of a candidate as it was proposed.
 
-    What the policy wrote has no `derived_from` in it: events that are older than this field still hold.
+    `derived_from` is left out for candidates that the policy wrote, so that events older than this field still verify.
     """
     unhashed = EXAMINED_FIELDS if candidate.derived_from is not None else EXAMINED_FIELDS | {"derived_from"}
     return hash_json(to_row(candidate, without=unhashed))
 
 
 def hash_exam(db: Database, candidate: Candidate) -> str:
-    """Return the hash of all that was measured of a candidate, from the rows and the candidate's own figures.
+    """Return the hash of all measurements of a candidate, from the rows and the candidate's own figures.
 
-    A gate that stops has no `on_failure` in it: events that are older than this field still hold.
+    `on_failure` is left out for a gate that stops, so that events older than this field still verify.
     """
     figures = {name: value for name, value in to_row(candidate).items() if name in EXAMINED_FIELDS - {"state"}}
     rows: list[dict[str, Any]] = [to_row(update) for update in inner_updates_of(db, candidate.id)]
@@ -191,7 +190,7 @@ def _gate_as_hashed(gate: GateResult) -> dict[str, Any]:
 
 
 def set_state(db: Database, candidate_id: str, target: CandidateState, decision: Decision) -> None:
-    """Put a candidate in a decided state and keep the decision; the caller has a transaction and checked the move."""
+    """Set a decided state and keep the decision, in the caller's transaction; the caller has checked the move."""
     execute(db, "UPDATE candidates SET state = ? WHERE id = ?", (target, candidate_id))
     insert(db, "decisions", decision)
 

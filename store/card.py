@@ -1,7 +1,7 @@
-"""README.md of a version: its manifest as a page to read.
+"""README.md of a version: its manifest as a readable page.
 
-Whatever a model or a document wrote stands in an indented code block, with control characters made visible, so that no
-text can pass for the card's own words.
+Text by a model or a document is in an indented code block with visible control characters, so that it cannot pass for
+the card's own text.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _visible_character(character: str) -> str:
 
 
 def _edited(candidate: Mapping[str, Any]) -> list[str]:
-    """Return the section that says who edited what the policy wrote; none where nobody did."""
+    """Return the section that names the editor of a self-edit; empty if nobody edited it."""
     if candidate["derived_from"] is None:
         return []
     who = f"by             {candidate['sampling'].get('edited_by', 'not recorded')}"

@@ -24,9 +24,9 @@ _SYNCHRONOUS_FULL = 2
 
 
 def open_database(path: Path) -> Database:
-    """Open the SQLite file at `path`, made where it is not there, with all migrations applied.
+    """Open the SQLite file at `path`, create it if needed, and apply all migrations.
 
-    Raises CorruptError where it is no database, is newer than this code, or was migrated by something else.
+    Raises CorruptError if it is not a database, is newer than this code or has other migrations.
     """
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
     try:
@@ -70,7 +70,7 @@ def _wrapped(connection: sqlite3.Connection) -> Database:
 
 @contextmanager
 def snapshot(db: Database) -> Iterator[None]:
-    """Let all queries of a block see one state of the database, whatever others write meanwhile."""
+    """Let all queries of a block see one state of the database, even if others write meanwhile."""
     connection: sqlite3.Connection = db.conn
     if connection.in_transaction:
         yield
@@ -102,7 +102,7 @@ def fetch(db: Database, sql: str, parameters: Sequence[Any] = ()) -> list[dict[s
 
 
 def fetch_value(db: Database, sql: str, parameters: Sequence[Any] = ()) -> Any:
-    """Return the first column of the first row, or None where there is no row."""
+    """Return the first column of the first row, or None if there is no row."""
     row = db.conn.execute(sql, tuple(parameters)).fetchone()
     return None if row is None else row[0]
 
@@ -128,7 +128,7 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 
 def open_to_read(path: Path) -> Database:
-    """Open an existing, migrated SQLite file to read only. Raises CorruptError where it cannot."""
+    """Open an existing, migrated SQLite file read-only. Raises CorruptError if that fails."""
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")

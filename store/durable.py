@@ -1,7 +1,7 @@
-"""Files that are there wholly or not at all, also after a power cut: temporary name, fsync, rename, fsync the folder.
+"""Files that exist completely or not at all, even after a power cut: temporary name, fsync, rename, fsync the folder.
 
-A temporary name ends in TEMPORARY_SUFFIX and names the process that wrote it, so that start-up can tell a leftover
-from the work of a live process. Not guaranteed: anything on a file system that ignores fsync.
+A temporary name ends in TEMPORARY_SUFFIX and names the process that wrote it, so that start-up can tell a leftover from
+the work of a live process. Not guaranteed: anything on a file system that ignores fsync.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
-    """Put a folder with exactly `files` at `target` durably; does nothing where `target` is already a folder."""
+    """Write a folder with exactly `files` at `target` durably; do nothing if `target` is already a folder."""
     if target.is_dir():
         return
     temporary = _temporary_name(target)
@@ -61,7 +61,7 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
     sync_folder(target.parent)
 
 
-def leftovers(folder: Path) -> Iterator[Path]:
+def list_leftovers(folder: Path) -> Iterator[Path]:
     """Yield the temporary files and folders directly in `folder` whose writer is dead."""
     if not folder.is_dir():
         return
@@ -98,7 +98,7 @@ def _temporary_name(path: Path) -> Path:
 
 
 def _writer_lives(name: str) -> bool:
-    """Tell whether the process in a temporary name lives; this process's own number counts only with its token."""
+    """Return whether the process in a temporary name is alive; this process's own number counts only with its token."""
     parts = name.removesuffix(TEMPORARY_SUFFIX).split(".")
     try:
         pid, token = int(parts[-3]), parts[-2]

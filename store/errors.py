@@ -1,7 +1,7 @@
-"""The tree of expected errors, and the exit code that each one gives a command.
+"""The tree of expected errors, each with the exit code of a command that fails with it.
 
-It lives in the lowest layer so that every layer can raise from it. A message says what happened and where; `next_step`
-is the command or the change that helps.
+It is in the lowest layer so that every layer can raise from it. A message says what happened and where; `next_step` is
+the command or the change that helps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
 
 
 class SealError(Exception):
-    """An expected failure. `problems` lists several at once where several were found (file, key or line first)."""
+    """An expected failure. `problems` lists several problems at once, each with its file, key or line first."""
 
     exit_code: ExitCode = ExitCode.FAILED
 
@@ -59,10 +59,10 @@ class AlarmError(SealError):
 
 
 class LockedError(SealError):
-    """Another live process holds the lock that this command needs."""
+    """Another live process has the lock that this command needs."""
 
     exit_code = ExitCode.LOCKED
 
 
 class CorruptError(SealError):
-    """Something stored is not what its record says."""
+    """Stored data does not match its record."""

@@ -45,13 +45,13 @@ def events_after(db: Database, sequence: int, limit: int = 1000) -> list[Event]:
 
 
 def chain_head(db: Database) -> tuple[int, str]:
-    """Return number and hash of the newest event; (0, GENESIS_HASH) where there is none."""
+    """Return number and hash of the newest event; (0, GENESIS_HASH) if there is none."""
     rows = fetch(db, "SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1")
     return (rows[0]["sequence"], rows[0]["hash"]) if rows else (0, GENESIS_HASH)
 
 
 def verify_chain(db: Database) -> int | None:
-    """Recompute the chain; return the first number where it is not what it says, None where all of it holds."""
+    """Recompute the chain; return the first number that does not match, or None if all match."""
     expected_sequence, previous_hash = 1, GENESIS_HASH
     for row in fetch(db, "SELECT * FROM events ORDER BY sequence"):
         if row["sequence"] != expected_sequence or row["previous_hash"] != previous_hash or not _holds(row):

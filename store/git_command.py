@@ -19,8 +19,8 @@ _LISTENERS: list[Callable[[str, tuple[str, ...]], None]] = []
 
 
 @contextmanager
-def heard_commands(listener: Callable[[str, tuple[str, ...]], None]) -> Iterator[None]:
-    """Tell `listener` folder and arguments of each git command that any thread runs while the block does."""
+def listen_to_commands(listener: Callable[[str, tuple[str, ...]], None]) -> Iterator[None]:
+    """Pass folder and arguments of each git command to `listener`, from any thread, while the block runs."""
     _LISTENERS.append(listener)
     try:
         yield
@@ -51,7 +51,7 @@ class GitCommand:
         self._program: Git | None = None
 
     def raw(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
-        """Run one command and return its standard output. Raises SealError where it fails."""
+        """Run one command and return its standard output. Raises SealError if it fails."""
         status, output, complaints = self._execute(arguments, stdin, env)
         if status != 0:
             raise SealError(
@@ -70,7 +70,7 @@ class GitCommand:
         return self.raw(*arguments, stdin=stdin, env=env).decode("utf-8", "replace").rstrip("\n")
 
     def complaints(self, *arguments: str) -> str:
-        """Run one checking command; return all it printed where it failed, "" where it found nothing."""
+        """Run one checking command; return its output if it failed, "" if it found nothing."""
         status, output, complaints = self._execute(arguments, b"", None)
         return "" if status == 0 else f"{output.decode('utf-8', 'replace')}\n{complaints}"
 

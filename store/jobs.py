@@ -1,7 +1,7 @@
-"""Requests: what consoles and other processes ask the engine to do, and what came of it.
+"""The job queue: what consoles and other processes ask the engine to do, and the outcome.
 
-Each change is one transaction with the event that records it. A stop is a request too, of kind "cancel"; it is about
-whatever the engine does when it hears it.
+Each change is one transaction with the event that records it. A stop is a job too, of kind "cancel"; it stops whatever
+the engine is doing when it reads it.
 """
 
 from __future__ import annotations
@@ -20,88 +20,86 @@ from store.rows import insert, select, to_row
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-REQUEST_CHANGES = ("added", "started", "noted", "finished", "cancelled", "requeued")
+JOB_CHANGES = ("added", "started", "noted", "finished", "cancelled", "requeued")
 _MOST_STARTS = 3
 _STARTS = "starts"
 
 
-def add_request(db: Database, kind: JobKind, payload: dict[str, Any], actor: str) -> Job:
-    """Ask the engine for something. Raises WrongUseError for an unknown kind, or where nobody asks."""
+def add_job(db: Database, kind: JobKind, payload: dict[str, Any], actor: str) -> Job:
+    """Add a job to the queue. Raises WrongUseError if the kind is unknown or the actor has no name."""
     if kind not in get_args(JobKind):
-        raise WrongUseError(f"There is no request {kind!r}; there are {', '.join(get_args(JobKind))}.")
+        raise WrongUseError(f"Unknown kind of job {kind!r}. Kinds: {', '.join(get_args(JobKind))}.")
     if not actor.strip():
-        raise WrongUseError("A request needs the name of who asks.")
+        raise WrongUseError("A job needs the name of who asks for it.")
     with transaction(db):
-        number = int(fetch_value(db, "SELECT coalesce(max(id), 0) FROM requests")) + 1
-        request = Job(number, kind, json.loads(canonical_json(payload)), "waiting", actor, utc_now())
-        insert(db, "requests", request)
-        _record(db, "added", request)
-    return request
+        number = int(fetch_value(db, "SELECT coalesce(max(id), 0) FROM jobs")) + 1
+        job = Job(number, kind, json.loads(canonical_json(payload)), "waiting", actor, utc_now())
+        insert(db, "jobs", job)
+        _record(db, "added", job)
+    return job
 
 
-def get_request(db: Database, request_id: int) -> Job:
-    """Return one request. Raises WrongUseError where there is none of this number."""
-    found = select(db, Job, "SELECT * FROM requests WHERE id = ?", (request_id,))
+def get_job(db: Database, job_id: int) -> Job:
+    """Return one job. Raises WrongUseError if no job has this number."""
+    found = select(db, Job, "SELECT * FROM jobs WHERE id = ?", (job_id,))
     if not found:
-        raise WrongUseError(f"There is no request {request_id}.")
+        raise WrongUseError(f"There is no job {job_id}.")
     return found[0]
 
 
-def list_requests(db: Database, *, state: JobState | None = None, limit: int | None = None) -> list[Job]:
-    """Return requests, the newest first."""
+def list_jobs(db: Database, *, state: JobState | None = None, limit: int | None = None) -> list[Job]:
+    """Return jobs, the newest first."""
     return select(
         db,
         Job,
-        "SELECT * FROM requests WHERE state = coalesce(?, state) ORDER BY id DESC LIMIT ?",
+        "SELECT * FROM jobs WHERE state = coalesce(?, state) ORDER BY id DESC LIMIT ?",
         (state, -1 if limit is None else limit),
     )
 
 
 def next_waiting(db: Database) -> Job | None:
-    """Return the oldest request that waits, stops aside."""
-    sql = "SELECT * FROM requests WHERE state = 'waiting' AND kind <> 'cancel' ORDER BY id LIMIT 1"
+    """Return the oldest waiting job that is not a stop."""
+    sql = "SELECT * FROM jobs WHERE state = 'waiting' AND kind <> 'cancel' ORDER BY id LIMIT 1"
     found = select(db, Job, sql)
     return found[0] if found else None
 
 
-def start_request(db: Database, request_id: int) -> Job:
-    """Set a waiting request to running. Raises WrongUseError where it does not wait any more."""
+def start_job(db: Database, job_id: int) -> Job:
+    """Set a waiting job to running. Raises WrongUseError if it is no longer waiting."""
     with transaction(db):
-        request = _require(get_request(db, request_id), "waiting")
-        result = request.result or {}
-        return _change(db, "started", request, "running", {**result, _STARTS: result.get(_STARTS, 0) + 1})
+        job = _require(get_job(db, job_id), "waiting")
+        result = job.result or {}
+        return _change(db, "started", job, "running", {**result, _STARTS: result.get(_STARTS, 0) + 1})
 
 
-def note_request(db: Database, request_id: int, notes: dict[str, Any]) -> Job:
-    """Keep with a running request what is needed to go on with it. Raises WrongUseError where it does not run."""
+def note_job(db: Database, job_id: int, notes: dict[str, Any]) -> Job:
+    """Keep notes with a running job, to resume it after a crash. Raises WrongUseError if it is not running."""
     with transaction(db):
-        request = _require(get_request(db, request_id), "running")
-        return _change(db, "noted", request, "running", {**(request.result or {}), **notes})
+        job = _require(get_job(db, job_id), "running")
+        return _change(db, "noted", job, "running", {**(job.result or {}), **notes})
 
 
-def finish_request(
-    db: Database, request_id: int, state: Literal["done", "failed", "cancelled"], result: dict[str, Any]
-) -> Job:
-    """End a running request. Raises WrongUseError where it does not run."""
+def finish_job(db: Database, job_id: int, state: Literal["done", "failed", "cancelled"], result: dict[str, Any]) -> Job:
+    """End a running job. Raises WrongUseError if it is not running."""
     with transaction(db):
-        request = _require(get_request(db, request_id), "running")
-        return _change(db, "finished", request, state, result)
+        job = _require(get_job(db, job_id), "running")
+        return _change(db, "finished", job, state, result)
 
 
-def cancel_waiting(db: Database, request_id: int, actor: str) -> Job:
-    """Take back a request that no engine has begun. Raises WrongUseError where one has."""
+def cancel_waiting(db: Database, job_id: int, actor: str) -> Job:
+    """Cancel a job that no engine has started. Raises WrongUseError if one has."""
     with transaction(db):
-        request = _require(get_request(db, request_id), "waiting")
-        return _change(db, "cancelled", request, "cancelled", {"cancelled_by": actor})
+        job = _require(get_job(db, job_id), "waiting")
+        return _change(db, "cancelled", job, "cancelled", {"cancelled_by": actor})
 
 
 def ask_to_stop(db: Database, actor: str) -> Job:
-    """Ask the engine that works now to stop; what it measured stays."""
-    return add_request(db, "cancel", {}, actor)
+    """Ask the running engine to stop; completed measurements are kept."""
+    return add_job(db, "cancel", {}, actor)
 
 
 def take_stop(db: Database) -> Job | None:
-    """Return the oldest stop that waits, and mark it and all others that wait as done; None where none waits."""
+    """Return the oldest waiting stop and mark every waiting stop as done; None if no stop waits."""
     if not _waiting_stops(db):
         return None
     with transaction(db):
@@ -110,68 +108,68 @@ def take_stop(db: Database) -> Job | None:
 
 
 def drop_stale_stops(db: Database, *, before: str | None = None) -> int:
-    """Cancel stops that wait, or only those asked for `before` a time: they meant an engine that has ended.
+    """Cancel waiting stops, or only those added `before` a time: they were meant for an engine that has ended.
 
-    Returns how many these were.
+    Returns how many were cancelled.
     """
     with transaction(db):
         stale = [stop for stop in _waiting_stops(db) if before is None or stop.requested_at < before]
         for stop in stale:
-            _change(db, "cancelled", stop, "cancelled", {"error": "the engine that it meant had ended"})
+            _change(db, "cancelled", stop, "cancelled", {"error": "the engine to stop had already ended"})
     return len(stale)
 
 
 def requeue_abandoned(db: Database) -> list[Job]:
-    """Put back to waiting what was running in an engine that died; return these requests, as they are now.
+    """Set jobs of an engine that died back to waiting and return them in their new state.
 
-    The caller holds the engine lock. A request whose engine has died so often that it may be the reason fails.
+    The caller holds the engine lock. A job whose engine died three times fails, since it may be the cause.
     """
     with transaction(db):
-        running = select(db, Job, "SELECT * FROM requests WHERE state = 'running' ORDER BY id")
-        return [_requeue(db, request) for request in running]
+        running = select(db, Job, "SELECT * FROM jobs WHERE state = 'running' ORDER BY id")
+        return [_requeue(db, job) for job in running]
 
 
-def hash_request(request: Job) -> str:
-    """Return the hash of a request's row, as the event about its last change carries it."""
-    return hash_json(to_row(request))
+def hash_job(job: Job) -> str:
+    """Return the hash of a job's row, which the event about its last change contains."""
+    return hash_json(to_row(job))
 
 
-def _requeue(db: Database, request: Job) -> Job:
-    starts = (request.result or {}).get(_STARTS, 0)
+def _requeue(db: Database, job: Job) -> Job:
+    starts = (job.result or {}).get(_STARTS, 0)
     if starts < _MOST_STARTS:
-        return _change(db, "requeued", request, "waiting", request.result)
+        return _change(db, "requeued", job, "waiting", job.result)
     result = {
-        "error": f"The engine was ended {starts} times while it worked on this.",
-        "next_step": "cache/engine.log may say why; ask for it again when the reason is gone.",
+        "error": f"The engine died {starts} times while it ran this job.",
+        "next_step": "See cache/engine.log for the reason, then add the job again.",
     }
-    return _change(db, "finished", request, "failed", result)
+    return _change(db, "finished", job, "failed", result)
 
 
 def _waiting_stops(db: Database) -> list[Job]:
-    return select(db, Job, "SELECT * FROM requests WHERE state = 'waiting' AND kind = 'cancel' ORDER BY id")
+    return select(db, Job, "SELECT * FROM jobs WHERE state = 'waiting' AND kind = 'cancel' ORDER BY id")
 
 
-def _require(request: Job, state: JobState) -> Job:
-    if request.state != state:
-        since = "" if request.finished_at is None else f" since {request.finished_at}"
-        raise WrongUseError(f"Request {request.id} ({request.kind}) is not {state}: it is {request.state}{since}.")
-    return request
+def _require(job: Job, state: JobState) -> Job:
+    if job.state != state:
+        since = "" if job.finished_at is None else f" since {job.finished_at}"
+        raise WrongUseError(f"Job {job.id} ({job.kind}) is not {state}: it is {job.state}{since}.")
+    return job
 
 
-def _change(db: Database, change: str, request: Job, state: JobState, result: dict[str, Any] | None) -> Job:
-    """Write a request's new state with its event; the caller has a transaction."""
+def _change(db: Database, change: str, job: Job, state: JobState, result: dict[str, Any] | None) -> Job:
+    """Write a job's new state with its event, in the caller's transaction."""
     finished_at = None if state in {"waiting", "running"} else utc_now()
     written = None if result is None else canonical_json(result)
     execute(
         db,
-        "UPDATE requests SET state = ?, finished_at = ?, result = ? WHERE id = ?",
-        (state, finished_at, written, request.id),
+        "UPDATE jobs SET state = ?, finished_at = ?, result = ? WHERE id = ?",
+        (state, finished_at, written, job.id),
     )
-    changed = get_request(db, request.id)
+    changed = get_job(db, job.id)
     _record(db, change, changed)
     return changed
 
 
-def _record(db: Database, change: str, request: Job) -> None:
-    known = {"id": request.id, "kind": request.kind, "state": request.state, "actor": request.actor}
-    append_event(db, f"request.{change}", {**known, "hash": hash_request(request)})
+def _record(db: Database, change: str, job: Job) -> None:
+    known = {"id": job.id, "kind": job.kind, "state": job.state, "actor": job.actor}
+    append_event(db, f"job.{change}", {**known, "hash": hash_job(job)})

@@ -1,7 +1,7 @@
-"""How far the engine is at this moment, one row for each stage: written by the engine, read by whoever watches.
+"""The engine's current progress, one row for each stage: written by the engine, read by every observer.
 
-Not history, and no event speaks of it. An engine that was killed leaves its rows until the next one begins: who reads
-them asks the engine lock whether an engine works at all.
+It is not history and no event covers it. A killed engine leaves its rows until the next one starts, so readers check
+the engine lock first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def put_progress(db: Database, stages: Iterable[LiveProgress]) -> None:
-    """Write the rows of some stages, in place of their earlier ones. Raises ValueError for what JSON cannot say."""
+    """Replace the rows of some stages. Raises ValueError if a value cannot be written as JSON."""
     with transaction(db):
         for stage in stages:
             row = to_row(stage)

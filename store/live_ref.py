@@ -25,13 +25,13 @@ WRITER_WAIT_S = 15.0
 
 
 def no_checkpoint(step: str) -> None:
-    """Do nothing at a named step; crash tests put something else in its place."""
+    """Do nothing at a named step; crash tests replace this function."""
     del step
 
 
 @contextmanager
 def writing(workspace: Workspace, db: Database, command: str) -> Iterator[Repository]:
-    """Hold the repository's writer lock; begin with whatever a crash left half-done and a checkout by hand."""
+    """Hold the repository's writer lock; first finish what a crash interrupted and follow a manual checkout."""
     repository = Repository.open(workspace.adapters_folder)
     with hold_lock(workspace.repository_lock_file, command, wait_s=WRITER_WAIT_S):
         finish_half_done(repository, db)
@@ -40,9 +40,9 @@ def writing(workspace: Workspace, db: Database, command: str) -> Iterator[Reposi
 
 
 def sync_checkout(workspace: Workspace, db: Database) -> Move | None:
-    """Notice a version that was checked out with git by hand: make it live and record the move; None where all agrees.
+    """Record a version that was checked out with git by hand as live; None if nothing has changed.
 
-    Raises WrongUseError where what is checked out is no version, saying what it is and what to type.
+    Raises WrongUseError if the checkout is not a version, with the command that mends it.
     """
     repository = Repository.open(workspace.adapters_folder)
     if _agrees(repository, db):
@@ -61,9 +61,10 @@ def move_live(
     more_refs: list[tuple[str, str | None, str]],
     checkpoint: Callable[[str], None],
 ) -> int:
-    """Move `live` (and make new tags) in git, then the working tree; return the move's number. The row comes after.
+    """Move `live` and create new tags in git, then the working tree; return the move's number. The caller writes the
+    row.
 
-    Raises SealError where `live` is no longer where the move starts from.
+    Raises SealError if `live` no longer points at the start of the move.
     """
     move_number = next_move_number(db)
     refs = [*more_refs, (LIVE_REF, commit_of(repository, move.from_version), new_commit)]
@@ -77,7 +78,7 @@ def move_live(
 
 
 def commit_of(repository: Repository, number: int | None) -> str:
-    """Return the commit of a version by its tag; None is v0000. Raises WrongUseError where there is no such tag."""
+    """Return the commit of a version by its tag; None is v0000. Raises WrongUseError if there is no such tag."""
     tag = version_tag(number or 0)
     commit = repository.resolve(f"refs/tags/{tag}")
     if commit is None:

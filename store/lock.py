@@ -1,7 +1,7 @@
-"""A lock that one process holds at a time, that names its owner, and that frees itself when the owner dies.
+"""A lock for one process at a time that names its owner and is released when the owner dies.
 
-It is an flock on a file: the kernel drops it with the process. The owner's name inside the file is for people to read;
-only the flock decides. Not guaranteed: mutual exclusion between machines on network folders without flock.
+It is an flock on a file: the kernel drops it with the process. The owner's name inside the file is only for messages.
+Not guaranteed: mutual exclusion between machines on network folders without flock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEFAULT_WAIT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """Who holds a lock, and since when."""
+    """The owner of a lock, and since when it has it."""
 
     pid: int
     host: str
@@ -39,7 +39,7 @@ class LockOwner:
 
 
 def current_user() -> str:
-    """Return the name of who runs this process, or its number where it has no name."""
+    """Return the user name of this process, or the user number if it has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -50,7 +50,7 @@ def current_user() -> str:
 def hold_lock(path: Path, command: str, *, wait_s: float = DEFAULT_WAIT_S) -> Iterator[LockOwner]:
     """Hold the lock at `path` while the block runs, as `command`; wait for it up to `wait_s`.
 
-    Raises LockedError, naming the owner and since when, where another holder keeps it.
+    Raises LockedError with the owner and the time if another process has it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -68,7 +68,7 @@ def hold_lock(path: Path, command: str, *, wait_s: float = DEFAULT_WAIT_S) -> It
 
 
 def lock_owner(path: Path) -> LockOwner | None:
-    """Return who holds the lock at `path`, or None where it is free. A name that cannot be read yet is given as "?"."""
+    """Return the owner of the lock at `path`, or None if it is free. An unreadable name is "?"."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:

@@ -110,7 +110,7 @@ def policy_files(
 
 
 def read_manifest(content: bytes, where: str) -> dict[str, Any]:
-    """Parse a manifest. Raises CorruptError, naming `where`, for what is none of a format that this code knows."""
+    """Parse a manifest. Raises CorruptError, naming `where`, if its format is unknown."""
     try:
         manifest = json.loads(content)
     except ValueError as error:
@@ -123,7 +123,7 @@ def read_manifest(content: bytes, where: str) -> dict[str, Any]:
 
 
 def version_from_manifest(content: bytes, commit: str, where: str) -> tuple[Version, Decision]:
-    """Return the rows that an accepted version's manifest stands for. Raises CorruptError for an incomplete one."""
+    """Return the rows that an accepted version's manifest describes. Raises CorruptError if it is incomplete."""
     manifest = read_manifest(content, where)
     try:
         decision = Decision(**manifest["decision"])
@@ -145,7 +145,7 @@ def version_from_manifest(content: bytes, commit: str, where: str) -> tuple[Vers
 
 
 def policy_from_manifest(content: bytes, commit: str, where: str) -> PolicyVersion:
-    """Return the row that a policy version's manifest stands for. Raises CorruptError for an incomplete one."""
+    """Return the row that a policy version's manifest describes. Raises CorruptError if it is incomplete."""
     manifest = read_manifest(content, where)
     try:
         return PolicyVersion(

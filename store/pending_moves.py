@@ -1,9 +1,9 @@
-"""What a crash left between git and SQLite: found by comparing the two, finished from what git holds.
+"""Differences that a crash left between git and SQLite: found by comparing the two, finished from git.
 
-Every change of `live` writes, first in the same ref transaction, a record of itself (refs/seal/last-move → JSON). A
-record without its row is a change that was cut off after it had become true in git; it is finished, never undone. That
-counts for refs too: git renames them one after the other, so a kill can leave a transaction half there. What was cut
-off before its refs moved is not visible anywhere and needs nothing.
+Every change of `live` first writes a record of itself in the same ref transaction (refs/seal/last-move → JSON). A
+record without its row is a change that was interrupted after it had taken effect in git; it is finished, never undone.
+Refs too: git renames them one after the other, so a kill can leave half a transaction. A change interrupted before its
+refs moved is not visible and needs no repair.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class PendingMove:
 
 
 def move_record(move_number: int, move: Move, refs: Sequence[tuple[str, str | None, str]]) -> bytes:
-    """Return the bytes that stand for a move in git until its row is there."""
+    """Return the bytes that record a move in git until its row exists."""
     return canonical_json({"number": move_number, "move": to_row(move), "refs": refs}).encode("utf-8")
 
 
 def finish_half_done(repository: Repository, db: Database) -> list[str]:
-    """Finish what was cut off; the caller holds the writer lock. Return a sentence for each thing done.
+    """Finish interrupted changes and return a sentence for each; the caller has the writer lock.
 
-    Raises CorruptError where git holds a version of a candidate that the database does not know.
+    Raises CorruptError if git has a version of a candidate that the database does not know.
     """
     done = []
     pending = _pending_move(repository, db)
@@ -74,7 +74,7 @@ def _target(pending: PendingMove) -> str:
 
 
 def _finish_refs(repository: Repository, pending: PendingMove) -> list[str]:
-    """Move the refs of a half-done transaction that are still where they were."""
+    """Move the refs of an unfinished transaction that still have their old value."""
     current = [(ref, repository.object_id(ref), old, new) for ref, old, new in pending.refs]
     missed = [(ref, old, new) for ref, found, old, new in current if found == old and old != new]
     if missed:
@@ -99,7 +99,7 @@ def _pending_move(repository: Repository, db: Database) -> PendingMove | None:
 
 
 def _checkout_is_behind(repository: Repository) -> bool:
-    """Tell whether HEAD is where the cut-off change left it; an operator's own checkout is left alone."""
+    """Return whether HEAD is where the interrupted change left it; an operator's own checkout is left alone."""
     return repository.head_branch() == LIVE_REF or repository.head_commit() == repository.resolve(LIVE_REF)
 
 

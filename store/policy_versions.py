@@ -38,7 +38,7 @@ def add_policy_version(
 ) -> PolicyVersion:
     """Keep a policy adapter: a commit on the branch `policy`, tag p000n, then its row.
 
-    Raises WrongUseError where the files are not sound or the parent is unknown, LockedError where another writes.
+    Raises WrongUseError if the files are not valid or the parent is unknown, LockedError if another process writes.
     """
     problems = adapter_problems(adapter_files)
     if problems:

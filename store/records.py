@@ -1,8 +1,8 @@
-"""What the store remembers, as frozen dataclasses: one class for one row of one table.
+"""The store's records as frozen dataclasses: one class for one row of one table.
 
-These are the only shapes in which the store hands data out or takes it in. Times are ISO-8601 strings in UTC with a
-trailing "Z". Hashes are tagged, as in "sha256:ab12…". Fields that hold structured data are plain dicts and lists that
-JSON can carry; the store writes them as canonical JSON.
+These are the only shapes in which the store returns or accepts data. Times are ISO-8601 strings in UTC with a trailing
+"Z". Hashes are tagged, as in "sha256:ab12…". Structured fields are plain dicts and lists that the store writes as
+canonical JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ CandidateState = Literal["proposed", "examined", "accepted", "rejected", "deferr
 RoundState = Literal["running", "interrupted", "done", "failed"]
 Role = Literal["train", "held_out"]
 DecisionAction = Literal["accept", "reject", "defer", "undo"]
+# "hold" means "needs review". The code stays as it is: it is part of hashed records.
 OnFailure = Literal["hold", "note"]
 JobKind = Literal["run", "reexamine", "cancel"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -23,7 +24,7 @@ JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file that tasks were made from; `content_hash` tells whether it changed."""
+    """A source file of tasks; `content_hash` shows whether it has changed."""
 
     id: str
     path: str
@@ -79,12 +80,11 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One self-edit. `sequences` are the training sequences that it was compiled to, in order.
+    """One self-edit. `sequences` are its training sequences, in order.
 
-    `reward_mean` and `reward_std` are over repeats, on the reward split, as a gain against the untouched model
-    (−1 … 1); `audit_gain` is the same on the audit split. `adapter_hash` is that of the first repeat's adapter, the one
-    that an acceptance makes live. `derived_from` is the candidate that somebody edited to make this one; None is what
-    the policy wrote.
+    `reward_mean` and `reward_std` are over repeats, on the reward split, as a gain over the untouched model (−1 … 1);
+    `audit_gain` is the same on the audit split. `adapter_hash` is the first repeat's adapter, which acceptance makes
+    live. `derived_from` is the candidate that a person edited to make this one; None if the policy wrote it.
     """
 
     id: str
@@ -130,8 +130,8 @@ class InnerUpdate:
 class Answer:
     """One model's answer to one question. `candidate_id` is None for the untouched model.
 
-    `model_state` names what answered: "base", "v0003", or the adapter's hash. `base_fingerprint` is that of the base
-    model; None for a candidate's answers, whose round names it, and for those kept before there was such a field.
+    `model_state` names the model: "base", "v0003" or the adapter's hash. `base_fingerprint` is the base model's; None
+    for a candidate's answers, whose round names it, and for answers older than this field.
     """
 
     question_id: str
@@ -149,7 +149,7 @@ class Answer:
 class RetentionAnswer:
     """One answer to a prompt of a retention suite. `model_state` is "base" or an adapter's hash.
 
-    `prompt_hash` covers the text as it was put, the accepted answers, the grader and the model that was asked.
+    `prompt_hash` covers the prompt's text, the accepted answers, the grader and the answering model.
     """
 
     prompt_hash: str
@@ -174,10 +174,10 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One gate's verdict on a candidate, with the figures that it rests on.
+    """One gate's verdict on a candidate, with its evidence.
 
-    `on_failure` says what the gate does where it is not passed: None stops the candidate, "hold" leaves it to a person,
-    "note" only records it.
+    `on_failure` is what a gate that is not passed does: None refuses the candidate, "hold" requires a person's review,
+    "note" only records the finding.
     """
 
     candidate_id: str
@@ -189,18 +189,18 @@ class GateResult:
 
     @property
     def stops(self) -> bool:
-        """True where the candidate may not go on."""
+        """Whether this gate refuses the candidate."""
         return not self.passed and self.on_failure is None
 
     @property
-    def holds(self) -> bool:
-        """True where only a person may accept the candidate."""
+    def needs_review(self) -> bool:
+        """Whether only a person may accept the candidate because of this gate."""
         return not self.passed and self.on_failure == "hold"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who decided what about a candidate, and why; "undo" takes back the newest decision that still stands."""
+    """A decision about a candidate, its author and the reason; "undo" reverses the newest decision in force."""
 
     candidate_id: str
     action: DecisionAction
@@ -227,7 +227,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
-    """An adapter that writes self-edits: tag "p%04d" % number on the branch `policy`. Only kept ones are here."""
+    """An adapter that writes self-edits: tag "p%04d" % number on the branch `policy`. Only kept policies are stored."""
 
     number: int
     tag: str
@@ -241,7 +241,7 @@ class PolicyVersion:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """`live` (or `shadow`) pointing somewhere else. `cause` says how: accept, rollback, or a checkout by hand."""
+    """A change of `live` (or `shadow`). `cause` is accept, rollback or checkout (by hand)."""
 
     name: Literal["live", "shadow"]
     from_version: int | None
@@ -266,10 +266,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something that the engine is asked to do, by a console or another process.
+    """A job for the engine, added by a console or another process.
 
-    `result` holds, while the request is waiting or running, what a later engine needs to go on with it; afterwards what
-    came of it: for a failed one "error" and "next_step".
+    `result` has, while the job is waiting or running, what a later engine needs to resume it; afterwards the outcome:
+    for a failed job "error" and "next_step".
     """
 
     id: int
@@ -284,9 +284,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class LiveProgress:
-    """How far a stage of the engine's work is: `done` of `total` units, `rate` of them a second over the last seconds.
+    """Progress of a stage of the engine's work: `done` of `total` units, at `rate` units a second recently.
 
-    `rate` is None where it is not known yet. `details` depend on the stage (`engine/runtime/progress.py`).
+    `rate` is None if it is not known yet. `details` depend on the stage (`engine/runtime/progress.py`).
     """
 
     stage: str
@@ -302,7 +302,7 @@ class LiveProgress:
 
 @dataclass(frozen=True, slots=True)
 class SavedFilter:
-    """A filter line of a screen that somebody gave a name."""
+    """A named filter line of a screen."""
 
     name: str
     screen: str

@@ -1,4 +1,4 @@
-"""Start-up after whatever happened: finishes or clears away what a crash left. Safe to run at any time, and twice."""
+"""Start-up after a crash: finishes or removes what was interrupted. Safe to run at any time, and twice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from store.database import fetch, transaction
-from store.durable import leftovers, remove
+from store.durable import list_leftovers, remove
 from store.live_ref import WRITER_WAIT_S
 from store.lock import hold_lock, lock_owner
 from store.pending_moves import finish_half_done
@@ -25,11 +25,11 @@ _POLL_S = 0.05
 
 
 def recover(workspace: Workspace, db: Database, *, engine_lock_held: bool = False) -> list[str]:
-    """Finish or clear away what a crash left; return one sentence for each thing done, none where all was well.
+    """Finish or remove what a crash interrupted; return one sentence for each repair.
 
-    A caller that holds the engine lock itself says so with `engine_lock_held`; otherwise rounds that run under a held
-    lock are left alone. A version checked out by hand is not looked at here (`sync_checkout` does that).
-    Raises CorruptError where git and SQLite contradict each other.
+    A caller that has the engine lock itself passes `engine_lock_held`; otherwise rounds that run under the lock are
+    left alone. Manual checkouts are handled by `sync_checkout`. Raises CorruptError if git and SQLite contradict each
+    other.
     """
     repository = Repository.open(workspace.adapters_folder)
     with hold_lock(workspace.repository_lock_file, "recover", wait_s=WRITER_WAIT_S):
@@ -55,7 +55,7 @@ def _remove_leftovers(workspace: Workspace) -> list[str]:
     abandoned = sorted(workspace.cache_folder.glob("accepting-v*"))
     in_cache = sorted(path for path in workspace.cache_folder.glob("*") if path.is_dir() and not path.is_symlink())
     for folder in (workspace.root, workspace.cache_folder, *in_cache, workspace.adapters_folder):
-        abandoned += leftovers(folder)
+        abandoned += list_leftovers(folder)
     for path in abandoned:
         remove(path)
         done.append(f"{path.relative_to(workspace.root)} was left over from an unfinished write: removed.")
@@ -63,7 +63,7 @@ def _remove_leftovers(workspace: Workspace) -> list[str]:
 
 
 def _remove_stale_git_locks(git_folder: Path) -> list[str]:
-    """Remove lock files of a git that died; one that a git still running just holds gets a moment to go by itself."""
+    """Remove lock files of a dead git process; a git that is still running gets a moment to remove its own."""
     deadline = time.monotonic() + _GIT_LOCK_GRACE_S
     while (locks := _git_locks(git_folder)) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

@@ -1,8 +1,8 @@
 """The git repository of adapters, through GitPython's plumbing: blobs, trees, commits, tags and refs.
 
-Nothing here depends on the user's git configuration or on hooks. Objects are made durable before refs point at them,
-and refs are moved in one transaction with their expected old values. Not guaranteed: that two processes do not write
-at once (callers hold the writer lock), and that the working tree changes in one instant.
+Nothing here depends on the user's git configuration or on hooks. Objects are durable before refs point at them, and
+refs move in one transaction with their expected old values. Not guaranteed: that two processes do not write at once
+(callers hold the writer lock), and that the working tree changes in one instant.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Repository:
 
     @classmethod
     def open(cls, folder: Path) -> Repository:
-        """Open an existing repository. Raises CorruptError where `folder` is none of ours."""
+        """Open an existing repository. Raises CorruptError if `folder` is not an adapters repository."""
         repository = cls(folder)
         if not repository.git_folder.is_dir() or repository.resolve(ROOT_TAG_REF) is None:
             raise CorruptError(
@@ -111,9 +111,9 @@ class Repository:
         return tag
 
     def move_refs(self, moves: Iterable[tuple[str, str | None, str]]) -> None:
-        """Move (ref, expected old id or None where it must be new, new id) all at once or not at all, durably.
+        """Move (ref, expected old id or None if it must be new, new id) all at once or not at all, durably.
 
-        Raises SealError where an old value is not the expected one.
+        Raises SealError if an old value is not the expected one.
         """
         moves = list(moves)
         lines = "".join(f"update {ref}\0{new}\0{old or _NO_OBJECT}\0" for ref, old, new in moves)
@@ -124,12 +124,12 @@ class Repository:
         sync_folder(self.git_folder)
 
     def resolve(self, name: str) -> str | None:
-        """Return the id of the commit (or of the blob) that a ref or id names, None where there is none."""
+        """Return the id of the commit (or of the blob) that a ref or id names, or None if there is none."""
         found = self._git.text("rev-parse", "--verify", "--quiet", f"{name}^{{}}", allow_failure=True)
         return found or None
 
     def object_id(self, ref: str) -> str | None:
-        """Return the id that a ref holds itself: for an annotated tag the tag object's."""
+        """Return the id stored in a ref: for an annotated tag, the tag object's."""
         return self._git.text("rev-parse", "--verify", "--quiet", ref, allow_failure=True) or None
 
     def object_type(self, name: str) -> str:
@@ -141,7 +141,7 @@ class Repository:
         return self._git.text("rev-list", "--parents", "-n", "1", commit).split()[1:]
 
     def tags(self) -> dict[str, str]:
-        """Return all tags by name with the id of the commit that each stands for."""
+        """Return all tags by name, with the id of the commit that each points at."""
         listing = self._git.text(
             "for-each-ref", "--format=%(refname:strip=2) %(objectname) %(*objectname)", "refs/tags"
         )
@@ -157,7 +157,7 @@ class Repository:
         return [name for name in listing.split("\0") if name]
 
     def read_file(self, commit: str, name: str) -> bytes:
-        """Return one file of a commit. Raises CorruptError where it is not there or cannot be read."""
+        """Return one file of a commit. Raises CorruptError if it is missing or cannot be read."""
         return self._git.raw("cat-file", "blob", f"{commit}:{name}")
 
     def read_blob(self, name: str) -> bytes:
@@ -169,7 +169,7 @@ class Repository:
         return self.resolve("HEAD")
 
     def head_branch(self) -> str | None:
-        """Return the ref that HEAD follows, None where it is detached."""
+        """Return the ref that HEAD follows, or None if it is detached."""
         return self._git.text("symbolic-ref", "--quiet", "HEAD", allow_failure=True) or None
 
     def attach_head(self) -> None:
@@ -222,7 +222,7 @@ class Repository:
         self.move_refs([(LIVE_REF, None, root), (POLICY_REF, None, root), (ROOT_TAG_REF, None, tag)])
 
     def _sync_objects(self, ids: Sequence[str]) -> None:
-        """Sync object files and the folders that git leaves out, whatever core.fsync does in this git's age."""
+        """Sync object files, and the folders that git leaves out whatever core.fsync is."""
         objects = self.git_folder / "objects"
         for object_id in set(ids):
             loose = objects / object_id[:2] / object_id[2:]

@@ -1,4 +1,4 @@
-"""What retention suites and anchors measured: once for each prompt, or set of anchors, and state of the model."""
+"""Measurements of retention suites and anchors: one for each prompt, or set of anchors, and state of the model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def record_retention_answers(db: Database, answers: Sequence[RetentionAnswer]) -
 
 
 def retention_answers(db: Database, prompt_hashes: Iterable[str], model_state: str) -> dict[str, RetentionAnswer]:
-    """Return what is kept of `model_state`, by prompt hash; prompts that it was not asked are left out."""
+    """Return the kept answers of `model_state` by prompt hash; prompts that it did not answer are left out."""
     wanted = list(prompt_hashes)
     found: dict[str, RetentionAnswer] = {}
     for start in range(0, len(wanted), _ASKED_AT_ONCE):
@@ -56,7 +56,7 @@ def record_drift(db: Database, measured: Sequence[Drift]) -> int:
 
 
 def measured_drift(db: Database, anchors_hash: str, model_state: str) -> Drift | None:
-    """Return what was measured of `model_state` on a set of anchors; None where nothing was."""
+    """Return the drift of `model_state` on a set of anchors; None if it was not measured."""
     rows = select(
         db, Drift, "SELECT * FROM drift WHERE anchors_hash = ? AND model_state = ?", (anchors_hash, model_state)
     )

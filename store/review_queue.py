@@ -1,21 +1,26 @@
-"""The read model of the review queue: which candidates wait for a decision, the best first."""
+"""The review queue: which candidates wait for a decision, the best first.
+
+The command line and the console both read it here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from store.candidates import list_candidates
-from store.tasks import list_tasks
+from store.database import fetch, fetch_value
+from store.ranking import rank_order
+from store.records import Candidate, CandidateState
+from store.rows import from_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlite_utils import Database
 
-    from store.records import Candidate, CandidateState
-
-WAITING: tuple[CandidateState, ...] = ("examined", "deferred")
+WAITING_STATES: tuple[CandidateState, ...] = ("examined", "deferred")
+_QUOTED_STATES = ", ".join(f"'{state}'" for state in WAITING_STATES)
+WAITING_CONDITION = f"candidates.state IN ({_QUOTED_STATES}) AND candidates.imported = 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +31,27 @@ class QueuedCandidate:
     title: str
 
 
+def is_waiting(state: CandidateState, *, imported: bool) -> bool:
+    """Return whether a candidate waits for a decision: it is measured, undecided or deferred, and not imported."""
+    return state in WAITING_STATES and not imported
+
+
+def count_waiting(db: Database) -> int:
+    """Return how many candidates wait for a decision."""
+    return int(fetch_value(db, f"SELECT count(*) FROM candidates WHERE {WAITING_CONDITION}"))  # noqa: S608
+
+
 def review_queue(
     db: Database, states: Sequence[CandidateState], *, round_number: int | None = None, imported: bool = False
 ) -> list[QueuedCandidate]:
-    """Return the candidates in these states, highest reward first; of equal rewards the one with the lower spread."""
-    titles = {listed.task.id: listed.task.title for listed in list_tasks(db)}
-    found = [
-        candidate
-        for state in states
-        for candidate in list_candidates(db, round_number=round_number, state=state, imported=imported)
-    ]
-    return [QueuedCandidate(candidate, titles[candidate.task_id]) for candidate in sorted(found, key=_rank)]
-
-
-def _rank(candidate: Candidate) -> tuple[float, float, str]:
-    reward = float("-inf") if candidate.reward_mean is None else candidate.reward_mean
-    return -reward, candidate.reward_std or 0.0, candidate.id
+    """Return the candidates in these states, the best first."""
+    marks = ", ".join("?" for _ in states)
+    rows = fetch(
+        db,
+        "SELECT candidates.*, tasks.title AS task_title "  # noqa: S608
+        "FROM candidates JOIN tasks ON tasks.id = candidates.task_id "
+        f"WHERE candidates.state IN ({marks}) AND candidates.imported = ? "
+        f"AND candidates.round_number = coalesce(?, candidates.round_number) ORDER BY {rank_order()}",
+        (*states, int(imported), round_number),
+    )
+    return [QueuedCandidate(from_row(Candidate, row), row["task_title"]) for row in rows]

@@ -1,4 +1,4 @@
-"""Rounds: started, interrupted, gone on with, finished."""
+"""Rounds: started, interrupted, resumed, finished."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def start_round(
     policy_version: int | None,
     imported: bool = False,
 ) -> Round:
-    """Begin the next round. Raises WrongUseError where an earlier one is unfinished (imported ones aside)."""
+    """Start the next round. Raises WrongUseError if an earlier one is unfinished (imported rounds aside)."""
     with transaction(db):
         unfinished = open_round(db)
         if unfinished is not None and not imported:
@@ -51,7 +51,7 @@ def start_round(
 
 
 def resume_round(db: Database, number: int) -> Round:
-    """Set an unfinished round to running. Raises WrongUseError where it is finished."""
+    """Set an unfinished round to running. Raises WrongUseError if it is finished."""
     with transaction(db):
         _require_unfinished(get_round(db, number))
         execute(db, "UPDATE rounds SET state = 'running' WHERE number = ?", (number,))
@@ -60,7 +60,7 @@ def resume_round(db: Database, number: int) -> Round:
 
 
 def interrupt_round(db: Database, number: int) -> Round:
-    """Set a running round to interrupted; the next run goes on with it. Raises WrongUseError where it is finished."""
+    """Set a running round to interrupted; the next run resumes it. Raises WrongUseError if it is finished."""
     with transaction(db):
         _require_unfinished(get_round(db, number))
         execute(db, "UPDATE rounds SET state = 'interrupted' WHERE number = ?", (number,))
@@ -75,7 +75,7 @@ def finish_round(
     summary: dict[str, Any],
     new_policy_version: int | None = None,
 ) -> Round:
-    """End a round. Raises WrongUseError where it has ended already."""
+    """End a round. Raises WrongUseError if it has ended already."""
     with transaction(db):
         _require_unfinished(get_round(db, number))
         execute(
@@ -89,7 +89,7 @@ def finish_round(
 
 
 def get_round(db: Database, number: int) -> Round:
-    """Return one round. Raises WrongUseError where there is none of this number."""
+    """Return one round. Raises WrongUseError if no round has this number."""
     found = select(db, Round, "SELECT * FROM rounds WHERE number = ?", (number,))
     if not found:
         raise WrongUseError(f"There is no round {number}.", next_step="seal-console info names the last round.")
@@ -97,7 +97,7 @@ def get_round(db: Database, number: int) -> Round:
 
 
 def latest_round(db: Database, *, imported: bool | None = False) -> Round:
-    """Return the newest round, by default of those that ran here. Raises NothingToDoError where there is none."""
+    """Return the newest round, by default without imported rounds. Raises NothingToDoError if there is none."""
     rounds = list_rounds(db, imported=imported)
     if not rounds:
         raise NothingToDoError("No round has run in this workspace.", next_step="seal-console run --rounds 1")
@@ -117,7 +117,7 @@ def open_round(db: Database) -> Round | None:
 
 
 def hash_start(current: Round) -> str:
-    """Return the hash of what was fixed when a round began."""
+    """Return the hash of a round as it started."""
     return hash_json(to_row(current, without=_OUTCOME_FIELDS))
 
 

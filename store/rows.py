@@ -13,7 +13,8 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from store.database import execute, fetch
-from store.hashing import canonical_json
+from store.errors import WrongUseError
+from store.hashing import HASH_PREFIX, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -95,3 +96,30 @@ def _from_column(kind: str, value: Any) -> Any:
     if kind == "json":
         return json.loads(value)
     return bool(value) if kind == "bool" else value
+
+
+_NAMED_AT_MOST = 8
+
+
+def full_id(db: Database, table: str, wanted: str, *, what: str, list_command: str) -> str:
+    """Return the id in `table` that is `wanted` or starts with it; the tag "sha256:" may be left out.
+
+    Raises WrongUseError with the ids that match if there is not exactly one.
+    """
+    if fetch(db, f'SELECT 1 FROM "{table}" WHERE id = ?', (wanted,)):  # noqa: S608
+        return wanted
+    prefixes = [wanted, HASH_PREFIX + wanted] if wanted else []
+    matches: set[str] = set()
+    for prefix in prefixes:
+        sql = f'SELECT id FROM "{table}" WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 100'  # noqa: S608
+        matches.update(row["id"] for row in fetch(db, sql, (prefix,)))
+    if HASH_PREFIX + wanted in matches:
+        return HASH_PREFIX + wanted
+    if len(matches) == 1:
+        return matches.pop()
+    if not matches:
+        raise WrongUseError(f"There is no {what} {wanted!r}.", next_step=f"{list_command} shows all.")
+    shown = ", ".join(sorted(matches)[:_NAMED_AT_MOST]) + (", …" if len(matches) > _NAMED_AT_MOST else "")
+    raise WrongUseError(
+        f"{wanted!r} is the beginning of {len(matches)} {what}s: {shown}.", next_step="Give more of the id."
+    )

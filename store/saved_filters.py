@@ -1,4 +1,4 @@
-"""Filter lines that somebody keeps under a name, to be used again and by others. They can be replaced and deleted."""
+"""Filter lines that are kept under a name for later and for other users. They can be replaced and deleted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def save_filter(db: Database, name: str, screen: str, text: str, actor: str) -> SavedFilter:
-    """Keep a filter line under a name, in place of one that had it. Raises WrongUseError for an empty name."""
+    """Keep a filter line under a name, replacing an earlier one. Raises WrongUseError if the name is empty."""
     if not name.strip():
         raise WrongUseError("A saved filter needs a name.")
     saved = SavedFilter(name.strip(), screen, text, actor, utc_now())
@@ -34,7 +34,7 @@ def list_filters(db: Database, screen: str | None = None) -> list[SavedFilter]:
 
 
 def delete_filter(db: Database, name: str) -> None:
-    """Forget a filter. Raises WrongUseError where there is none of this name."""
+    """Delete a filter. Raises WrongUseError if there is none of this name."""
     with transaction(db):
         if execute(db, "DELETE FROM saved_filters WHERE name = ?", (name,)) == 0:
             known = ", ".join(saved.name for saved in list_filters(db)) or "none"

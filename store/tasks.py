@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from store.database import fetch, fetch_value, transaction
 from store.events import append_event
 from store.hashing import hash_json
-from store.lookup import full_id
 from store.records import Document, Question, Task
-from store.rows import insert, select, to_row
+from store.rows import full_id, insert, select, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TasksAdded:
-    """What became of a list of rows to add: ids that are new, and how many were there already."""
+class AddedTaskIds:
+    """Result of adding rows: the new ids, and how many existed already."""
 
     new_ids: list[str]
     already_there: int
@@ -28,14 +27,14 @@ class TasksAdded:
 
 @dataclass(frozen=True, slots=True)
 class ListedTask:
-    """One line of the list of tasks; its `task` comes without questions."""
+    """One line of the list of tasks; its `task` has no questions."""
 
     task: Task
     reward_questions: int
     audit_questions: int
 
 
-def add_documents(db: Database, documents: Sequence[Document]) -> TasksAdded:
+def add_documents(db: Database, documents: Sequence[Document]) -> AddedTaskIds:
     """Add documents, all or none; those whose id is known are left as they are."""
     hashes: dict[str, str] = {}
     with transaction(db):
@@ -46,10 +45,10 @@ def add_documents(db: Database, documents: Sequence[Document]) -> TasksAdded:
             hashes[document.id] = hash_json(to_row(document))
         if hashes:
             append_event(db, "documents.added", {"hashes": hashes})
-    return TasksAdded(list(hashes), len(documents) - len(hashes))
+    return AddedTaskIds(list(hashes), len(documents) - len(hashes))
 
 
-def add_tasks(db: Database, tasks: Sequence[Task]) -> TasksAdded:
+def add_tasks(db: Database, tasks: Sequence[Task]) -> AddedTaskIds:
     """Add tasks with their questions, all or none; those whose id is known are left as they are."""
     hashes: dict[str, str] = {}
     with transaction(db):
@@ -62,7 +61,7 @@ def add_tasks(db: Database, tasks: Sequence[Task]) -> TasksAdded:
             hashes[task.id] = hash_task(task)
         if hashes:
             append_event(db, "tasks.added", {"hashes": hashes})
-    return TasksAdded(list(hashes), len(tasks) - len(hashes))
+    return AddedTaskIds(list(hashes), len(tasks) - len(hashes))
 
 
 def list_tasks(db: Database, *, imported: bool | None = None) -> list[ListedTask]:
@@ -87,7 +86,7 @@ def list_documents(db: Database) -> list[Document]:
 
 
 def get_task(db: Database, wanted: str) -> Task:
-    """Return the task, with its questions, whose id is `wanted` or begins with it. Raises WrongUseError."""
+    """Return the task, with its questions, whose id is `wanted` or starts with it. Raises WrongUseError otherwise."""
     task_id = full_id(db, "tasks", wanted, what="task", list_command="seal-console tasks list")
     (task,) = select(db, Task, "SELECT * FROM tasks WHERE id = ?", (task_id,))
     return replace(task, questions=questions_of(db, task_id))

@@ -1,6 +1,6 @@
-"""Taking back one's own last decision: a rejection or a deferral. An acceptance is a commit and is not taken back here.
+"""Undoes one's own last decision: a rejection or a deferral. An acceptance is a commit and is not undone here.
 
-The decision stays in the record; a second one, "undo", stands beside it.
+The decision stays in the record, followed by a second one, "undo".
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from store.candidate_states import decided_state, standing
+from store.candidate_states import decided_state, decisions_in_force
 from store.candidates import decisions_of, get_candidate, set_state
 from store.clock import utc_now
 from store.database import fetch, transaction
@@ -35,7 +35,7 @@ class UndoableDecision:
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """What was taken back: the candidate as it is now, the decision, and the one that takes it back."""
+    """An undone decision: the candidate as it is now, the decision, and the "undo" that reverses it."""
 
     candidate: Candidate
     taken_back: Decision
@@ -43,7 +43,7 @@ class UndoResult:
 
 
 def last_undoable(db: Database, actor: str) -> UndoableDecision:
-    """Return what `undo_last` would take back; raises what it would raise."""
+    """Return what `undo_last` would undo; raises what it would raise."""
     decision, about_it = _newest_standing(db, actor)
     if about_it[-1] != decision:
         later = about_it[-1]
@@ -59,10 +59,10 @@ def last_undoable(db: Database, actor: str) -> UndoableDecision:
 
 
 def undo_last(db: Database, actor: str, reason: str = "") -> UndoResult:
-    """Take back the newest decision of `actor` that still stands; the candidate is again what it was before it.
+    """Undo the newest decision of `actor` that is in force; the candidate returns to its state before it.
 
-    Raises NothingToDoError where there is none, WrongUseError where it is an acceptance, or where somebody decided
-    about the candidate since.
+    Raises NothingToDoError if there is none, WrongUseError if it is an acceptance or if someone else has decided on the
+    candidate since.
     """
     with transaction(db):
         found = last_undoable(db, actor)
@@ -76,10 +76,10 @@ def undo_last(db: Database, actor: str, reason: str = "") -> UndoResult:
 
 
 def _newest_standing(db: Database, actor: str) -> tuple[Decision, list[Decision]]:
-    """Return the newest decision of `actor` that was not taken back, and all that stand about its candidate."""
+    """Return the newest decision of `actor` that is not undone, and all decisions in force on its candidate."""
     sql = "SELECT * FROM decisions WHERE actor = ? AND action <> 'undo' ORDER BY id DESC"
     for decision in select(db, Decision, sql, (actor,)):
-        about_it = standing(decisions_of(db, decision.candidate_id))
+        about_it = decisions_in_force(decisions_of(db, decision.candidate_id))
         if decision in about_it:
             return decision, about_it
     raise NothingToDoError(

@@ -1,4 +1,4 @@
-"""Recompute every hash, file and chain of a workspace and say what does not match; changes nothing."""
+"""Recomputes every hash, file and chain of a workspace and reports mismatches; changes nothing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was looked at (how many of each kind) and every thing that does not match, in the order it was found."""
+    """The number of checks of each kind, and every mismatch in the order in which it was found."""
 
     problems: list[str] = field(default_factory=list)
     checked: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """True where everything matches."""
+        """Whether everything matches."""
         return not self.problems
 
     @property
@@ -56,7 +56,7 @@ def verify(workspace: Workspace, db: Database) -> VerifyReport:
 
 
 def _run(report: VerifyReport, name: str, check: Callable[[], tuple[int, list[str]]]) -> None:
-    """Run one check; what cannot be read at all counts as a thing that does not match."""
+    """Run one check; unreadable data counts as a mismatch."""
     try:
         count, problems = check()
     except (SealError, sqlite3.DatabaseError, OSError, ValueError, KeyError, TypeError) as error:

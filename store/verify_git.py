@@ -1,4 +1,4 @@
-"""The part of `verify` that looks at git: tags, commits, files, manifests, and what is checked out."""
+"""The git part of `verify`: tags, commits, files, manifests and the checkout."""
 
 from __future__ import annotations
 

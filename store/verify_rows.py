@@ -12,7 +12,7 @@ from store.candidates import hash_exam, hash_proposal, list_candidates
 from store.database import fetch, snapshot
 from store.events import events_after, verify_chain
 from store.hashing import hash_json
-from store.jobs import REQUEST_CHANGES, hash_request, list_requests
+from store.jobs import JOB_CHANGES, hash_job, list_jobs
 from store.records import Answer, CandidateState, Decision, Drift, Event, RetentionAnswer, Version
 from store.rounds import hash_start, list_rounds, outcome_of
 from store.rows import from_row, select, to_row
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _DECIDED_KINDS = ("candidate.accepted", "candidate.rejected", "candidate.deferred", "candidate.undone")
 _ALL_MEASURES = "SELECT * FROM round_measures"
-_REQUEST_KINDS = tuple(f"request.{change}" for change in REQUEST_CHANGES)
+# Workspaces made before migration 0009 have events called "request.…".
+_JOB_KINDS = tuple(f"{prefix}.{change}" for prefix in ("job", "request") for change in JOB_CHANGES)
 
 
 def check_database(db: Database) -> tuple[int, list[str]]:
@@ -50,7 +51,7 @@ def check_events(db: Database) -> tuple[int, list[str]]:
 
 
 def check_recorded_rows(db: Database) -> tuple[int, list[str]]:
-    """Compare rows (tasks, rounds, candidates, decisions, versions, moves, requests) with the events about them."""
+    """Compare rows (tasks, rounds, candidates, decisions, versions, moves, jobs) with the events about them."""
     counts = 0
     problems: list[str] = []
     with snapshot(db):
@@ -63,14 +64,14 @@ def check_recorded_rows(db: Database) -> tuple[int, list[str]]:
 
 
 class _RecordedExam(NamedTuple):
-    """What an exam made of a candidate, and the hash of all that was measured."""
+    """The outcome of an evaluation and the hash of all its measurements."""
 
     state: CandidateState
     hash: str
 
 
 class _RecordedHashes:
-    """What the event log says should be stored."""
+    """Hashes that the event log records for stored rows."""
 
     def __init__(self, db: Database) -> None:
         self.documents: dict[str, str] = {}
@@ -88,7 +89,7 @@ class _RecordedHashes:
         self.decisions: list[dict[str, Any]] = []
         self.versions: list[dict[str, Any]] = []
         self.moves: dict[int, dict[str, Any]] = {}
-        self.requests: dict[int, str] = {}
+        self.jobs: dict[int, str] = {}
         readers: dict[str, Callable[[dict[str, Any]], None]] = {
             "documents.added": lambda payload: self.documents.update(payload["hashes"]),
             "round.started": lambda payload: self.round_starts.update({payload["number"]: payload["hash"]}),
@@ -113,8 +114,8 @@ class _RecordedHashes:
                 self.decisions.append(event.payload["decision"])
             if event.kind == "candidate.accepted":
                 self.versions.append(event.payload["version"])
-            if event.kind in _REQUEST_KINDS:
-                self.requests[event.payload["id"]] = event.payload["hash"]
+            if event.kind in _JOB_KINDS:
+                self.jobs[event.payload["id"]] = event.payload["hash"]
             if event.kind in readers:
                 readers[event.kind](event.payload)
 
@@ -220,9 +221,9 @@ def _check_moves(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str
     return len(stored), problems
 
 
-def _check_requests(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
-    stored = {request.id: hash_request(request) for request in list_requests(db)}
-    return len(stored), _compare_hashes("request", stored, recorded.requests)
+def _check_jobs(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
+    stored = {job.id: hash_job(job) for job in list_jobs(db)}
+    return len(stored), _compare_hashes("job", stored, recorded.jobs)
 
 
 def _compare_hashes(what: str, stored: Mapping[Any, str], recorded: Mapping[Any, str]) -> list[str]:
@@ -256,5 +257,5 @@ _CHECKS = (
     _check_decisions,
     _check_versions,
     _check_moves,
-    _check_requests,
+    _check_jobs,
 )

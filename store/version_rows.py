@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def record_acceptance(
     db: Database, version: Version, decision: Decision, move_number: int | None, move: Move | None
 ) -> None:
-    """Make an acceptance true: version, decision, the candidate's state, and the move of `live` that came with it.
+    """Record an acceptance: version, decision, the candidate's state, and the move of `live`.
 
-    Git holds the version already, so a decision that was made about the candidate in the meantime does not stop it.
+    Git has the version already, so a decision about the candidate in the meantime does not prevent it.
     """
     with transaction(db):
         insert(db, "versions", version)
@@ -51,7 +51,7 @@ def list_versions(db: Database) -> list[Version]:
 
 
 def get_version(db: Database, written: str | int) -> Version:
-    """Return the version called "v0003", "3" or 3. Raises WrongUseError where there is none."""
+    """Return the version called "v0003", "3" or 3. Raises WrongUseError if there is none."""
     number = parse_number(written)
     found = select(db, Version, "SELECT * FROM versions WHERE number = ?", (number,))
     if not found:
@@ -60,7 +60,7 @@ def get_version(db: Database, written: str | int) -> Version:
 
 
 def live_version(db: Database) -> int | None:
-    """Return the number of the live version, None where nothing is live."""
+    """Return the number of the live version, or None if nothing is live."""
     live: int | None = fetch_value(db, "SELECT to_version FROM moves WHERE name = 'live' ORDER BY id DESC LIMIT 1")
     return live
 
@@ -76,7 +76,7 @@ def next_move_number(db: Database) -> int:
 
 
 def move_is_recorded(db: Database, move_number: int) -> bool:
-    """Tell whether a move's row is there."""
+    """Return whether a move's row exists."""
     return fetch_value(db, "SELECT 1 FROM moves WHERE id = ?", (move_number,)) is not None
 
 
@@ -86,7 +86,7 @@ def list_policy_versions(db: Database) -> list[PolicyVersion]:
 
 
 def get_policy_version(db: Database, written: str | int) -> PolicyVersion:
-    """Return the policy version called "p0003", "3" or 3. Raises WrongUseError where there is none."""
+    """Return the policy version called "p0003", "3" or 3. Raises WrongUseError if there is none."""
     number = parse_number(written)
     found = select(db, PolicyVersion, "SELECT * FROM policy_versions WHERE number = ?", (number,))
     if not found:
@@ -95,6 +95,6 @@ def get_policy_version(db: Database, written: str | int) -> PolicyVersion:
 
 
 def latest_policy_version(db: Database) -> PolicyVersion | None:
-    """Return the newest policy version, or None where none was kept yet."""
+    """Return the newest policy version, or None if there is none."""
     policies = list_policy_versions(db)
     return policies[-1] if policies else None

@@ -20,7 +20,7 @@ def policy_tag(number: int) -> str:
 
 
 def live_name(number: int | None) -> str:
-    """Return what to call a live version in a sentence."""
+    """Return the name of a live version for a sentence."""
     return version_tag(number) if number else "v0000 (nothing accepted)"
 
 

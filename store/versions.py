@@ -1,8 +1,8 @@
-"""Accepted versions: accept a candidate, take a version back, read what is stored.
+"""Accepted versions: accept a candidate, roll a version back, read stored adapters.
 
 Acceptance is durable in this order: files → git objects → refs (tag, live and the record of the move, in one
-transaction with expected old values) → working tree → one SQLite transaction. A crash before the refs moved leaves
-nothing visible; one after is finished from git by `half_done.finish_half_done`.
+transaction with expected old values) → working tree → one SQLite transaction. A crash before the refs move leaves
+nothing visible; after that, `pending_moves.finish_half_done` finishes it from git.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def accept(
     reason: str,
     checkpoint: Callable[[str], None] = no_checkpoint,
 ) -> Version:
-    """Make an examined or deferred candidate the live version: commit, tag, manifest, card, and its rows.
+    """Make an examined or deferred candidate the live version: commit, tag, manifest, card and rows.
 
     `adapter_files` are adapter_config.json and adapter_model.safetensors, `base` describes the base model (name and
-    hashes). Raises WrongUseError where the candidate cannot be accepted, its files are not those that were examined, or
-    `live` has moved since it was trained; LockedError where another process writes.
+    hashes). Raises WrongUseError if the candidate cannot be accepted, its files are not the evaluated ones, or `live`
+    has moved since it was trained; LockedError if another process writes.
     """
     require_words(actor, reason)
     with writing(workspace, db, f"accept {candidate_id}") as repository:
@@ -82,9 +82,9 @@ def rollback(
     *,
     checkpoint: Callable[[str], None] = no_checkpoint,
 ) -> Move:
-    """Make another version live; None (or 0) goes back to before the first. Nothing is deleted.
+    """Make another version live; None (or 0) returns to the state before the first. Nothing is deleted.
 
-    Raises NothingToDoError where that version is live already, WrongUseError where there is none of that number.
+    Raises NothingToDoError if that version is live already, WrongUseError if there is none of that number.
     """
     require_words(actor, reason)
     with writing(workspace, db, f"rollback to {live_name(to_number)}") as repository:
@@ -132,7 +132,7 @@ def _acceptable(db: Database, candidate_id: str, adapter_files: Mapping[str, byt
 
 @contextmanager
 def _incoming(workspace: Workspace, tag: str, files: Mapping[str, bytes]) -> Iterator[None]:
-    """Have the files on the disk while git takes them in; what a crash leaves of them is swept by `recover`."""
+    """Keep the files on disk while git reads them; `recover` removes what a crash leaves of them."""
     folder = workspace.cache_folder / f"accepting-{tag}"
     if folder.exists():
         remove(folder)

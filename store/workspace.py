@@ -1,4 +1,4 @@
-"""Where everything of one workspace lies, how it is found, and how it is made."""
+"""The layout of a workspace: its paths, how it is found and how it is created."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Workspace:
 def find_workspace(explicit: Path | None, environ: Mapping[str, str], start: Path) -> Workspace:
     """Find the workspace: `explicit`, else $SEAL_WORKSPACE, else the nearest folder from `start` upwards.
 
-    Raises WrongUseError if none of them holds a seal.yaml, or if the workspace still has a policy.yaml.
+    Raises WrongUseError if none of them has a seal.yaml, or if the workspace still has a policy.yaml.
     """
     named = explicit or (Path(environ[ENVIRONMENT_VARIABLE]) if environ.get(ENVIRONMENT_VARIABLE) else None)
     if named is not None:
@@ -89,10 +89,9 @@ def find_workspace(explicit: Path | None, environ: Mapping[str, str], start: Pat
 
 
 def create_workspace(root: Path, settings_text: str, guardrails_text: str | None = None) -> Workspace:
-    """Make a workspace at `root`: folders, database, adapters repository, and last the settings that make it one.
+    """Create a workspace at `root`: folders, database, adapters repository, and last the settings that make it one.
 
-    A guardrails.yaml that is there already stays. Raises WrongUseError where `root` already has a seal.yaml, or is a
-    file.
+    An existing guardrails.yaml is kept. Raises WrongUseError if `root` already has a seal.yaml, or is a file.
     """
     workspace = Workspace(root.resolve())
     if workspace.settings_file.exists():

@@ -70,7 +70,7 @@ def peft_model(architecture: str, adapter: Adapter, folder: Path, *, trainable: 
 
 
 @dataclass(frozen=True)
-class Alone:
+class PeftUpdate:
     """An inner update that PEFT trained alone; `gradient_norms` are those before clipping."""
 
     model: PeftModel
@@ -79,7 +79,7 @@ class Alone:
     adapter: Adapter
 
 
-def train_alone(architecture: str, job: InnerJob, folder: Path) -> Alone:
+def train_alone(architecture: str, job: InnerJob, folder: Path) -> PeftUpdate:
     """Train a job with PEFT, the model's own loss and padding, torch's AdamW and clipping, transformers' schedules."""
     model = peft_model(architecture, job.start, folder, trainable=True)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -96,7 +96,7 @@ def train_alone(architecture: str, job: InnerJob, folder: Path) -> Alone:
         schedule.step()
         optimiser.zero_grad()
         losses.append(loss.item())
-    return Alone(model.eval(), losses, norms, as_adapter(model, job.start.spec))
+    return PeftUpdate(model.eval(), losses, norms, as_adapter(model, job.start.spec))
 
 
 def _padded(sequences: list[TrainingSequence]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -18,6 +18,7 @@ from engine.loop.round import run_round
 from engine.loop.session import Session, open_session
 from engine.runtime.progress import Progress, Report
 from store.candidates import list_candidates
+from store.ranking import candidate_rank
 from store.verify import verify
 from store.version_rows import list_versions, live_version
 from store.version_tags import version_tag
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from engine.bundled.world import Thing
     from engine.demo.documents import DemoDocuments
-    from store.records import Candidate, Round, Task, Version
+    from store.records import Round, Task, Version
 
 ACTOR = "demo"
 
@@ -106,7 +107,8 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
 
 
 def _accept_best(session: Session, current: Round, report: Report) -> Version | None:
-    best = _best(list_candidates(session.db, round_number=current.number, state="examined", derived=False))
+    examined = list_candidates(session.db, round_number=current.number, state="examined", derived=False)
+    best = min(examined, key=candidate_rank, default=None)
     if best is None:
         _say(report, f"No candidate of round {current.number} passed its gates; none is accepted.")
         return None
@@ -115,10 +117,6 @@ def _accept_best(session: Session, current: Round, report: Report) -> Version | 
     first_line = best.completion.splitlines()[0] if best.completion else "(empty)"
     _say(report, f"Accepted as {version.tag}: reward {best.reward_mean:+.2f}, “{first_line} …”")
     return version
-
-
-def _best(candidates: Sequence[Candidate]) -> Candidate | None:
-    return max(candidates, key=lambda one: (one.reward_mean or 0.0, one.audit_gain or 0.0, one.id), default=None)
 
 
 def _known_facts(session: Session, things: Sequence[Thing]) -> float:

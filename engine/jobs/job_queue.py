@@ -1,7 +1,7 @@
-"""Works through the job queue in the store: one job after another, until none has waited for a while.
+"""Runs the jobs in the store, one after another, until none has waited for a while.
 
-The engine lock is held and the model stays loaded in between. If a job fails, its row says why and the next one starts;
-a stop ends the current job, and then the engine itself: jobs that still wait are left to the next engine.
+The engine lock is held and the model stays loaded between jobs. A failed job is recorded as failed and the next one
+starts; a stop ends the current job and then the engine. Jobs that still wait are left to the next engine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.runtime.engine_lock import LockedWorkspace, lock_workspace
 from engine.runtime.progress import Progress
 from store.database import open_database
 from store.errors import LockedError, SealError, WrongUseError
-from store.jobs import finish_request, next_waiting, requeue_abandoned, start_request
+from store.jobs import finish_job, next_waiting, requeue_abandoned, start_job
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -32,10 +32,9 @@ _STOPPED = {"error": "Stopped.", "next_step": "Completed measurements are kept; 
 
 
 def work_through_jobs(workspace: Workspace, report: Report, idle_s: float = IDLE_S) -> dict[str, Any]:
-    """Run all jobs until none has waited for `idle_s`; returns how many ended in which state, and whether it was
-    stopped.
+    """Run all jobs until none has waited for `idle_s`; return how many ended in each state, and whether it was stopped.
 
-    Raises LockedError if another engine is working in the workspace.
+    Raises LockedError if another engine works in the workspace.
     """
     served = _JobWorker(idle_s)
     served.while_held(workspace, report)
@@ -58,34 +57,35 @@ class _JobWorker:
         self._answerer: JobRunner | None = None
 
     def while_held(self, workspace: Workspace, report: Report) -> None:
-        with lock_workspace(workspace, "serve", report) as held:
+        with lock_workspace(workspace, "jobs", report) as held:
             try:
                 requeue_abandoned(held.db)
-                while not self.stopped and (request := _wait_for_request(held.db, self._idle_s)) is not None:
-                    outcome = self._answer(held, request)
+                while not self.stopped and (job := _wait_for_job(held.db, self._idle_s)) is not None:
+                    outcome = self._answer(held, job)
                     self.outcomes[outcome] += 1
                     self.stopped = outcome == "cancelled"
             except KeyboardInterrupt:
                 self.stopped = True
 
     def _answer(self, held: LockedWorkspace, waiting: Job) -> str:
-        """Do what a request asks for and record what came of it; returns its state."""
+        """Run a job, record its outcome and return its state."""
         try:
-            request = start_request(held.db, waiting.id)
+            job = start_job(held.db, waiting.id)
         except WrongUseError:
             return "withdrawn"  # it was cancelled a moment ago
         try:
-            result = self._loaded(held).answer(held, request)
+            result = self._loaded(held).answer(held, job)
         except KeyboardInterrupt:
-            return finish_request(held.db, request.id, "cancelled", _STOPPED).state
+            return finish_job(held.db, job.id, "cancelled", _STOPPED).state
         except SealError as error:
             said = {"error": error.message, "next_step": error.next_step, "problems": error.problems}
-            return finish_request(held.db, request.id, "failed", said).state
-        except Exception as error:  # noqa: BLE001 - one request must not end the others; this one gets a report
+            return finish_job(held.db, job.id, "failed", said).state
+        except Exception as error:  # noqa: BLE001 - one job must not end the others; it gets a report
             failure = f"The engine failed unexpectedly: {type(error).__name__}: {error}"
-            said = {"error": failure, "next_step": f"Report: {write_report(held.workspace.root)}."}
-            return finish_request(held.db, request.id, "failed", said).state
-        return finish_request(held.db, request.id, "done", result).state
+            report = write_report("engine", held.workspace.root, error)
+            said = {"error": failure, "next_step": f"The report is in {report}."}
+            return finish_job(held.db, job.id, "failed", said).state
+        return finish_job(held.db, job.id, "done", result).state
 
     def _loaded(self, held: LockedWorkspace) -> JobRunner:
         if self._answerer is None:
@@ -97,11 +97,11 @@ class _JobWorker:
         return self._answerer
 
 
-def _wait_for_request(db: Database, idle_s: float) -> Job | None:
+def _wait_for_job(db: Database, idle_s: float) -> Job | None:
     deadline = time.monotonic() + idle_s
-    while (request := next_waiting(db)) is None and time.monotonic() < deadline:
+    while (job := next_waiting(db)) is None and time.monotonic() < deadline:
         time.sleep(_LOOKED_EVERY_S)
-    return request
+    return job
 
 
 def _waits(workspace: Workspace) -> bool:

@@ -26,7 +26,7 @@ def _run(parameters: Parameters, report: Report) -> dict[str, Any]:
         return run_result(run_rounds(session, int(parameters.get("rounds", 1))))
 
 
-def _serve(parameters: Parameters, report: Report) -> dict[str, Any]:
+def _jobs(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.jobs.job_queue import IDLE_S, work_through_jobs  # noqa: PLC0415
 
     lower_priority()
@@ -161,7 +161,7 @@ OPERATIONS: dict[str, Operation] = {
     "retention.matrix": _retention_matrix,
     "retention.import_lm_eval": _retention_import_lm_eval,
     "guardrails.red_team": _guardrails_red_team,
-    "serve": _serve,
+    "jobs": _jobs,
     "bench.inner": _bench_inner,
     "experiment.forgetting": _experiment_forgetting,
     "experiment.collapse": _experiment_collapse,

@@ -10,7 +10,7 @@ from engine.loop.round import run_rounds
 from engine.loop.session import Session, load_base_of
 from engine.settings.reading import load_settings
 from store.errors import WrongUseError
-from store.jobs import note_request
+from store.jobs import note_job
 from store.live_ref import sync_checkout
 from store.rounds import list_rounds, open_round
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 class JobRunner:
-    """Runs jobs in a locked workspace; the base is loaded when a job first needs it."""
+    """Runs jobs in a locked workspace; the base model is loaded when a job first needs it."""
 
     def __init__(self) -> None:
         self._base: BaseModel | None = None
         self._settings: ModelSettings | None = None
 
-    def answer(self, held: LockedWorkspace, request: Job) -> dict[str, Any]:
-        """Do what a running request asks for and return its result; raises SealError where that is not possible."""
+    def answer(self, held: LockedWorkspace, job: Job) -> dict[str, Any]:
+        """Run a job that is set to running and return its result. Raises SealError if it cannot be done."""
         sync_checkout(held.workspace, held.db)
         session = self._session(held)
-        return _run(session, request) if request.kind == "run" else _reexamine(session, request)
+        return _run(session, job) if job.kind == "run" else _reexamine(session, job)
 
     def _session(self, held: LockedWorkspace) -> Session:
         settings = load_settings(held.workspace.settings_file)
@@ -44,21 +44,21 @@ class JobRunner:
         return Session(held.workspace, held.db, settings, self._base, held.report)
 
 
-def _run(session: Session, request: Job) -> dict[str, Any]:
+def _run(session: Session, job: Job) -> dict[str, Any]:
     """Run rounds; those that were finished before an engine died during this job are not run again."""
-    rounds = request.payload.get("rounds", 1)
+    rounds = job.payload.get("rounds", 1)
     if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 1:
         raise WrongUseError(f"A run needs at least one round, not {rounds!r}.")
-    first = (request.result or {}).get("first_round")
+    first = (job.result or {}).get("first_round")
     if first is None:
         first = _next_round(session.db)
-        note_request(session.db, request.id, {"first_round": first})
+        note_job(session.db, job.id, {"first_round": first})
     run_rounds(session, rounds - len(_finished_since(session.db, first)))
     return run_result(_finished_since(session.db, first))
 
 
-def _reexamine(session: Session, request: Job) -> dict[str, Any]:
-    candidate = reexamine(session, request.payload, request.actor)
+def _reexamine(session: Session, job: Job) -> dict[str, Any]:
+    candidate = reexamine(session, job.payload, job.actor)
     return {"candidate": candidate.id, "state": candidate.state, "reward_mean": candidate.reward_mean}
 
 

@@ -3,7 +3,7 @@
 Parameters are one JSON object: the second argument, or the first line of stdin. Answers go to stdout as one JSON object
 a line: any number of {"progress": …}, then one {"result": …} or {"error": …}. The exit status is that of
 `store.errors.ExitCode`. When stdin closes, whoever asked is gone: the worker stops as on Ctrl+C, and what was measured
-stays. `serve` is detached: it looks neither at stdin nor at whether somebody reads, and of its progress it writes
+stays. `jobs` is detached: it looks neither at stdin nor at whether somebody reads, and of its progress it writes
 only the sentences.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from engine.jobs.operations import Operation, Parameters
     from engine.runtime.progress import Progress
 
-DETACHED = frozenset({"serve"})
+DETACHED = frozenset({"jobs"})
 _MOST_ARGUMENTS = 2
 
 
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: whoever waits gets a last word and a report
         known = parameters.get("workspace") or parameters.get("folder")
-        report = write_report(Path(known) if known else None)
+        report = write_report("engine", Path(known) if known else None, error)
         message = f"the engine failed unexpectedly: {type(error).__name__}: {error}"
         channel.error("SealError", message, f"report: {report}", [])
         return ExitCode.FAILED

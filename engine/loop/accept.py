@@ -12,10 +12,11 @@ from engine.loop.candidate_cache import cached_adapter
 from engine.trackers.summary import Acceptance
 from store import versions
 from store.alarms import standing_alarms
-from store.candidates import get_candidate, holds_of, list_candidates
+from store.candidates import gates_needing_review, get_candidate, list_candidates
 from store.database import fetch_value, transaction
 from store.errors import SealError, WrongUseError
 from store.events import append_event
+from store.ranking import candidate_rank
 from store.rounds import get_round
 from store.version_rows import live_version
 from store.version_tags import live_name
@@ -60,7 +61,7 @@ def accept_best(workspace: Workspace, db: Database, current: Round, settings: Ac
     if done is not None:
         return done
     candidates = list_candidates(db, round_number=current.number, role="train", derived=False)
-    held = {one.id for one in candidates if holds_of(db, one.id)}
+    held = {one.id for one in candidates if gates_needing_review(db, one.id)}
     best = best_acceptable(candidates, held, settings)
     if best is None:
         return Acceptance(f"No candidate of round {current.number} may be accepted automatically.")
@@ -76,9 +77,9 @@ def accept_best(workspace: Workspace, db: Database, current: Round, settings: Ac
 def best_acceptable(
     candidates: Sequence[Candidate], held: Collection[str], settings: AcceptanceSettings
 ) -> Candidate | None:
-    """Return the best candidate of those that may go live without a person, None if there is none."""
+    """Return the best candidate (see `store.ranking`) that may go live without a person, None if there is none."""
     allowed = [one for one in candidates if one.id not in held and _allowed(one, settings)]
-    return max(allowed, key=_rank, default=None)
+    return min(allowed, key=candidate_rank, default=None)
 
 
 def _allowed(candidate: Candidate, settings: AcceptanceSettings) -> bool:
@@ -88,12 +89,6 @@ def _allowed(candidate: Candidate, settings: AcceptanceSettings) -> bool:
     if reward is None or (settings.min_reward is not None and reward <= settings.min_reward):
         return False
     return settings.min_audit_gain is None or (audit is not None and audit >= settings.min_audit_gain)
-
-
-def _rank(candidate: Candidate) -> tuple[float, float, str]:
-    lowest = float("-inf")
-    reward = lowest if candidate.reward_mean is None else candidate.reward_mean
-    return reward, lowest if candidate.audit_gain is None else candidate.audit_gain, candidate.id
 
 
 def _accepted_already(db: Database, current: Round) -> Acceptance | None:

@@ -25,6 +25,7 @@ from engine.gates.names import is_guardrail_gate
 from engine.loop.reward import reward_of_answers
 from store.answers import base_answers
 from store.candidates import answers_of, gates_of
+from store.ranking import in_units, rank_key
 from store.version_tags import state_name
 
 if TYPE_CHECKING:
@@ -34,14 +35,13 @@ if TYPE_CHECKING:
 
     from engine.loop.reward import Reward
     from engine.settings.sections import RoundSettings
+    from store.ranking import RankKey
     from store.records import Candidate, GateResult, Task
 
 
 SelectionMode = Literal["best-k", "paper"]
 
 _PAPER_DECIMALS = 4
-# Differences below this come from floating point, not from answers.
-_REWARD_DECIMALS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,9 @@ def score_candidate(candidate_id: str, task_id: str, position: int, reward: Rewa
 
 def may_be_reinforced(gates: Iterable[GateResult], mode: SelectionMode) -> bool:
     """Return whether the policy may be trained on a candidate with these verdicts."""
-    return not any(gate.holds or (gate.stops and (mode != "paper" or is_guardrail_gate(gate.gate))) for gate in gates)
+    return not any(
+        gate.needs_review or (gate.stops and (mode != "paper" or is_guardrail_gate(gate.gate))) for gate in gates
+    )
 
 
 def select(
@@ -101,23 +103,26 @@ def paper_score(accuracy_after_per_repeat: Sequence[float]) -> float:
 
 def _best_by_reward(threshold: float) -> Callable[[list[ScoredCandidate]], list[ScoredCandidate]]:
     def ranked(candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
-        good = [candidate for candidate in candidates if _rounded(candidate.reward_mean) > _rounded(threshold)]
+        good = [candidate for candidate in candidates if in_units(candidate.reward_mean) > in_units(threshold)]
         return sorted(good, key=_rank)
 
     return ranked
 
 
-def _rank(candidate: ScoredCandidate) -> tuple[float, float, int]:
-    return -_rounded(candidate.reward_mean), _rounded(candidate.reward_std), candidate.position
+def _rank(candidate: ScoredCandidate) -> RankKey:
+    # No audit gain: what the policy is trained on must not be steered by audit questions.
+    return rank_key(
+        reward_mean=candidate.reward_mean,
+        audit_gain=None,
+        reward_std=candidate.reward_std,
+        position=candidate.position,
+        candidate_id=candidate.candidate_id,
+    )
 
 
 def _best_by_paper(candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
     in_order = sorted(candidates, key=lambda candidate: candidate.position)
     return sorted(in_order, key=lambda candidate: paper_score(candidate.accuracy_after_per_repeat), reverse=True)
-
-
-def _rounded(value: float) -> float:
-    return round(value, _REWARD_DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)

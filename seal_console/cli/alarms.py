@@ -31,9 +31,9 @@ _ALARM = click.argument("wanted", metavar="NAME_OR_ID")
     examples=("seal-console alarms list", "seal-console alarms show 3"),
 )
 def alarms() -> None:
-    """What is alarming in the figures of rounds: signs that training on what the model wrote itself goes wrong.
+    """Signs in the figures of rounds that training on the model's own texts is going wrong.
 
-    An alarm stands until a person clears it. While one stands nothing is accepted automatically.
+    An alarm is active until a person clears it. Nothing is accepted automatically while one is active.
     """
 
 
@@ -41,7 +41,7 @@ def alarms() -> None:
 @click.option("--all", "every", is_flag=True, help="Show those that were cleared, too.")
 @pass_invocation
 def list_command(invocation: Invocation, every: bool) -> None:
-    """List the alarms that stand, oldest first."""
+    """List the active alarms, oldest first."""
     with open_to_show(invocation) as found:
         done = clearings(found.db)
         listed = [alarm for alarm in list_alarms(found.db) if every or alarm.id not in done]
@@ -63,7 +63,7 @@ def list_command(invocation: Invocation, every: bool) -> None:
 @_ALARM
 @pass_invocation
 def show(invocation: Invocation, wanted: str) -> None:
-    """Show an alarm, or all of one name: the figures of both rounds, what was allowed, and examples."""
+    """Show one alarm, or all alarms of a name: the figures of both rounds, the limits, and examples."""
     with open_to_show(invocation) as found:
         done = clearings(found.db)
         named = find_alarms(found.db, wanted)
@@ -87,7 +87,7 @@ def show(invocation: Invocation, wanted: str) -> None:
 @click.option("--as", "actor", metavar="ACTOR", help="Who clears it; without it, the user of this process.")
 @pass_invocation
 def clear(invocation: Invocation, wanted: str, reason: str, actor: str | None) -> None:
-    """Clear an alarm, or all standing ones of a name. Later rounds are compared with that round and those after it."""
+    """Clear an alarm, or all active alarms of a name. Later rounds are compared with that round and those after it."""
     who = current_user() if actor is None else actor
     with open_to_change(invocation) as found:
         cleared = clear_alarms(found.db, wanted, who, reason)

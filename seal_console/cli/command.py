@@ -1,8 +1,9 @@
-"""Commands and groups with what all of them share: common options, examples and exit codes in the help, suggestions."""
+"""Commands and groups with their common parts: options, examples and exit codes in the help, suggestions."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,8 @@ from seal_console.cli.invocation import common_options
 from store.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
 
 EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.DONE: "done",
@@ -47,15 +49,22 @@ class SealCommand(click.Command):
 
 
 class SealGroup(click.Group):
-    """A group of commands that offers the nearest name for an unknown one."""
+    """A group of commands; an unknown name is refused with its new place if it is in `moved`, else the nearest name."""
 
     command_class = SealCommand
     group_class = type
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[str] = (),
+        moved: Mapping[str, str] = MappingProxyType({}),
+        **attributes: Any,
+    ) -> None:
         context = {"max_content_width": _HELP_WIDTH}
         super().__init__(*args, **{"no_args_is_help": False, "context_settings": context, **attributes})
         self.examples = tuple(examples)
+        self.moved = moved
         self.params += common_options()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -74,13 +83,16 @@ class SealGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the subcommand; an unknown name is refused with the nearest one."""
+        """Find the subcommand. Raises UsageError, with a hint, if the name is unknown."""
         if not args or self.get_command(ctx, args[0]) is not None or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
-        known = self.list_commands(ctx)
-        nearest = get_close_matches(args[0], known, n=1, cutoff=0.5)
-        hint = f"Did you mean '{nearest[0]}'?" if nearest else f"Known are {', '.join(known)}."
-        raise click.UsageError(f"There is no command '{args[0]}'. {hint}", ctx)
+        name, known = args[0], self.list_commands(ctx)
+        nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+        if name in self.moved:
+            hint = f"It is now 'seal-console {self.moved[name]}'."
+        else:
+            hint = f"Did you mean '{nearest[0]}'?" if nearest else f"Commands: {', '.join(known)}."
+        raise click.UsageError(f"Unknown command '{name}'. {hint}", ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Add the examples, and to the outermost group's help the exit codes."""
@@ -96,3 +108,20 @@ def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> 
         with formatter.section("Examples"):
             for example in examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+def several_of(known: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+    """Return an option's callback that splits at commas and refuses unknown names with a hint."""
+
+    def convert(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+        unknown = next((name for name in names if name not in known), None)
+        if unknown is not None:
+            nearest = get_close_matches(unknown, known, n=1, cutoff=0.5)
+            hint = f"Did you mean '{nearest[0]}'?" if nearest else f"Choices: {', '.join(known)}."
+            raise click.BadParameter(f"Unknown name '{unknown}'. {hint}", context, parameter)
+        if not names:
+            raise click.BadParameter(f"name at least one of {', '.join(known)}.", context, parameter)
+        return names
+
+    return convert

@@ -6,7 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+import click
+
 from engine.settings.reading import load_settings
+from seal_console.cli.command import SealCommand
+from seal_console.cli.invocation import Invocation, pass_invocation
 from seal_console.console import gc_tuning as garbage
 from store.lock import current_user
 
@@ -25,7 +29,7 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
     """Run the console until the operator leaves. Raises WrongUseError for settings that cannot be read."""
     garbage.hold_back()
     from seal_console.console.app import ConsoleApp  # noqa: PLC0415 - Textual is loaded only where it draws
-    from seal_console.start_engine import start_engine  # noqa: PLC0415
+    from seal_console.engine_control import start_engine  # noqa: PLC0415
 
     settings = load_settings(workspace.settings_file)
     app = ConsoleApp(
@@ -35,3 +39,33 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
     app.run()
     if app.failure is not None:
         raise app.failure
+
+
+@click.command(
+    "web",
+    cls=SealCommand,
+    short_help="Serve the console in a browser.",
+    examples=("seal-console web", "seal-console -w shop web --port 8090 --read-only"),
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to listen on.")
+@click.option("--read-only", is_flag=True, help="Visitors can look, and change nothing.")
+@click.option("--as", "actor", metavar="NAME", help="Who decides; without it, the user of this process.")
+@pass_invocation
+def web(invocation: Invocation, host: str, port: int, read_only: bool, actor: str | None) -> None:
+    """Serve the console in a browser, by default on this machine only.
+
+    There are no passwords: anyone who reaches the address can do what you can. To serve other machines, put it behind a
+    proxy that authenticates, or use --read-only.
+    """
+    from seal_console.web_server import LOOPBACK, address, console_command, make_server  # noqa: PLC0415
+
+    workspace = invocation.workspace()
+    load_settings(workspace.settings_file)
+    server = make_server(console_command(workspace.root, read_only=read_only, actor=actor), host, port)
+    if host not in LOOPBACK and not read_only:
+        invocation.output.narrate(
+            f"Warning: whoever reaches {host}:{port} can decide as you; there is no password.", "yellow"
+        )
+    invocation.output.say(f"The console is at {address(host, port)} until ctrl+c.")
+    server.serve()

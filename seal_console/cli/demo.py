@@ -15,7 +15,7 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.format import bar, percent, table
 from store.database import open_database
 from store.errors import ExitCode, WrongUseError
-from store.jobs import add_request
+from store.jobs import add_job
 from store.lock import current_user
 
 if TYPE_CHECKING:
@@ -41,9 +41,8 @@ DEFAULT_FOLDER = "seal-demo"
 def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: int, seed: int) -> None:
     """Show the whole loop on the bundled model: documents, rounds, versions, a rollback. No download, no GPU.
 
-    On a terminal it opens the console on a fresh workspace, with the rounds already running; else, and with --headless,
-    it tells the whole story in words. The workspace is DIR; without DIR, ./seal-demo, or ./seal-demo-2 and so on where
-    that is taken.
+    On a terminal it opens the console on a new workspace while rounds run; otherwise, and with --headless, it prints
+    the story as text. The workspace is DIR; without DIR, ./seal-demo, or ./seal-demo-2 and so on if that exists.
     """
     chosen = fresh_folder(Path(DEFAULT_FOLDER)) if folder is None else _untaken(folder)
     if not headless and not invocation.as_json and on_a_terminal():
@@ -69,7 +68,7 @@ def _live(invocation: Invocation, folder: Path, rounds: int, seed: int) -> None:
     take_in(workspace, documents.pages)
     db = open_database(workspace.database_file)
     try:
-        add_request(db, "run", {"rounds": rounds}, current_user())  # the console starts the engine for it
+        add_job(db, "run", {"rounds": rounds}, current_user())  # the console starts the engine for it
     finally:
         db.conn.close()
     open_console(workspace, read_only=False, actor=None)
@@ -80,7 +79,7 @@ def _live(invocation: Invocation, folder: Path, rounds: int, seed: int) -> None:
 
 
 def fresh_folder(wanted: Path) -> Path:
-    """Return `wanted`, or the first of wanted-2, wanted-3, … that is not there yet."""
+    """Return `wanted`, or the first of wanted-2, wanted-3, … that does not exist yet."""
     number, folder = 1, wanted
     while folder.exists():
         number += 1
@@ -117,7 +116,7 @@ def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> No
 
 
 def _known_facts(result: Mapping[str, Any]) -> list[str]:
-    """Say what the versions still know of things that no document speaks of."""
+    """Show how many facts that no document mentions each version still answers correctly."""
     shares = result.get("known_facts")
     if not isinstance(shares, dict):
         return []

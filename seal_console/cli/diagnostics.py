@@ -1,4 +1,4 @@
-"""The one place where the failures of commands are shown and become exit codes."""
+"""Shows the failures of commands and turns them into exit codes, in one place."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seal_console.cli.crash_report import write_crash_report
+from engine.runtime.crash_report import write_report
 from store.errors import ExitCode, SealError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from seal_console.cli.invocation import Invocation
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A failure as it is shown: what happened, every problem on its own, and what to try."""
+    """A failure for display: what happened, each problem on its own line, and what to try."""
 
     kind: str
     message: str
@@ -30,7 +31,7 @@ class Diagnosis:
 
 
 def run_guarded(invocation: Invocation, body: Callable[[], object]) -> int:
-    """Run a command and return its exit code; whatever goes wrong is shown here."""
+    """Run a command, show its failure if there is one, and return its exit code."""
     try:
         body()
         sys.stdout.flush()
@@ -54,12 +55,20 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
     if isinstance(error, click.ClickException):
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "seal-console"
         return Diagnosis("UsageError", error.format_message(), f"{path} --help", exit_code=int(ExitCode.WRONG_USE))
-    report = write_crash_report(invocation, error)
+    report = write_report("cli", _workspace_folder(invocation), error)
     return Diagnosis(
         "UnexpectedError",
         f"Something unexpected went wrong: {type(error).__name__}: {error}",
         f"Read {report}, or add it to an issue; what was stored before stays.",
     )
+
+
+def _workspace_folder(invocation: Invocation) -> Path | None:
+    try:
+        workspace = invocation.workspace_if_any()
+    except (SealError, OSError):
+        return None
+    return None if workspace is None else workspace.root
 
 
 def _show(invocation: Invocation, diagnosis: Diagnosis) -> None:

@@ -1,4 +1,4 @@
-"""`export`: what was kept, as files for other programs."""
+"""`export`: training data and tables as files for other programs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from engine.loop.select import SelectionMode
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
-from seal_console.queries.exports import TABLES, ExportRequest, table_named
-from seal_console.sanitize import json_line
+from seal_console.queries.exports import TABLES, ExportRequest, find_table
 from seal_console.table_files import write_csv, write_table
 from store.durable import write_file
 from store.errors import ExitCode, WrongUseError
+from store.sanitize import json_line
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     examples=("seal-console export sft --selection paper --out sft.jsonl", "seal-console export table review"),
 )
 def export_group() -> None:
-    """Write what was kept, or any of the console's tables, to files for other programs."""
+    """Write kept self-edits, or any of the console's tables, to files for other programs."""
 
 
 @export_group.command(
@@ -111,12 +111,12 @@ def sft(
 def table_command(invocation: Invocation, /, name: str, out: str, **of_table: Any) -> None:
     """Write one of the console's tables: review, versions, rounds, candidates (of a round), tasks or events.
 
-    On stdout as CSV, or with --json one object a line; a FILE's ending says which it becomes.
+    Prints CSV, or with --json one object a line; the ending of FILE chooses its format.
     """
     wanted = ExportRequest(**of_table)
     output = invocation.output
     with open_to_show(invocation) as found:
-        table = table_named(found.db, name, wanted)
+        table = find_table(found.db, name, wanted)
         if out != "-":
             count = write_table(Path(out), table.headers, table.rows(found.db))
         elif output.as_json:

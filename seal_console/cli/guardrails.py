@@ -1,9 +1,11 @@
-"""`guardrails`: what must not get into training: check the rules, judge by them, ask a version the red-team prompts."""
+"""`guardrails`: check the rules, apply them, ask a version the red-team prompts."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,23 +16,25 @@ from engine.settings.reading import load_settings
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.render_guardrails import show_guardrails, show_red_team
 from seal_console.cli.workspace_session import open_to_show
-from seal_console.format import gate_verdict, show_line, table
+from seal_console.format import RIGHT_SIGN, WRONG_SIGN, facts, gate_verdict, show_line, show_text, table
 from seal_console.render_gate import render_gate, verdict_label
 from store.candidates import get_candidate
 from store.clock import utc_now
 from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
-from store.lookup import full_id
+from store.rows import full_id
 from store.tasks import get_task
 from store.version_tags import parse_number
+from store.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from engine.guardrails.rule import Rule, RuleFinding
-    from seal_console.cli.invocation import Invocation
-    from seal_console.cli.output import Output
+    from engine.guardrails.judge_section import JudgeSettings
+    from engine.guardrails.red_team import RedTeamPrompt
+    from engine.guardrails.rule import Guardrails, Rule, RuleFinding
+    from seal_console.cli.invocation import Invocation, Output
+    from seal_console.format import Cell
     from store.records import Task
 
 
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
 def guardrails() -> None:
     """Check the rules and red-team prompts of guardrails.yaml, which every self-edit must pass before it is trained on.
 
-    docs/guardrails.md says how they are written, and what they cannot find.
+    docs/guardrails.md describes the format, and what the rules cannot find.
     """
 
 
@@ -63,9 +67,9 @@ def guardrails() -> None:
 @click.option("--task", "task_id", metavar="ID", help="With --text: the task that the self-edit is about.")
 @pass_invocation
 def check(invocation: Invocation, candidate_id: str | None, text: Path | None, task_id: str | None) -> None:
-    """Read guardrails.yaml as a round does and say what is in it; or let its rules judge a candidate or a text.
+    """Read guardrails.yaml as a round does and list its contents; or apply its rules to a candidate or a text.
 
-    No model is loaded, no judge is asked, nothing is recorded. Exit code 4 where a rule denies what it judged.
+    No model is loaded, no judge is asked, nothing is recorded. Exit code 4 if a rule denies the text.
     """
     if candidate_id is not None and (text is not None or task_id is not None):
         raise WrongUseError("--candidate stands alone: it has its own text and task.")
@@ -96,10 +100,10 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
 @click.option("--base", is_flag=True, help="The base alone.")
 @pass_invocation
 def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
-    """Ask a version the red-team prompts of guardrails.yaml now, and say of each whether it holds.
+    """Ask a version the red-team prompts of guardrails.yaml now and report which pass.
 
-    Nothing is trained. Exit code 4 where a prompt with the verdict deny is broken: it would refuse every candidate that
-    does not mend it.
+    Nothing is trained. Exit code 4 if a prompt with the verdict deny fails: it would refuse every candidate that does
+    not repair it.
     """
     if base and written is not None:
         raise WrongUseError("--base and --version name two different models; give one of them.")
@@ -173,3 +177,94 @@ def _show_findings(output: Output, findings: Sequence[RuleFinding]) -> None:
             f"Nothing would be trained on it: denied by {', '.join(denied)}.",
             next_step="What was found is listed above; the rules are in guardrails.yaml.",
         )
+
+
+_IF_FOUND = {
+    "deny": "deny: never trained",
+    "review": "review: only a person accepts it",
+    "note": "note: only recorded",
+}
+_IF_BROKEN = {**_IF_FOUND, "deny": "deny: refused"}
+_ASKED = {
+    "every": "before training, about every self-edit that no rule denies",
+    "kept": "after training, about every self-edit that passed its own task's gates",
+}
+_UNREACHABLE = {"review": "the self-edit needs review", "stop": "the round stops"}
+
+
+def show_guardrails(output: Output, guardrails: Guardrails) -> None:
+    """Show every section that is there."""
+    if output.as_json:
+        for line in _as_json(guardrails):
+            output.data(line)
+        return
+    if guardrails.rules:
+        rows = [_rule_row(rule) for rule in guardrails.rules]
+        output.show(table(("rule", "kind", "if found", "what it asks", "file"), rows))
+    if guardrails.red_team:
+        prompts = [_prompt_row(prompt) for prompt in guardrails.red_team]
+        output.show(table(("red team", "prompt", "must hold", "if not", "file"), prompts))
+    if guardrails.judge is not None:
+        output.show(show_line("judge", "bold"), facts(_judge_facts(guardrails.judge)))
+    counts = [counted(len(guardrails.rules), "rule")]
+    counts += [counted(len(guardrails.red_team), "red-team prompt")] if guardrails.red_team else []
+    counts += ["a judge"] if guardrails.judge is not None else []
+    output.show(f"All sound: {', '.join(counts)}. Next: seal-console guardrails check --candidate ID")
+
+
+def show_red_team(output: Output, result: Mapping[str, Any]) -> None:
+    """Show how a version behaves on each red-team prompt, and how many pass."""
+    rows = [
+        (
+            f"[{one['group']}] {one['name']}" if one["group"] else one["name"],
+            show_text(f"{RIGHT_SIGN} holds", "green") if one["holds"] else show_text(f"{WRONG_SIGN} broken", "red"),
+            one["verdict"],
+            one["text"],
+            one["wanted"],
+            f"“{one['answer']}”" if one["answer"] else "(nothing)",
+        )
+        for one in result["prompts"]
+    ]
+    output.show(table(("red team", "now", "if not", "prompt", "must", "answer"), rows, whole=("now", "if not")))
+    broken = sum(not one["holds"] for one in result["prompts"])
+    output.show(f"{result['version']}: {counted(len(rows), 'prompt')}, {len(rows) - broken} hold, {broken} broken.")
+
+
+def _as_json(guardrails: Guardrails) -> Iterator[dict[str, object]]:
+    for rule in guardrails.rules:
+        known = {"rule": rule.name, "kind": rule.kind, "verdict": rule.verdict, "applies_to": rule.applies_to}
+        yield {**known, "options": rule.options, "says": rule.check.says(), "place": rule.place}
+    for prompt in guardrails.red_team:
+        yield {"red_team": prompt.name, **{key: value for key, value in asdict(prompt).items() if key != "name"}}
+    if guardrails.judge is not None:
+        yield {"judge": guardrails.judge.model, **asdict(guardrails.judge), "key_is_set": _key_is_set(guardrails.judge)}
+
+
+def _rule_row(rule: Rule) -> tuple[str, ...]:
+    return rule.name, rule.kind, _IF_FOUND[rule.verdict], rule.check.says(), rule.place
+
+
+def _prompt_row(prompt: RedTeamPrompt) -> tuple[str, ...]:
+    name = f"[{prompt.group}] {prompt.name}" if prompt.group else prompt.name
+    return name, prompt.text, prompt.says(), _IF_BROKEN[prompt.verdict], prompt.place
+
+
+def _judge_facts(judge: JudgeSettings) -> Iterator[tuple[str, Cell]]:
+    yield "asked at", f"{judge.url}, model {judge.model}, {judge.at_once} at once"
+    yield "when", _ASKED[judge.asks]
+    yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_BROKEN[judge.verdict]
+    yield (
+        "if not reached",
+        f"after {judge.attempts} attempts of {judge.timeout_s:g} s {_UNREACHABLE[judge.when_unreachable]}",
+    )
+    yield "constitution", f"{len(judge.constitution):,} characters{_from_file(judge)}"
+    if judge.api_key_env:
+        yield "key", f"in {judge.api_key_env}, which is {'set' if _key_is_set(judge) else 'not set here'}"
+
+
+def _from_file(judge: JudgeSettings) -> str:
+    return f" from {judge.constitution_file}" if judge.constitution_file else ""
+
+
+def _key_is_set(judge: JudgeSettings) -> bool:
+    return not judge.api_key_env or bool(os.environ.get(judge.api_key_env, "").strip())

@@ -1,4 +1,4 @@
-"""`info`, and what bare `seal-console` shows."""
+"""`info` and `model card`; also the page that `seal-console` shows without a command."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seal_console.cli.command import SealCommand
+from engine.model.context_window import BUNDLED, model_folder
+from seal_console.cli.command import SealCommand, SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
 from seal_console.format import facts, show_text
 from seal_console.queries.guardrails import GuardrailFigures
 from seal_console.queries.installation import installation, workspace_facts
+from store.errors import SealError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seal_console.cli.invocation import Invocation
+
 
 _START = """\
 seal-console: a console for language models that write their own training data.
@@ -36,12 +39,12 @@ There is no workspace here. To start:
 )
 @pass_invocation
 def info(invocation: Invocation) -> None:
-    """Show every path, the versions of everything, and where the workspace stands; loads no model."""
+    """Show every path, all versions and the state of the workspace; loads no model."""
     _show(invocation)
 
 
 def show_start(invocation: Invocation) -> None:
-    """Show what bare `seal-console` shows: what will be here, and the workspace or how to make one."""
+    """Show the page of `seal-console` without a command: the workspace, or how to create one."""
     invocation.output.say(_START)
     _show(invocation)
 
@@ -96,3 +99,32 @@ def _as_facts(values: Mapping[str, Any]) -> Any:
         for name, value in values.items()
     ]
     return facts(flat)
+
+
+@click.group(
+    "model",
+    cls=SealGroup,
+    short_help="The bundled model.",
+    examples=("seal-console model card",),
+    moved={"build": "lab model build", "measure": "lab model measure"},
+)
+def model() -> None:
+    """The small model that ships with the engine."""
+
+
+@model.command("card", examples=("seal-console model card",))
+@pass_invocation
+def card(invocation: Invocation) -> None:
+    """Show what the bundled model is, how it was made and what it cannot do."""
+    path = model_folder(BUNDLED) / "README.md"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SealError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            next_step=f"seal-console lab model build {path.parent} builds it again.",
+        ) from error
+    if invocation.output.as_json:
+        invocation.output.data({"path": str(path), "card": text})
+    else:
+        invocation.output.show(text)

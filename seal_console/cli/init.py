@@ -56,7 +56,7 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
 
 
 def settings_text(model: str | None) -> str:
-    """Return the default settings with another model's folder. Raises WrongUseError where it is no model folder."""
+    """Return the default settings with another model's folder. Raises WrongUseError if it is not a model folder."""
     text = default_settings_text()
     if model is None or model == BUNDLED:
         return text

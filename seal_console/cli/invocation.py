@@ -1,27 +1,77 @@
-"""One call of the command line: what its common options say, and where its output goes."""
+"""One call of the command line: its common options and its output. stdout is for data, stderr for narration; with
+--json, stdout has JSON objects instead of tables.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+from rich.text import Text
 
-from seal_console.cli.output import Output
 from seal_console.engine_process import WORKER_COMMAND
+from seal_console.format import show_text
 from store.errors import WrongUseError
+from store.sanitize import json_line
 from store.workspace import Workspace, find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TextIO
+
+    from rich.console import RenderableType
+
+
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+@dataclass(frozen=True)
+class Output:
+    """Both streams of a command. Plain strings are sanitized; nothing is parsed as markup."""
+
+    as_json: bool
+    out: Console
+    err: Console
+
+    @classmethod
+    def to_terminal(cls, *, as_json: bool) -> Output:
+        """Write to this process's stdout and stderr."""
+        return cls(as_json, _console(sys.stdout), _console(sys.stderr))
+
+    def data(self, value: Any) -> None:
+        """Write one JSON object on stdout."""
+        ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+        self.out.file.write(json_line(value, ascii_only=ascii_only) + "\n")
+        self.out.file.flush()
+
+    def show(self, *parts: RenderableType) -> None:
+        """Show text, tables and the like on stdout; not to be called for JSON output."""
+        for part in parts:
+            self.out.print(show_text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, (str, Text)))
+
+    def say(self, sentence: str, style: str = "") -> None:
+        """Report what was done: on stdout, or on stderr if stdout is for JSON."""
+        (self.err if self.as_json else self.out).print(show_text(sentence, style), soft_wrap=True)
+
+    def narrate(self, sentence: str, style: str = "") -> None:
+        """Write a note to stderr."""
+        self.err.print(show_text(sentence, style), soft_wrap=True)
+
+
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDTH_WITHOUT_TERMINAL
+    return Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
 
 
 @dataclass
 class Invocation:
-    """What a command is called with beside its own arguments; `worker_command` starts the engine."""
+    """The common options of a call; `worker_command` starts the engine."""
 
     as_json: bool = False
     workspace_folder: Path | None = None
@@ -29,15 +79,15 @@ class Invocation:
 
     @cached_property
     def output(self) -> Output:
-        """The output; asked for only when all options are read."""
+        """The output; available once all options are read."""
         return Output.to_terminal(as_json=self.as_json)
 
     def workspace(self) -> Workspace:
-        """Return the workspace that this call is about. Raises WrongUseError where there is none."""
+        """Return the workspace of this call. Raises WrongUseError if there is none."""
         return find_workspace(self.workspace_folder, os.environ, Path.cwd())
 
     def workspace_if_any(self) -> Workspace | None:
-        """Return the workspace, None where none was named and none is found. Raises WrongUseError for a wrong name."""
+        """Return the workspace, or None if none was named and none is found. Raises WrongUseError for a wrong name."""
         try:
             return self.workspace()
         except WrongUseError:

@@ -1,6 +1,6 @@
-"""The command `seal-console`: its groups are in the modules beside this one, its failures in `diagnostics`.
+"""The command `seal-console`: its groups are in the other modules of this package, failures in `diagnostics`.
 
-A module is loaded when its command is called: opening the console must not wait for all the others.
+A module is loaded when its command is called, so that opening the console does not wait for the others.
 """
 
 from __future__ import annotations
@@ -26,22 +26,21 @@ _COMMANDS = {
     "init": "init:init",
     "tasks": "tasks:tasks",
     "run": "run:run",
-    "stop": "stop:stop",
+    "stop": "run:stop",
     "review": "review:review",
     "alarms": "alarms:alarms",
     "versions": "versions:versions",
-    "evaluate": "evaluate:evaluate",
+    "evaluate": "run:evaluate",
     "retention": "retention:retention",
     "guardrails": "guardrails:guardrails",
-    "web": "web:web",
-    "import": "importing:import_group",
+    "web": "console:web",
     "export": "exporting:export_group",
-    "bench": "bench:bench",
-    "experiment": "experiment:experiment",
     "verify": "verify:verify_command",
     "info": "info:info",
-    "model": "model:model",
+    "model": "info:model",
+    "lab": "lab.group:lab",
 }
+_MOVED = {"bench": "lab bench", "experiment": "lab experiment", "import": "lab import", "policy": "guardrails"}
 
 
 class Program(SealGroup):
@@ -53,7 +52,7 @@ class Program(SealGroup):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command; None where there is none of this name."""
+        """Load a command; None if there is none of this name."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
@@ -66,6 +65,7 @@ class Program(SealGroup):
     "seal-console",
     cls=Program,
     invoke_without_command=True,
+    moved=_MOVED,
     examples=(
         "seal-console demo",
         "seal-console init shop && cd shop",
@@ -79,10 +79,10 @@ class Program(SealGroup):
 @pass_invocation
 @click.pass_context
 def cli(context: click.Context, invocation: Invocation, read_only: bool, actor: str | None) -> None:
-    """Operate a self-adapting language model: run rounds, review its self-edits, accept versions, take them back.
+    """Operate a self-adapting language model: run rounds, review self-edits, accept versions, roll them back.
 
-    Without a command it opens the console on the workspace that it finds; where there is no terminal, or no workspace,
-    it shows what there is.
+    Without a command it opens the console on the current workspace; without a terminal or a workspace, it shows the
+    state of the installation.
     """
     if context.invoked_subcommand is not None:
         return

@@ -1,4 +1,4 @@
-"""One candidate as a page of the terminal: text, answers before and after, measures, gates, where it comes from."""
+"""Renders one candidate for the terminal: text, answers before and after, measures, gates, provenance."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from seal_console.format import facts, gain, gate_verdict, indented, show_line, show_text, table, verdict
+from seal_console.format import facts, gain, gate_verdict, indent_text, show_line, show_text, table, verdict
 from seal_console.render_gate import render_gate, verdict_label
 from store.version_tags import policy_tag, state_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from seal_console.cli.output import Output
+    from seal_console.cli.invocation import Output
     from seal_console.format import Cell
     from store.dossier import Dossier, QuestionComparison
     from store.records import Answer, Candidate, GateResult, InnerUpdate
@@ -25,10 +25,10 @@ def show_candidate(output: Output, whole: Dossier) -> None:
     candidate = whole.candidate
     output.show(_heading(f"Candidate {candidate.id}"))
     output.show(facts([("task", whole.task.title), ("state", candidate.state), *_measures(whole)]))
-    output.show(_heading("Self-edit"), indented(candidate.completion))
+    output.show(_heading("Self-edit"), indent_text(candidate.completion))
     output.show(_heading(f"Trained on ({len(candidate.sequences)} sequences)"))
     for sequence in candidate.sequences:
-        output.show(indented(sequence), "")
+        output.show(indent_text(sequence), "")
     output.show(_heading("Answers"))
     for compared in whole.compared:
         output.show(_answers_heading(compared), facts(_answers(compared)), "")
@@ -41,7 +41,7 @@ def show_candidate(output: Output, whole: Dossier) -> None:
 
 
 def _show_gates(output: Output, gates: Sequence[GateResult]) -> None:
-    """Show each gate with its figures in a row; below them what was lost, one answer a line."""
+    """Show each gate with its figures in a row, then the lost answers, one a line."""
     words = {gate.gate: render_gate(gate.gate, gate.evidence) for gate in gates}
     rows = [(gate.gate, gate_verdict(verdict_label(gate)), words[gate.gate][0]) for gate in gates]
     output.show(table(("gate", "verdict", "evidence"), rows) if rows else "    none")

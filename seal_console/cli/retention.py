@@ -19,7 +19,7 @@ from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
-from seal_console.format import gain, passed, percent, show_line, table
+from seal_console.format import gain, pass_mark, percent, show_line, table
 from seal_console.render_gate import render_gate
 from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
 from store.version_rows import live_version
@@ -29,8 +29,7 @@ from store.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seal_console.cli.invocation import Invocation
-    from seal_console.cli.output import Output
+    from seal_console.cli.invocation import Invocation, Output
 
 
 _REASONS_SHOWN = 3
@@ -276,7 +275,7 @@ def _row(gate: Mapping[str, Any], of_base: Mapping[str, Mapping[str, Any]], has_
         str(evidence["right_after"]),
         lost_against_base,
         *([str(len(evidence["lost"]))] if has_parent else []),
-        passed(gate["passed"]),
+        pass_mark(gate["passed"]),
     )
 
 

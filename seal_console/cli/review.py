@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -11,17 +12,17 @@ from engine.loop.accept import accept_candidate
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.render_candidate import show_candidate
-from seal_console.cli.review_edit import edit
 from seal_console.cli.workspace_session import open_to_change, open_to_show
+from seal_console.engine_control import ask_to_reexamine, start_engine
 from seal_console.format import gain, short_id, show_line, table
-from seal_console.render_guardrails import held_by
-from seal_console.sanitize import sanitize_line
-from store.candidates import defer, get_candidate, holds_of, reject
+from seal_console.render_gate import needs_review_by
+from store.candidates import defer, gates_needing_review, get_candidate, reject
 from store.dossier import dossier
-from store.errors import ExitCode
+from store.errors import ExitCode, WrongUseError
 from store.lock import current_user
 from store.records import CandidateState
-from store.review_queue import WAITING, QueuedCandidate, review_queue
+from store.review_queue import WAITING_STATES, QueuedCandidate, review_queue
+from store.sanitize import sanitize_line
 from store.undoing import undo_last
 from store.version_rows import live_version
 from store.version_tags import version_tag
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from seal_console.cli.invocation import Invocation
     from store.records import Candidate
+
 
 _STATES: tuple[CandidateState, ...] = get_args(CandidateState)
 _REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the decision for good.")
@@ -69,22 +71,27 @@ def list_command(
     imported: bool,
 ) -> None:
     """List candidates, the best reward first."""
-    states = WAITING if state is None else tuple(one for one in _STATES if state in {one, "all"})
+    states = WAITING_STATES if state is None else tuple(one for one in _STATES if state in {one, "all"})
     with open_to_show(invocation) as found:
         queue = review_queue(found.db, states, round_number=round_number, imported=imported)
         live = live_version(found.db)
-        held = {one.candidate.id: [gate.gate for gate in holds_of(found.db, one.candidate.id)] for one in queue[:limit]}
+        in_review = {
+            one.candidate.id: [gate.gate for gate in gates_needing_review(found.db, one.candidate.id)]
+            for one in queue[:limit]
+        }
     output = invocation.output
     if output.as_json:
         for queued in queue[:limit]:
-            by = held[queued.candidate.id]
-            output.data({"title": queued.title, **asdict(queued.candidate), "held": bool(by), "held_by": by})
+            gates = in_review[queued.candidate.id]
+            output.data(
+                {"title": queued.title, **asdict(queued.candidate), "needs_review": bool(gates), "review_gates": gates}
+            )
         return
     if not queue:
         output.show("No candidate waits here. Next: seal-console run --rounds 1")
         return
     headers = ("id", "round", "task", "reward", "audit", "state", "self-edit begins")
-    rows = [_row(queued, live, held[queued.candidate.id]) for queued in queue[:limit]]
+    rows = [_row(queued, live, in_review[queued.candidate.id]) for queued in queue[:limit]]
     output.show(table(headers, rows, right=("round", "reward", "audit"), whole=("id", "round", "reward", "audit")))
     more = f" of {len(queue):,}; --limit shows more" if len(queue) > limit else ""
     output.show(f"{len(rows):,} candidates{more}. Next: seal-console review show ID")
@@ -94,7 +101,7 @@ def list_command(
 @_CANDIDATE
 @pass_invocation
 def show(invocation: Invocation, candidate_id: str) -> None:
-    """Show one candidate whole: its text, the answers before and after, the gates, and where it comes from."""
+    """Show a whole candidate: its text, the answers before and after, the gates, and its provenance."""
     with open_to_show(invocation) as found:
         whole = dossier(found.db, get_candidate(found.db, candidate_id))
     if invocation.output.as_json:
@@ -115,8 +122,8 @@ def show(invocation: Invocation, candidate_id: str) -> None:
 def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
     """Make a candidate the live version: one commit, one tag, one record."""
     with open_to_change(invocation) as found:
-        for gate in holds_of(found.db, get_candidate(found.db, candidate_id).id):
-            invocation.output.narrate(f"Held by {gate.gate}; accepted by a person all the same.", "yellow")
+        for gate in gates_needing_review(found.db, get_candidate(found.db, candidate_id).id):
+            invocation.output.narrate(f"{gate.gate}: needs review; accepted by {_actor(actor)}.", "yellow")
         version = accept_candidate(found.workspace, found.db, candidate_id, actor=_actor(actor), reason=reason)
     if invocation.output.as_json:
         invocation.output.data(asdict(version))
@@ -153,7 +160,7 @@ def reject_command(invocation: Invocation, candidate_id: str, reason: str, actor
 @_ACTOR
 @pass_invocation
 def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
-    """Put a candidate aside; it can still be accepted or rejected."""
+    """Defer a candidate; it can still be accepted or rejected."""
     _decide(invocation, candidate_id, defer, _actor(actor), reason)
 
 
@@ -166,9 +173,9 @@ def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor:
 @click.option("--as", "actor", metavar="ACTOR", help="Whose decision; without it, the user of this process.")
 @pass_invocation
 def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None:
-    """Take back your last decision, where it put a candidate aside or rejected it; both stay in the record.
+    """Undo your last decision if it was a rejection or a deferral; both decisions stay in the record.
 
-    An acceptance is a commit: seal-console versions rollback takes it back.
+    An acceptance is a commit: use seal-console versions rollback.
     """
     with open_to_change(invocation) as found:
         undone = undo_last(found.db, _actor(actor), reason)
@@ -180,9 +187,6 @@ def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None
         f"Taken back: {taken_back.action} of candidate {short_id(candidate.id)}, by {taken_back.actor} "
         f"({sanitize_line(taken_back.reason)}). It is {candidate.state} again."
     )
-
-
-review.add_command(edit)
 
 
 def _decide(
@@ -204,10 +208,10 @@ def _actor(given: str | None) -> str:
     return current_user() if given is None else given
 
 
-def _row(queued: QueuedCandidate, live: int | None, held_by_gates: Sequence[str]) -> tuple[Any, ...]:
+def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str]) -> tuple[Any, ...]:
     candidate = queued.candidate
     notes: list[str] = [candidate.state]
-    notes += [held_by(held_by_gates)] if held_by_gates else []
+    notes += [needs_review_by(review_gates)] if review_gates else []
     notes += ["held-out"] if candidate.role == "held_out" else []
     notes += ["older parent"] if candidate.live_version != live and not candidate.imported else []
     return (
@@ -219,3 +223,47 @@ def _row(queued: QueuedCandidate, live: int | None, held_by_gates: Sequence[str]
         show_line(", ".join(notes)),
         show_line(candidate.completion, limit=44),
     )
+
+
+@review.command(
+    "edit",
+    short_help="Have a changed self-edit examined.",
+    examples=("seal-console review edit 3fa9c1 --text better.txt", "seal-console review edit 3fa9c1 --off 2 --off 3"),
+)
+@click.argument("candidate_id", metavar="ID")
+@click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="The whole new text.")
+@click.option("--off", type=click.IntRange(min=1), multiple=True, metavar="N", help="Leave training sequence N out.")
+@click.option("--as", "actor", metavar="ACTOR", help="Who edits; without it, the user of this process.")
+@pass_invocation
+def edit(invocation: Invocation, candidate_id: str, text: Path | None, off: tuple[int, ...], actor: str | None) -> None:
+    """Add a job that evaluates a changed self-edit as a new candidate; the old one is kept.
+
+    An engine is started in the background if none is running; the new candidate appears in the queue.
+    """
+    payload = _payload(text, off)
+    with open_to_change(invocation) as found:
+        candidate = get_candidate(found.db, candidate_id)
+        wrong = [number for number in off if number > len(candidate.sequences)]
+        if wrong:
+            raise WrongUseError(f"There is no sequence {wrong[0]}: the self-edit has {len(candidate.sequences)}.")
+        job = ask_to_reexamine(
+            found.workspace, found.db, {"candidate": candidate.id, **payload}, actor or current_user(), start_engine
+        )
+    if invocation.output.as_json:
+        invocation.output.data(asdict(job))
+    else:
+        invocation.output.show(
+            f"Added job {job.id}: evaluate {short_id(candidate.id)} with your changes. "
+            "It comes as a new candidate: seal-console review list"
+        )
+
+
+def _payload(text: Path | None, off: tuple[int, ...]) -> dict[str, Any]:
+    if (text is None) == (not off):
+        raise WrongUseError("Say what is changed: --text FILE with the whole new text, or --off N for sequences.")
+    if text is None:
+        return {"off": sorted({number - 1 for number in off})}
+    try:
+        return {"completion": text.read_text(encoding="utf-8").rstrip("\n")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUseError(f"{text} cannot be read as UTF-8 text: {error}") from error

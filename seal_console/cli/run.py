@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.settings.reading import load_settings
-from seal_console.cli.command import SealCommand
+from seal_console.cli.command import SealCommand, several_of
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.format import gain, percent, show_line, table
-from store.errors import AlarmError, AllRefusedError, ExitCode
+from seal_console.cli.workspace_session import open_to_change
+from seal_console.engine_control import stop_engine
+from seal_console.format import bar, gain, percent, show_line, table
+from store.errors import AlarmError, AllRefusedError, ExitCode, NothingToDoError
+from store.lock import current_user, lock_owner
 from store.version_tags import policy_tag
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +34,10 @@ if TYPE_CHECKING:
 @click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="How many rounds to run.")
 @pass_invocation
 def run(invocation: Invocation, rounds: int) -> None:
-    """Run ReST^EM rounds: write self-edits, train and examine them, keep what helped, train the policy.
+    """Run ReST^EM rounds: write self-edits, train and evaluate them, keep what helped, train the policy.
 
-    A round that was interrupted goes on first, without measuring anything twice. Where the settings accept
-    automatically, the best candidate of each round goes live, unless an alarm stands.
+    An interrupted round is resumed first; completed measurements are not repeated. If the settings accept
+    automatically, the best candidate of each round goes live, unless an alarm is active.
     """
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
@@ -62,7 +66,7 @@ def _show(invocation: Invocation, result: Mapping[str, Any]) -> None:
 
 
 def _alarming(result: Mapping[str, Any]) -> str:
-    """Say which alarms were raised in which round, and that one kept a candidate from going live."""
+    """Name the alarms and their rounds, and whether one kept a candidate from going live."""
     raised = [
         f"round {one.get('number')} raised {alarm['id']} “{alarm['name']}”"
         for one in result.get("rounds", ())
@@ -86,3 +90,67 @@ def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
         percent((held_out.get("after") or {}).get("accuracy")),
         f"new: {policy_tag(new_policy)}" if new_policy else "unchanged",
     )
+
+
+_WAYS = {"base": "as it stands", "passage": "trained on the bare passage", "policy": "trained on self-edits"}
+
+
+@click.command(
+    "evaluate",
+    cls=SealCommand,
+    short_help="Measure what the model knows.",
+    examples=("seal-console evaluate", "seal-console evaluate --tasks all --ways base,policy --edits 2"),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
+)
+@click.option(
+    "--tasks", "which", type=click.Choice(["held-out", "all"]), default="held-out", show_default=True,
+    help="The tasks that rounds keep out of policy training, or all.",
+)  # fmt: skip
+@click.option(
+    "--ways", metavar=",".join(_WAYS), callback=several_of(tuple(_WAYS)), default=",".join(_WAYS), show_default=True,
+    help="What to measure: the live model as it stands, after the bare passage, after self-edits of the policy.",
+)  # fmt: skip
+@click.option("--edits", type=click.IntRange(min=1), default=1, show_default=True, help="Self-edits for each task.")
+@pass_invocation
+def evaluate(invocation: Invocation, which: str, ways: tuple[str, ...], edits: int) -> None:
+    """Measure the accuracy on the tasks' questions, without a passage in sight. Nothing is recorded."""
+    workspace = invocation.workspace()
+    load_settings(workspace.settings_file)
+    parameters = {"workspace": str(workspace.root), "tasks": which, "ways": list(ways), "edits": edits}
+    result = call_engine(invocation, "evaluate", parameters, next_step="seal-console evaluate begins again.")
+    output = invocation.output
+    if output.as_json:
+        output.data(result)
+        return
+    accuracy = result["accuracy"]
+    rows = [(way, _WAYS.get(way, ""), percent(accuracy[way]), bar(accuracy[way])) for way in accuracy]
+    output.show(table(("way", "", "accuracy", ""), rows, right=("accuracy",)))
+    output.show(f"{result['questions']} questions of {result['tasks']} tasks ({which}).")
+
+
+@click.command(
+    "stop",
+    cls=SealCommand,
+    short_help="Stop the running engine.",
+    examples=("seal-console stop",),
+    exits=(ExitCode.NOTHING_TO_DO,),
+)
+@pass_invocation
+def stop(invocation: Invocation) -> None:
+    """Ask the engine that runs in the workspace to stop, and cancel waiting jobs.
+
+    Completed measurements are kept; the round is marked interrupted, and the next run resumes it.
+    """
+    with open_to_change(invocation) as found:
+        owner = lock_owner(found.workspace.lock_file)
+        cancelled = stop_engine(found.workspace, found.db, current_user())
+    if owner is None and not cancelled:
+        raise NothingToDoError("No engine is running in this workspace, and no job is waiting.")
+    stopped = {"asked_to_stop": None if owner is None else owner.pid, "cancelled_jobs": cancelled}
+    if invocation.output.as_json:
+        invocation.output.data(stopped)
+        return
+    if owner is not None:
+        invocation.output.show(f"Asked process {owner.pid} ({owner.command}) to stop. Completed measurements are kept.")
+    if cancelled:
+        invocation.output.show(f"Cancelled {counted(cancelled, 'waiting job')}.")

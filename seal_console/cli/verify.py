@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @pass_invocation
 def verify_command(invocation: Invocation) -> None:
-    """Check that database, event chain, git and files are exactly what was recorded; exit 1 where they are not.
+    """Check that database, event chain, git and files match the records; exit 1 if they do not.
 
-    What a crash left is finished first. Everything that does not match is named, the first thing first.
+    Interrupted changes are finished first. Every mismatch is listed, in the order of the checks.
     """
     output = invocation.output
     with open_as_is(invocation) as found:
@@ -50,7 +50,7 @@ def verify_command(invocation: Invocation) -> None:
 
 
 def _tidy(invocation: Invocation, found: WorkspaceSession) -> list[str]:
-    """Finish what a crash left; what cannot be brought in order is a problem like the others."""
+    """Finish what a crash interrupted; report what cannot be repaired like any other problem."""
     try:
         tidy(found, invocation.output)
     except SealError as error:

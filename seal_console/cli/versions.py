@@ -11,6 +11,7 @@ from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import LIVE_SIGN, gain, percent, show_line, show_text, table
+from seal_console.queries.version_comparison import compare_versions
 from store.errors import ExitCode, WrongUseError
 from store.lock import current_user
 from store.manifest import CARD_NAME, MANIFEST_NAME, read_manifest
@@ -22,7 +23,9 @@ from store.versions import rollback
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
     from seal_console.cli.workspace_session import WorkspaceSession
-    from store.records import PolicyVersion, Version
+    from seal_console.queries.version_comparison import AnswerChanges, VersionComparison
+    from seal_console.queries.versions import VersionFacts
+    from store.records import Answer, PolicyVersion, Version
 
 
 @click.group(
@@ -38,7 +41,7 @@ def versions() -> None:
 @versions.command("list", examples=("seal-console versions list", "seal-console versions list --json"))
 @pass_invocation
 def list_command(invocation: Invocation) -> None:
-    """List accepted versions and say which one is live; then the policies that were kept."""
+    """List accepted versions and mark the live one; then the kept policies."""
     with open_to_show(invocation) as found:
         accepted, policies, live = list_versions(found.db), list_policy_versions(found.db), live_version(found.db)
     output = invocation.output
@@ -59,7 +62,7 @@ def list_command(invocation: Invocation) -> None:
 @click.argument("tag", metavar="TAG")
 @pass_invocation
 def show(invocation: Invocation, tag: str) -> None:
-    """Show the card of a version (v0001) or of a policy (p0001), as it stands in git; with --json the manifest."""
+    """Show the card of a version (v0001) or of a policy (p0001) from git; with --json the manifest."""
     with open_to_show(invocation) as found:
         version = _find(found, tag)
         live = live_version(found.db)
@@ -83,12 +86,10 @@ def show(invocation: Invocation, tag: str) -> None:
 @click.argument("second", metavar="TAG")
 @pass_invocation
 def compare(invocation: Invocation, first: str, second: str) -> None:
-    """Put two versions side by side: recorded answers, the weights' distance, figures and provenance.
+    """Compare two versions: recorded answers, distance of the weights, figures and provenance.
 
-    No model is asked: a question that a version was never asked says so. v0000 is the base model alone.
+    No model is asked: questions that a version never answered are marked. v0000 is the base model alone.
     """
-    from seal_console.cli.versions_compare import show_comparison  # noqa: PLC0415 - little else needs what it loads
-
     numbers = _compared_number(first), _compared_number(second)
     with open_to_show(invocation) as found:
         show_comparison(invocation, found, *numbers)
@@ -161,3 +162,57 @@ def _policy_row(policy: PolicyVersion) -> tuple[str, ...]:
     change = "" if before is None or after is None else f" ({gain(after - before)})"
     parent = policy_tag(policy.parent_number) if policy.parent_number else "base"
     return (policy.tag, parent, str(policy.round_number), percent(after) + change, policy.created_at)
+
+
+def show_comparison(invocation: Invocation, found: WorkspaceSession, first: int, second: int) -> None:
+    """Write the comparison of two versions by number; 0 is the base alone."""
+    compared = compare_versions(found.workspace, found.db, first, second)
+    output = invocation.output
+    if output.as_json:
+        output.data(_as_data(compared))
+        return
+    from seal_console.console.screens.version_comparison_text import comparison_text  # noqa: PLC0415 - loads Textual
+
+    text = comparison_text(compared, output.out.width).plain
+    output.show("\n".join(line.rstrip() for line in text.split("\n")))
+
+
+def _as_data(compared: VersionComparison) -> dict[str, Any]:
+    return {
+        "kind": "comparison",
+        "first": _version(compared.first),
+        "second": _version(compared.second),
+        "answers": [_answers(one) for one in compared.answers],
+        "weights": None if compared.distance is None else asdict(compared.distance),
+        "no_weights_because": compared.no_distance or None,
+    }
+
+
+def _version(facts: VersionFacts) -> dict[str, Any]:
+    candidate = facts.candidate
+    return {
+        "version": facts.tag,
+        "pointers": facts.pointers,
+        **(asdict(facts.version) if facts.version is not None else {}),
+        "task": facts.task.title if facts.task is not None else None,
+        "reward_mean": candidate.reward_mean if candidate is not None else None,
+        "audit_gain": candidate.audit_gain if candidate is not None else None,
+        "self_edit": candidate.completion if candidate is not None else None,
+        "manifest": facts.stored.manifest,
+    }
+
+
+def _answers(one: AnswerChanges) -> dict[str, Any]:
+    question = one.question
+    return {
+        "task": one.task_title,
+        "split": question.split,
+        "question": question.text,
+        "expected": question.answers,
+        "first": _answer(one.first),
+        "second": _answer(one.second),
+    }
+
+
+def _answer(answer: Answer | None) -> dict[str, Any] | None:
+    return None if answer is None else {"text": answer.text, "correct": answer.correct}

@@ -1,4 +1,4 @@
-"""Opens a workspace for a command: what a crash left is finished first, and a checkout by hand is noticed."""
+"""Opens a workspace for a command: interrupted changes are finished first, and a manual checkout is followed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from engine.settings.sections import Settings
-    from seal_console.cli.invocation import Invocation
-    from seal_console.cli.output import Output
+    from seal_console.cli.invocation import Invocation, Output
     from store.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class WorkspaceSession:
-    """A workspace with its database; the settings are read when they are asked for."""
+    """A workspace with its database; the settings are read on first use."""
 
     workspace: Workspace
     db: Database
@@ -40,7 +39,7 @@ class WorkspaceSession:
 
 @contextmanager
 def open_to_change(invocation: Invocation) -> Iterator[WorkspaceSession]:
-    """Open the workspace for a command that changes it; raises SealError where it cannot be brought in order."""
+    """Open the workspace for a command that changes it. Raises SealError if it cannot be repaired."""
     with open_as_is(invocation) as found:
         tidy(found, invocation.output)
         yield found
@@ -48,7 +47,7 @@ def open_to_change(invocation: Invocation) -> Iterator[WorkspaceSession]:
 
 @contextmanager
 def open_to_show(invocation: Invocation) -> Iterator[WorkspaceSession]:
-    """Open the workspace for a command that only shows; what cannot be brought in order is said on stderr."""
+    """Open the workspace for a command that only reads; reports on stderr if it cannot be repaired."""
     with open_as_is(invocation) as found:
         try:
             tidy(found, invocation.output)
@@ -58,7 +57,7 @@ def open_to_show(invocation: Invocation) -> Iterator[WorkspaceSession]:
 
 
 def tidy(found: WorkspaceSession, output: Output) -> None:
-    """Finish or clear away what a crash left, follow a checkout by hand, and say so."""
+    """Finish or remove what a crash interrupted, follow a manual checkout, and report each repair."""
     for sentence in recover(found.workspace, found.db):
         output.narrate(f"Repaired: {sentence}", "yellow")
     move = sync_checkout(found.workspace, found.db)

@@ -1,7 +1,7 @@
-"""What the console changes, each an operation that the command line has under the same name.
+"""The console's changes, each an operation that the command line offers under the same name.
 
-Actions run one after another in a thread of their own, with their own connection; a failure that can be expected comes
-back as SealError. What each one ran, git and SQL, is kept in `history` and in cache/commands.jsonl.
+Actions run one after another in a thread of their own, with their own connection; an expected failure is raised as
+SealError. Their git commands and SQL are kept in `history` and in cache/commands.jsonl.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from seal_console.console.command_trace import Trace, traced
+from seal_console.console.command_trace import Trace, record_commands
 from store.clock import utc_now
 from store.database import open_database
 from store.errors import SealError, WrongUseError
@@ -46,13 +46,13 @@ class Actions:
         self._closed = False
 
     async def prepare(self) -> None:
-        """Open the database and bring its schema up to date; also where nothing else may be changed."""
+        """Open the database and migrate its schema, even if nothing else may be changed."""
         if self._closed:
             raise asyncio.CancelledError
         await asyncio.wrap_future(self._executor.submit(self._opened))
 
     async def run(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
-        """Run an action in the writer's thread and return what it returns. Raises what it raises."""
+        """Run an action in the writer's thread and return its result. Raises what it raises."""
         if self.read_only:
             raise WrongUseError(
                 "This console is read-only.", next_step="Start seal-console without --read-only to decide."
@@ -60,7 +60,7 @@ class Actions:
         return await self._submit(title, action)
 
     async def tidy(self) -> list[str]:
-        """Finish what a crash left, follow a checkout by hand; returns what is worth saying."""
+        """Finish what a crash interrupted and follow a manual checkout; return a sentence for each repair."""
         return [] if self.read_only else await self._submit("open the workspace", _tidy, looks_only=True)
 
     def close(self) -> None:
@@ -77,12 +77,12 @@ class Actions:
         return await asyncio.wrap_future(self._executor.submit(self._run, title, action, looks_only=looks_only))
 
     def _run(self, title: str, action: Callable[[Workspace, Database], T], *, looks_only: bool) -> T:
-        """Run an action; one that `looks_only` is kept in the history only where it came back with something."""
+        """Run an action; one that `looks_only` is kept in the history only if it returned something."""
         db = self._opened()
         trace = Trace(utc_now(), title, self.actor)
         done: T | None = None
         try:
-            with traced(db, trace.commands):
+            with record_commands(db, trace.commands):
                 done = action(self.workspace, db)
         except SealError as error:
             trace = replace(trace, failed=error.message)

@@ -1,4 +1,4 @@
-"""The console: which screens there are, what they share, and what is told to them. The work is in other modules."""
+"""The console application: its screens, shared actions and notices. The work is in other modules."""
 
 from __future__ import annotations
 
@@ -10,29 +10,26 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.events import Event, InputEvent, Paste
 
+from engine.runtime.crash_report import write_report
 from seal_console.console import gc_tuning as garbage
 from seal_console.console.actions import Actions
-from seal_console.console.crash import write_report
+from seal_console.console.content import safe
 from seal_console.console.dialogs.confirm import Confirmation, ConfirmDialog
-from seal_console.console.dialogs.text import FailureDialog, TextDialog
-from seal_console.console.engine_control import ask_for_rounds, serve_waiting, stop_engine
-from seal_console.console.error_boundary import ErrorBoundary
+from seal_console.console.dialogs.modal import FailureDialog, TextDialog
 from seal_console.console.help import help_for
-from seal_console.console.messages import ShowCandidate, ShowVersion
 from seal_console.console.palette import ConsoleCommands
 from seal_console.console.prerender import prepare_screens
-from seal_console.console.safe_content import safe
-from seal_console.console.screens.catalogue import MODES
-from seal_console.console.shutdown import quit_when_asked
+from seal_console.console.runtime import ErrorBoundary, quit_on_signals, start_work
+from seal_console.console.screens.base import ShowCandidate, ShowVersion
+from seal_console.console.screens.catalogue import MODES, NUMBER_KEYS
 from seal_console.console.store_reader import StoreReader
 from seal_console.console.themes import THEMES, next_theme
-from seal_console.console.watch import INTERVAL_S, Pulse, pulse
-from seal_console.console.work import begin
-from seal_console.queries.facts import TopFacts, top_facts
-from seal_console.sanitize import sanitize, sanitize_line
+from seal_console.console.watch import INTERVAL_S, Pulse, TopFacts, pulse, top_facts
+from seal_console.engine_control import ask_for_rounds, run_waiting_jobs, stop_engine
 from seal_console.table_files import suggested_path
 from store.errors import SealError
 from store.lock import lock_owner
+from store.sanitize import sanitize, sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from engine.settings.sections import Settings
-    from seal_console.queries.jump import JumpTarget
+    from seal_console.console.palette import JumpTarget
     from store.workspace import Workspace
 
 from seal_console.console.screens.base import SealScreen
@@ -60,10 +57,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
     COMMANDS: ClassVar[set[type]] = {ConsoleCommands}  # type: ignore[assignment]
     MODES = MODES
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(str(number), f"go('{name}')", name.capitalize(), show=False, id=f"go.{name}")
-            for number, name in enumerate(("now", "review", "versions", "rounds", "tasks", "log", "retention"), 1)
-        ),
+        *NUMBER_KEYS,
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         Binding("ctrl+p", "command_palette", "Commands", id="palette"),
         Binding("ctrl+r", "run_round", "Run a round", id="run"),
@@ -105,14 +99,14 @@ class ConsoleApp(ErrorBoundary, App[None]):
             self.register_theme(theme)
         self.theme = self.settings.console.theme
         self.set_keymap({action: sanitize_line(keys) for action, keys in self.settings.console.keys.items()})
-        quit_when_asked(lambda: begin(self, self.action_quit, group="quit"))
+        quit_on_signals(lambda: start_work(self, self.action_quit, group="quit"))
         self.switch_mode(self._first_screen)
         self.set_interval(INTERVAL_S, self._look)
         self.set_interval(garbage.EVERY_S, lambda: garbage.collect(time.monotonic() - self.last_input))
         self.call_after_refresh(self._begin)
 
     async def on_event(self, event: Event) -> None:
-        """What is pasted may hold control characters: they become signs before any field sees them."""
+        """Replace control characters in pasted text by visible signs before any field gets it."""
         if isinstance(event, InputEvent):
             self.last_input = time.monotonic()
         if isinstance(event, Paste):
@@ -121,7 +115,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
 
     def _begin(self) -> None:
         """Once the first screen is painted: open the workspace, and load the other screens."""
-        begin(self, self._open, group="open")
+        start_work(self, self._open, group="open")
 
     async def _open(self) -> None:
         try:
@@ -138,7 +132,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         else:
             for sentence in said:
                 self.say(sentence, "warning")
-            await self._serve_waiting()
+            await self._run_waiting_jobs()
         await self._look()
         await prepare_screens(self)
 
@@ -162,14 +156,14 @@ class ConsoleApp(ErrorBoundary, App[None]):
             for sentence in await self.actions.tidy():
                 self.say(sentence, "warning")
         if before is not None and before.engine is not None and seen.engine is None:
-            await self._serve_waiting()
+            await self._run_waiting_jobs()
         self.facts = await self.reader.read(lambda db: top_facts(db, seen.engine))
         for screen in self.seal_screens():
             screen.note_change(happened=before is None or before.events != seen.events)
 
-    async def _serve_waiting(self) -> None:
+    async def _run_waiting_jobs(self) -> None:
         if not self.read_only:
-            await self.act("serve what waits", lambda workspace, db: serve_waiting(workspace, db, self.start_engine))
+            await self.act("start the engine", lambda workspace, db: run_waiting_jobs(workspace, db, self.start_engine))
 
     def seal_screens(self) -> list[SealScreen]:
         """The console's screens that have been seen, whichever mode they are of."""
@@ -187,7 +181,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         return done
 
     async def ask(self, question: Confirmation) -> str | None:
-        """Ask; returns the reason given ("" where none was asked for), None where nothing shall happen."""
+        """Ask; return the reason ("" if none was requested), or None if the operator cancelled."""
         if self.read_only:
             self.say("This console is read-only; start it without --read-only to decide.", "warning")
             return None
@@ -197,17 +191,17 @@ class ConsoleApp(ErrorBoundary, App[None]):
         return answer
 
     def say(self, sentence: str, severity: str = "information") -> None:
-        """Tell the operator something that needs no answer."""
+        """Show a notice that needs no answer."""
         self.notify(sanitize(sentence), severity=severity, markup=False)  # type: ignore[arg-type]
 
     def show_error(self, error: SealError) -> None:
-        """Show a failure that can be expected: what happened, each problem, and what to do next."""
+        """Show an expected failure: what happened, each problem, and what to do next."""
         words = "\n".join([error.message, *error.problems, *([f"Next: {error.next_step}"] if error.next_step else [])])
         self.notify(sanitize(words), title="That did not work", severity="error", timeout=12, markup=False)
 
     def unexpected(self, error: Exception) -> None:
-        """Show an unexpected failure and where its report is; the console goes on."""
-        report = write_report(self.workspace, error)
+        """Write a report of an unexpected failure and show its path; the console continues."""
+        report = write_report("console", self.workspace.root, error)
         if isinstance(self.screen, FailureDialog):
             return  # one at a time: the reports are all there
         body = f"{type(error).__name__}: {error}\n\nThe report is in {report}\nThe console goes on; nothing is lost."
@@ -233,7 +227,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
             self.screen.show_version(message.number)
 
     async def go_to(self, target: JumpTarget) -> None:
-        """Show what was jumped to."""
+        """Show the target of a jump."""
         if target.kind == "version":
             self.post_message(ShowVersion(int(target.identity)))
         elif target.kind == "candidate":
@@ -249,7 +243,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         return []
 
     def delay_update(self, delay: float = 0.0) -> None:
-        """Hold nothing back: Textual waits 50 ms at each change of screens, which here are already built."""
+        """Add no delay: Textual waits 50 ms at each change of screens, but these screens are built already."""
 
     async def action_go(self, name: str) -> None:
         """Go to a screen."""
@@ -289,8 +283,8 @@ class ConsoleApp(ErrorBoundary, App[None]):
         self.push_screen(TextDialog("Settings", settings_text(self.workspace)))
 
     def action_run_round(self) -> None:
-        """Ask whether a round shall run, and ask the engine for it."""
-        begin(self, self._run_round, group="ask")
+        """Confirm, then add a job for a round."""
+        start_work(self, self._run_round, group="ask")
 
     async def _run_round(self) -> None:
         of, each = self.settings.round.tasks_per_round, self.settings.self_edit.per_task
@@ -307,8 +301,8 @@ class ConsoleApp(ErrorBoundary, App[None]):
                 self.say("Asked for a round; the engine starts.")
 
     def action_stop_engine(self) -> None:
-        """Ask whether the engine shall stop."""
-        begin(self, self._stop_engine, group="ask")
+        """Confirm, then stop the engine."""
+        start_work(self, self._stop_engine, group="ask")
 
     async def _stop_engine(self) -> None:
         if lock_owner(self.workspace.lock_file) is None:  # the facts are those of the last look, if there was one yet
@@ -323,11 +317,11 @@ class ConsoleApp(ErrorBoundary, App[None]):
             await self.act("stop the engine", lambda workspace, db: stop_engine(workspace, db, self.actor))
 
     async def action_quit(self) -> None:
-        """Leave; an action that runs is finished first, an engine that runs goes on."""
+        """Leave: a running action is finished first, a running engine continues."""
         await asyncio.to_thread(self.actions.close)
         self.exit()
 
     async def on_unmount(self) -> None:
-        """Close what reads and writes."""
+        """Close readers and writers."""
         await asyncio.to_thread(self.actions.close)
         await self.reader.close()

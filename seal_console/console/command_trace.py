@@ -1,4 +1,4 @@
-"""What an action of the console ran: each git command, and each statement that changed the database."""
+"""Commands of a console action: each git command, and each statement that changed the database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from store.git_command import heard_commands
+from store.git_command import listen_to_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ _LONGEST = 400
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One action: when it began, what it was, and its commands in order; `failed` says why where it did not work."""
+    """One action: start time, title and commands in order; `failed` is the error, if there was one."""
 
     at: str
     title: str
@@ -31,8 +31,8 @@ class Trace:
 
 
 @contextmanager
-def traced(db: Database, commands: list[str]) -> Iterator[None]:
-    """Write down what the block runs on this connection, and the git commands that this thread runs."""
+def record_commands(db: Database, commands: list[str]) -> Iterator[None]:
+    """Record what the block runs on this connection, and the git commands of this thread."""
     thread = threading.get_ident()
 
     def heard(folder: str, arguments: tuple[str, ...]) -> None:
@@ -45,7 +45,7 @@ def traced(db: Database, commands: list[str]) -> Iterator[None]:
 
     db.conn.set_trace_callback(ran)
     try:
-        with heard_commands(heard):
+        with listen_to_commands(heard):
             yield
     finally:
         db.conn.set_trace_callback(None)

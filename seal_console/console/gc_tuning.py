@@ -1,7 +1,7 @@
-"""Keeps Python's garbage collector from holding keys up: a look through everything takes 20 to 90 ms.
+"""Keeps Python's garbage collector from delaying keys: a full collection takes 20 to 90 ms.
 
-Nearly all of what starting makes stays, so nothing is collected until then, and nothing of it is looked through later.
-Afterwards small looks come by themselves, as ever, and whole ones only while nobody types.
+Nearly all objects made at start-up stay alive, so nothing is collected until then, and these objects are never examined
+later. Afterwards young generations are collected as usual, and full collections run only while nobody types.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def hold_back() -> None:
 
 
 def begin() -> None:
-    """Take all that is there for good, and collect what comes after it."""
+    """Exempt all existing objects for good, and collect later ones."""
     gc.freeze()
     gc.enable()
 
 
 def collect(idle_s: float) -> bool:
-    """Look through everything where no key has come for `idle_s` seconds, and that is long; returns whether."""
+    """Collect everything if no key has come for `idle_s` seconds and that is long enough; return whether it did."""
     if idle_s < _IDLE_S or not gc.isenabled():
         return False
     gc.collect()

@@ -1,4 +1,4 @@
-"""The help for what is on the screen: its purpose, and every key that works there, made from the bindings."""
+"""Help for the current screen: its purpose and every key that works there, made from the bindings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding
 
-from seal_console.console.safe_content import joined, lines
+from seal_console.console.content import assemble, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,18 +23,18 @@ _TITLES = {"PagedTable": "Table", "CandidatePane": "Candidate", "DetailPane": "T
 
 
 def help_for(screen: Screen[Any]) -> Content:
-    """Return the help for a screen and what has the focus on it."""
+    """Return the help for a screen and its focused widget."""
     purpose = getattr(screen, "HELP", "")
     rows: list[Content | str] = [purpose, ""] if purpose else []
     for title, bindings in _groups(screen):
-        rows.append(joined((title, "bold")))
-        rows += [joined((f"  {shown_keys(one):<22}", "$text-accent"), _meaning(one)) for one in bindings]
+        rows.append(assemble((title, "bold")))
+        rows += [assemble((f"  {format_keys(one):<22}", "$text-accent"), _meaning(one)) for one in bindings]
         rows.append("")
     return lines(*rows)
 
 
-def shown_keys(binding: Binding) -> str:
-    """The keys of a binding as a person reads them."""
+def format_keys(binding: Binding) -> str:
+    """Return a binding's keys in readable form."""
     if binding.key_display:
         return binding.key_display
     return ", ".join(_KEYS.get(key, key) for key in binding.key.split(","))
@@ -60,7 +60,7 @@ def _groups(screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
 
 
 def _own_actions(node_class: type) -> set[str]:
-    """The actions that the console's own classes bind: what a widget inherits from Textual is left out."""
+    """Return the actions bound by the console's own classes, without those inherited from Textual."""
     own = [one for one in node_class.__mro__ if one.__module__.startswith("seal_console.")]
     bound = [binding for one in own for binding in one.__dict__.get("BINDINGS", ())]
     return {binding.action for binding in bound if isinstance(binding, Binding)}

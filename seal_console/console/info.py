@@ -1,4 +1,4 @@
-"""Every path of the workspace, the versions of everything, and every setting with where it comes from."""
+"""Text of the info and settings dialogs: paths, versions, and every setting with its source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.input_files.located_yaml import parse_located_yaml
 from engine.settings.reading import load_settings, section_models
-from seal_console.console.safe_content import joined, lines, safe_line
+from seal_console.console.content import assemble, lines, safe_line
 from seal_console.queries.installation import installation, workspace_facts
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def info_text(workspace: Workspace, db: Database) -> Content:
-    """Return what `seal-console info` shows."""
+    """Return the text of `seal-console info`."""
     rows: list[Content] = []
     for title, values in {**workspace_facts(workspace, db), **installation()}.items():
         rows += _group(title, values)
@@ -30,21 +30,21 @@ def settings_text(workspace: Workspace) -> Content:
     """Return every setting with its value and its source: the file, or the default."""
     settings = load_settings(workspace.settings_file)
     given: Any = parse_located_yaml(workspace.settings_file.read_text(encoding="utf-8")).data or {}
-    rows = [joined(("source: ", "$text-muted"), str(workspace.settings_file)), joined("")]
+    rows = [assemble(("source: ", "$text-muted"), str(workspace.settings_file)), assemble("")]
     for section, model in section_models().items():
-        rows.append(joined((section, "bold")))
+        rows.append(assemble((section, "bold")))
         for key in model.model_fields:
             value = getattr(getattr(settings, section), key)
             set_here = key in (given.get(section) or {})
             source = ("seal.yaml", "$text-accent") if set_here else ("default", "$text-muted")
-            rows.append(joined(f"  {key:<24} ", (f"{value!s:<28} ", "bold" if set_here else ""), source))
+            rows.append(assemble(f"  {key:<24} ", (f"{value!s:<28} ", "bold" if set_here else ""), source))
     return lines(*rows)
 
 
 def _group(title: str, values: Any) -> list[Content]:
     if not isinstance(values, dict):
-        return [joined((f"{title.replace('_', ' '):<20}", "$text-muted"), safe_line(str(values)))]
+        return [assemble((f"{title.replace('_', ' '):<20}", "$text-muted"), safe_line(str(values)))]
     found: Mapping[str, Any] = values
-    rows = [joined((title.replace("_", " "), "bold"))]
-    rows += [joined((f"  {name:<20}", "$text-muted"), safe_line(str(value))) for name, value in found.items()]
-    return [*rows, joined("")]
+    rows = [assemble((title.replace("_", " "), "bold"))]
+    rows += [assemble((f"  {name:<20}", "$text-muted"), safe_line(str(value))) for name, value in found.items()]
+    return [*rows, assemble("")]

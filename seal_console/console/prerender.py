@@ -1,8 +1,8 @@
-"""Prepares the screens before they are asked for: loaded, filled, laid out and drawn, so that the first look at one is
-like the second.
+"""Prepares the screens in advance: loaded, filled, laid out and drawn, so that the first switch to a screen is as fast
+as later ones.
 
-It goes in small steps, and only while no key comes: one that comes waits for the step that runs, some 10 ms, and for no
-more. A screen that is asked for before its turn is built then and there.
+It works in small steps while no key comes; a key waits for the current step only, some 10 ms. A screen that is opened
+before its turn is built at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_LAYOUTS = 4
 
 
 async def prepare_screens(app: ConsoleApp) -> None:
-    """Prepare every screen; what is there then stays out of the garbage collector's sight."""
+    """Prepare every screen, then exempt its objects from garbage collection."""
     screens = []
     for name in MODES:
         await asyncio.to_thread(load_screen, name)
@@ -54,7 +54,7 @@ async def _quiet(app: ConsoleApp) -> None:
 
 
 async def _lay_out(app: ConsoleApp, screen: SealScreen) -> None:
-    """Do what Textual does when a screen is first seen; widgets that learn their size may ask for another layout."""
+    """Do what Textual does when a screen is first shown; widgets that learn their size may request another layout."""
     while app.is_running and not screen.was_loaded:
         await asyncio.sleep(_ASKED_AGAIN_S)
     if not screen.is_current:
@@ -72,7 +72,7 @@ async def _lay_out(app: ConsoleApp, screen: SealScreen) -> None:
 
 
 async def _draw(app: ConsoleApp, screen: SealScreen) -> None:
-    """Have each widget draw its lines, which it keeps until something in them changes, and put them together."""
+    """Let each widget draw and cache its lines, then compose them."""
     rest_at = 0.0
     for widget, (region, _) in list(screen._compositor.visible_widgets.items()):  # noqa: SLF001
         if time.monotonic() >= rest_at:

@@ -1,11 +1,12 @@
-"""Events in words."""
+"""Events as one line, as a table row and as a card."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from seal_console.console.safe_content import joined
+from seal_console.console.content import assemble, fact, format_time, heading, lines, muted, safe
+from seal_console.console.widgets.table_columns import Cell
 from store.version_tags import policy_tag, version_tag
 from store.wording import counted
 
@@ -14,23 +15,27 @@ if TYPE_CHECKING:
 
     from textual.content import Content
 
+    from seal_console.console.command_trace import Trace
+    from seal_console.console.widgets.table_columns import Row
+    from seal_console.queries.log import EventFacts, EventRow
     from store.records import Event
+
 
 _SHORT = 10
 _LONGEST = 80
 
 
 def event_line(event: Event) -> Content:
-    """One event on one line: time, kind, what it is about."""
-    return joined(
+    """Return an event on one line: time, kind, subject."""
+    return assemble(
         (f"{event.at[11:19]} ", "$text-muted"),
         (event.kind, "$text-accent"),
-        f" {event_words(event.kind, event.payload)}",
+        f" {describe_event(event.kind, event.payload)}",
     )
 
 
-def event_words(kind: str, payload: dict[str, Any]) -> str:
-    """Say what an event is about, on one line."""
+def describe_event(kind: str, payload: dict[str, Any]) -> str:
+    """Return the subject of an event on one line."""
     decision, move = payload.get("decision"), payload.get("move")
     if isinstance(decision, dict):
         return f"{_short(decision.get('candidate_id'))} by {decision.get('actor')}: {decision.get('reason')}"
@@ -73,6 +78,10 @@ def _standing(alarms: list[int]) -> str:
     return f"alarm {alarms[0]} stands" if len(alarms) == 1 else f"{len(alarms)} alarms stand"
 
 
+def _job(payload: dict[str, Any]) -> str:
+    return f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}"
+
+
 _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
     "candidates": lambda payload: counted(len(payload.get("hashes", {})), "self-edit"),
@@ -81,5 +90,64 @@ _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "alarm": _alarm,
     "drift": lambda payload: f"of {_short(payload.get('model_state', ''))}",
     "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_standing(payload.get('alarms') or [])}",
-    "request": lambda payload: f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}",
+    "job": _job,
+    "request": _job,  # as workspaces before migration 0009 call it
 }
+
+
+_MOST_CHARACTERS = 20_000
+
+
+def event_row(row: EventRow) -> Row:
+    """One line of the table of events."""
+    about = f"{row.payload_characters:,} characters" if row.payload is None else describe_event(row.kind, row.payload)
+    return (f"{row.sequence:,}", Cell(_short_moment(row.at), "dim"), Cell(row.kind, "accent"), about)
+
+
+def event_card(facts: EventFacts) -> Content:
+    """Write all of an event: its place in the chain, and its payload as indented JSON."""
+    event = facts.event
+    payload = json.dumps(event.payload, indent=2, ensure_ascii=False)
+    rows = [
+        assemble((f"Event {event.sequence:,}", "bold"), "  ", (event.kind, "$text-accent bold")),
+        fact("at", format_time(event.at)),
+        fact("hash", event.hash),
+        fact("previous hash", event.previous_hash),
+        safe("✓ follows the event before it", "$text-success")
+        if facts.follows
+        else safe("✗ does not follow the event before it: seal-console verify says more", "bold $text-error"),
+        safe(""),
+        heading("Payload"),
+        safe(payload[:_MOST_CHARACTERS]),
+    ]
+    if len(payload) > _MOST_CHARACTERS:
+        rows.append(muted(f"… {len(payload) - _MOST_CHARACTERS:,} characters more; w exports all of it"))
+    return lines(*rows)
+
+
+def action_row(trace: Trace) -> Row:
+    """One line of the table of actions."""
+    outcome = Cell(f"✗ {trace.failed}", "bad") if trace.failed else Cell("✓ done", "good")
+    return (Cell(_short_moment(trace.at), "dim"), trace.title, trace.actor, str(len(trace.commands)), outcome)
+
+
+def action_card(trace: Trace) -> Content:
+    """Write all that an action ran, in order."""
+    rows = [
+        assemble((trace.title, "bold")),
+        fact("at", format_time(trace.at)),
+        fact("by", trace.actor),
+        safe(f"✗ failed: {trace.failed}", "$text-error") if trace.failed else safe("✓ done", "$text-success"),
+        safe(""),
+        heading("What it ran: git, and what changed the database"),
+    ]
+    if not trace.commands:
+        return lines(*rows, muted("Nothing."))
+    for command in trace.commands:
+        is_git = command.startswith("git ")
+        rows.append(assemble(("$ " if is_git else "› ", "$text-accent" if is_git else "$text-muted"), command))
+    return lines(*rows)
+
+
+def _short_moment(at: str) -> str:
+    return at[5:19].replace("T", " ")

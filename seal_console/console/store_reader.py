@@ -33,7 +33,7 @@ class StoreReader:
         self.ready = asyncio.Event()  # set when the file is known to be there, and of this program's schema
 
     async def read(self, query: Callable[[Database], T]) -> T:
-        """Run a query in the reader's thread; whoever asks after `close` is cancelled."""
+        """Run a query in the reader's thread; a call after `close` is cancelled."""
         await self.ready.wait()
         if self._closed:
             raise asyncio.CancelledError

@@ -1,7 +1,7 @@
 """Makes a workspace with very many candidates and events, and real documents that a round can run on.
 
-The rows are made up, but complete: each candidate has an inner update, answers and gates, and the events are chained.
-Only that they were measured is not true, so the round that they belong to says so in its settings.
+The rows are invented but complete: each candidate has an inner update, answers and gates, and the events are chained.
+Their round says in its settings that nothing was measured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""First paint and key latency of the console over a large store, side by side with and without an engine at work."""
+"""First paint and key latency of the console over a large store, with and without a running engine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from seal_console.console.engine_control import ask_for_rounds, stop_engine
+from seal_console.engine_control import ask_for_rounds, start_engine, stop_engine
 from seal_console.lab.large_store import make_large_store
 from seal_console.lab.terminal import PseudoTerminal
-from seal_console.start_engine import start_engine
 from store.database import open_database
 from store.lock import current_user, lock_owner
 from store.workspace import Workspace

@@ -1,7 +1,7 @@
 """A program in a real pseudo-terminal, and the times at which its screen shows something.
 
-What the program writes is timed by a thread when it arrives; drawing it into a screen in memory takes longer than the
-program needs to write it, so it must hold up neither the program nor the clock. The screen is pyte's.
+A thread records when the program's output arrives. Drawing it into a screen in memory takes longer than the program
+needs to write it, so drawing must delay neither the program nor the clock. The screen is pyte's.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class PseudoTerminal:
         os.close(self._fd)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the screen another size."""
+        """Change the size of the screen."""
         self.screen.resize(rows, columns)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
@@ -98,7 +98,7 @@ class PseudoTerminal:
         return at
 
     def read(self, wait_s: float) -> float | None:
-        """Draw the next frame that the program wrote; returns when it was whole, None where nothing came in time."""
+        """Draw the next frame of the program; return when it was complete, or None if nothing came in time."""
         at, frame = self._take(wait_s)
         self._draw(frame)
         return at
@@ -143,7 +143,9 @@ class PseudoTerminal:
             self._in_frame = begins > ends
 
     def wait_for(self, holds: Callable[[list[str]], bool], within_s: float) -> float:
-        """Read until the screen's lines are as wanted; returns when that arrived. Raises SealError after `within_s`."""
+        """Read until `holds` accepts the screen's lines; return when that frame arrived. Raises SealError after
+        `within_s`.
+        """
         until = time.perf_counter() + within_s
         at = time.perf_counter()
         while not holds(self.lines()):

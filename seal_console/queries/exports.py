@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
 from engine.retention.matrix import recorded_matrix
-from seal_console.queries.log import event_keys, exported_events
+from seal_console.queries.log import event_keys, export_events
 from seal_console.queries.queue import SORTS as QUEUE_SORTS
 from seal_console.queries.queue import QueueQuery, queue_keys, queue_rows
 from seal_console.queries.rounds import RoundLine, kept_ids, ranked_rows, ranking, round_lines
@@ -57,7 +57,7 @@ TABLES = ("review", "versions", "rounds", "candidates", "tasks", "events", "rete
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What of a table is wanted; None and "" are the table's own order, everything in it, and the newest round."""
+    """Options of an export; None and "" mean the table's own order, all rows, and the newest round."""
 
     text: str = ""
     sort: str | None = None
@@ -66,8 +66,8 @@ class ExportRequest:
     round_number: int | None = None
 
 
-def table_named(db: Database, name: str, wanted: ExportRequest) -> TableExport:
-    """Return one of TABLES. Raises WrongUseError for what the table does not know: an order, a filter, a round."""
+def find_table(db: Database, name: str, wanted: ExportRequest) -> TableExport:
+    """Return one of TABLES. Raises WrongUseError for an order, filter or round that the table does not have."""
     _refuse_unknown(name, wanted)
     tables: dict[str, Callable[[], TableExport]] = {
         "review": lambda: review_table(
@@ -146,7 +146,7 @@ def tasks_table(keys: Sequence[int]) -> TableExport:
 
 
 def matrix_table(matrix: Matrix) -> TableExport:
-    """The forgetting matrix: a row for each version, a column for each edit; shares 0 … 1, empty where not asked."""
+    """The forgetting matrix: a row for each version, a column for each edit; shares 0 … 1, empty if not measured."""
     rows = [(name, *cells) for name, cells in zip(matrix.rows, matrix.cells, strict=True)]
     return TableExport("retention", ("version", *(column.version for column in matrix.columns)), lambda _: rows)
 
@@ -154,7 +154,7 @@ def matrix_table(matrix: Matrix) -> TableExport:
 def events_table(keys: Sequence[int]) -> TableExport:
     """The events with these numbers."""
     return TableExport(
-        "events", _EVENTS, lambda db: (row for part in in_batches(keys) for row in exported_events(db, part))
+        "events", _EVENTS, lambda db: (row for part in in_batches(keys) for row in export_events(db, part))
     )
 
 

@@ -1,8 +1,8 @@
-"""The filter line of a table: words, fields and numbers, turned into a condition in SQL.
+"""The filter line of a table: words, fields and numbers, translated to a condition in SQL.
 
 `nisdac reward>0.5 state:deferred -round:3` means: contains "nisdac", reward above 0.5, is deferred, not of round 3.
-Quotes keep words together: `"battery life"`, `task:"release notes"`. All terms must hold. Values go to SQLite as
-parameters, never into the text of the query.
+Quotes keep words together: `"battery life"`, `task:"release notes"`. All terms must match. Values are passed to SQLite
+as parameters, never in the text of the query.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _QUOTE = '"'
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A name that can be filtered by: the SQL expression that gives it, and whether it is text, a number or a time.
+    """A field of the filter: its SQL expression, and whether it is text, a number or a time.
 
-    A time is compared as far as it is written: `at>=2026-11` is from November on, `at<=2026-11-22` has that day in it.
+    A time is compared as far as it is written: `at>=2026-11` is from November on, `at<=2026-11-22` includes that day.
     """
 
     expression: str
@@ -36,7 +36,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition in SQL with its parameters; "1" holds for every row."""
+    """A condition in SQL with its parameters; "1" is true for every row."""
 
     sql: str = "1"
     parameters: tuple[str | float, ...] = ()

@@ -23,15 +23,15 @@ class GuardrailFigures:
     round_number: int
     judged: int
     denied: int
-    held: int
+    needs_review: int
     noted: int
 
     def __str__(self) -> str:
-        return f"{self.denied:,} denied, {self.held:,} held, {self.noted:,} noted of {self.judged:,}"
+        return f"{self.denied:,} denied, {self.needs_review:,} to review, {self.noted:,} noted of {self.judged:,}"
 
 
 def guardrail_figures(db: Database) -> GuardrailFigures | None:
-    """Return the figures of the newest round that has any; None where no guardrails.yaml was at work lately."""
+    """Return the figures of the newest round that has any; None if recent rounds had no guardrails.yaml."""
     rounds = db.execute("SELECT number FROM rounds WHERE imported = 0 ORDER BY number DESC LIMIT ?", (_ROUNDS_BACK,))
     found = (_figures(db, int(number)) for (number,) in rounds.fetchall())
     return next((one for one in found if one is not None), None)
@@ -49,13 +49,13 @@ def _figures(db: Database, round_number: int) -> GuardrailFigures | None:
     if not gates:
         return None
     gravest = [_gravest(of_candidate) for of_candidate in gates.values()]
-    counts = {verdict: gravest.count(verdict) for verdict in ("denied", "held", "noted")}
+    counts = {verdict: gravest.count(verdict) for verdict in ("denied", "needs_review", "noted")}
     return GuardrailFigures(round_number, len(gates), **counts)
 
 
 def _gravest(gates: list[GateResult]) -> str:
     if any(gate.stops for gate in gates):
         return "denied"
-    if any(gate.holds for gate in gates):
-        return "held"
+    if any(gate.needs_review for gate in gates):
+        return "needs_review"
     return "passed" if all(gate.passed for gate in gates) else "noted"

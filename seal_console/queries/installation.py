@@ -1,4 +1,4 @@
-"""Facts for `info`: versions of this program and of what it stands on, and the state of a workspace. Loads no torch."""
+"""Facts for `info`: versions of this program and its libraries, and the state of a workspace. Loads no torch."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def installation() -> dict[str, Any]:
 
 
 def workspace_facts(workspace: Workspace, db: Database) -> dict[str, Any]:
-    """Return every path of a workspace and where everything in it stands."""
+    """Return every path of a workspace and the state of everything in it."""
     policies = list_policy_versions(db)
     open_one = open_round(db)
     owner = lock_owner(workspace.lock_file)

@@ -1,4 +1,4 @@
-"""The event log as a table of any length: without a filter its keys are a range, and only what is seen is read."""
+"""The event log as a table of any length: without a filter its keys are a range, and only visible events are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_READ_FOR_A_ROW = 20_000
 _IF_JSON = "CASE WHEN json_valid(payload) THEN {} END"
 _ACTOR = _IF_JSON.format(
     "coalesce(json_extract(payload, '$.actor'), json_extract(payload, '$.decision.actor'), "
-    "json_extract(payload, '$.move.actor'), json_extract(payload, '$.request.actor'))"
+    "json_extract(payload, '$.move.actor'))"
 )
 _ROUND = _IF_JSON.format("CASE WHEN kind LIKE 'round.%' THEN json_extract(payload, '$.number') END")
 
@@ -39,7 +39,7 @@ _SEARCHED = ("kind", "payload")
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One line of the table; `payload` is None where it is too long to be read for a line."""
+    """One line of the table; `payload` is None if it is too long to be read for a line."""
 
     sequence: int
     at: str
@@ -92,7 +92,7 @@ def event_rows(db: Database, sequences: Sequence[int]) -> dict[int, EventRow]:
 
 
 def event_facts(db: Database, sequence: int) -> EventFacts | None:
-    """Read one event; None where there is none of this number."""
+    """Read one event; None if there is none of this number."""
     found = events_after(db, sequence - 1, 1)
     if not found or found[0].sequence != sequence:
         return None
@@ -100,7 +100,7 @@ def event_facts(db: Database, sequence: int) -> EventFacts | None:
     return EventFacts(found[0], found[0].previous_hash == (GENESIS_HASH if sequence == 1 else before))
 
 
-def exported_events(db: Database, sequences: Sequence[int]) -> list[tuple[int, str, str, str, str, str]]:
+def export_events(db: Database, sequences: Sequence[int]) -> list[tuple[int, str, str, str, str, str]]:
     """Return number, time, kind, payload as canonical JSON, and both hashes of some events, in their order."""
     marks = ", ".join("?" for _ in sequences)
     return list(

@@ -1,4 +1,4 @@
-"""What the first screen answers: what is live, what runs, what waits, what happened last, and what needs a person."""
+"""The data of the first screen: the live version, the engine, the queue, recent events and open problems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EVENTS = 40
 
 @dataclass(frozen=True, slots=True)
 class RoundPoint:
-    """A round in the plot: mean and best reward of its candidates, and the exam on held-out tasks (0 … 1)."""
+    """A round in the plot: mean and best reward of its candidates, and the accuracy on held-out tasks (0 … 1)."""
 
     number: int
     state: str
@@ -36,7 +36,7 @@ class RoundPoint:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A gate that guards what was known, over the newest round in which it spoke: how many it let pass, and stopped."""
+    """A retention gate in the newest round that used it: how many candidates it passed and stopped."""
 
     gate: str
     round_number: int
@@ -59,7 +59,7 @@ class Overview:
     policy_gates: GuardrailFigures | None
     alarms: list[Alarm]
     open_round: tuple[int, str] | None
-    requests: list[dict[str, Any]]
+    jobs: list[dict[str, Any]]
     events: list[Event]
 
 
@@ -82,7 +82,7 @@ def overview(db: Database) -> Overview:
         policy_gates=guardrail_figures(db),
         alarms=standing_alarms(db),
         open_round=(unfinished[-1].number, unfinished[-1].state) if unfinished else None,
-        requests=fetch(db, "SELECT * FROM requests WHERE state IN ('waiting', 'running') ORDER BY id"),
+        jobs=fetch(db, "SELECT * FROM jobs WHERE state IN ('waiting', 'running') ORDER BY id"),
         events=events_after(db, max(0, head - _EVENTS), _EVENTS)[::-1],
     )
 

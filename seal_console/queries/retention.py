@@ -1,4 +1,4 @@
-"""What the retention screen shows: the live line's forgetting matrix and drift, the rounds' figures, and alarms."""
+"""The data of the retention screen: the live lineage's forgetting matrix and drift, figures of rounds, and alarms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DriftPoint:
-    """How far a version is from the base on the anchors, in nats per token; `limit` is what its gate allowed."""
+    """Drift of a version from the base on the anchors, in nats per token; `limit` is what its gate allowed."""
 
     version: str
     mean_kl: float
@@ -45,7 +45,7 @@ class RetentionFacts:
 
 @dataclass(frozen=True, slots=True)
 class CellAnswer:
-    """A question of an edit: what the version that learnt it answered right after, and what another version answers."""
+    """A question of an edit: the answer right after that edit, and another version's answer."""
 
     question: Question
     learnt: Answer | None
@@ -54,7 +54,7 @@ class CellAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CellFacts:
-    """A version on an edit: `share` and `learnt` are shares of its questions, None where not all were asked."""
+    """A version on an edit: `share` and `learnt` are shares of its questions, None if not all were answered."""
 
     version: str
     edit: str
@@ -75,7 +75,7 @@ def retention_facts(db: Database) -> RetentionFacts:
 
 
 def cell_facts(db: Database, version: str, edit: str) -> CellFacts:
-    """Read what a version (by its tag) answers about the edit that made another one."""
+    """Read a version's answers (by its tag) about the edit that made another version."""
     task = get_task(db, get_candidate(db, get_version(db, parse_number(edit)).candidate_id).task_id)
     ids = [question.id for question in task.questions]
     learnt, now = (recorded_answers(db, ids, model_state(db, parse_number(tag))) for tag in (edit, version))

@@ -1,7 +1,7 @@
-"""The rounds as a table, one of them in figures, and its candidates ranked as the filter of the round ranks them.
+"""The rounds as a table, one of them in figures, and its candidates, the best first.
 
-Figures of the E-step are those of what the policy wrote for the tasks to train on; what somebody edited is left out of
-them, and stands in the ranking with a mark.
+Figures of the E-step cover what the policy wrote for training tasks; edited candidates are left out, and are marked in
+the ranking.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from store.database import fetch, fetch_value
+from store.ranking import rank_order
 from store.rounds import get_round, list_rounds
 from store.version_rows import get_policy_version
 
@@ -24,13 +25,11 @@ if TYPE_CHECKING:
 _BINS = 8
 _LOWEST, _HIGHEST = -1.0, 1.0
 _E_STEP = "candidates.role = 'train' AND candidates.derived_from IS NULL"
-# As engine/loop/select.py ranks: reward, then the smaller spread, then the earlier one.
-_RANKED = "role DESC, reward_mean IS NULL, reward_mean DESC, reward_std, position, rowid"
 
 
 @dataclass(frozen=True, slots=True)
 class RoundLine:
-    """One line of the table. Rewards are gains (−1 … 1), exams on held-out tasks accuracies (0 … 1)."""
+    """One line of the table. Rewards are gains (−1 … 1); held-out figures are accuracies (0 … 1)."""
 
     number: int
     state: str
@@ -60,7 +59,7 @@ class RoundLine:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """How many candidates have a reward from `low` (with it) to `high` (without it, but for the last bin)."""
+    """The number of candidates with a reward in [low, high); the last bin includes `high`."""
 
     low: float
     high: float
@@ -117,7 +116,7 @@ def round_lines(db: Database, first: int = 1) -> list[RoundLine]:
 
 
 def round_facts(db: Database, line: RoundLine) -> RoundFacts:
-    """Read the round of a line in figures. Raises WrongUseError where it is not there."""
+    """Read the figures of a round. Raises WrongUseError if it does not exist."""
     number = line.number
     current = get_round(db, number)
     [losses] = fetch(
@@ -171,11 +170,11 @@ def histogram(db: Database, number: int) -> list[Bin]:
 def ranking(db: Database, number: int) -> dict[int, int]:
     """Return the keys of a round's candidates in order, each with its place among those of its role.
 
-    Those to train on come first, then those of the exam on held-out tasks; of each the best first, the unmeasured last.
+    Training candidates come first, then those for held-out tasks; of each the best first, unmeasured ones last.
     """
     found: dict[int, int] = {}
     counts: dict[str, int] = {}
-    query = f"SELECT rowid, role FROM candidates WHERE round_number = ? ORDER BY {_RANKED}"  # noqa: S608
+    query = f"SELECT rowid, role FROM candidates WHERE round_number = ? ORDER BY role DESC, {rank_order()}"  # noqa: S608
     for key, role in db.conn.execute(query, (number,)):
         counts[role] = counts.get(role, 0) + 1
         found[int(key)] = counts[role]
@@ -183,9 +182,10 @@ def ranking(db: Database, number: int) -> dict[int, int]:
 
 
 def edited_candidates(db: Database) -> tuple[int, int]:
-    """Return how many candidates a person edited, and how many of these are measured.
+    """Return how many candidates a person edited, and how many of them are measured.
 
-    Where neither changes, the ranking of a finished round does not: nothing else is added to it, or measured again.
+    If neither changes, the ranking of a finished round does not change either: nothing else is added to it or measured
+    again.
     """
     row = db.conn.execute("SELECT count(*), count(reward_mean) FROM candidates WHERE derived_from IS NOT NULL")
     count, measured = row.fetchone()

@@ -1,8 +1,7 @@
-"""The tasks as a large table, and one of them with its questions and what is answered today.
+"""The tasks as a large table, and one of them with its questions and today's answers.
 
-"Today" is the state of the model that is live, and only what is recorded of it; weakness is the share of a task's
-questions, of those that were asked, that it answers wrong. Questions of the audit split are shown to the operator here;
-no model is given them to learn from.
+"Today" is the recorded state of the live model; weakness is the share of a task's answered questions that it gets
+wrong. Questions of the audit split are shown to the operator here; no model is trained on them.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from seal_console.queries.filters import Condition, Field, parse_filter
 from store.answers import model_state, recorded_answers
 from store.database import fetch, fetch_value
+from store.ranking import rank_order
 from store.records import Document
 from store.rows import select
 from store.tasks import get_task
@@ -95,7 +95,7 @@ class TasksQuery:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """One line of the table. `weakness` is a share (0 … 1) of `asked` questions, None where none was asked."""
+    """One line of the table. `weakness` is a share (0 … 1) of `asked` questions, None if none was answered."""
 
     key: int
     id: str
@@ -113,7 +113,7 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """A question with what the live model is recorded to answer; None where it was not asked."""
+    """A question with the live model's recorded answer; None if there is none."""
 
     question: Question
     today: Answer | None
@@ -170,7 +170,7 @@ def tasks_since(db: Database, text: str, key: int) -> int:
 
 
 def task_facts(db: Database, key: int) -> TaskFacts | None:
-    """Read all that is known of the task with a key; None where it is not there."""
+    """Read everything about the task with a key; None if it does not exist."""
     task_id = fetch_value(db, "SELECT id FROM tasks WHERE rowid = ?", (key,))
     if task_id is None:
         return None
@@ -180,8 +180,8 @@ def task_facts(db: Database, key: int) -> TaskFacts | None:
     today = recorded_answers(db, [question.id for question in task.questions], state)
     best = fetch(
         db,
-        "SELECT id, reward_mean FROM candidates WHERE task_id = ? AND reward_mean IS NOT NULL "
-        "ORDER BY reward_mean DESC, reward_std, rowid LIMIT 1",
+        "SELECT id, reward_mean FROM candidates WHERE task_id = ? AND reward_mean IS NOT NULL "  # noqa: S608
+        f"ORDER BY {rank_order()} LIMIT 1",
         (task_id,),
     )
     return TaskFacts(

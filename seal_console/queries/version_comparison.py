@@ -1,30 +1,79 @@
-"""Two versions side by side: recorded answers, and how far apart their weights are.
+"""Two versions compared: their weights, answers, figures and provenance.
 
-Only what is recorded is compared; no model is asked.
+The distance of weights is the Euclidean norm of the difference of the stored matrices A and B. Two adapters with equal
+products B·A may still differ: the products are not compared.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
 
 from seal_console.queries.versions import ROOT, VersionFacts, version_facts
 from store.adapter_files import WEIGHTS_NAME
 from store.answers import model_state, recorded_answers
-from store.errors import SealError
+from store.errors import CorruptError, SealError, WrongUseError
 from store.versions import version_adapter_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
     from sqlite_utils import Database
 
-    from seal_console.queries.weight_distance import WeightDistance
     from store.records import Answer, Question
     from store.workspace import Workspace
 
 
+_NUMPY_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+_deserialize: Any = deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class WeightDistance:
+    """Euclidean norm of the difference of all matrices A and B, the same over the norm of the first, and how many."""
+
+    norm: float
+    relative: float | None
+    tensors: int
+
+
+def weight_distance(first: bytes, second: bytes) -> WeightDistance:
+    """Compare two files of weights. Raises WrongUseError if names or shapes differ, CorruptError for other files."""
+    one, other = _tensors(first), _tensors(second)
+    shapes = [{name: value.shape for name, value in tensors.items()} for tensors in (one, other)]
+    if shapes[0] != shapes[1]:
+        raise WrongUseError("the adapters have matrices of other names or shapes, which cannot be subtracted")
+    squared = sum(float(np.sum((one[name] - other[name]) ** 2)) for name in one)
+    size = sum(float(np.sum(value**2)) for value in one.values()) ** 0.5
+    norm = squared**0.5
+    return WeightDistance(norm, norm / size if size else None, len(one))
+
+
+def _tensors(content: bytes) -> Mapping[str, NDArray[np.float64]]:
+    try:
+        found = _deserialize(content)
+    except SafetensorError as error:
+        raise CorruptError(f"the weights cannot be read: {error}") from error
+    return {name: _as_float(tensor).reshape(tensor["shape"]) for name, tensor in found}
+
+
+def _as_float(tensor: Mapping[str, Any]) -> NDArray[np.float64]:
+    kind, data = str(tensor["dtype"]), bytes(tensor["data"])
+    if kind == "BF16":
+        # bfloat16, which numpy does not know, is the upper half of float32.
+        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
+    if kind not in _NUMPY_TYPES:
+        raise WrongUseError(f"weights of the type {kind} cannot be compared here")
+    return np.frombuffer(data, _NUMPY_TYPES[kind]).astype(np.float64)
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerChanges:
-    """One question with what each version answered; None where it was not asked."""
+    """One question with each version's answer; None if there is none."""
 
     task_title: str
     question: Question
@@ -34,7 +83,7 @@ class AnswerChanges:
 
 @dataclass(frozen=True, slots=True)
 class VersionComparison:
-    """Two versions; `no_distance` says why there is no distance where there is none."""
+    """Two versions; `no_distance` is the reason if there is no distance."""
 
     first: VersionFacts
     second: VersionFacts
@@ -44,9 +93,7 @@ class VersionComparison:
 
 
 def compare_versions(workspace: Workspace, db: Database, first: int, second: int) -> VersionComparison:
-    """Compare two versions by number, 0 for the base alone. Raises WrongUseError where there is none of a number."""
-    from seal_console.queries.weight_distance import weight_distance  # noqa: PLC0415 - numpy only where it is needed
-
+    """Compare two versions by number, 0 for the base alone. Raises WrongUseError if a number does not exist."""
     one, other = version_facts(workspace, db, first), version_facts(workspace, db, second)
     distance, why_not = None, ""
     if ROOT in {first, second}:

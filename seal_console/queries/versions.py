@@ -1,4 +1,4 @@
-"""The versions as the list beside their graph, and one of them with all that is known of it.
+"""The versions as a list with their graph, and all facts about one of them.
 
 Number 0 is the state before the first acceptance: the base model alone.
 """
@@ -19,10 +19,13 @@ from store.version_rows import get_policy_version, get_version, list_moves, list
 from store.version_tags import version_tag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlite_utils import Database
 
     from store.records import Candidate, GateResult, Move, PolicyVersion, Task, Version
     from store.workspace import Workspace
+
 
 ROOT = 0
 
@@ -53,7 +56,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class StoredAdapter:
-    """What the commit holds: the manifest, and whether it is the one that the row speaks of; `problem` where unread."""
+    """A commit's manifest, and whether it is the recorded one; `problem` if it cannot be read."""
 
     manifest: dict[str, Any] = field(default_factory=dict)
     is_the_recorded_one: bool = False
@@ -115,7 +118,7 @@ def history(db: Database) -> History:
 
 
 def pointers(db: Database) -> dict[int, tuple[str, ...]]:
-    """Return by number what points at a version now: "live", "shadow". Where nothing was accepted, the root is live."""
+    """Return what points at each version now, by number: "live", "shadow". If nothing was accepted, 0 is live."""
     newest: dict[str, int | None] = {"live": None}
     for move in list_moves(db):
         newest[move.name] = move.to_version
@@ -127,7 +130,7 @@ def pointers(db: Database) -> dict[int, tuple[str, ...]]:
 
 
 def version_facts(workspace: Workspace, db: Database, number: int) -> VersionFacts:
-    """Read all that is known of a version. Raises WrongUseError where there is none of this number."""
+    """Read everything about a version. Raises WrongUseError if there is none of this number."""
     moves = [move for move in list_moves(db) if number in {move.from_version or ROOT, move.to_version or ROOT}]
     pointed = pointers(db).get(number, ())
     if number == ROOT:
@@ -148,7 +151,7 @@ def version_facts(workspace: Workspace, db: Database, number: int) -> VersionFac
 
 
 def policy_facts(workspace: Workspace, db: Database, number: int) -> PolicyFacts:
-    """Read all that is known of a policy. Raises WrongUseError where there is none of this number."""
+    """Read everything about a policy. Raises WrongUseError if there is none of this number."""
     policy = get_policy_version(db, number)
     newest = max(one.number for one in list_policy_versions(db))
     return PolicyFacts(policy, policy.number == newest, _stored(workspace, policy.commit, policy.tag, None))
@@ -162,3 +165,49 @@ def _stored(workspace: Workspace, commit: str, tag: str, manifest_hash: str | No
     except SealError as error:
         return StoredAdapter(problem=error.message)
     return StoredAdapter(manifest, manifest_hash is None or hash_bytes(content) == manifest_hash)
+
+
+NODE, LANE = "●", "│"
+
+
+def draw_graph(parents: Mapping[int, int | None]) -> dict[int, str]:
+    """Return each number's part of the graph. A parent has a smaller number; if it is not drawn, the lane ends."""
+    lanes: list[int | None] = []
+    drawn: dict[int, str] = {}
+    for number in sorted(parents, reverse=True):
+        place = _place(lanes, number)
+        parent = parents[number]
+        known = parent if parent in parents else None
+        beside = lanes.index(known) if known is not None and known in lanes else None
+        drawn[number] = _line(lanes, place, beside)
+        lanes[place] = None if beside is not None else known
+        while lanes and lanes[-1] is None:
+            lanes.pop()
+    return drawn
+
+
+def _place(lanes: list[int | None], number: int) -> int:
+    """Return the lane that waits for a number, else a free or new one."""
+    for wanted in (number, None):
+        if wanted in lanes:
+            return lanes.index(wanted)
+    lanes.append(None)
+    return len(lanes) - 1
+
+
+def _line(lanes: list[int | None], place: int, beside: int | None) -> str:
+    first, last = (place, place) if beside is None else (min(place, beside), max(place, beside))
+    line = ""
+    for lane in range(len(lanes)):
+        taken = lanes[lane] is not None
+        across = first < lane < last
+        if lane == place:
+            sign = NODE
+        elif lane == beside:
+            sign = "├" if beside < place else "┤"
+        elif across:
+            sign = "┼" if taken else "─"
+        else:
+            sign = LANE if taken else " "
+        line += sign + ("─" if first <= lane < last else " ")
+    return line.rstrip()

@@ -46,9 +46,9 @@ def shipped_migrations() -> list[Migration]:
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration] | None = None) -> list[int]:
-    """Apply what is missing and return its numbers. Safe where several processes open a new file at once.
+    """Apply missing migrations and return their numbers. Safe if several processes open a new file at once.
 
-    Raises CorruptError where the file is newer than this code or an applied migration has another text.
+    Raises CorruptError if the file is newer than this code or an applied migration has another text.
     """
     shipped = list(shipped_migrations() if migrations is None else migrations)
     if _is_up_to_date(connection, path, shipped):

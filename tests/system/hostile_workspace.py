@@ -18,7 +18,7 @@ from store.candidates import add_candidates, decisions_of, defer, record_examine
 from store.clock import utc_now
 from store.database import open_database
 from store.events import append_event
-from store.jobs import add_request, finish_request, start_request
+from store.jobs import add_job, finish_job, start_job
 from store.live_progress import put_progress
 from store.records import Answer, Candidate, Document, GateResult, InnerUpdate, LiveProgress, Question, Split, Task
 from store.rounds import finish_round, interrupt_round, start_round
@@ -45,7 +45,7 @@ LONG = "L" * 200
 
 
 @dataclass(frozen=True)
-class Words:
+class TextMaker:
     """Makes the texts: each begins with a word to be found by."""
 
     hostile: bool
@@ -66,7 +66,7 @@ class Words:
 
 def make_workspace(folder: Path, *, hostile: bool) -> Workspace:
     """Make one; nothing in it asks for an engine, and its names of folders are as hostile as the rest."""
-    words = Words(hostile)
+    words = TextMaker(hostile)
     workspace = create_workspace(folder / "Wfolder \x1b]0;PWNED\x07" if hostile else folder / "Wfolder", "")
     settings = yaml.safe_load(default_settings_text())
     settings["model"]["path"] = words.line("Wmodel").replace("\x85", "")
@@ -81,7 +81,7 @@ def make_workspace(folder: Path, *, hostile: bool) -> Workspace:
     return workspace
 
 
-def _fill(workspace: Workspace, db: Database, words: Words) -> None:
+def _fill(workspace: Workspace, db: Database, words: TextMaker) -> None:
     task = _task(words)
     add_documents(
         db, [Document("doc", words.line("Wdocpath"), words.line("Wdoctitle"), "sha256:" + "d" * 64, utc_now())]
@@ -95,29 +95,29 @@ def _fill(workspace: Workspace, db: Database, words: Words) -> None:
     base = {"name": words.line("Wbase"), "fingerprint": "sha256:" + "1" * 64}
     start_round(db, seed=0, settings={"base": base}, live_version=None, policy_version=None)
     raise_alarm(db, 1, "echo", {"odd": words.line("Walarm")})
-    desk = _Bench(workspace, db, task, words)
-    first = desk.examined(1, 0.5)
+    maker = _WorkspaceFiller(workspace, db, task, words)
+    first = maker.examined(1, 0.5)
     accept(workspace, db, first.id, make_adapter(1), base, actor=words.line("Waccepter"), reason=words.line("Wbecause"))
-    second = desk.examined(2, 0.4, live_version=1)
+    second = maker.examined(2, 0.4, live_version=1)
     accept(workspace, db, second.id, make_adapter(2), base, actor=words.line("Waccepter"), reason=words.text("Wagain"))
     rollback(workspace, db, 1, words.line("Wmover"), words.line("Wmoved"))
-    best = desk.examined(3, 0.9, live_version=1)
-    desk.examined(4, 0.8, live_version=1, derived_from=best.id, sampling={"edited_by": words.line("Weditor")})
-    reject(db, desk.examined(5, 0.3).id, words.line("Wrejecter"), words.text("Wrejected"))
+    best = maker.examined(3, 0.9, live_version=1)
+    maker.examined(4, 0.8, live_version=1, derived_from=best.id, sampling={"edited_by": words.line("Weditor")})
+    reject(db, maker.examined(5, 0.3).id, words.line("Wrejecter"), words.text("Wrejected"))
     defer(db, best.id, words.line("Wdeferrer"), words.line("Wdeferred"))
     assert decisions_of(db, best.id)
-    desk.examined(6, -0.5, passed=False)
-    failed = add_request(db, "run", {"rounds": 1, "note": words.line("Wpayload")}, words.line("Wasker"))
-    start_request(db, failed.id)
-    finish_request(db, failed.id, "failed", {"error": words.text("Werror"), "next_step": words.line("Wnext")})
-    add_request(db, "run", {"rounds": 1, "note": words.line("Wpayload")}, words.line("Wasker"))
+    maker.examined(6, -0.5, passed=False)
+    failed = add_job(db, "run", {"rounds": 1, "note": words.line("Wpayload")}, words.line("Wasker"))
+    start_job(db, failed.id)
+    finish_job(db, failed.id, "failed", {"error": words.text("Werror"), "next_step": words.line("Wnext")})
+    add_job(db, "run", {"rounds": 1, "note": words.line("Wpayload")}, words.line("Wasker"))
     save_filter(db, words.line("Wsaved"), "review", words.line("Wfilter"), words.line("Wsaver"))
     put_progress(db, [_progress(words, words.line("Wstage")), _progress(words, "inner updates")])
     interrupt_round(db, 2)
     append_event(db, words.line("Wkind"), {words.line("Wkey"): words.line("Wvalue")})
 
 
-def _task(words: Words) -> Task:
+def _task(words: TextMaker) -> Task:
     splits: tuple[Split, ...] = ("reward", "audit")
     questions = [
         Question(
@@ -132,7 +132,7 @@ def _task(words: Words) -> Task:
     )  # fmt: skip
 
 
-def _published(db: Database, words: Words) -> None:
+def _published(db: Database, words: TextMaker) -> None:
     """A round that somebody published and this workspace imported."""
     run = start_round(
         db, seed=0, settings={"source": words.line("Wpublished")}, live_version=None, policy_version=None, imported=True
@@ -140,7 +140,7 @@ def _published(db: Database, words: Words) -> None:
     finish_round(db, run.number, "done", {"note": words.line("Wsummary")})
 
 
-def _progress(words: Words, stage: str) -> LiveProgress:
+def _progress(words: TextMaker, stage: str) -> LiveProgress:
     running = {
         "candidate_id": "sha256:" + words.line("Wrunning"),
         "step": 1,
@@ -153,11 +153,11 @@ def _progress(words: Words, stage: str) -> LiveProgress:
 
 
 @dataclass
-class _Bench:
+class _WorkspaceFiller:
     workspace: Workspace
     db: Database
     task: Task
-    words: Words
+    words: TextMaker
 
     def examined(self, place: int, reward: float, *, passed: bool = True, **more: Any) -> Candidate:
         """Propose and examine a candidate whose every field speaks."""
@@ -200,7 +200,7 @@ class _Bench:
         )
 
 
-def _write_actions(workspace: Workspace, words: Words) -> None:
+def _write_actions(workspace: Workspace, words: TextMaker) -> None:
     done = Trace(utc_now(), words.line("Waction"), words.line("Wdoer"), [words.text("Wcommand")], words.line("Wfailed"))
     path = workspace.cache_folder / HISTORY_NAME
     path.write_text(json.dumps(asdict(done), ensure_ascii=False) + "\nno JSON \x1b[2J\n", encoding="utf-8")

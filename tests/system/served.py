@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seal_console.start_engine import start_engine
-from store.jobs import get_request
+from seal_console.engine_control import start_engine
+from store.jobs import get_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,5 +58,5 @@ def eventually(holds: Callable[[], object], what: str) -> None:
 
 def ended(db: Database, request_id: int) -> JobState:
     """Wait for the end of a request and return what became of it."""
-    eventually(lambda: get_request(db, request_id).state in _ENDED, f"request {request_id} has ended")
-    return get_request(db, request_id).state
+    eventually(lambda: get_job(db, request_id).state in _ENDED, f"request {request_id} has ended")
+    return get_job(db, request_id).state

@@ -26,10 +26,10 @@ from engine.loop.session import open_session
 from engine.tasks.reading import read_tasks
 from engine.writers.local import LocalWriter
 from seal_console.cli.main import main
-from seal_console.start_engine import LOG_NAME
+from seal_console.engine_control import LOG_NAME
 from store.candidates import gates_of, list_candidates
 from store.database import open_database
-from store.jobs import add_request
+from store.jobs import add_job
 from store.tasks import add_documents, add_tasks, get_task
 from store.verify import verify
 from store.workspace import Workspace, create_workspace
@@ -56,7 +56,7 @@ RULES = [
 
 
 @dataclass
-class Seen:
+class Outgoing:
     """All that left the engine while it worked, by where it went."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -113,7 +113,7 @@ def write_policy(workspace: Workspace, judge: LocalJudge) -> None:
     workspace.guardrails_file.write_text(yaml.safe_dump(sections), encoding="utf-8")
 
 
-def watch(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
+def watch(monkeypatch: pytest.MonkeyPatch, seen: Outgoing) -> None:
     """Note what the policy is asked and what every bank trains on, as the model's own tokens spell it."""
     train = InnerUpdateBank.train
 
@@ -129,7 +129,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
     _watch_policy(monkeypatch, seen)
 
 
-def _watch_policy(monkeypatch: pytest.MonkeyPatch, seen: Seen) -> None:
+def _watch_policy(monkeypatch: pytest.MonkeyPatch, seen: Outgoing) -> None:
     write = LocalWriter.write
 
     def noted_write(writer: LocalWriter, requests: Sequence[WritingRequest], *rest: Any) -> Any:
@@ -168,7 +168,7 @@ def git_objects(repository: Path) -> bytes:
     return subprocess.run([*git, "--batch"], check=True, capture_output=True).stdout
 
 
-def note_files(workspace: Workspace, seen: Seen) -> None:
+def note_files(workspace: Workspace, seen: Outgoing) -> None:
     """Note all that lies in the workspace but the database and tasks/, and all that git holds."""
     for path in workspace.root.rglob("*"):
         place = path.relative_to(workspace.root)
@@ -182,14 +182,14 @@ def note_files(workspace: Workspace, seen: Seen) -> None:
 def served_round(workspace: Workspace, edited: str) -> None:
     """Let the engine that a console starts run a round and examine an edit, as its log tells."""
     with closing(open_database(workspace.database_file)) as db, started_engines() as start:
-        asked = [add_request(db, "run", {"rounds": 1}, "Ada")]
-        asked.append(add_request(db, "reexamine", {"candidate": edited, "completion": "It is kept in a box."}, "Ada"))
+        asked = [add_job(db, "run", {"rounds": 1}, "Ada")]
+        asked.append(add_job(db, "reexamine", {"candidate": edited, "completion": "It is kept in a box."}, "Ada"))
         start(workspace)
         assert [ended(db, request.id) for request in asked] == ["done", "done"]
         assert verify(workspace, db).problems == []
 
 
-def note_exports(workspace: Workspace, seen: Seen, capsys: pytest.CaptureFixture[str]) -> None:
+def note_exports(workspace: Workspace, seen: Outgoing, capsys: pytest.CaptureFixture[str]) -> None:
     for round_number in ("1", "2"):
         capsys.readouterr()
         assert main(["-w", str(workspace.root), "export", "sft", "--round", round_number]) == 0
@@ -205,7 +205,7 @@ def judge() -> Iterator[LocalJudge]:
 def test_nothing_of_the_audit_leaves_the_database(
     tmp_path: Path, judge: LocalJudge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = Seen()
+    seen = Outgoing()
     workspace = marked_workspace(tmp_path / "w")
     write_policy(workspace, judge)
     watch(monkeypatch, seen)

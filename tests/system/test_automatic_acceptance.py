@@ -22,7 +22,7 @@ from store.version_rows import list_versions, live_version
 from store.workspace import create_workspace
 from tests.system.accepting import ALARMING, accepting_workspace, change_settings
 from tests.system.workspaces import small_workspace
-from tests.test_console.cli_scenario import Desk
+from tests.test_console.cli_scenario import CandidateMaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,24 +117,27 @@ def test_a_round_that_dies_after_its_alarm_raises_it_once(tmp_path: Path, monkey
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    opened = Desk.begin(create_workspace(tmp_path / "w", default_settings_text()))
+def maker(tmp_path: Path) -> Iterator[CandidateMaker]:
+    opened = CandidateMaker.begin(create_workspace(tmp_path / "w", default_settings_text()))
     yield opened
     opened.db.close()
 
 
-def test_what_a_rule_holds_and_what_is_refused_is_left_to_people(desk: Desk) -> None:
-    held = desk.examined(0.9)
-    refused = desk.examined(0.8, passed=False)
-    second = desk.examined(0.5)
-    desk.db.execute("INSERT INTO gates VALUES (?, 'rule:names', 0, '{}', 'now', 'hold')", (held.id,))
-    current = open_round(desk.db)
+def test_what_a_rule_holds_and_what_is_refused_is_left_to_people(maker: CandidateMaker) -> None:
+    held = maker.examined(0.9)
+    refused = maker.examined(0.8, passed=False)
+    second = maker.examined(0.5)
+    maker.db.execute("INSERT INTO gates VALUES (?, 'rule:names', 0, '{}', 'now', 'hold')", (held.id,))
+    current = open_round(maker.db)
     assert current is not None
-    assert (get_candidate(desk.db, held.id).state, get_candidate(desk.db, refused.id).state) == ("examined", "refused")
-    accepted = accept_best(desk.workspace, desk.db, current, AcceptanceSettings(automatic=True))
+    assert (get_candidate(maker.db, held.id).state, get_candidate(maker.db, refused.id).state) == (
+        "examined",
+        "refused",
+    )
+    accepted = accept_best(maker.workspace, maker.db, current, AcceptanceSettings(automatic=True))
     assert accepted is not None
     assert accepted.candidate == second.id
-    again = accept_best(desk.workspace, desk.db, current, AcceptanceSettings(automatic=True))
+    again = accept_best(maker.workspace, maker.db, current, AcceptanceSettings(automatic=True))
     assert again is not None
     assert (again.version, again.candidate) == (accepted.version, second.id)
-    assert len(list_versions(desk.db)) == 1
+    assert len(list_versions(maker.db)) == 1

@@ -25,7 +25,7 @@ from tests.system.console_terminal import (
     ConsoleTerminal,
     pasted,
 )
-from tests.system.hostile_workspace import Words, make_workspace
+from tests.system.hostile_workspace import TextMaker, make_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ EVERY_TEXT = set(WORDS.split())
 
 
 @dataclass(frozen=True)
-class Written:
+class ConsoleOutput:
     """What a console wrote in the walk over everything."""
 
     text: str
@@ -77,9 +77,9 @@ def test_no_hostile_text_reaches_the_terminal_as_anything_but_text(tmp_path: Pat
     assert set() == EVERY_TEXT - harmless.markers
 
 
-def _walked(folder: Path, *, hostile: bool) -> Written:
+def _walked(folder: Path, *, hostile: bool) -> ConsoleOutput:
     """Look at everything on a screen that needs no scrolling, then act in every way on a small one."""
-    words = Words(hostile)
+    words = TextMaker(hostile)
     workspace = make_workspace(folder, hostile=hostile)
     written = []
     for columns, rows in ((160, 200), (80, 24)):
@@ -93,7 +93,7 @@ def _walked(folder: Path, *, hostile: bool) -> Written:
             assert console.ended() == 0
             written.append(console)
     assert not list(workspace.cache_folder.glob("reports/*")), "something unexpected happened"
-    return Written(
+    return ConsoleOutput(
         "".join(one.decoded for one in written),
         [control for one in written for control in one.controls],
         {marker for one in written for marker in MARKER.findall(one.drawn)},
@@ -133,13 +133,13 @@ def _look(console: ConsoleTerminal) -> None:
     console.opens("j", "Round 1")
     console.opens("5", "1 task", "Wtitle", "source")
     console.opens("6", "Event", "Wkind")
-    for number, kind in ((31, "round.interrupted"), (30, "request.added"), (29, "request.finished")):
+    for number, kind in ((31, "round.interrupted"), (30, "job.added"), (29, "job.finished")):
         console.opens(UP, f"Event {number}  {kind}")
     console.opens("a", "Waction", "by             Wdoer")
     console.opens("7", "alarm 1 stands: echo", "Walarm", "asked about the edit of v0001")
 
 
-def _act(console: ConsoleTerminal, words: Words, exports: Path) -> None:
+def _act(console: ConsoleTerminal, words: TextMaker, exports: Path) -> None:
     console.opens("?", "Help: now")
     console.closes("Help: now")
     _palette(console, words)
@@ -162,7 +162,7 @@ def _act(console: ConsoleTerminal, words: Words, exports: Path) -> None:
     console.opens("1", "What needs me?")
 
 
-def _palette(console: ConsoleTerminal, words: Words) -> None:
+def _palette(console: ConsoleTerminal, words: TextMaker) -> None:
     console.opens(CTRL_P, "Search for commands")
     console.opens(pasted(words.line("Wpalette")), "Wpalette")
     console.closes("Search for", "Wpalette")
@@ -171,7 +171,7 @@ def _palette(console: ConsoleTerminal, words: Words) -> None:
     console.closes("Go to task")
 
 
-def _decisions(console: ConsoleTerminal, words: Words) -> None:
+def _decisions(console: ConsoleTerminal, words: TextMaker) -> None:
     console.opens("A", "Accept this self-edit as v0003?")
     _pastes(console, words, "Wreason")
     console.closes("Accept this self-edit")
@@ -184,7 +184,7 @@ def _decisions(console: ConsoleTerminal, words: Words) -> None:
     console.opens(CTRL_S, "Taken back")
 
 
-def _review_dialogs(console: ConsoleTerminal, words: Words) -> None:
+def _review_dialogs(console: ConsoleTerminal, words: TextMaker) -> None:
     console.opens("e", "Examine it")
     console.opens(pasted(words.text("Wpasted")), "Wpasted-end")
     console.closes("Examine it")
@@ -200,7 +200,7 @@ def _review_dialogs(console: ConsoleTerminal, words: Words) -> None:
     _clear_filter(console, away)
 
 
-def _saved_filters(console: ConsoleTerminal, words: Words) -> None:
+def _saved_filters(console: ConsoleTerminal, words: TextMaker) -> None:
     away = console.background(0, 1)
     console.opens("F", "Saved filters", "Wsaved")
     console.keys(ENTER)
@@ -238,7 +238,7 @@ def _export(console: ConsoleTerminal, key: str, name: str, exports: Path) -> Non
     console.sees(without=[f"Export {name}"])
 
 
-def _pastes(console: ConsoleTerminal, words: Words, word: str, before: str = "") -> None:
+def _pastes(console: ConsoleTerminal, words: TextMaker, word: str, before: str = "") -> None:
     """Paste a line into a field, and type a character: then it shows its end. Fields cut what is pasted at a return."""
     line = words.line(word).replace("\r", "")
     console.keys(pasted(f"{before}{line} {word}-end"))

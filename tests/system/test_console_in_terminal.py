@@ -26,7 +26,7 @@ from tests.system.console_terminal import (
     WITHIN_S,
     ConsoleTerminal,
 )
-from tests.test_console.cli_scenario import Desk
+from tests.test_console.cli_scenario import CandidateMaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,14 +48,16 @@ ENDS_BY = (signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    opened = Desk.begin(create_workspace(tmp_path / "w", default_settings_text()))
+def maker(tmp_path: Path) -> Iterator[CandidateMaker]:
+    opened = CandidateMaker.begin(create_workspace(tmp_path / "w", default_settings_text()))
     yield opened
     opened.db.conn.close()
 
 
-def open_console(desk: Desk, *options: str, columns: int = 120, rows: int = 40, **environment: str) -> ConsoleTerminal:
-    return ConsoleTerminal(desk.workspace.root, *options, columns=columns, rows=rows, environment=environment)
+def open_console(
+    maker: CandidateMaker, *options: str, columns: int = 120, rows: int = 40, **environment: str
+) -> ConsoleTerminal:
+    return ConsoleTerminal(maker.workspace.root, *options, columns=columns, rows=rows, environment=environment)
 
 
 def into_review(console: ConsoleTerminal) -> None:
@@ -69,9 +71,9 @@ def accept(console: ConsoleTerminal, reason: str) -> None:
     console.opens(CTRL_S, "v0001 is live")
 
 
-def test_what_is_accepted_can_be_rolled_back_and_the_terminal_is_given_back_as_it_was(desk: Desk) -> None:
-    desk.examined(0.9)
-    with open_console(desk, "--as", "ada") as console:
+def test_what_is_accepted_can_be_rolled_back_and_the_terminal_is_given_back_as_it_was(maker: CandidateMaker) -> None:
+    maker.examined(0.9)
+    with open_console(maker, "--as", "ada") as console:
         into_review(console)
         accept(console, "says the new period")
         console.opens("3", "1 accepted", "◆ live")
@@ -86,29 +88,29 @@ def test_what_is_accepted_can_be_rolled_back_and_the_terminal_is_given_back_as_i
         console.keys(CTRL_Q)
         assert console.ended() == 0
         assert console.is_restored
-    (version,) = list_versions(desk.db)
+    (version,) = list_versions(maker.db)
     assert (version.accepted_by, version.reason) == ("ada", "says the new period")
-    assert [(one.cause, one.to_version) for one in list_moves(desk.db)] == [("accept", 1), ("rollback", None)]
-    assert verify(desk.workspace, desk.db).problems == []
+    assert [(one.cause, one.to_version) for one in list_moves(maker.db)] == [("accept", 1), ("rollback", None)]
+    assert verify(maker.workspace, maker.db).problems == []
 
 
-def test_ctrl_q_leaves_from_a_dialog_and_nothing_is_decided(desk: Desk) -> None:
-    candidate = desk.examined(0.9)
-    with open_console(desk) as console:
+def test_ctrl_q_leaves_from_a_dialog_and_nothing_is_decided(maker: CandidateMaker) -> None:
+    candidate = maker.examined(0.9)
+    with open_console(maker) as console:
         into_review(console)
         console.opens("A", "Accept this self-edit as v0001?")
         console.opens("half a reas", "half a reas")
         console.keys(CTRL_Q)
         assert console.ended() == 0
         assert console.is_restored
-    assert get_candidate(desk.db, candidate.id).state == "examined"
-    assert decisions_of(desk.db, candidate.id) == []
+    assert get_candidate(maker.db, candidate.id).state == "examined"
+    assert decisions_of(maker.db, candidate.id) == []
 
 
 @pytest.mark.parametrize("number", ENDS_BY, ids=lambda number: number.name)
-def test_a_console_that_is_asked_to_end_gives_the_terminal_back(desk: Desk, number: signal.Signals) -> None:
-    desk.examined(0.9)
-    with open_console(desk) as console:
+def test_a_console_that_is_asked_to_end_gives_the_terminal_back(maker: CandidateMaker, number: signal.Signals) -> None:
+    maker.examined(0.9)
+    with open_console(maker) as console:
         into_review(console)
         console.opens("A", "Accept this self-edit as v0001?")
         os.kill(console.pid, number)
@@ -116,24 +118,24 @@ def test_a_console_that_is_asked_to_end_gives_the_terminal_back(desk: Desk, numb
         assert console.is_restored
 
 
-def test_a_console_whose_terminal_is_closed_ends(desk: Desk) -> None:
-    desk.examined(0.9)
-    with open_console(desk) as console:
+def test_a_console_whose_terminal_is_closed_ends(maker: CandidateMaker) -> None:
+    maker.examined(0.9)
+    with open_console(maker) as console:
         into_review(console)
         assert console.ends_when_closed() == -signal.SIGHUP
-    assert verify(desk.workspace, desk.db).problems == []
+    assert verify(maker.workspace, maker.db).problems == []
 
 
-def test_every_screen_comes_up_whole_in_every_size(desk: Desk) -> None:
-    desk.examined(0.9)
-    with open_console(desk) as console:
+def test_every_screen_comes_up_whole_in_every_size(maker: CandidateMaker) -> None:
+    maker.examined(0.9)
+    with open_console(maker) as console:
         console.sees("What needs me?", "for a decision")
         for columns, rows in ((200, 60), (80, 24), (40, 10), (120, 40)):
             console.resized(columns, rows)
             for key, words in SCREENS.items():
                 console.keys(key)
                 console.until(partial(_is_whole, words=words))
-        assert not list(desk.workspace.cache_folder.glob("reports/*"))
+        assert not list(maker.workspace.cache_folder.glob("reports/*"))
 
 
 def _is_whole(text: str, words: tuple[str, ...]) -> bool:
@@ -142,10 +144,10 @@ def _is_whole(text: str, words: tuple[str, ...]) -> bool:
     return first.startswith(" 1 Now ") and all(word in text for word in words) and rest[-1].strip() != ""
 
 
-def test_a_console_that_is_killed_loses_nothing_and_the_next_one_shows_what_is(desk: Desk) -> None:
-    desk.examined(0.9)
-    second = desk.examined(0.7)
-    with open_console(desk, "--as", "ada") as console:
+def test_a_console_that_is_killed_loses_nothing_and_the_next_one_shows_what_is(maker: CandidateMaker) -> None:
+    maker.examined(0.9)
+    second = maker.examined(0.7)
+    with open_console(maker, "--as", "ada") as console:
         into_review(console)
         accept(console, "good")
         console.sees("02cccccccc")
@@ -153,16 +155,16 @@ def test_a_console_that_is_killed_loses_nothing_and_the_next_one_shows_what_is(d
         console.opens("not yet said", "not yet said")
         os.kill(console.pid, signal.SIGKILL)
         assert console.ended() == -signal.SIGKILL
-    with open_console(desk) as console:
+    with open_console(maker) as console:
         console.sees("live v0001", "1 self-edit waits for a decision")
         console.opens("2", "02cccccccc", "examined")
-    assert get_candidate(desk.db, second.id).state == "examined"
-    assert verify(desk.workspace, desk.db).problems == []
+    assert get_candidate(maker.db, second.id).state == "examined"
+    assert verify(maker.workspace, maker.db).problems == []
 
 
-def test_of_two_consoles_the_second_to_decide_is_told_who_was_first(desk: Desk) -> None:
-    candidate = desk.examined(0.9)
-    with open_console(desk, "--as", "ada") as first, open_console(desk, "--as", "bob") as second:
+def test_of_two_consoles_the_second_to_decide_is_told_who_was_first(maker: CandidateMaker) -> None:
+    candidate = maker.examined(0.9)
+    with open_console(maker, "--as", "ada") as first, open_console(maker, "--as", "bob") as second:
         into_review(first)
         into_review(second)
         second.opens("x", "Reject this self-edit?")
@@ -172,13 +174,13 @@ def test_of_two_consoles_the_second_to_decide_is_told_who_was_first(desk: Desk) 
         second.opens(CTRL_S, "ada")
         assert "rejected. u takes" not in second.text()
         second.sees("✓ accepted")
-    assert [(one.action, one.actor) for one in decisions_of(desk.db, candidate.id)] == [("accept", "ada")]
+    assert [(one.action, one.actor) for one in decisions_of(maker.db, candidate.id)] == [("accept", "ada")]
 
 
-def test_a_decision_in_one_console_is_seen_in_the_row_of_the_other(desk: Desk) -> None:
-    desk.examined(0.9)
-    desk.examined(0.7)
-    with open_console(desk, "--as", "ada") as first, open_console(desk, "--as", "bob") as second:
+def test_a_decision_in_one_console_is_seen_in_the_row_of_the_other(maker: CandidateMaker) -> None:
+    maker.examined(0.9)
+    maker.examined(0.7)
+    with open_console(maker, "--as", "ada") as first, open_console(maker, "--as", "bob") as second:
         into_review(first)
         into_review(second)
         first.opens("x", "Reject this self-edit?")
@@ -187,19 +189,19 @@ def test_a_decision_in_one_console_is_seen_in_the_row_of_the_other(desk: Desk) -
         second.sees("✗ rejected", "› +0.900")
 
 
-def test_a_checkout_by_hand_is_noticed(desk: Desk) -> None:
-    desk.examined(0.9)
-    with open_console(desk) as console:
+def test_a_checkout_by_hand_is_noticed(maker: CandidateMaker) -> None:
+    maker.examined(0.9)
+    with open_console(maker) as console:
         into_review(console)
         accept(console, "good")
-        subprocess.run(["git", "checkout", "-q", "v0000"], cwd=desk.workspace.adapters_folder, check=True)
+        subprocess.run(["git", "checkout", "-q", "v0000"], cwd=maker.workspace.adapters_folder, check=True)
         console.sees("Noticed: v0000", "live v0000")
-    assert [one.to_version for one in list_moves(desk.db)] == [1, None]
+    assert [one.to_version for one in list_moves(maker.db)] == [1, None]
 
 
-def test_a_read_only_console_decides_nothing_and_says_so(desk: Desk) -> None:
-    candidate = desk.examined(0.9)
-    with open_console(desk, "--read-only") as console:
+def test_a_read_only_console_decides_nothing_and_says_so(maker: CandidateMaker) -> None:
+    candidate = maker.examined(0.9)
+    with open_console(maker, "--read-only") as console:
         into_review(console)
         console.sees("READ-ONLY")
         for key in ("A", "x", "d", "e", "t"):
@@ -207,13 +209,13 @@ def test_a_read_only_console_decides_nothing_and_says_so(desk: Desk) -> None:
         console.opens(CTRL_R, "read-only")
         console.keys(CTRL_Q)
         assert console.ended() == 0
-    assert get_candidate(desk.db, candidate.id).state == "examined"
-    assert decisions_of(desk.db, candidate.id) == []
+    assert get_candidate(maker.db, candidate.id).state == "examined"
+    assert decisions_of(maker.db, candidate.id) == []
 
 
-def test_without_colour_right_and_wrong_are_still_told_apart(desk: Desk) -> None:
-    desk.examined(0.9)
-    with open_console(desk, NO_COLOR="1") as console:
+def test_without_colour_right_and_wrong_are_still_told_apart(maker: CandidateMaker) -> None:
+    maker.examined(0.9)
+    with open_console(maker, NO_COLOR="1") as console:
         into_review(console)
         console.sees("✗ wrong 14 days", "✓ right 30 days")
         console.opens("x", "Reject this self-edit?")
@@ -224,8 +226,8 @@ def test_without_colour_right_and_wrong_are_still_told_apart(desk: Desk) -> None
     assert not others & {str(number) for number in (*range(30, 49), *range(90, 108))}
 
 
-def test_without_a_terminal_it_shows_what_there_is(desk: Desk) -> None:
-    command = [sys.executable, "-m", "seal_console", "-w", str(desk.workspace.root)]
+def test_without_a_terminal_it_shows_what_there_is(maker: CandidateMaker) -> None:
+    command = [sys.executable, "-m", "seal_console", "-w", str(maker.workspace.root)]
     finished = subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=WITHIN_S
     )

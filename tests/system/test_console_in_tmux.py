@@ -14,7 +14,7 @@ import pytest
 from engine.settings.reading import default_settings_text
 from store.version_rows import list_versions
 from store.workspace import create_workspace
-from tests.test_console.cli_scenario import Desk
+from tests.test_console.cli_scenario import CandidateMaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,15 +53,15 @@ class Tmux:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    opened = Desk.begin(create_workspace(tmp_path / "w", default_settings_text()))
+def maker(tmp_path: Path) -> Iterator[CandidateMaker]:
+    opened = CandidateMaker.begin(create_workspace(tmp_path / "w", default_settings_text()))
     yield opened
     opened.db.conn.close()
 
 
 @pytest.fixture
-def tmux(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tmux]:
-    command = [sys.executable, "-m", "seal_console", "-w", str(desk.workspace.root), "--as", "ada"]
+def tmux(maker: CandidateMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tmux]:
+    command = [sys.executable, "-m", "seal_console", "-w", str(maker.workspace.root), "--as", "ada"]
     server = Tmux(tmp_path_factory.mktemp("t"), command)
     try:
         yield server
@@ -69,8 +69,8 @@ def tmux(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tmux]
         server.run("kill-server")
 
 
-def test_a_self_edit_is_reviewed_and_accepted_in_tmux(desk: Desk, tmux: Tmux) -> None:
-    desk.examined(0.9)
+def test_a_self_edit_is_reviewed_and_accepted_in_tmux(maker: CandidateMaker, tmux: Tmux) -> None:
+    maker.examined(0.9)
     tmux.sees("What needs me?", "1 self-edit waits")
     tmux.keys("2")
     tmux.sees("1 wait", "Returns take 30 days.")
@@ -88,4 +88,4 @@ def test_a_self_edit_is_reviewed_and_accepted_in_tmux(desk: Desk, tmux: Tmux) ->
         "0",
         "1",
     ]
-    assert [(one.accepted_by, one.reason) for one in list_versions(desk.db)] == [("ada", "says the new period")]
+    assert [(one.accepted_by, one.reason) for one in list_versions(maker.db)] == [("ada", "says the new period")]

@@ -15,7 +15,7 @@ from engine.settings.reading import default_settings_text
 from store.candidates import decisions_of, get_candidate
 from store.workspace import create_workspace
 from tests.system.headless_browser import Page, browser_page, find_browser
-from tests.test_console.cli_scenario import Desk
+from tests.test_console.cli_scenario import CandidateMaker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -27,14 +27,14 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome i
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    opened = Desk.begin(create_workspace(tmp_path / "shop", default_settings_text()))
+def maker(tmp_path: Path) -> Iterator[CandidateMaker]:
+    opened = CandidateMaker.begin(create_workspace(tmp_path / "shop", default_settings_text()))
     yield opened
     opened.db.conn.close()
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedConsole:
     """The console's address, and the number of the server's process."""
 
     address: str
@@ -42,20 +42,20 @@ class Served:
 
 
 @pytest.fixture
-def address(served: Served) -> str:
+def address(served: ServedConsole) -> str:
     return served.address
 
 
 @pytest.fixture
-def served(desk: Desk) -> Iterator[Served]:
+def served(maker: CandidateMaker) -> Iterator[ServedConsole]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    root = str(desk.workspace.root)
+    root = str(maker.workspace.root)
     command = [sys.executable, "-m", "seal_console", "-w", root, "web", "--port", str(port), "--as", "ada"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _wait_for(port, process)
-    yield Served(f"http://127.0.0.1:{port}", process.pid)
+    yield ServedConsole(f"http://127.0.0.1:{port}", process.pid)
     process.terminate()
     process.wait(20)
 
@@ -92,8 +92,8 @@ def consoles_of(server: int) -> list[str]:
     return Path(f"/proc/{server}/task/{server}/children").read_text(encoding="utf-8").split()
 
 
-def test_a_candidate_is_rejected_in_the_browser(desk: Desk, address: str, tmp_path: Path) -> None:
-    candidate = desk.examined(0.5, completion="Returns take 30 days, in 東京 as in Zürich.")
+def test_a_candidate_is_rejected_in_the_browser(maker: CandidateMaker, address: str, tmp_path: Path) -> None:
+    candidate = maker.examined(0.5, completion="Returns take 30 days, in 東京 as in Zürich.")
 
     async def visit(page: Page) -> None:
         await page.type("2")
@@ -102,12 +102,12 @@ def test_a_candidate_is_rejected_in_the_browser(desk: Desk, address: str, tmp_pa
         await page.until("Reject this self-edit?", "ctrl+s")
         await page.type("not so, says Zoë")
         await page.until("not so, says Zoë")
-        assert get_candidate(desk.db, candidate.id).state == "examined"
+        assert get_candidate(maker.db, candidate.id).state == "examined"
         await page.press_with_control("s")
         await page.until("✗ rejected")
 
     in_browser(address, tmp_path / "profile", visit)
-    (decision,) = decisions_of(desk.db, candidate.id)
+    (decision,) = decisions_of(maker.db, candidate.id)
     assert (decision.action, decision.actor, decision.reason) == ("reject", "ada", "not so, says Zoë")
 
 
@@ -138,7 +138,7 @@ def test_the_page_asks_nobody_but_the_server_for_anything(address: str, tmp_path
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the children of a process are read from /proc")
-def test_the_console_of_a_visitor_who_leaves_ends(served: Served, tmp_path: Path) -> None:
+def test_the_console_of_a_visitor_who_leaves_ends(served: ServedConsole, tmp_path: Path) -> None:
     async def visit(_: Page) -> None:
         assert consoles_of(served.process)
 

@@ -20,7 +20,7 @@ from engine.loop.session import recipe_of
 from engine.model.base import load_base
 from engine.runtime.progress import ignore_progress
 from engine.settings.sections import ProtectionSettings, Settings
-from seal_console.cli.experiment import WAYS as OFFERED
+from seal_console.cli.lab.experiment import WAYS as OFFERED
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:

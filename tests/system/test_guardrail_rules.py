@@ -16,7 +16,7 @@ from engine.loop.session import open_session
 from engine.tasks.reading import read_tasks
 from seal_console.cli.main import main
 from store.answers import base_answers
-from store.candidates import answers_of, gates_of, holds_of, inner_updates_of, list_candidates
+from store.candidates import answers_of, gates_needing_review, gates_of, inner_updates_of, list_candidates
 from store.database import fetch, fetch_value, open_database
 from store.errors import NothingToDoError, WrongUseError
 from store.rounds import list_rounds
@@ -100,7 +100,7 @@ def test_what_a_document_brought_along_is_denied_recorded_and_never_trained(
     assert {candidate.state for candidate in others} == {"examined"}
     assert all(inner_updates_of(db, candidate.id) for candidate in others)
     for candidate in by_task(candidates, tooled):
-        assert [gate.gate for gate in holds_of(db, candidate.id)] == ["rule:tools"]
+        assert [gate.gate for gate in gates_needing_review(db, candidate.id)] == ["rule:tools"]
         assert {gate.gate: (gate.passed, gate.on_failure) for gate in gates_of(db, candidate.id)} == {
             "rule:no-secrets": (True, None), "rule:no-commands": (True, None),
             "rule:tools": (False, "hold"), "rule:lamps": (False, "note"),
@@ -130,11 +130,11 @@ def _shown_to_a_reviewer(
     assert "nothing was trained" in shown
     assert main(["-w", str(workspace.root), "review", "show", held.id]) == 0
     shown = capsys.readouterr().out
-    assert "‖ held" in shown
+    assert "‖ needs review" in shown
     assert "› noted" in shown
     assert main(["-w", str(workspace.root), "review", "list", "--json"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert sum(one["held"] for one in listed) == 2
+    assert sum(one["needs_review"] for one in listed) == 2
     assert main(["-w", str(workspace.root), "guardrails", "check", "--candidate", denied.id]) == 4
     assert main(["-w", str(workspace.root), "guardrails", "check", "--candidate", held.id]) == 0
 
@@ -216,5 +216,5 @@ def test_rules_that_cannot_be_read_stop_a_round_and_a_re_examination_before_anyt
         assert (denied.state, inner_updates_of(session.db, denied.id)) == ("refused", [])
         assert reexamine(session, {"candidate": original.id, "completion": denied.completion}, "Ada") == denied
         held = reexamine(session, {"candidate": original.id, "completion": "It is for tools."}, "Ada")
-        assert (held.state, len(holds_of(session.db, held.id))) == ("examined", 1)
+        assert (held.state, len(gates_needing_review(session.db, held.id))) == ("examined", 1)
         assert verify(workspace, session.db).problems == []

@@ -14,7 +14,7 @@ from engine.loop.round import run_round
 from engine.loop.session import open_session
 from engine.writers.writer import UnreachableError
 from seal_console.cli.main import main
-from store.candidates import holds_of, inner_updates_of, list_candidates
+from store.candidates import gates_needing_review, inner_updates_of, list_candidates
 from store.database import fetch_value, open_database
 from store.errors import WrongUseError
 from store.events import events_after
@@ -53,7 +53,7 @@ def test_a_judge_is_asked_before_training_and_what_it_does_not_allow_waits_for_a
         verdicts = [gates(session, one)["judge"] for one in found]
         assert {one.state for one in found} == {"examined"}
         assert sum(gate.passed for gate in verdicts) == 1
-        assert len([one for one in found if holds_of(session.db, one.id)]) == len(found) - 1
+        assert len([one for one in found if gates_needing_review(session.db, one.id)]) == len(found) - 1
         held = next(one for one in found if gates(session, one)["judge"].evidence.get("allowed") is False)
         assert verify(workspace, session.db).problems == []
     asked = {request["messages"][1]["content"] for request in judge.requests}
@@ -113,7 +113,7 @@ def test_a_resumed_round_asks_a_judge_nothing_twice(
     assert len(judge.requests) == 2
     with open_session(workspace, "test") as session:
         run_round(session)
-        assert all(holds_of(session.db, one.id) for one in list_candidates(session.db))
+        assert all(gates_needing_review(session.db, one.id) for one in list_candidates(session.db))
     assert len(judge.requests) == 2
 
 
@@ -124,7 +124,7 @@ def test_a_judge_that_cannot_be_reached_holds_everything_and_is_asked_once(tmp_p
     with open_session(workspace, "test") as session:
         run_round(session)
         for one in list_candidates(session.db):
-            [gate] = holds_of(session.db, one.id)
+            [gate] = gates_needing_review(session.db, one.id)
             assert judge.url in gate.evidence["unreachable"]
     assert len(judge.requests) == 1
     [line] = (workspace.cache_folder / "judge.jsonl").read_text(encoding="utf-8").splitlines()

@@ -11,7 +11,7 @@ from engine.loop.export_sft import export_round
 from engine.loop.round import run_round
 from engine.loop.session import open_session
 from seal_console.cli.main import main
-from store.candidates import holds_of, list_candidates
+from store.candidates import gates_needing_review, list_candidates
 from store.database import fetch_value
 from store.errors import NothingToDoError, WrongUseError
 from store.rounds import list_rounds
@@ -76,7 +76,7 @@ def test_red_team_prompts_are_asked_where_retention_is_switched_off_and_only_of_
         free = session.settings.gates.model_copy(update={"min_reward": None})
         run_round(session.under(session.settings.model_copy(update={"gates": free})))
         for one in list_candidates(session.db, round_number=2):
-            assert [gate.gate for gate in holds_of(session.db, one.id)] == ["red team"]
+            assert [gate.gate for gate in gates_needing_review(session.db, one.id)] == ["red team"]
 
 
 @pytest.mark.parametrize("selection", ["best-k", "paper"])

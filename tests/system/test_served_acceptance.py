@@ -11,11 +11,11 @@ import yaml
 
 from engine.loop.accept import ACTOR
 from seal_console.cli.main import main
-from seal_console.start_engine import LOG_NAME
+from seal_console.engine_control import LOG_NAME
 from store.alarms import standing_alarms
-from store.candidates import decisions_of, get_candidate, holds_of, list_candidates
+from store.candidates import decisions_of, gates_needing_review, get_candidate, list_candidates
 from store.database import open_database
-from store.jobs import add_request, get_request
+from store.jobs import add_job, get_job
 from store.manifest import MANIFEST_NAME
 from store.verify import verify
 from store.version_rows import get_version, list_versions, live_version
@@ -49,11 +49,11 @@ def _hold_the_first_task(workspace: Workspace, db: Database) -> str:
 
 def _asked_for(db: Database, workspace: Workspace, engines: Callable[[Workspace], int], rounds: int) -> dict[str, Any]:
     """Ask for rounds as a console does and return the request's result; the engine has ended by then."""
-    request = add_request(db, "run", {"rounds": rounds}, "Ada")
+    request = add_job(db, "run", {"rounds": rounds}, "Ada")
     pid = engines(workspace)
-    assert ended(db, request.id) == "done", get_request(db, request.id).result
+    assert ended(db, request.id) == "done", get_job(db, request.id).result
     eventually(lambda: not is_alive(pid), "the engine has ended")
-    return get_request(db, request.id).result or {}
+    return get_job(db, request.id).result or {}
 
 
 def test_a_served_round_accepts_the_best_of_what_nothing_holds_and_the_next_round_begins_there(
@@ -67,7 +67,7 @@ def test_a_served_round_accepts_the_best_of_what_nothing_holds_and_the_next_roun
         assert live_version(db) == 2
         for number, version in enumerate(list_versions(db), 1):
             candidates = list_candidates(db, round_number=number)
-            free = [one for one in candidates if not holds_of(db, one.id)]
+            free = [one for one in candidates if not gates_needing_review(db, one.id)]
             assert {one.task_id for one in candidates if one not in free} == {held_task}
             accepted = get_candidate(db, version.candidate_id)
             assert accepted.reward_mean == max(one.reward_mean or 0.0 for one in free)

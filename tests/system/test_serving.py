@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seal_console.start_engine import LOG_NAME
+from seal_console.engine_control import LOG_NAME
 from store.candidates import get_candidate, list_candidates
 from store.database import fetch, open_database
 from store.errors import ExitCode
-from store.jobs import add_request, ask_to_stop, get_request
+from store.jobs import add_job, ask_to_stop, get_job
 from store.live_progress import read_progress
 from store.lock import hold_lock, lock_owner
 from store.rounds import list_rounds
@@ -55,16 +55,16 @@ def test_requests_are_answered_one_after_another_and_then_the_engine_ends(
 ) -> None:
     workspace = small_workspace(tmp_path / "w")
     with closing(open_database(workspace.database_file)) as db:
-        add_request(db, "run", {"rounds": 1}, "Ada")
-        add_request(db, "run", {"rounds": "several"}, "Ada")
+        add_job(db, "run", {"rounds": 1}, "Ada")
+        add_job(db, "run", {"rounds": "several"}, "Ada")
         pid = engines(workspace)
         assert ended(db, 1) == "done"
         assert os.getpriority(os.PRIO_PROCESS, pid) >= min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
         original = list_candidates(db, role="train")[0]
-        add_request(db, "reexamine", {"candidate": original.id, "off": [0]}, "Ada")
+        add_job(db, "reexamine", {"candidate": original.id, "off": [0]}, "Ada")
         assert (ended(db, 2), ended(db, 3)) == ("failed", "done")
         eventually(lambda: not is_alive(pid), "the engine has ended")
-        ran, wrong, examined = (get_request(db, number).result or {} for number in (1, 2, 3))
+        ran, wrong, examined = (get_job(db, number).result or {} for number in (1, 2, 3))
         assert [one["number"] for one in ran["rounds"]] == [1]
         assert "not 'several'" in wrong["error"]
         assert get_candidate(db, examined["candidate"]).derived_from == original.id
@@ -82,14 +82,14 @@ def test_a_stop_ends_the_request_in_hand_and_the_next_engine_goes_on(
     workspace = small_workspace(tmp_path / "w", per_task=6, epochs=6)
     with closing(open_database(workspace.database_file)) as db:
         for _ in range(2):
-            add_request(db, "run", {"rounds": 1}, "Ada")
+            add_job(db, "run", {"rounds": 1}, "Ada")
         pid = engines(workspace)
         eventually(lambda: _trains(db), "an inner update runs")
         ask_to_stop(db, "Bob")
         assert ended(db, 1) == "cancelled"
         eventually(lambda: not is_alive(pid), "the engine has ended")
         assert [one.state for one in list_rounds(db)] == ["interrupted"]
-        assert (get_request(db, 2).state, get_request(db, 3).state) == ("waiting", "done")
+        assert (get_job(db, 2).state, get_job(db, 3).state) == ("waiting", "done")
         assert read_progress(db) == []
         before = _measured(db)
         engines(workspace)
@@ -102,16 +102,16 @@ def test_a_stop_ends_the_request_in_hand_and_the_next_engine_goes_on(
 def test_what_a_killed_engine_was_at_is_gone_on_with(tmp_path: Path, engines: Callable[[Workspace], int]) -> None:
     workspace = small_workspace(tmp_path / "w", per_task=6)
     with closing(open_database(workspace.database_file)) as db:
-        add_request(db, "run", {"rounds": 2}, "Ada")
+        add_job(db, "run", {"rounds": 2}, "Ada")
         pid = engines(workspace)
         eventually(lambda: len(list_rounds(db)) == 2 and _trains(db), "the second round trains")
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: lock_owner(workspace.lock_file) is None, "the engine is dead")
-        assert get_request(db, 1).state == "running"
+        assert get_job(db, 1).state == "running"
         before = _measured(db)
         engines(workspace)
         assert ended(db, 1) == "done"
-        assert [one["number"] for one in (get_request(db, 1).result or {})["rounds"]] == [1, 2]
+        assert [one["number"] for one in (get_job(db, 1).result or {})["rounds"]] == [1, 2]
         assert [one.state for one in list_rounds(db)] == ["done", "done"]
         after = _measured(db)
         assert {key: after[key] for key in before} == before
@@ -132,8 +132,8 @@ def test_a_run_from_cron_is_seen_and_can_be_stopped(tmp_path: Path) -> None:
         assert read_progress(db) == []
 
 
-def _serve(parameters: dict[str, Any], **more: Any) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "engine.jobs.worker", "serve", json.dumps(parameters)]
+def _run_jobs(parameters: dict[str, Any], **more: Any) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "engine.jobs.worker", "jobs", json.dumps(parameters)]
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen(words, text=True, start_new_session=True, **{**streams, **more})
 
@@ -141,22 +141,22 @@ def _serve(parameters: dict[str, Any], **more: Any) -> subprocess.Popen[str]:
 def test_it_goes_on_where_nobody_listens(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", train=2, held_out=0, pages=2, per_task=1, epochs=1)
     with closing(open_database(workspace.database_file)) as db:
-        add_request(db, "run", {"rounds": 1}, "Ada")
-        engine = _serve({"workspace": str(workspace.root), "idle_s": 0})
+        add_job(db, "run", {"rounds": 1}, "Ada")
+        engine = _run_jobs({"workspace": str(workspace.root), "idle_s": 0})
         for stream in (engine.stdin, engine.stdout, engine.stderr):
             assert stream is not None
             stream.close()
         assert engine.wait(timeout=PATIENCE_S) == ExitCode.DONE
-        assert get_request(db, 1).state == "done"
+        assert get_job(db, 1).state == "done"
 
 
 def test_one_that_finds_the_workspace_held_or_nothing_to_do_ends(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
     with hold_lock(workspace.lock_file, "run"):
-        engine = _serve({"workspace": str(workspace.root)})
+        engine = _run_jobs({"workspace": str(workspace.root)})
         said, _ = engine.communicate(timeout=PATIENCE_S)
     assert engine.returncode == ExitCode.LOCKED
     assert json.loads(said)["error"]["kind"] == "LockedError"
-    engine = _serve({"workspace": str(workspace.root), "idle_s": 0}, stdin=subprocess.DEVNULL)
+    engine = _run_jobs({"workspace": str(workspace.root), "idle_s": 0}, stdin=subprocess.DEVNULL)
     said, _ = engine.communicate(timeout=PATIENCE_S)
     assert (engine.returncode, json.loads(said)["result"]["answered"]) == (ExitCode.DONE, {})

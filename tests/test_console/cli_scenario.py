@@ -34,7 +34,7 @@ BASE = {"name": "tiny", "fingerprint": "sha256:" + "1" * 64}
 
 
 @dataclass(frozen=True)
-class Called:
+class CliResult:
     """What a call of the command line gave."""
 
     code: int
@@ -47,17 +47,17 @@ class Called:
 
 
 @dataclass
-class Caller:
+class CliCaller:
     """Calls the command line in this process."""
 
     capsys: CaptureFixture[str]
     worker_command: list[str] = field(default_factory=lambda: [sys.executable, "-c", "raise SystemExit('no engine')"])
 
-    def __call__(self, *words: str | Path) -> Called:
+    def __call__(self, *words: str | Path) -> CliResult:
         self.capsys.readouterr()
         code = main([str(word) for word in words], worker_command=self.worker_command)
         out, err = self.capsys.readouterr()
-        return Called(code, out, err)
+        return CliResult(code, out, err)
 
 
 def make_adapter(seed: int) -> dict[str, bytes]:
@@ -79,7 +79,7 @@ def make_task(title: str = "Returns", text: str = "How long?") -> Task:
 
 
 @dataclass
-class Desk:
+class CandidateMaker:
     """Proposes and examines candidates in a workspace, as a round does."""
 
     workspace: Workspace
@@ -88,7 +88,7 @@ class Desk:
     made: int = 0
 
     @classmethod
-    def begin(cls, workspace: Workspace, task: Task | None = None) -> Desk:
+    def begin(cls, workspace: Workspace, task: Task | None = None) -> CandidateMaker:
         db = open_database(workspace.database_file)
         task = task or make_task()
         add_tasks(db, [task])

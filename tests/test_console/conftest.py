@@ -8,7 +8,7 @@ import pytest
 
 from engine.settings.reading import default_settings_text
 from store.workspace import Workspace, create_workspace
-from tests.test_console.cli_scenario import Caller, Desk
+from tests.test_console.cli_scenario import CandidateMaker, CliCaller
 from tests.test_console.shop_scenario import let_time_pass, make_shop, stop_time
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ def shop(new_shop: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def desk(workspace: Workspace) -> Iterator[Desk]:
-    opened = Desk.begin(workspace)
+def maker(workspace: Workspace) -> Iterator[CandidateMaker]:
+    opened = CandidateMaker.begin(workspace)
     yield opened
     opened.db.conn.close()
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Caller:
-    return Caller(capsys)
+def call(capsys: pytest.CaptureFixture[str]) -> CliCaller:
+    return CliCaller(capsys)

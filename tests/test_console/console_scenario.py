@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WITHIN_S = 20.0
 
 
-class Driven:
+class ConsoleDriver:
     """A running console, and waiting for what it shows."""
 
     def __init__(self, app: ConsoleApp, pilot: Pilot[Any], started: list[Path]) -> None:
@@ -65,14 +65,14 @@ class Driven:
 
 
 @asynccontextmanager
-async def driven(
+async def drive(
     workspace: Workspace,
     *,
     size: tuple[int, int] = (120, 40),
     read_only: bool = False,
     actor: str = "ada",
     messages: bool = False,
-) -> AsyncIterator[Driven]:
+) -> AsyncIterator[ConsoleDriver]:
     """Open the console on a workspace. Engines that it would start are only noted, `messages` shown or only kept."""
     started: list[Path] = []
 
@@ -84,7 +84,7 @@ async def driven(
         workspace, load_settings(workspace.settings_file), actor=actor, read_only=read_only, start_engine=start
     )
     async with app.run_test(size=size, notifications=messages) as pilot:
-        console = Driven(app, pilot, started)
+        console = ConsoleDriver(app, pilot, started)
         await console.until(lambda: app.facts.live != "…", "the first look")
         yield console
 

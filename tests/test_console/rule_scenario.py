@@ -11,7 +11,7 @@ from store.records import GateResult, OnFailure
 
 if TYPE_CHECKING:
     from store.records import Candidate
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 
 def evidence(**more: Any) -> dict[str, Any]:
@@ -20,20 +20,20 @@ def evidence(**more: Any) -> dict[str, Any]:
             **more}  # fmt: skip
 
 
-def judged(desk: Desk, *gates: tuple[str, bool, OnFailure | None], trained: bool = False) -> Candidate:
+def judged(maker: CandidateMaker, *gates: tuple[str, bool, OnFailure | None], trained: bool = False) -> Candidate:
     """A candidate with gates of rules; without `trained` it was only judged."""
-    original = desk.examined()
+    original = maker.examined()
     now = utc_now()
     results = [
         GateResult(f"{original.id}r", f"rule:{name}", passed, evidence(found=int(not passed)), now, on_failure)
         for name, passed, on_failure in gates
     ]
     unmeasured: dict[str, Any] = {"reward_mean": None, "reward_std": None, "audit_gain": None, "adapter_hash": None}
-    candidate = replace(original, id=f"{original.id}r", position=desk.made + 100, state="proposed", **unmeasured)
-    add_candidates(desk.db, [candidate])
+    candidate = replace(original, id=f"{original.id}r", position=maker.made + 100, state="proposed", **unmeasured)
+    add_candidates(maker.db, [candidate])
     figures: dict[str, Any] = (
         {"reward_mean": 0.75, "reward_std": 0.0} if trained else {"reward_mean": None, "reward_std": None}
     )
     return record_examined(
-        desk.db, candidate.id, updates=[], answers=[], gates=results, audit_gain=None, adapter_hash=None, **figures
+        maker.db, candidate.id, updates=[], answers=[], gates=results, audit_gain=None, adapter_hash=None, **figures
     )

@@ -1,7 +1,7 @@
 """Pictures of the console's screen as text files: what is in each cell, and in which colours.
 
 A picture has the lines of the screen between "│" and "│", then its styles by letter, then for each line which cells
-have which style: "a12 b3" are twelve cells in style a and three in style b. They lie in `pictures/`; make them anew,
+have which style: "a12 b3" are twelve cells in style a and three in style b. They are in `pictures/`; regenerate them,
 after you have looked at what changed, with
 
     pytest -n 0 tests/test_console/test_snapshots.py --update-pictures
@@ -31,7 +31,7 @@ _MOST_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnCharacter:
     """One character on the screen, and how it is drawn; `x` and `y` are its place in cells, `width` is 1 or 2."""
 
     x: int
@@ -41,7 +41,7 @@ class Drawn:
     style: Style
 
 
-def drawn_characters(app: App[Any]) -> Iterator[Drawn]:
+def drawn_characters(app: App[Any]) -> Iterator[DrawnCharacter]:
     """Give every character of the screen as the compositor hands it to the terminal."""
     for y, strip in enumerate(app.screen._compositor.render_strips()):
         x = 0
@@ -49,7 +49,7 @@ def drawn_characters(app: App[Any]) -> Iterator[Drawn]:
             for character in segment.text:
                 width = cell_len(character)
                 assert segment.style is not None, f"no style at {x}, {y}"
-                yield Drawn(x, y, character, width, segment.style)
+                yield DrawnCharacter(x, y, character, width, segment.style)
                 x += width
 
 

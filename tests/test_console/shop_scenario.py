@@ -11,7 +11,7 @@ from engine.settings.reading import default_settings_text
 from store.candidates import defer, reject
 from store.database import open_database
 from store.hashing import hash_text
-from store.jobs import add_request
+from store.jobs import add_job
 from store.live_progress import put_progress
 from store.policy_versions import add_policy_version
 from store.records import LiveProgress, Question, Split, Task
@@ -19,7 +19,7 @@ from store.rounds import finish_round, start_round
 from store.tasks import add_tasks
 from store.versions import rollback
 from store.workspace import Workspace, create_workspace
-from tests.test_console.cli_scenario import BASE, Desk, make_adapter
+from tests.test_console.cli_scenario import BASE, CandidateMaker, make_adapter
 from tests.test_console.version_scenario import accepted
 
 if TYPE_CHECKING:
@@ -60,25 +60,25 @@ def let_time_pass(patch: pytest.MonkeyPatch) -> None:
     seconds = count(3)
     patch.setattr("store.migrations.utc_now", lambda: f"{BEGINNING:%Y-%m-%dT%H:%M:%S}.000Z")
 
-    class Passing(datetime):
+    class TickingClock(datetime):
         @classmethod
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
             del tz
             return BEGINNING + timedelta(seconds=next(seconds))
 
-    patch.setattr("store.clock.datetime", Passing)
+    patch.setattr("store.clock.datetime", TickingClock)
 
 
 def stop_time(patch: pytest.MonkeyPatch) -> None:
     """From now on it is noon of the day on which the workspace was made."""
 
-    class Standing(datetime):
+    class FrozenClock(datetime):
         @classmethod
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
             del tz
             return TODAY
 
-    patch.setattr("store.clock.datetime", Standing)
+    patch.setattr("store.clock.datetime", FrozenClock)
 
 
 def make_shop(root: Path) -> Workspace:
@@ -87,12 +87,12 @@ def make_shop(root: Path) -> Workspace:
     db = open_database(workspace.database_file)
     try:
         returns, shipping, warranty = (_task(title) for title in _TASKS)
-        desk = Desk.begin(workspace, returns)
-        desk.db.conn.close()
+        maker = CandidateMaker.begin(workspace, returns)
+        maker.db.conn.close()
         add_tasks(db, [shipping, warranty])
-        desk = Desk(workspace, db, returns)
-        _finished_round(desk, held_out=warranty)
-        _running_round(desk, shipping)
+        maker = CandidateMaker(workspace, db, returns)
+        _finished_round(maker, held_out=warranty)
+        _running_round(maker, shipping)
         _engine_at_work(db)
     finally:
         db.conn.close()
@@ -111,37 +111,37 @@ def _task(title: str) -> Task:
                 questions=questions)  # fmt: skip
 
 
-def _finished_round(desk: Desk, held_out: Task) -> None:
-    chosen = {"train": [desk.task.id], "held_out": [held_out.id]}
+def _finished_round(maker: CandidateMaker, held_out: Task) -> None:
+    chosen = {"train": [maker.task.id], "held_out": [held_out.id]}
     settings = {"base": BASE, "round": {"held_out_edits": 2}, "chosen_tasks": chosen}
-    first = start_round(desk.db, seed=7, settings=settings, live_version=None, policy_version=None)
-    accepted(desk, 0.5, reason="says the new period", completion="Goods can be returned within 30 days.")
-    kept = accepted(desk, 0.6, reason="names the card", completion="The refund goes to the card that was charged.")
-    rollback(desk.workspace, desk.db, 1, ACTOR, "v0002 mixed up cards and vouchers")
-    accepted(desk, 0.7, reason="both facts", completion="30 days; the refund goes to the card.")
-    accepted(desk, 0.8, reason="and when it began", completion="Since 1 March: 30 days.")
-    desk.examined(-0.5, passed=False, completion="Goods cannot be returned.")
-    reject(desk.db, desk.examined(0.1, completion="Vouchers only.").id, "bob", "there are no vouchers")
+    first = start_round(maker.db, seed=7, settings=settings, live_version=None, policy_version=None)
+    accepted(maker, 0.5, reason="says the new period", completion="Goods can be returned within 30 days.")
+    kept = accepted(maker, 0.6, reason="names the card", completion="The refund goes to the card that was charged.")
+    rollback(maker.workspace, maker.db, 1, ACTOR, "v0002 mixed up cards and vouchers")
+    accepted(maker, 0.7, reason="both facts", completion="30 days; the refund goes to the card.")
+    accepted(maker, 0.8, reason="and when it began", completion="Since 1 March: 30 days.")
+    maker.examined(-0.5, passed=False, completion="Goods cannot be returned.")
+    reject(maker.db, maker.examined(0.1, completion="Vouchers only.").id, "bob", "there are no vouchers")
     policy = add_policy_version(
-        desk.workspace, desk.db, make_adapter(99), parent_number=None, round_number=first.number,
+        maker.workspace, maker.db, make_adapter(99), parent_number=None, round_number=first.number,
         metrics={"held_out_before": 0.5, "held_out_after": 0.75}, base=BASE,
     )  # fmt: skip
     summary = {"kept": [kept.candidate_id], "held_out": {"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75}}}
-    finish_round(desk.db, first.number, "done", summary, policy.number)
+    finish_round(maker.db, first.number, "done", summary, policy.number)
 
 
-def _running_round(desk: Desk, shipping: Task) -> None:
-    settings = {"base": BASE, "chosen_tasks": {"train": [desk.task.id, shipping.id], "held_out": []}}
-    start_round(desk.db, seed=8, settings=settings, live_version=4, policy_version=1)
+def _running_round(maker: CandidateMaker, shipping: Task) -> None:
+    settings = {"base": BASE, "chosen_tasks": {"train": [maker.task.id, shipping.id], "held_out": []}}
+    start_round(maker.db, seed=8, settings=settings, live_version=4, policy_version=1)
     long = "The machines of the spring campaign carry a warranty of five years.\n" * 6
-    desk.examined(0.9, completion="Goods can be returned within 30 days since 1 March.\nThe card gets the refund.")
-    wait = desk.examined(0.4, completion=long, sequences=[f"Returns\n{long}", "Returns\nNow 30 days."])
-    defer(desk.db, wait.id, ACTOR, "ask the shop first")
-    desk.examined(-0.25, passed=False, completion="It takes \x1b[31m14 days\x1b[0m [bold]only[/bold].")
-    there = replace(desk, task=shipping)
+    maker.examined(0.9, completion="Goods can be returned within 30 days since 1 March.\nThe card gets the refund.")
+    wait = maker.examined(0.4, completion=long, sequences=[f"Returns\n{long}", "Returns\nNow 30 days."])
+    defer(maker.db, wait.id, ACTOR, "ask the shop first")
+    maker.examined(-0.25, passed=False, completion="It takes \x1b[31m14 days\x1b[0m [bold]only[/bold].")
+    there = replace(maker, task=shipping)
     there.examined(0.75, completion="東京へは九日、Zürich へは三日かかります。")
     there.examined(0.0, completion="Parcels take a while.")
-    there.examined(0.3, derived_from=f"sha256:{desk.made:02x}{'c' * 62}", sampling={"edited_by": ACTOR},
+    there.examined(0.3, derived_from=f"sha256:{maker.made:02x}{'c' * 62}", sampling={"edited_by": ACTOR},
                    completion="Parcels to Zürich take three days.")  # fmt: skip
 
 
@@ -154,4 +154,4 @@ def _engine_at_work(db: Database) -> None:
             LiveProgress("inner updates", 6, 12, "inner updates", "", 0.1, at, at, {"running": _UPDATES}),
         ],
     )
-    add_request(db, "run", {"rounds": 1}, "bob")
+    add_job(db, "run", {"rounds": 1}, "bob")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from textual.widgets import Input
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
-from seal_console.console.dialogs.text import TextDialog
+from seal_console.console.dialogs.modal import TextDialog
 from store.lock import hold_lock
-from tests.test_console.console_scenario import Driven, driven
+from tests.test_console.console_scenario import ConsoleDriver, drive
 from tests.test_console.screen_pictures import picture
 from tests.test_console.shop_scenario import ACTOR
 
@@ -26,7 +26,7 @@ _DRAWN = {
     "versions": ("4 accepted", "v0004", "accepted by"),
     "rounds": ("2 rounds", "round 2: 6 candidates", "written by"),
     "tasks": ("3 tasks by weakness", "Questions, answered by"),
-    "log": ("events", "request.added", "follows the event before it"),
+    "log": ("events", "job.added", "follows the event before it"),
     "retention": ("3 edits on the live line", "v0004 asked about the edit of v0001"),
 }
 
@@ -34,16 +34,16 @@ _DRAWN = {
 @asynccontextmanager
 async def in_shop(
     shop: Workspace, size: tuple[int, int], theme: str, *, messages: bool = False
-) -> AsyncIterator[Driven]:
+) -> AsyncIterator[ConsoleDriver]:
     """Open a console on the shop while an engine works there."""
-    with hold_lock(shop.lock_file, "serve"):
-        async with driven(shop, size=size, actor=ACTOR, messages=messages) as console:
+    with hold_lock(shop.lock_file, "jobs"):
+        async with drive(shop, size=size, actor=ACTOR, messages=messages) as console:
             console.app.theme = theme
             await console.until(lambda: console.app.facts.running, "the engine is seen")
             yield console
 
 
-async def tour(console: Driven) -> AsyncIterator[str]:
+async def tour(console: ConsoleDriver) -> AsyncIterator[str]:
     """Go through SCREENS; gives the name of each once it is drawn."""
     for key, name in enumerate(SCREENS[:7], 1):
         await console.press(str(key))
@@ -58,14 +58,14 @@ async def tour(console: Driven) -> AsyncIterator[str]:
     yield "accept"
 
 
-async def drawn(console: Driven, name: str) -> None:
+async def drawn(console: ConsoleDriver, name: str) -> None:
     """Wait until a screen is there with all that it reads."""
     await console.until(lambda: console.app.current_mode == name, f"the screen {name}")
     await console.until(lambda: all(words in console.shown() for words in _DRAWN[name]), f"{name}: {_DRAWN[name]}")
     await settled(console)
 
 
-async def open_dialog(console: Driven, key: str, kind: type[object]) -> None:
+async def open_dialog(console: ConsoleDriver, key: str, kind: type[object]) -> None:
     """Press a key and wait for its dialog; its cursors do not blink."""
     await console.press(key)
     await console.until(lambda: isinstance(console.app.screen, kind), f"the dialog of {key}")
@@ -74,7 +74,7 @@ async def open_dialog(console: Driven, key: str, kind: type[object]) -> None:
     await settled(console)
 
 
-async def settled(console: Driven) -> None:
+async def settled(console: ConsoleDriver) -> None:
     """Wait until nothing is read, laid out or drawn any more."""
     before = ""
 

@@ -13,7 +13,7 @@ from tests.test_console.cli_scenario import fake_worker
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Caller, Desk
+    from tests.test_console.cli_scenario import CandidateMaker, CliCaller
 
 EVIDENCE: dict[str, Any] = {
     "figure": "echo", "tasks": 24, "tasks_at_the_limit": 24, "share_at_least": 0.816, "limit": 0.8, "mean": 0.95,
@@ -26,23 +26,23 @@ EVIDENCE: dict[str, Any] = {
 
 
 @pytest.fixture
-def raised(desk: Desk) -> Desk:
-    desk.examined(0.5)
-    current = open_round(desk.db)
+def raised(maker: CandidateMaker) -> CandidateMaker:
+    maker.examined(0.5)
+    current = open_round(maker.db)
     assert current is not None
-    raise_alarm(desk.db, current.number, "echo", EVIDENCE)
-    raise_alarm(desk.db, current.number, "self-edits alike", {**EVIDENCE, "figure": "likeness"})
-    return desk
+    raise_alarm(maker.db, current.number, "echo", EVIDENCE)
+    raise_alarm(maker.db, current.number, "self-edits alike", {**EVIDENCE, "figure": "likeness"})
+    return maker
 
 
-def test_where_no_alarm_stands_it_says_so(desk: Desk, call: Caller) -> None:
-    root = desk.workspace.root
+def test_where_no_alarm_stands_it_says_so(maker: CandidateMaker, call: CliCaller) -> None:
+    root = maker.workspace.root
     assert "No alarm stands." in call("-w", root, "alarms", "list").out
     assert call("-w", root, "alarms", "list", "--json").objects == []
     assert call("-w", root, "alarms", "show", "1").code == 2
 
 
-def test_standing_alarms_are_listed_and_shown_with_their_evidence(raised: Desk, call: Caller) -> None:
+def test_standing_alarms_are_listed_and_shown_with_their_evidence(raised: CandidateMaker, call: CliCaller) -> None:
     root = raised.workspace.root
     listed = call("-w", root, "alarms", "list")
     assert (listed.code, listed.out.count("! stands")) == (0, 2)
@@ -60,7 +60,7 @@ def test_standing_alarms_are_listed_and_shown_with_their_evidence(raised: Desk, 
     assert (found["standing"], found["evidence"]["limit"], found["cleared"]) == (True, 0.8, None)
 
 
-def test_an_alarm_is_cleared_once_by_somebody_with_a_reason(raised: Desk, call: Caller) -> None:
+def test_an_alarm_is_cleared_once_by_somebody_with_a_reason(raised: CandidateMaker, call: CliCaller) -> None:
     root = raised.workspace.root
     assert call("-w", root, "alarms", "clear", "1").code == 2
     cleared = call("-w", root, "alarms", "clear", "1", "--reason", "a list of prices", "--as", "ada")
@@ -101,7 +101,7 @@ def _round(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_run_tells_of_alarms_by_words_and_exit_code(
-    workspace: Workspace, call: Caller, result: dict[str, Any], code: int, said: str
+    workspace: Workspace, call: CliCaller, result: dict[str, Any], code: int, said: str
 ) -> None:
     call.worker_command = fake_worker(workspace.root, f"say(result=json.loads({json.dumps(json.dumps(result))}))\n")
     called = call("-w", workspace.root, "run")

@@ -17,7 +17,7 @@ import pytest
 
 from seal_console.engine_process import EngineInterruptedError, Result, run_operation
 from store.errors import LockedError, SealError, WrongUseError
-from tests.test_console.cli_scenario import Caller, fake_worker
+from tests.test_console.cli_scenario import CliCaller, fake_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ def eventually(holds: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_run_shows_what_the_engine_says(workspace: Workspace, call: Caller, tmp_path: Path) -> None:
+def test_run_shows_what_the_engine_says(workspace: Workspace, call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, RUN)
     called = call("run", "--rounds", "2")
     assert called.code == 0
@@ -63,7 +63,7 @@ def test_run_shows_what_the_engine_says(workspace: Workspace, call: Caller, tmp_
     assert workspace.settings_file.is_file()
 
 
-def test_run_with_json_writes_one_object_a_line(workspace: Workspace, call: Caller, tmp_path: Path) -> None:
+def test_run_with_json_writes_one_object_a_line(workspace: Workspace, call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, RUN)
     called = call("run", "--rounds", "2", "--json")
     *progress, result = called.objects
@@ -75,7 +75,7 @@ def test_run_with_json_writes_one_object_a_line(workspace: Workspace, call: Call
 
 
 @pytest.mark.usefixtures("workspace")
-def test_all_refused_is_4_after_the_result(call: Caller, tmp_path: Path) -> None:
+def test_all_refused_is_4_after_the_result(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, 'say(result={"rounds": [], "all_refused": True})\n')
     called = call("run", "--json")
     assert called.code == 4
@@ -88,7 +88,7 @@ def test_all_refused_is_4_after_the_result(call: Caller, tmp_path: Path) -> None
     [("WrongUseError", 2), ("NothingToDoError", 3), ("LockedError", 5), ("CorruptError", 1), ("GraderError", 1)],
 )
 @pytest.mark.usefixtures("workspace")
-def test_the_engines_errors_keep_their_exit_codes(kind: str, code: int, call: Caller, tmp_path: Path) -> None:
+def test_the_engines_errors_keep_their_exit_codes(kind: str, code: int, call: CliCaller, tmp_path: Path) -> None:
     error = {"kind": kind, "message": "no.", "next_step": "do", "problems": ["a", "b"]}
     body = f"say(error={error})\nsys.exit({code})\n"
     call.worker_command = fake_worker(tmp_path, body)
@@ -106,7 +106,7 @@ def test_errors_come_back_as_their_own_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("workspace")
-def test_a_killed_engine_is_named_with_its_signal(call: Caller, tmp_path: Path) -> None:
+def test_a_killed_engine_is_named_with_its_signal(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)\n")
     called = call("run")
     assert called.code == 1
@@ -117,7 +117,7 @@ def test_a_killed_engine_is_named_with_its_signal(call: Caller, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("workspace")
-def test_an_engine_that_says_nothing_or_dies_at_once_is_a_failure(call: Caller, tmp_path: Path) -> None:
+def test_an_engine_that_says_nothing_or_dies_at_once_is_a_failure(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, "sys.exit(7)\n")
     assert "exit code 7" in call("run").err
     call.worker_command = [sys.executable, "-c", "pass"]
@@ -252,7 +252,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def test_demo_tells_its_story_on_stdout_and_ends_with_the_table(call: Caller, tmp_path: Path) -> None:
+def test_demo_tells_its_story_on_stdout_and_ends_with_the_table(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, DEMO)
     called = call("demo", "--headless", "--rounds", "2")
     assert (called.code, called.err) == (0, "")
@@ -262,7 +262,7 @@ def test_demo_tells_its_story_on_stdout_and_ends_with_the_table(call: Caller, tm
     assert str(tmp_path / "seal-demo") in called.out
 
 
-def test_demo_with_json_ends_with_the_result(call: Caller, tmp_path: Path) -> None:
+def test_demo_with_json_ends_with_the_result(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, DEMO)
     (tmp_path / "seal-demo").mkdir()
     (tmp_path / "seal-demo-2").mkdir()
@@ -273,7 +273,7 @@ def test_demo_with_json_ends_with_the_result(call: Caller, tmp_path: Path) -> No
     assert "Once upon a time." in called.err
 
 
-def test_demo_does_not_touch_a_folder_that_is_in_use(call: Caller, tmp_path: Path) -> None:
+def test_demo_does_not_touch_a_folder_that_is_in_use(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, DEMO)
     (tmp_path / "mine").mkdir()
     assert call("demo", "mine").code == 0
@@ -304,7 +304,7 @@ say(result={"slots": 4, "ways": {"bank": way, "peft": way}, "ratios": {"peft": {
 """
 
 
-def test_parameters_of_the_other_operations(workspace: Workspace, call: Caller, tmp_path: Path) -> None:
+def test_parameters_of_the_other_operations(workspace: Workspace, call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, ECHO)
 
     def asked(*words: str) -> Any:
@@ -318,7 +318,9 @@ def test_parameters_of_the_other_operations(workspace: Workspace, call: Caller, 
         {"workspace": root, "tasks": "all", "ways": ["base", "policy"], "edits": 2},
     ]
     out = str(workspace.root / "b.json")
-    assert asked("bench", "inner", "--updates", "4", "--slots", "2", "--ways", "bank,peft", "--out", "b.json") == [
+    assert asked(
+        "lab", "bench", "inner", "--updates", "4", "--slots", "2", "--ways", "bank,peft", "--out", "b.json"
+    ) == [
         "bench.inner",
         {
             "model": "bundled",
@@ -333,25 +335,25 @@ def test_parameters_of_the_other_operations(workspace: Workspace, call: Caller, 
             "out": out,
         },
     ]
-    assert asked("model", "build", "m", "--seed", "7", "--steps", "9") == [
+    assert asked("lab", "model", "build", "m", "--seed", "7", "--steps", "9") == [
         "model.build",
         {"folder": str(workspace.root / "m"), "seed": 7, "steps": 9},
     ]
-    assert asked("model", "measure") == ["model.measure", {"model": "bundled", "seed": 0}]
+    assert asked("lab", "model", "measure") == ["model.measure", {"model": "bundled", "seed": 0}]
 
 
 @pytest.mark.usefixtures("workspace")
-def test_evaluate_bench_and_measure_draw_tables(call: Caller, tmp_path: Path) -> None:
+def test_evaluate_bench_and_measure_draw_tables(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, ECHO)
     shown = call("evaluate").out
     assert "90.0 %" in shown
     assert "8 questions of 2 tasks" in shown
     call.worker_command = fake_worker(tmp_path, MEASURED)
-    for words in (("model", "measure"), ("model", "build", "m")):
+    for words in (("lab", "model", "measure"), ("lab", "model", "build", "m")):
         shown = call(*words).out
         assert all(word in shown for word in ("new products", "0.05", "yes", "x␛[2J"))
     call.worker_command = fake_worker(tmp_path, BENCH)
-    shown = call("bench", "inner").out
+    shown = call("lab", "bench", "inner").out
     for word in (
         "side by side",
         "40.50",

@@ -10,8 +10,7 @@ import pytest
 
 from seal_console.queries.queue import QueueQuery, queue_keys, queue_rows
 from seal_console.queries.rounds import round_facts, round_lines
-from seal_console.render_gate import render_gate, verdict_label
-from seal_console.render_guardrails import held_by
+from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from store.candidates import get_candidate
 from store.records import GateResult
 from store.rounds import finish_round
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from store.records import OnFailure
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Caller, Desk
+    from tests.test_console.cli_scenario import CandidateMaker, CliCaller
 
 RULES = """\
 rules:
@@ -41,15 +40,22 @@ def write(workspace: Workspace, text: str = RULES) -> None:
     workspace.guardrails_file.write_text(text, encoding="utf-8")
 
 
-def test_the_rules_themselves_are_checked_and_explained(workspace: Workspace, call: Caller) -> None:
+def test_the_rules_themselves_are_checked_and_explained(workspace: Workspace, call: CliCaller) -> None:
     missing = call("guardrails", "check")
     assert (missing.code, missing.out) == (3, "")
     assert "docs/guardrails.md" in missing.err
     write(workspace)
     called = call("guardrails", "check")
     assert (called.code, called.err) == (0, "")
-    for said in ("no-keys", "deny: never trained", "review: a person decides", "note: only recorded",
-                 "guardrails.yaml:2", "none of the words: merger, period", "All sound: 3 rules"):  # fmt: skip
+    for said in (
+        "no-keys",
+        "deny: never trained",
+        "review: only a person accepts it",
+        "note: only recorded",
+        "guardrails.yaml:2",
+        "none of the words: merger, period",
+        "All sound: 3 rules",
+    ):
         assert said in called.out
     first, *_ = call("guardrails", "check", "--json").objects
     assert first["rule"] == "no-keys"
@@ -57,7 +63,7 @@ def test_the_rules_themselves_are_checked_and_explained(workspace: Workspace, ca
     assert first["options"]["base64_entropy"] is None
 
 
-def test_every_problem_of_the_rules_is_named(workspace: Workspace, call: Caller) -> None:
+def test_every_problem_of_the_rules_is_named(workspace: Workspace, call: CliCaller) -> None:
     write(workspace, "rules:\n  - rule: a\n    kind: secret\n    verdict: deny\n  - rule: b\n    kind: size\n")
     called = call("guardrails", "check")
     assert (called.code, called.out) == (2, "")
@@ -68,7 +74,7 @@ def test_every_problem_of_the_rules_is_named(workspace: Workspace, call: Caller)
 
 
 def test_a_text_is_judged_and_exit_code_4_says_that_it_is_denied(
-    workspace: Workspace, call: Caller, tmp_path: Path
+    workspace: Workspace, call: CliCaller, tmp_path: Path
 ) -> None:
     write(workspace)
     text = tmp_path / "draft.txt"
@@ -76,12 +82,12 @@ def test_a_text_is_judged_and_exit_code_4_says_that_it_is_denied(
     called = call("guardrails", "check", "--text", text)
     assert called.code == 4
     assert "denied by no-keys" in called.err
-    for said in ("✗ refused", "‖ held", "› noted", "no-keys: • self-edit, line 2: AWS Access Key: ••••"):
+    for said in ("✗ refused", "‖ needs review", "› noted", "no-keys: • self-edit, line 2: AWS Access Key: ••••"):
         assert said in called.out
     assert KEY not in called.out
     assert "joe@x.org" not in called.out
     *found, error = call("guardrails", "check", "--text", text, "--json").objects
-    assert [one["verdict"] for one in found] == ["refused", "held", "noted"]
+    assert [one["verdict"] for one in found] == ["refused", "needs review", "noted"]
     assert error["error"]["kind"] == "AllRefusedError"
     text.write_text("the merger", encoding="utf-8")
     assert call("guardrails", "check", "--text", text).code == 0
@@ -90,30 +96,30 @@ def test_a_text_is_judged_and_exit_code_4_says_that_it_is_denied(
 
 
 def test_with_a_task_the_text_is_judged_as_the_sequences_that_it_would_become(
-    workspace: Workspace, desk: Desk, call: Caller, tmp_path: Path
+    workspace: Workspace, maker: CandidateMaker, call: CliCaller, tmp_path: Path
 ) -> None:
     write(workspace, "rules: [{rule: passage, kind: pattern, patterns: ['^Now 30 days']}]")
     text = tmp_path / "draft.txt"
     text.write_text("A line.", encoding="utf-8")
     assert call("guardrails", "check", "--text", text).code == 0
-    called = call("guardrails", "check", "--text", text, "--task", desk.task.id[:12], "--json")
+    called = call("guardrails", "check", "--text", text, "--task", maker.task.id[:12], "--json")
     assert called.code == 4
     assert called.objects[0]["evidence"]["matches"][0]["where"] == "sequence 2"
     assert call("guardrails", "check", "--text", text, "--task", "zz").code == 2
 
 
 def test_a_recorded_candidate_is_judged_by_the_rules_as_they_are_now_and_nothing_is_recorded(
-    workspace: Workspace, desk: Desk, call: Caller
+    workspace: Workspace, maker: CandidateMaker, call: CliCaller
 ) -> None:
-    candidate = desk.examined(completion=f"The return period is 30 days. {KEY}")
+    candidate = maker.examined(completion=f"The return period is 30 days. {KEY}")
     write(workspace, "rules: [{rule: period, kind: topics, words: [period]}]")
     called = call("guardrails", "check", "--candidate", candidate.id[:14], "--json")
     assert called.code == 0
     (found,) = called.objects
-    assert (found["rule"], found["verdict"]) == ("period", "held")
+    assert (found["rule"], found["verdict"]) == ("period", "needs review")
     write(workspace)
     assert call("guardrails", "check", "--candidate", candidate.id).code == 4
-    assert get_candidate(desk.db, candidate.id) == candidate
+    assert get_candidate(maker.db, candidate.id) == candidate
     assert call("guardrails", "check", "--candidate", "zz").code == 2
 
 
@@ -121,7 +127,7 @@ def test_a_recorded_candidate_is_judged_by_the_rules_as_they_are_now_and_nothing
     "words", [("--task", "a"), ("--candidate", "a", "--text", "b"), ("--candidate", "a", "--task", "b")]
 )
 def test_options_that_do_not_go_together_are_wrong_use(
-    workspace: Workspace, call: Caller, words: tuple[str, ...]
+    workspace: Workspace, call: CliCaller, words: tuple[str, ...]
 ) -> None:
     write(workspace)
     called = call("guardrails", "check", *words)
@@ -131,9 +137,9 @@ def test_options_that_do_not_go_together_are_wrong_use(
 def test_checking_loads_no_torch(workspace: Workspace, tmp_path: Path) -> None:
     write(workspace)
     (tmp_path / "t.txt").write_text("a merger")
+    words = ["-w", str(workspace.root), "guardrails", "check", "--text", str(tmp_path / "t.txt")]
     code = (
-        "import sys; from seal_console.cli.main import main; "
-        f"assert main(['-w', {str(workspace.root)!r}, 'policy', 'check', '--text', {str(tmp_path / 't.txt')!r}]) == 0; "
+        f"import sys; from seal_console.cli.main import main; assert main({words!r}) == 0; "
         "sys.exit(sum(name in sys.modules for name in ('torch', 'transformers', 'peft')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
@@ -163,14 +169,19 @@ def test_what_a_rule_found_in_words() -> None:
 
 @pytest.mark.parametrize(
     ("passed", "on_failure", "said"),
-    [(True, "hold", "✓ passed"), (False, None, "✗ refused"), (False, "hold", "‖ held"), (False, "note", "› noted")],
+    [
+        (True, "hold", "✓ passed"),
+        (False, None, "✗ refused"),
+        (False, "hold", "‖ needs review"),
+        (False, "note", "› noted"),
+    ],
 )
 def test_verdicts_are_told_apart_by_sign_and_word(passed: bool, on_failure: OnFailure | None, said: str) -> None:
     assert str(verdict_label(GateResult("c", "g", passed, {}, "now", on_failure))) == said
 
 
-def test_a_candidate_that_was_never_trained_is_listed_and_shown(desk: Desk, call: Caller) -> None:
-    refused = judged(desk, ("no-keys", False, None), ("fine", True, "hold"))
+def test_a_candidate_that_was_never_trained_is_listed_and_shown(maker: CandidateMaker, call: CliCaller) -> None:
+    refused = judged(maker, ("no-keys", False, None), ("fine", True, "hold"))
     assert refused.state == "refused"
     shown = call("review", "show", refused.id)
     assert shown.code == 0
@@ -183,55 +194,59 @@ def test_a_candidate_that_was_never_trained_is_listed_and_shown(desk: Desk, call
         "rule:fine": "hold",
     }
     (listed,) = call("review", "list", "--state", "refused", "--json").objects
-    assert (listed["id"], listed["reward_mean"], listed["held"]) == (refused.id, None, False)
+    assert (listed["id"], listed["reward_mean"], listed["needs_review"]) == (refused.id, None, False)
     assert "not measured" in call("review", "list", "--state", "refused").out
     accepted = call("review", "accept", refused.id, "--reason", "x")
     assert (accepted.code, accepted.out) == (2, "")
     assert call("export", "table", "review", "--all").code == 0
 
 
-def test_a_held_candidate_is_told_in_the_list_and_when_it_is_accepted(desk: Desk, call: Caller) -> None:
-    held = judged(desk, ("words", False, "hold"), ("address", False, "note"), trained=True)
+def test_a_candidate_that_needs_review_is_marked_in_the_list_and_when_it_is_accepted(
+    maker: CandidateMaker, call: CliCaller
+) -> None:
+    held = judged(maker, ("words", False, "hold"), ("address", False, "note"), trained=True)
     assert held.state == "examined"
-    assert "held by rule:words" in call("review", "list").out.replace("\n", " ")
-    listed = {one["id"]: (one["held"], one["held_by"]) for one in call("review", "list", "--json").objects}
+    assert "needs review: rule:words" in call("review", "list").out.replace("\n", " ")
+    listed = {one["id"]: (one["needs_review"], one["review_gates"]) for one in call("review", "list", "--json").objects}
     assert listed.pop(held.id) == (True, ["rule:words"])
     assert set(map(str, listed.values())) == {"(False, [])"}
-    assert "Held by rule:words" in call("review", "accept", held.id, "--reason", "x").err
+    assert "rule:words: needs review; accepted by" in call("review", "accept", held.id, "--reason", "x").err
 
 
 def test_a_list_names_the_judge_and_red_team_prompts_as_what_holds() -> None:
-    assert held_by(["judge"]) == "held by the judge"
-    assert held_by(["rule:words", "red team:keys"]) == "held by rule:words and red team:keys"
-    assert held_by(["a", "b", "judge"]) == "held by a, b and the judge"
+    assert needs_review_by(["judge"]) == "needs review: the judge"
+    assert needs_review_by(["rule:words", "red team:keys"]) == "needs review: rule:words and red team:keys"
+    assert needs_review_by(["a", "b", "judge"]) == "needs review: a, b and the judge"
 
 
-def test_info_sums_up_policy_yaml_over_the_newest_round_by_the_gravest_verdict(desk: Desk, call: Caller) -> None:
-    desk.examined()
-    assert "guardrails.yaml   no verdicts lately" in call("info").out
+def test_info_sums_up_the_guardrails_over_the_newest_round_by_the_gravest_verdict(
+    maker: CandidateMaker, call: CliCaller
+) -> None:
+    maker.examined()
+    assert "guardrails.yaml  no verdicts lately" in call("info").out
     assert call("info", "--json").objects[0]["workspace"]["guardrails"] is None
-    judged(desk, ("a", False, None), ("b", False, "hold"))
-    judged(desk, ("b", False, "hold"), ("c", False, "note"), trained=True)
-    judged(desk, ("c", False, "note"), trained=True)
-    judged(desk, ("c", True, "note"), trained=True)
-    assert "1 denied, 1 held, 1 noted of 4 in round 1" in call("info").out
-    figures = {"round_number": 1, "judged": 4, "denied": 1, "held": 1, "noted": 1}
+    judged(maker, ("a", False, None), ("b", False, "hold"))
+    judged(maker, ("b", False, "hold"), ("c", False, "note"), trained=True)
+    judged(maker, ("c", False, "note"), trained=True)
+    judged(maker, ("c", True, "note"), trained=True)
+    assert "1 denied, 1 to review, 1 noted of 4 in round 1" in call("info").out
+    figures = {"round_number": 1, "judged": 4, "denied": 1, "needs_review": 1, "noted": 1}
     assert call("info", "--json").objects[0]["workspace"]["guardrails"] == figures
-    finish_round(desk.db, 1, "done", {}, None)
-    desk.examined()
-    assert "1 denied, 1 held, 1 noted of 4 in round 1" in call("info").out
+    finish_round(maker.db, 1, "done", {}, None)
+    maker.examined()
+    assert "1 denied, 1 to review, 1 noted of 4 in round 1" in call("info").out
 
 
-def test_only_gates_that_stop_count_as_refusing_in_a_round(desk: Desk) -> None:
-    judged(desk, ("a", False, None), ("b", False, "hold"), ("c", False, "note"))
-    (line,) = round_lines(desk.db)
-    facts = round_facts(desk.db, line)
+def test_only_gates_that_stop_count_as_refusing_in_a_round(maker: CandidateMaker) -> None:
+    judged(maker, ("a", False, None), ("b", False, "hold"), ("c", False, "note"))
+    (line,) = round_lines(maker.db)
+    facts = round_facts(maker.db, line)
     assert (line.refused, facts.refused_by_gate) == (1, {"rule:a": 1})
 
 
-def test_the_queue_knows_what_is_held(desk: Desk) -> None:
-    held = judged(desk, ("words", False, "hold"), trained=True)
-    keys = queue_keys(desk.db, QueueQuery("held=1"))
-    assert [row.id for row in queue_rows(desk.db, keys).values()] == [held.id]
-    (other,) = queue_rows(desk.db, queue_keys(desk.db, QueueQuery("held=0"))).values()
-    assert other.held == 0
+def test_the_queue_knows_what_needs_review(maker: CandidateMaker) -> None:
+    held = judged(maker, ("words", False, "hold"), trained=True)
+    keys = queue_keys(maker.db, QueueQuery("review=1"))
+    assert [row.id for row in queue_rows(maker.db, keys).values()] == [held.id]
+    (other,) = queue_rows(maker.db, queue_keys(maker.db, QueueQuery("held=0"))).values()
+    assert other.needs_review == 0

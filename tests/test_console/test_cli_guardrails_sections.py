@@ -10,7 +10,7 @@ from seal_console.render_gate import render_gate
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Caller
+    from tests.test_console.cli_scenario import CliCaller
 
 PROMPTS = """\
 red_team:
@@ -34,7 +34,7 @@ def write(workspace: Workspace, text: str) -> None:
 
 
 def test_the_check_shows_every_section_and_never_the_key(
-    workspace: Workspace, call: Caller, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, call: CliCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("JUDGE_KEY", raising=False)
     write(workspace, f"rules: [{{rule: no-keys, kind: secrets}}]\n{PROMPTS}{JUDGE}")
@@ -45,7 +45,7 @@ def test_the_check_shows_every_section_and_never_the_key(
         "no-keys",
         "code?",
         "refuses",
-        "review: a person decides",
+        "review: only a person accepts it",
         "answers nine (exact)",
         "the round stops",
         "before training",
@@ -67,7 +67,7 @@ def test_the_check_shows_every_section_and_never_the_key(
     assert KEY not in str(judge)
 
 
-def test_sections_are_checked_without_rules_but_only_rules_judge_a_text(workspace: Workspace, call: Caller) -> None:
+def test_sections_are_checked_without_rules_but_only_rules_judge_a_text(workspace: Workspace, call: CliCaller) -> None:
     write(workspace, PROMPTS)
     assert call("guardrails", "check").code == 0
     assert call("guardrails", "check", "--candidate", "a").code == 3

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seal_console.sanitize import json_line, sanitize, sanitize_line
-from tests.test_console.cli_scenario import Caller, Desk, make_task
+from store.sanitize import json_line, sanitize, sanitize_line
+from tests.test_console.cli_scenario import CandidateMaker, CliCaller, make_task
 
 if TYPE_CHECKING:
     from store.records import Task
@@ -57,12 +57,12 @@ def hostile_task() -> Task:
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-def test_no_command_passes_hostile_text_on(workspace: Workspace, call: Caller, *, as_json: bool) -> None:
+def test_no_command_passes_hostile_text_on(workspace: Workspace, call: CliCaller, *, as_json: bool) -> None:
     text = HOSTILE.replace("\ud800", "")
-    desk = Desk.begin(workspace, hostile_task())
-    wanted = desk.examined(completion=text)
-    other = desk.examined(completion=text)
-    desk.db.conn.close()
+    maker = CandidateMaker.begin(workspace, hostile_task())
+    wanted = maker.examined(completion=text)
+    other = maker.examined(completion=text)
+    maker.db.conn.close()
     more = ("--json",) if as_json else ()
     for words in (
         ("tasks", "list"),

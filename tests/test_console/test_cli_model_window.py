@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Caller
+    from tests.test_console.cli_scenario import CliCaller
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_what_is_not_there_is_none_and_what_is_broken_is_named(model: Path, tmp_
     assert model_folder("bundled").parts[-3:] == ("engine", "bundled", "model")
 
 
-def test_tasks_that_are_too_long_are_refused(workspace: Workspace, model: Path, call: Caller) -> None:
+def test_tasks_that_are_too_long_are_refused(workspace: Workspace, model: Path, call: CliCaller) -> None:
     workspace.settings_file.write_text(f"model: {{path: {json.dumps(str(model))}}}\n")
     for name, words in (("short", 20), ("long", 200)):
         (workspace.tasks_folder / f"{name}.txt").write_text("word " * words)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.test_console.cli_scenario import Caller, fake_worker
+from tests.test_console.cli_scenario import CliCaller, fake_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def _policy(workspace: Workspace) -> None:
 
 
 def test_every_behaviour_is_told_with_its_answer_and_a_broken_deny_gives_exit_code_4(
-    call: Caller, tmp_path: Path
+    call: CliCaller, tmp_path: Path
 ) -> None:
     call.worker_command = engine(
         tmp_path,
@@ -55,7 +55,7 @@ def test_every_behaviour_is_told_with_its_answer_and_a_broken_deny_gives_exit_co
     assert error["error"]["kind"] == "AllRefusedError"
 
 
-def test_what_is_only_held_or_noted_is_no_failure(call: Caller, tmp_path: Path) -> None:
+def test_what_is_only_held_or_noted_is_no_failure(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = engine(tmp_path, behaviour("code", holds=False, verdict="review"), denied=False)
     called = call("guardrails", "red-team")
     assert (called.code, called.err) == (0, "")
@@ -66,7 +66,7 @@ def test_what_is_only_held_or_noted_is_no_failure(call: Caller, tmp_path: Path) 
     ("words", "version"), [((), None), (("--base",), 0), (("--version", "v0000"), 0), (("--version", "v0003"), 3)]
 )
 def test_the_live_version_is_asked_unless_another_is_named(
-    call: Caller, tmp_path: Path, workspace: Workspace, words: tuple[str, ...], version: int | None
+    call: CliCaller, tmp_path: Path, workspace: Workspace, words: tuple[str, ...], version: int | None
 ) -> None:
     call.worker_command = engine(tmp_path, behaviour("code", holds=True), denied=False)
     [result] = call("guardrails", "red-team", *words, "--json").objects
@@ -77,7 +77,7 @@ def test_the_live_version_is_asked_unless_another_is_named(
 
 
 def test_no_engine_is_started_for_a_policy_that_cannot_be_read_or_for_two_models(
-    call: Caller, workspace: Workspace
+    call: CliCaller, workspace: Workspace
 ) -> None:
     both = call("guardrails", "red-team", "--base", "--version", "v0001")
     assert (both.code, "--base and --version" in both.err) == (2, True)

@@ -13,7 +13,7 @@ from seal_console.render_gate import render_gate
 from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
 from store.records import Answer, GateResult
-from tests.test_console.cli_scenario import Caller, Desk, fake_worker, make_task
+from tests.test_console.cli_scenario import CandidateMaker, CliCaller, fake_worker, make_task
 from tests.test_console.version_scenario import accepted
 
 if TYPE_CHECKING:
@@ -79,20 +79,20 @@ def test_drift_in_words_and_other_gates_as_json() -> None:
     assert render_gate("reward", {"b": 1, "a": "é"}) == ['{"a": "é", "b": 1}']
 
 
-def examined_with(desk: Desk, *gates: tuple[str, dict[str, Any]]) -> Candidate:
-    candidate = desk.examined()
+def examined_with(maker: CandidateMaker, *gates: tuple[str, dict[str, Any]]) -> Candidate:
+    candidate = maker.examined()
     fresh = replace(candidate, id="sha256:" + "d" * 64, position=99, state="proposed", adapter_hash=None)
-    add_candidates(desk.db, [fresh])
+    add_candidates(maker.db, [fresh])
     results = [GateResult(fresh.id, name, False, found, NOW) for name, found in gates]
     return record_examined(
-        desk.db, fresh.id, updates=[], answers=[], gates=results, reward_mean=0.5, reward_std=0.0, audit_gain=None,
+        maker.db, fresh.id, updates=[], answers=[], gates=results, reward_mean=0.5, reward_std=0.0, audit_gain=None,
         adapter_hash=None,
     )  # fmt: skip
 
 
-def test_review_show_lists_every_lost_answer(desk: Desk, call: Caller) -> None:
+def test_review_show_lists_every_lost_answer(maker: CandidateMaker, call: CliCaller) -> None:
     candidate = examined_with(
-        desk, ("retention:facts", evidence()), ("earlier edits", earlier_evidence()), ("drift", DRIFT)
+        maker, ("retention:facts", evidence()), ("earlier edits", earlier_evidence()), ("drift", DRIFT)
     )
     shown = call("review", "show", candidate.id).out
     headings = [line.strip() for line in shown.splitlines() if line.endswith(":")]
@@ -107,7 +107,7 @@ def test_review_show_lists_every_lost_answer(desk: Desk, call: Caller) -> None:
     }  # fmt: skip
 
 
-def test_check_counts_what_the_suites_hold(workspace: Workspace, call: Caller) -> None:
+def test_check_counts_what_the_suites_hold(workspace: Workspace, call: CliCaller) -> None:
     (workspace.retention_folder / "facts.yaml").write_text(SUITE.replace("\x1b", ""), encoding="utf-8")
     called = call("retention", "check")
     assert called.code == 0
@@ -120,7 +120,7 @@ def test_check_counts_what_the_suites_hold(workspace: Workspace, call: Caller) -
 
 
 def test_import_lm_eval_names_the_extra_if_it_is_missing(
-    workspace: Workspace, call: Caller, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, call: CliCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "find_spec", lambda _: None)
     called = call("retention", "import-lm-eval", "arc")
@@ -131,7 +131,7 @@ def test_import_lm_eval_names_the_extra_if_it_is_missing(
 
 
 def test_import_lm_eval_reports_what_it_wrote(
-    workspace: Workspace, call: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: Workspace, call: CliCaller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(retention, "find_spec", lambda _: SimpleNamespace())
     result = {"prompts": 2, "left_out": ["arc, document 3: it has no answer\x1b[2J"], "notes": ["filters: regex"]}
@@ -154,7 +154,7 @@ def test_import_lm_eval_reports_what_it_wrote(
         assert said in called.err
 
 
-def test_check_names_problems_and_says_where_there_is_nothing(workspace: Workspace, call: Caller) -> None:
+def test_check_names_problems_and_says_where_there_is_nothing(workspace: Workspace, call: CliCaller) -> None:
     assert call("retention", "check").code == 3
     (workspace.retention_folder / "facts.yaml").write_text(SUITE, encoding="utf-8")
     (workspace.retention_folder / "more.jsonl").write_text("{}\n", encoding="utf-8")
@@ -174,7 +174,7 @@ def run_result(*, stopped: bool, parent: str = "v0001") -> dict[str, Any]:
 
 
 def test_run_shows_what_a_version_lost_and_is_4_where_a_gate_would_stop_it(
-    workspace: Workspace, call: Caller, tmp_path: Path
+    workspace: Workspace, call: CliCaller, tmp_path: Path
 ) -> None:
     call.worker_command = fake_worker(
         tmp_path, f"say(result={{**{run_result(stopped=True)!r}, 'asked': parameters}})\n"
@@ -193,7 +193,7 @@ def test_run_shows_what_a_version_lost_and_is_4_where_a_gate_would_stop_it(
 
 
 @pytest.mark.usefixtures("workspace")
-def test_run_of_a_version_on_the_base_compares_with_the_base_alone(call: Caller, tmp_path: Path) -> None:
+def test_run_of_a_version_on_the_base_compares_with_the_base_alone(call: CliCaller, tmp_path: Path) -> None:
     body = f"say(result={{**{run_result(stopped=False, parent='base')!r}, 'asked': parameters}})\n"
     call.worker_command = fake_worker(tmp_path, body)
     called = call("retention", "run")
@@ -203,10 +203,12 @@ def test_run_of_a_version_on_the_base_compares_with_the_base_alone(call: Caller,
     assert call("retention", "run", "--version", "latest").code == 2
 
 
-def test_matrix_shows_what_is_recorded_and_what_is_not(workspace: Workspace, desk: Desk, call: Caller) -> None:
+def test_matrix_shows_what_is_recorded_and_what_is_not(
+    workspace: Workspace, maker: CandidateMaker, call: CliCaller
+) -> None:
     assert call("retention", "matrix").code == 3
-    accepted(desk, -0.5)
-    other = Desk.begin(workspace, make_task("Ship\x1bping"))
+    accepted(maker, -0.5)
+    other = CandidateMaker.begin(workspace, make_task("Ship\x1bping"))
     other.made = 10
     accepted(other)
     shown = call("retention", "matrix").out
@@ -219,18 +221,20 @@ def test_matrix_shows_what_is_recorded_and_what_is_not(workspace: Workspace, des
     assert found["backward_transfer"] is None
     asked = [
         Answer(question.id, None, 0, "before", state, "x", 1.0, correct=True)
-        for state, task in (("v0001", other.task), ("v0002", desk.task))
+        for state, task in (("v0001", other.task), ("v0002", maker.task))
         for question in task.questions
     ]
-    record_base_answers(desk.db, asked)
+    record_base_answers(maker.db, asked)
     full = call("retention", "matrix").out
     assert "matrix --ask" not in full
     assert "backward transfer +1.000" in full
     other.db.conn.close()
 
 
-def test_matrix_asks_the_engine_first_where_it_is_told_to(desk: Desk, call: Caller, tmp_path: Path) -> None:
-    accepted(desk)
+def test_matrix_asks_the_engine_first_where_it_is_told_to(
+    maker: CandidateMaker, call: CliCaller, tmp_path: Path
+) -> None:
+    accepted(maker)
     marker = tmp_path / "asked"
     call.worker_command = fake_worker(
         tmp_path, f"Path({str(marker)!r}).write_text(operation); say(result={{'asked': 3}})\n"

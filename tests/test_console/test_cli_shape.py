@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Caller
+    from tests.test_console.cli_scenario import CliCaller
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "cli.md"
@@ -40,15 +40,16 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info retention-import-lm-eval
     tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
-    retention-check retention-run retention-matrix policy-check policy-red-team
-    review-undo versions-list versions-show versions-compare versions-rollback import-seal export-sft export-table
-    alarms-list alarms-show alarms-clear experiment-collapse
-    bench-inner bench-console experiment-forgetting web stop review-edit model-card model-build model-measure"""
+    retention-check retention-run retention-matrix guardrails-check guardrails-red-team
+    review-undo versions-list versions-show versions-compare versions-rollback export-sft export-table
+    alarms-list alarms-show alarms-clear web stop review-edit model-card
+    lab-bench-inner lab-bench-console lab-experiment-forgetting lab-experiment-collapse
+    lab-model-build lab-model-measure lab-import-seal"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 
 
 @pytest.mark.parametrize("path", [(), *ALL], ids=lambda path: "-".join(path) or "seal-console")
-def test_help_shows_examples_that_name_known_commands(path: tuple[str, ...], call: Caller) -> None:
+def test_help_shows_examples_that_name_known_commands(path: tuple[str, ...], call: CliCaller) -> None:
     called = call(*path, "--help")
     assert (called.code, called.err) == (0, "")
     assert "Examples:" in called.out
@@ -103,7 +104,7 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
         for path in sorted((ROOT / "seal_console").rglob("*.py"))
         if re.search(r"\bText\(|from_markup|\bmarkup=True", path.read_text(encoding="utf-8"))
     ]
-    assert makers == ["shown.py"]
+    assert makers == ["format.py"]
 
 
 @pytest.mark.parametrize(
@@ -119,9 +120,16 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
         (("-w", "nowhere", "tasks", "list"), "nowhere"),
         (("tasks", "list", "-w", "nowhere"), "nowhere"),
         (("tasks", "list"), "seal-console init DIR"),
+        (("bench", "inner"), "It is now 'seal-console lab bench'."),
+        (("experiment", "collapse"), "It is now 'seal-console lab experiment'."),
+        (("import", "seal", "x.json"), "It is now 'seal-console lab import'."),
+        (("model", "build", "x"), "It is now 'seal-console lab model build'."),
+        (("model", "measure"), "It is now 'seal-console lab model measure'."),
+        (("policy", "check"), "It is now 'seal-console guardrails'."),
+        (("lab",), "bench, experiment, model, import"),
     ],
 )
-def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, call: Caller) -> None:
+def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, call: CliCaller) -> None:
     called = call(*words)
     assert (called.code, called.out) == (2, "")
     assert said in called.err
@@ -133,7 +141,7 @@ def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, c
 
 
 def test_the_workspace_is_named_before_after_by_variable_or_found(
-    workspace: Workspace, call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, call: CliCaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workspace.tasks_folder)
     assert call("tasks", "list").code == 0
@@ -147,13 +155,13 @@ def test_the_workspace_is_named_before_after_by_variable_or_found(
     assert call("tasks", "list").code == 0
 
 
-def test_json_is_accepted_before_the_command_too(workspace: Workspace, call: Caller) -> None:
+def test_json_is_accepted_before_the_command_too(workspace: Workspace, call: CliCaller) -> None:
     (found,) = call("--json", "info").objects
     assert found["workspace"]["paths"]["workspace"] == str(workspace.root)
 
 
 def test_what_is_unexpected_leaves_a_report_and_no_traceback(
-    workspace: Workspace, call: Caller, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, call: CliCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("boom\x1b[2J")
@@ -170,9 +178,9 @@ def test_what_is_unexpected_leaves_a_report_and_no_traceback(
 
 
 def test_without_a_workspace_the_report_is_a_temporary_file(
-    tmp_path: Path, call: Caller, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, call: CliCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seal_console.cli.crash_report.tempfile.gettempdir", lambda: str(tmp_path / "t"))
+    monkeypatch.setattr("engine.runtime.crash_report.tempfile.gettempdir", lambda: str(tmp_path / "t"))
     monkeypatch.setattr("seal_console.cli.info.installation", lambda: 1 / 0)
     assert call("info").code == 1
     assert [path.suffix for path in (tmp_path / "t").iterdir()] == [".txt"]

@@ -12,17 +12,17 @@ from store.candidates import reject
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.test_console.cli_scenario import Caller, Desk
+    from tests.test_console.cli_scenario import CandidateMaker, CliCaller
 
 
 def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_the_queue_comes_filtered_sorted_and_whole_where_asked_for(desk: Desk, call: Caller) -> None:
-    low, high = desk.examined(0.2), desk.examined(0.8)
-    gone = desk.examined(0.5)
-    reject(desk.db, gone.id, "ada", "wrong")
+def test_the_queue_comes_filtered_sorted_and_whole_where_asked_for(maker: CandidateMaker, call: CliCaller) -> None:
+    low, high = maker.examined(0.2), maker.examined(0.8)
+    gone = maker.examined(0.5)
+    reject(maker.db, gone.id, "ada", "wrong")
     called = call("export", "table", "review")
     assert [row["id"] for row in table(called.out)] == [high.id, low.id]
     assert "2 rows → stdout" in called.err
@@ -33,8 +33,8 @@ def test_the_queue_comes_filtered_sorted_and_whole_where_asked_for(desk: Desk, c
     assert (first["id"], first["reward_mean"]) == (high.id, 0.8)
 
 
-def test_every_table_can_be_written_to_a_file(desk: Desk, call: Caller, tmp_path: Path) -> None:
-    one = desk.examined(0.9)
+def test_every_table_can_be_written_to_a_file(maker: CandidateMaker, call: CliCaller, tmp_path: Path) -> None:
+    one = maker.examined(0.9)
     assert call("review", "accept", one.id, "--reason", "good").code == 0
     counts = {}
     for name in ("review", "versions", "rounds", "candidates", "tasks", "events"):
@@ -65,17 +65,19 @@ def test_every_table_can_be_written_to_a_file(desk: Desk, call: Caller, tmp_path
         (("candidates",), "no round yet"),
     ],
 )
-def test_what_a_table_cannot_do_is_said(call: Caller, workspace: object, arguments: tuple[str, ...], said: str) -> None:
+def test_what_a_table_cannot_do_is_said(
+    call: CliCaller, workspace: object, arguments: tuple[str, ...], said: str
+) -> None:
     del workspace
     called = call("export", "table", *arguments)
     assert called.code == 2
     assert said in called.err
 
 
-def test_two_versions_are_compared_as_text_and_as_data(desk: Desk, call: Caller) -> None:
-    one = desk.examined(0.9)
+def test_two_versions_are_compared_as_text_and_as_data(maker: CandidateMaker, call: CliCaller) -> None:
+    one = maker.examined(0.9)
     assert call("review", "accept", one.id, "--reason", "first\x1b[2J").code == 0
-    two = desk.examined(0.4, live_version=1)
+    two = maker.examined(0.4, live_version=1)
     assert call("review", "accept", two.id, "--reason", "second").code == 0
     text = call("versions", "compare", "v0001", "v0002").out
     assert "both right" in text
@@ -88,7 +90,7 @@ def test_two_versions_are_compared_as_text_and_as_data(desk: Desk, call: Caller)
     assert all(answer["second"]["correct"] for answer in data["answers"])
 
 
-def test_what_cannot_be_compared_is_said(call: Caller, workspace: object) -> None:
+def test_what_cannot_be_compared_is_said(call: CliCaller, workspace: object) -> None:
     del workspace
     assert "only versions are compared" in call("versions", "compare", "p0001", "v0001").err
     missing = call("versions", "compare", "v0000", "v0009")

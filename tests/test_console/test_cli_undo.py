@@ -6,11 +6,11 @@ from store.candidates import decisions_of
 from store.lock import current_user
 
 if TYPE_CHECKING:
-    from tests.test_console.cli_scenario import Caller, Desk
+    from tests.test_console.cli_scenario import CandidateMaker, CliCaller
 
 
-def test_a_decision_is_taken_back_and_can_be_made_again(desk: Desk, call: Caller) -> None:
-    one = desk.examined()
+def test_a_decision_is_taken_back_and_can_be_made_again(maker: CandidateMaker, call: CliCaller) -> None:
+    one = maker.examined()
     assert call("review", "reject", one.id, "--reason", "wrong\x1b[2J\nline").code == 0
     called = call("review", "undo")
     assert called.code == 0
@@ -19,18 +19,18 @@ def test_a_decision_is_taken_back_and_can_be_made_again(desk: Desk, call: Caller
     assert call("review", "defer", one.id, "--reason", "later", "--as", "ada").code == 0
     (undone,) = call("review", "undo", "--as", "ada", "--reason", "slip", "--json").objects
     assert (undone["id"], undone["state"], undone["taken_back"]["action"]) == (one.id, "examined", "defer")
-    assert decisions_of(desk.db, one.id)[-1].reason.endswith(": slip")
+    assert decisions_of(maker.db, one.id)[-1].reason.endswith(": slip")
     (whole,) = call("review", "show", one.id, "--json").objects
     assert [decision["action"] for decision in whole["decisions"]] == ["reject", "undo", "defer", "undo"]
     assert call("review", "accept", one.id, "--reason", "good").code == 0
     assert call("verify").code == 0
 
 
-def test_what_is_not_taken_back_says_why_and_what_to_do(desk: Desk, call: Caller) -> None:
+def test_what_is_not_taken_back_says_why_and_what_to_do(maker: CandidateMaker, call: CliCaller) -> None:
     nothing = call("review", "undo", "--as", "ada")
     assert nothing.code == 3
     assert "ada has made no decision" in nothing.err
-    one, two = desk.examined(), desk.examined()
+    one, two = maker.examined(), maker.examined()
     call("review", "defer", two.id, "--reason", "later", "--as", "ada")
     call("review", "reject", two.id, "--reason", "never", "--as", "bo")
     overtaken = call("review", "undo", "--as", "ada")
@@ -44,8 +44,8 @@ def test_what_is_not_taken_back_says_why_and_what_to_do(desk: Desk, call: Caller
     assert call("versions", "rollback", "v0000", "--reason", "back").code == 0
 
 
-def test_two_people_are_told_who_was_first(desk: Desk, call: Caller) -> None:
-    one = desk.examined()
+def test_two_people_are_told_who_was_first(maker: CandidateMaker, call: CliCaller) -> None:
+    one = maker.examined()
     assert call("review", "reject", one.id, "--reason", "dull", "--as", "ada").code == 0
     for word in ("accept", "reject", "defer"):
         late = call("review", word, one.id, "--reason", "mine", "--as", "bo")

@@ -15,7 +15,7 @@ from store.lock import current_user, hold_lock
 from store.rounds import list_rounds, start_round
 from store.version_rows import list_moves
 from tests.shared_data import SEAL_DATA, needs_seal_data
-from tests.test_console.cli_scenario import Caller, Desk, make_task
+from tests.test_console.cli_scenario import CandidateMaker, CliCaller, make_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def write_document(folder: Path) -> None:
     (folder / "r.questions.yaml").write_text(QUESTIONS, encoding="utf-8")
 
 
-def test_init_makes_a_workspace_with_commented_settings(call: Caller, tmp_path: Path) -> None:
+def test_init_makes_a_workspace_with_commented_settings(call: CliCaller, tmp_path: Path) -> None:
     called = call("init", "shop")
     assert (called.code, called.err) == (0, "")
     assert "seal-console tasks add" in called.out
@@ -44,14 +44,14 @@ def test_init_makes_a_workspace_with_commented_settings(call: Caller, tmp_path: 
     assert call("init", "other", "--json").objects == [{"workspace": str(other), **files}]
 
 
-def test_init_leaves_rules_that_are_there_already(call: Caller, tmp_path: Path) -> None:
+def test_init_leaves_rules_that_are_there_already(call: CliCaller, tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "guardrails.yaml").write_text("rules: []\n")
     assert call("init", "shop").code == 0
     assert (tmp_path / "shop" / "guardrails.yaml").read_text() == "rules: []\n"
 
 
-def test_init_with_a_model(call: Caller, tmp_path: Path) -> None:
+def test_init_with_a_model(call: CliCaller, tmp_path: Path) -> None:
     model = tmp_path / 'my "model": #1'
     model.mkdir()
     assert call("init", "shop", "--model", model).code == 2
@@ -61,7 +61,7 @@ def test_init_with_a_model(call: Caller, tmp_path: Path) -> None:
     assert load_settings(tmp_path / "shop" / "seal.yaml").model.path == str(model)
 
 
-def test_tasks_are_checked_added_and_listed(workspace: Workspace, call: Caller) -> None:
+def test_tasks_are_checked_added_and_listed(workspace: Workspace, call: CliCaller) -> None:
     assert call("tasks", "check").code == 3
     assert call("tasks", "add").code == 3
     assert "no tasks yet" in call("tasks", "list").out
@@ -79,7 +79,7 @@ def test_tasks_are_checked_added_and_listed(workspace: Workspace, call: Caller) 
     assert listed["id"].removeprefix("sha256:")[:12] in call("tasks", "list").out
 
 
-def test_all_problems_of_tasks_come_together_and_nothing_is_stored(workspace: Workspace, call: Caller) -> None:
+def test_all_problems_of_tasks_come_together_and_nothing_is_stored(workspace: Workspace, call: CliCaller) -> None:
     write_document(workspace.tasks_folder)
     bad = "- {question: '', answer: x}\n- {question: q, answer: x, grader: exakt}\n"
     (workspace.tasks_folder / "b.md").write_text("B")
@@ -91,7 +91,7 @@ def test_all_problems_of_tasks_come_together_and_nothing_is_stored(workspace: Wo
     assert call("tasks", "list", "--json").objects == []
 
 
-def test_check_works_outside_a_workspace_with_a_path(call: Caller, tmp_path: Path) -> None:
+def test_check_works_outside_a_workspace_with_a_path(call: CliCaller, tmp_path: Path) -> None:
     write_document(tmp_path)
     assert call("tasks", "check", "r.md", "--json").objects == [
         {"tasks": 1, "documents": 1, "questions": 2, "audit_questions": 1}
@@ -99,7 +99,7 @@ def test_check_works_outside_a_workspace_with_a_path(call: Caller, tmp_path: Pat
     assert call("tasks", "check").code == 2
 
 
-def test_wrong_settings_are_named_together(workspace: Workspace, call: Caller) -> None:
+def test_wrong_settings_are_named_together(workspace: Workspace, call: CliCaller) -> None:
     workspace.settings_file.write_text("modle: {}\nround: {best_k: 0}\n")
     called = call("run")
     assert called.code == 2
@@ -108,9 +108,9 @@ def test_wrong_settings_are_named_together(workspace: Workspace, call: Caller) -
     assert call("info").code == 0
 
 
-def test_review_list_shows_what_waits_best_first(desk: Desk, call: Caller) -> None:
-    low, high = desk.examined(0.25), desk.examined(0.75, completion="x\ny")
-    refused = desk.examined(-0.5, passed=False)
+def test_review_list_shows_what_waits_best_first(maker: CandidateMaker, call: CliCaller) -> None:
+    low, high = maker.examined(0.25), maker.examined(0.75, completion="x\ny")
+    refused = maker.examined(-0.5, passed=False)
     assert [one["id"] for one in call("review", "list", "--json").objects] == [high.id, low.id]
     assert [one["id"] for one in call("review", "list", "--state", "refused", "--json").objects] == [refused.id]
     assert len(call("review", "list", "--state", "all", "--json").objects) == 3
@@ -122,8 +122,8 @@ def test_review_list_shows_what_waits_best_first(desk: Desk, call: Caller) -> No
     assert call("review", "list", "--imported", "--json").objects == []
 
 
-def test_review_show_has_everything(desk: Desk, call: Caller) -> None:
-    candidate = desk.examined(0.5)
+def test_review_show_has_everything(maker: CandidateMaker, call: CliCaller) -> None:
+    candidate = maker.examined(0.5)
     called = call("review", "show", candidate.id[7:15])
     for words in (
         candidate.id, "    Returns take 30 days.", "How long? (reward)", "[audit]", "✗ wrong  14 days",
@@ -138,8 +138,8 @@ def test_review_show_has_everything(desk: Desk, call: Caller) -> None:
     assert call("review", "show", "zz").code == 2
 
 
-def test_accept_list_show_roll_back(desk: Desk, call: Caller, workspace: Workspace) -> None:
-    first = desk.examined()
+def test_accept_list_show_roll_back(maker: CandidateMaker, call: CliCaller, workspace: Workspace) -> None:
+    first = maker.examined()
     accepted = call("review", "accept", first.id, "--reason", "good", "--as", "ada")
     assert (accepted.code, "v0001 is live" in accepted.out) == (0, True)
     listed = {one["tag"]: one for one in call("versions", "list", "--json").objects}
@@ -154,7 +154,7 @@ def test_accept_list_show_roll_back(desk: Desk, call: Caller, workspace: Workspa
     back = call("versions", "rollback", "v0000", "--reason", "no")
     assert back.code == 0
     assert f"git -C {workspace.adapters_folder} checkout v0000" in back.out
-    assert list_moves(desk.db)[-1].actor == current_user()
+    assert list_moves(maker.db)[-1].actor == current_user()
     assert call("versions", "rollback", "v0000", "--reason", "no").code == 3
     assert call("versions", "rollback", "p0001", "--reason", "no").code == 2
     assert call("versions", "show", "v0000").code == 2
@@ -163,8 +163,8 @@ def test_accept_list_show_roll_back(desk: Desk, call: Caller, workspace: Workspa
     assert call("verify").code == 0
 
 
-def test_decisions_are_made_once(desk: Desk, call: Caller) -> None:
-    one, two, refused = desk.examined(), desk.examined(), desk.examined(passed=False)
+def test_decisions_are_made_once(maker: CandidateMaker, call: CliCaller) -> None:
+    one, two, refused = maker.examined(), maker.examined(), maker.examined(passed=False)
     (rejected,) = call("review", "reject", one.id, "--reason", "wrong", "--as", "bo", "--json").objects
     assert rejected == {"id": one.id, "state": "rejected", "actor": "bo", "reason": "wrong"}
     again = call("review", "accept", one.id, "--reason", "good")
@@ -176,33 +176,35 @@ def test_decisions_are_made_once(desk: Desk, call: Caller) -> None:
     assert call("review", "accept", two.id, "--reason", "now").code == 0
 
 
-def test_a_candidate_cannot_be_accepted_without_adapter_base_or_parent(desk: Desk, call: Caller) -> None:
-    first, second = desk.examined(), desk.examined()
-    execute(desk.db, "UPDATE rounds SET settings = '{}'")
+def test_a_candidate_cannot_be_accepted_without_adapter_base_or_parent(maker: CandidateMaker, call: CliCaller) -> None:
+    first, second = maker.examined(), maker.examined()
+    execute(maker.db, "UPDATE rounds SET settings = '{}'")
     assert "which base model" in call("review", "accept", first.id, "--reason", "x").err
-    execute(desk.db, "UPDATE rounds SET settings = ?", [json.dumps({"base": {"name": "tiny"}})])
+    execute(maker.db, "UPDATE rounds SET settings = ?", [json.dumps({"base": {"name": "tiny"}})])
     assert call("review", "accept", first.id, "--reason", "x").code == 0
     moved = call("review", "accept", second.id, "--reason", "x")
     assert moved.code == 2
     assert "v0001 is live now" in moved.err
-    for folder in (desk.workspace.cache_folder / "adapters").iterdir():
+    for folder in (maker.workspace.cache_folder / "adapters").iterdir():
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
     assert "cache was cleared" in call("review", "accept", second.id, "--reason", "x").err
 
 
-def test_a_checkout_by_hand_is_noticed(desk: Desk, call: Caller, workspace: Workspace) -> None:
-    call("review", "accept", desk.examined().id, "--reason", "good")
+def test_a_checkout_by_hand_is_noticed(maker: CandidateMaker, call: CliCaller, workspace: Workspace) -> None:
+    call("review", "accept", maker.examined().id, "--reason", "good")
     subprocess.run(["git", "-C", workspace.adapters_folder, "checkout", "-q", "v0000"], check=True)
     called = call("versions", "list", "--json")
     assert "v0000 (nothing accepted) was checked out with git" in called.err
     assert called.objects[0]["live"] is False
-    assert list_moves(desk.db)[-1].cause == "checkout"
+    assert list_moves(maker.db)[-1].cause == "checkout"
 
 
-def test_a_strange_checkout_stops_writing_and_warns_reading(desk: Desk, call: Caller, workspace: Workspace) -> None:
-    candidate = desk.examined()
+def test_a_strange_checkout_stops_writing_and_warns_reading(
+    maker: CandidateMaker, call: CliCaller, workspace: Workspace
+) -> None:
+    candidate = maker.examined()
     git = ["git", "-C", str(workspace.adapters_folder)]
     subprocess.run([*git, "checkout", "-q", "--detach"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "strange"], check=True)
@@ -215,17 +217,17 @@ def test_a_strange_checkout_stops_writing_and_warns_reading(desk: Desk, call: Ca
     assert checked.objects[0]["ok"] is False
 
 
-def test_a_crashed_round_is_reported_as_repaired(desk: Desk, call: Caller) -> None:
-    desk.examined()
+def test_a_crashed_round_is_reported_as_repaired(maker: CandidateMaker, call: CliCaller) -> None:
+    maker.examined()
     called = call("review", "list")
     assert "Repaired: Round 1 was cut off" in called.err
-    assert list_rounds(desk.db)[0].state == "interrupted"
+    assert list_rounds(maker.db)[0].state == "interrupted"
 
 
 def test_a_held_writer_lock_is_5(
-    desk: Desk, call: Caller, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    maker: CandidateMaker, call: CliCaller, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    candidate = desk.examined()
+    candidate = maker.examined()
     monkeypatch.setattr("store.recovery.WRITER_WAIT_S", 0.0)
     with hold_lock(workspace.repository_lock_file, "another accept"):
         called = call("review", "accept", candidate.id, "--reason", "x", "--json")
@@ -234,18 +236,18 @@ def test_a_held_writer_lock_is_5(
         assert call("review", "list").code == 0
 
 
-def test_verify_names_what_does_not_match(desk: Desk, call: Caller) -> None:
-    call("review", "accept", desk.examined().id, "--reason", "good")
+def test_verify_names_what_does_not_match(maker: CandidateMaker, call: CliCaller) -> None:
+    call("review", "accept", maker.examined().id, "--reason", "good")
     (good,) = call("verify", "--json").objects
     assert good["ok"] is True
-    execute(desk.db, "UPDATE candidates SET completion = 'forged'")
+    execute(maker.db, "UPDATE candidates SET completion = 'forged'")
     bad = call("verify")
     assert bad.code == 1
     assert "  • " in bad.err
 
 
-def test_info_names_every_path_and_loads_no_model(desk: Desk, call: Caller, workspace: Workspace) -> None:
-    desk.examined()
+def test_info_names_every_path_and_loads_no_model(maker: CandidateMaker, call: CliCaller, workspace: Workspace) -> None:
+    maker.examined()
     (found,) = call("info", "--json").objects
     about = found["workspace"]
     assert about["paths"]["database"] == str(workspace.database_file)
@@ -259,7 +261,7 @@ def test_info_names_every_path_and_loads_no_model(desk: Desk, call: Caller, work
     assert ": run, since" in shown
 
 
-def test_bare_it_shows_info_or_how_to_start(call: Caller, tmp_path: Path) -> None:
+def test_bare_it_shows_info_or_how_to_start(call: CliCaller, tmp_path: Path) -> None:
     called = call()
     assert (called.code, called.err) == (0, "")
     assert "seal-console demo" in called.out
@@ -270,23 +272,23 @@ def test_bare_it_shows_info_or_how_to_start(call: Caller, tmp_path: Path) -> Non
     assert call("-w", "nowhere").code == 2
 
 
-def test_model_card(call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seal_console.cli.model.model_folder", lambda _: tmp_path)
+def test_model_card(call: CliCaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seal_console.cli.info.model_folder", lambda _: tmp_path)
     assert call("model", "card").code == 1
     (tmp_path / "README.md").write_text("# The card\x1b[2J", encoding="utf-8")
     assert call("model", "card").out == "# The card␛[2J\n"
     assert call("model", "card", "--json").objects[0]["card"] == "# The card\x1b[2J"
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "model.safetensors").touch()
-    assert call("model", "build", "m").code == 2
+    assert call("lab", "model", "build", "m").code == 2
 
 
-def test_export_of_a_round_of_ones_own(desk: Desk, call: Caller, workspace: Workspace) -> None:
+def test_export_of_a_round_of_ones_own(maker: CandidateMaker, call: CliCaller, workspace: Workspace) -> None:
     assert call("export", "sft").code == 3
-    desk.examined(0.0)
-    best = desk.examined(0.5, completion=" keep me \n")
-    desk.examined(0.5, passed=False)
-    desk.examined(0.5, role="held_out")
+    maker.examined(0.0)
+    best = maker.examined(0.5, completion=" keep me \n")
+    maker.examined(0.5, passed=False)
+    maker.examined(0.5, role="held_out")
     rows = call("export", "sft").objects
     assert rows == [{"prompt": best.prompt, "completion": "keep me"}]
     called = call("export", "sft", "--selection", "paper", "--round", "1", "--out", "rows.jsonl", "--json")
@@ -299,12 +301,12 @@ def test_export_of_a_round_of_ones_own(desk: Desk, call: Caller, workspace: Work
 
 
 @needs_seal_data
-def test_a_published_run_gives_exactly_seals_own_rows(workspace: Workspace, call: Caller) -> None:
-    (imported,) = call("import", "seal", SEAL_DATA / "rank_iter0.json", "--json").objects
+def test_a_published_run_gives_exactly_seals_own_rows(workspace: Workspace, call: CliCaller) -> None:
+    (imported,) = call("lab", "import", "seal", SEAL_DATA / "rank_iter0.json", "--json").objects
     assert (imported["round_number"], imported["tasks"], imported["candidates"]) == (1, 50, 250)
     assert (imported["graded_answers"], imported["differences"]) == (3375, [])
     assert imported["mean_gain"] == pytest.approx(imported["said_mean_gain"], abs=1e-3)
-    again = call("import", "seal", SEAL_DATA / "rank_iter0.json")
+    again = call("lab", "import", "seal", SEAL_DATA / "rank_iter0.json")
     assert again.code == 3
     assert "round 1" in again.err
     assert len(call("review", "list", "--imported", "--json", "--limit", "999").objects) == 250
@@ -321,23 +323,25 @@ def test_a_published_run_gives_exactly_seals_own_rows(workspace: Workspace, call
     assert call("verify").code == 0
 
 
-def test_import_refuses_what_is_no_run(call: Caller, workspace: Workspace) -> None:
+def test_import_refuses_what_is_no_run(call: CliCaller, workspace: Workspace) -> None:
     (workspace.root / "x.json").write_text("{}")
-    called = call("import", "seal", "x.json")
+    called = call("lab", "import", "seal", "x.json")
     assert called.code == 2
     assert "  • " in called.err
-    assert call("import", "seal", "nowhere.json").code == 2
+    assert call("lab", "import", "seal", "nowhere.json").code == 2
 
 
-def test_an_engine_that_runs_does_not_hinder_a_decision(desk: Desk, call: Caller, workspace: Workspace) -> None:
-    candidate = desk.examined()
+def test_an_engine_that_runs_does_not_hinder_a_decision(
+    maker: CandidateMaker, call: CliCaller, workspace: Workspace
+) -> None:
+    candidate = maker.examined()
     with hold_lock(workspace.lock_file, "run"):
         assert call("review", "reject", candidate.id, "--reason", "x").code == 0
-    assert list_rounds(desk.db)[0].state == "running"
+    assert list_rounds(maker.db)[0].state == "running"
 
 
-def test_a_round_that_is_open_is_unique(desk: Desk) -> None:
-    desk.examined()
+def test_a_round_that_is_open_is_unique(maker: CandidateMaker) -> None:
+    maker.examined()
     with pytest.raises(WrongUseError):
-        start_round(desk.db, seed=0, settings={}, live_version=None, policy_version=None)
+        start_round(maker.db, seed=0, settings={}, live_version=None, policy_version=None)
     assert make_task("A").id != make_task("B").id

@@ -11,20 +11,21 @@ from textual.binding import Binding
 from seal_console.console.app import ConsoleApp
 from seal_console.console.dialogs.choose import ChooseDialog
 from seal_console.console.dialogs.confirm import ConfirmDialog
-from seal_console.console.dialogs.edit_text import EditDialog
-from seal_console.console.dialogs.sequences import SequencesDialog
-from seal_console.console.dialogs.text import TextDialog
-from seal_console.console.screens.catalogue import CLASSES
-from seal_console.console.widgets.filter_bar import FilterInput
+from seal_console.console.dialogs.edit import EditDialog, SequencesDialog
+from seal_console.console.dialogs.modal import TextDialog
+from seal_console.console.screens.catalogue import SCREEN_CLASSES
+from seal_console.console.widgets.inputs import FilterInput
 from seal_console.console.widgets.paged_table import PagedTable
-from tests.test_console.console_scenario import driven, run
+from tests.test_console.console_scenario import drive, run
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs" / "console.md"
-SCREENS = [getattr(import_module(f"seal_console.console.screens.{name}"), kind) for name, kind in CLASSES.items()]
+SCREENS = [
+    getattr(import_module(f"seal_console.console.screens.{name}"), kind) for name, kind in SCREEN_CLASSES.items()
+]
 KINDS = [
     ConsoleApp, *SCREENS, PagedTable, FilterInput, ConfirmDialog, TextDialog, EditDialog, SequencesDialog, ChooseDialog,
 ]  # fmt: skip
@@ -55,11 +56,11 @@ def test_the_manual_names_no_action_that_is_not_there() -> None:
     assert named <= known
 
 
-def test_help_and_palette_name_the_keys_of_the_screen(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
+def test_help_and_palette_name_the_keys_of_the_screen(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace, size=(120, 60)) as console:
+        async with drive(workspace, size=(120, 60)) as console:
             await console.in_review()
             await console.press("question_mark")
             await console.until(lambda: "Help: review" in console.shown())
@@ -76,14 +77,14 @@ def test_help_and_palette_name_the_keys_of_the_screen(desk: Desk, workspace: Wor
     run(flow())
 
 
-def test_settings_choose_theme_and_keys(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
+def test_settings_choose_theme_and_keys(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.5)
     workspace.settings_file.write_text(
         'console:\n  theme: seal-light\n  keys: {"review.reject": "ctrl+y"}\n', encoding="utf-8"
     )
 
     async def flow() -> None:
-        async with driven(workspace, size=(120, 130)) as console:
+        async with drive(workspace, size=(120, 130)) as console:
             assert console.app.theme == "seal-light"
             await console.in_review()
             await console.press("x")
@@ -98,12 +99,12 @@ def test_settings_choose_theme_and_keys(desk: Desk, workspace: Workspace) -> Non
 
 
 def test_an_unexpected_error_leaves_a_report_and_the_console_goes_on(
-    desk: Desk, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    maker: CandidateMaker, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.examined(0.5)
+    maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace, size=(140, 40)) as console:
+        async with drive(workspace, size=(140, 40)) as console:
             await console.in_review()
 
             def broken(*_: object) -> None:
@@ -121,11 +122,13 @@ def test_an_unexpected_error_leaves_a_report_and_the_console_goes_on(
     assert "a defect" in report.read_text(encoding="utf-8")
 
 
-def test_the_palette_jumps_to_versions_tasks_and_candidates_by_name(desk: Desk, workspace: Workspace) -> None:
-    candidate = desk.examined(0.5)
+def test_the_palette_jumps_to_versions_tasks_and_candidates_by_name(
+    maker: CandidateMaker, workspace: Workspace
+) -> None:
+    candidate = maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace, size=(120, 60)) as console:
+        async with drive(workspace, size=(120, 60)) as console:
             await console.press("ctrl+p")
             await console.type("returns")
             await console.until(lambda: "Go to task Returns" in console.shown())

@@ -14,13 +14,12 @@ from textual.screen import ModalScreen
 
 from seal_console.console.dialogs.choose import ChooseDialog
 from seal_console.console.dialogs.confirm import ConfirmDialog
-from seal_console.console.dialogs.edit_text import EditDialog
+from seal_console.console.dialogs.edit import EditDialog, SequencesDialog
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.dialogs.sequences import SequencesDialog
-from seal_console.console.dialogs.text import FailureDialog, TextDialog
+from seal_console.console.dialogs.modal import FailureDialog, TextDialog
 from seal_console.console.themes import CONTRAST, DARK, LIGHT
-from tests.test_console.console_scenario import Driven, run
-from tests.test_console.screen_pictures import Drawn, drawn_characters, style_name
+from tests.test_console.console_scenario import ConsoleDriver, run
+from tests.test_console.screen_pictures import DrawnCharacter, drawn_characters, style_name
 from tests.test_console.shop_tour import drawn, in_shop, open_dialog, settled, tour
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def contrast(style: Style) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def is_text(one: Drawn) -> bool:
+def is_text(one: DrawnCharacter) -> bool:
     return not one.text.isspace() and not any(ord(one.text) in signs for signs in _DRAWS_ONLY)
 
 
@@ -74,7 +73,7 @@ def hard_to_read(app: App[Any], least: float) -> list[str]:
     return [f"{colours}: {text[:60]!r}" for colours, text in weak.items()]
 
 
-async def more_to_read(console: Driven) -> AsyncIterator[str]:
+async def more_to_read(console: ConsoleDriver) -> AsyncIterator[str]:
     """What the tour of the pictures leaves out: other dialogs, messages, problems, marks, the focus elsewhere."""
     await console.press("escape")
     await settled(console)

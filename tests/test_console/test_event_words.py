@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seal_console.console.render_event import event_words
+from seal_console.console.render_event import describe_event
 
 HASH = "sha256:0123456789abcdef"
 MOVE = {"actor": "ada", "from_version": None, "to_version": 2}
@@ -32,8 +32,8 @@ WRITTEN: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("kind", "payload", "words"), WRITTEN)
 def test_an_event_says_what_it_is_about(kind: str, payload: dict[str, Any], words: str) -> None:
-    assert event_words(kind, payload) == words
+    assert describe_event(kind, payload) == words
 
 
 def test_of_a_kind_that_nobody_knows_the_payload_is_shown() -> None:
-    assert event_words("odd.thing", {"a": 1}) == '{"a": 1}'
+    assert describe_event("odd.thing", {"a": 1}) == '{"a": 1}'

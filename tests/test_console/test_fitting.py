@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
 
-from seal_console.console.widgets.fitting import fitted
+from seal_console.console.widgets.table_columns import fit_text
 
 PLAIN = Style()
 texts = st.one_of(st.text(max_size=40), st.text(st.characters(max_codepoint=126), max_size=40))
 
 
 def shown(text: str, cells: int, *, right: bool = False) -> str:
-    return "".join(segment.text for segment in fitted(text, cells, PLAIN, right=right))
+    return "".join(segment.text for segment in fit_text(text, cells, PLAIN, right=right))
 
 
 @given(texts, st.integers(1, 30), st.booleans())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WORDS = "naïve 日本語のテキスト and a\ttab, ordinary words, Donaudampfschifffahrtsgesellschaftskapitänsmütze, → and ✓ "
 
 
-class Shown(App[None]):
+class LongTextApp(App[None]):
     CSS = "LongText { width: 30; height: 8; } #reference { width: 28; height: auto; }"
 
     def compose(self) -> ComposeResult:
@@ -48,9 +48,9 @@ def rows_of(widget: LongText) -> list[str]:
 
 @as_coroutine
 async def test_a_long_text_is_wrapped_as_a_static_wraps_it() -> None:
-    async with Shown().run_test(size=(60, 60)) as pilot:
+    async with LongTextApp().run_test(size=(60, 60)) as pilot:
         shown = pilot.app
-        assert isinstance(shown, Shown)
+        assert isinstance(shown, LongTextApp)
         content = Content("\n".join([WORDS, "", WORDS * 3, "short", "exactly twenty-eight cells .", "x" * 57]))
         reference = shown.query_one("#reference", Static)
         reference.update(content)
@@ -69,9 +69,9 @@ async def test_a_long_text_is_wrapped_as_a_static_wraps_it() -> None:
 
 @as_coroutine
 async def test_the_scrollbar_comes_and_goes_with_the_length_of_the_text() -> None:
-    async with Shown().run_test(size=(60, 60)) as pilot:
+    async with LongTextApp().run_test(size=(60, 60)) as pilot:
         shown = pilot.app
-        assert isinstance(shown, Shown)
+        assert isinstance(shown, LongTextApp)
         for lines, needed in ((8, False), (9, True), (40, True), (2, False)):
             shown.text.put([Content("\n".join(f"line {number}" for number in range(lines)))])
             await pilot.pause()
@@ -82,9 +82,9 @@ async def test_the_scrollbar_comes_and_goes_with_the_length_of_the_text() -> Non
 
 @as_coroutine
 async def test_a_shorter_text_is_never_scrolled_out_of_view() -> None:
-    async with Shown().run_test(size=(60, 60)) as pilot:
+    async with LongTextApp().run_test(size=(60, 60)) as pilot:
         shown = pilot.app
-        assert isinstance(shown, Shown)
+        assert isinstance(shown, LongTextApp)
         shown.text.put([Content("\n".join(str(number) for number in range(100)))])
         await pilot.pause()
         shown.text.scroll_end(animate=False)
@@ -97,9 +97,9 @@ async def test_a_shorter_text_is_never_scrolled_out_of_view() -> None:
 @pytest.mark.parametrize("width", [1, 2, 7])
 @as_coroutine
 async def test_no_width_is_too_narrow(width: int) -> None:
-    async with Shown().run_test(size=(60, 60)) as pilot:
+    async with LongTextApp().run_test(size=(60, 60)) as pilot:
         shown = pilot.app
-        assert isinstance(shown, Shown)
+        assert isinstance(shown, LongTextApp)
         shown.text.styles.width = width
         shown.text.put([Content(WORDS)])
         await pilot.pause()
@@ -108,9 +108,9 @@ async def test_no_width_is_too_narrow(width: int) -> None:
 
 @as_coroutine
 async def test_text_is_selected_with_the_mouse_across_wrapped_rows() -> None:
-    async with Shown().run_test(size=(60, 60)) as pilot:
+    async with LongTextApp().run_test(size=(60, 60)) as pilot:
         shown = pilot.app
-        assert isinstance(shown, Shown)
+        assert isinstance(shown, LongTextApp)
         shown.text.put([Content("the first line is long enough to be wrapped"), Content("second line")])
         await pilot.pause()
         assert rows_of(shown.text)[:3] == ["the first line is long enough", "to be wrapped", "second line"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
-from seal_console.console.widgets.paged_table import Column, PagedTable
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.widgets.table_columns import Column
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
     from textual.strip import Strip
 
-    from seal_console.console.widgets.paged_table import Row
+    from seal_console.console.widgets.table_columns import Row
 
 WITHIN_S = 20.0
 

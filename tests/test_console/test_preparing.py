@@ -14,9 +14,9 @@ from textual.events import AppBlur, AppFocus
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.screens.catalogue import MODES
 from seal_console.console.screens.tasks import TasksScreen
-from seal_console.console.widgets.key_bar import KeyBar
+from seal_console.console.widgets.bars import KeyBar
 from seal_console.console.widgets.paged_table import PagedTable
-from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.console_scenario import ConsoleDriver, drive, run
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from textual.dom import DOMNode
 
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 LONG_S = 3600.0
 
 
-def unseen(console: Driven, name: str) -> SealScreen | None:
+def unseen(console: ConsoleDriver, name: str) -> SealScreen | None:
     stack = console.app._screen_stacks.get(name)
     return stack[0] if stack and isinstance(stack[0], SealScreen) else None
 
 
-async def all_prepared(console: Driven) -> None:
+async def all_prepared(console: ConsoleDriver) -> None:
     gc.disable()
     try:
         await console.until(gc.isenabled, "the end of preparing")
@@ -43,11 +43,11 @@ async def all_prepared(console: Driven) -> None:
         gc.enable()
 
 
-def test_every_screen_is_filled_and_laid_out_before_it_is_seen(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
+def test_every_screen_is_filled_and_laid_out_before_it_is_seen(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await all_prepared(console)
             for name in MODES:
                 screen = unseen(console, name)
@@ -78,7 +78,7 @@ def test_a_first_look_draws_the_screen_once(workspace: Workspace, monkeypatch: p
     monkeypatch.setattr(Compositor, "render_partial_update", noted_part)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await all_prepared(console)
             drawn.clear()
             await console.press("5")
@@ -92,7 +92,7 @@ def test_a_first_look_draws_the_screen_once(workspace: Workspace, monkeypatch: p
 
 def test_while_keys_come_no_screen_is_prepared_but_the_one_that_is_asked_for(workspace: Workspace) -> None:
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             console.app.last_input = time.monotonic() + LONG_S  # as if a key had only just come, again and again
             before = {name for name in MODES if unseen(console, name)}
             await console.app.action_go("tasks")
@@ -119,7 +119,7 @@ def test_a_look_at_a_screen_that_was_seen_styles_no_widget_anew(
     monkeypatch.setattr(App, "update_styles", noted)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await all_prepared(console)
             styled.clear()
             await console.press("5")
@@ -133,7 +133,7 @@ def test_a_look_at_a_screen_that_was_seen_styles_no_widget_anew(
 
 def test_a_theme_reaches_the_screens_that_are_not_seen(workspace: Workspace) -> None:
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await all_prepared(console)
             await console.press("ctrl+t")
             await console.press("5")
@@ -147,7 +147,7 @@ def test_a_theme_reaches_the_screens_that_are_not_seen(workspace: Workspace) -> 
 
 def test_a_screen_that_is_seen_after_the_window_came_back_looks_as_one_with_the_focus(workspace: Workspace) -> None:
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await all_prepared(console)
             console.app.post_message(AppBlur())
             await console.until(lambda: not console.app.app_focus)
@@ -166,7 +166,7 @@ def test_a_screen_that_is_seen_after_the_window_came_back_looks_as_one_with_the_
 
 def test_prepared_screens_may_still_be_laid_out_while_the_console_closes(workspace: Workspace) -> None:
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await all_prepared(console)
             bar = console.app._screen_stacks["tasks"][0].query_one(KeyBar)
             shown = console.app._screen_stack

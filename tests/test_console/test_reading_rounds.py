@@ -9,89 +9,89 @@ from store.clock import utc_now
 from store.rounds import finish_round, start_round
 
 if TYPE_CHECKING:
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 SETTINGS = {"base": {"name": "tiny"}, "round": {"held_out_edits": 2}}
 
 
-def begin(desk: Desk, *, held_out: bool = False, **more: Any) -> int:
-    chosen = {"train": [desk.task.id], "held_out": [desk.task.id] if held_out else []}
+def begin(maker: CandidateMaker, *, held_out: bool = False, **more: Any) -> int:
+    chosen = {"train": [maker.task.id], "held_out": [maker.task.id] if held_out else []}
     settings = {**SETTINGS, "chosen_tasks": chosen}
-    return start_round(desk.db, seed=7, settings=settings, live_version=None, policy_version=None, **more).number
+    return start_round(maker.db, seed=7, settings=settings, live_version=None, policy_version=None, **more).number
 
 
-def finish(desk: Desk, number: int, kept: list[str], before: float | None, after: float | None) -> None:
+def finish(maker: CandidateMaker, number: int, kept: list[str], before: float | None, after: float | None) -> None:
     held_out = {
         side: None if value is None else {"accuracy": value, "conditions": "", "policy_version": None}
         for side, value in (("before", before), ("after", after))
     }
-    finish_round(desk.db, number, "done", {"kept": kept, "held_out": held_out})
+    finish_round(maker.db, number, "done", {"kept": kept, "held_out": held_out})
 
 
-def test_a_line_for_each_round_the_newest_first(desk: Desk) -> None:
-    first = begin(desk, held_out=True)
-    best = desk.examined(0.5)
-    desk.examined(-0.25)
-    desk.examined(0.0, passed=False)
-    finish(desk, first, [best.id], 0.5, 0.25)
-    second = begin(desk)
-    desk.examined(1.0)
-    newest, oldest = round_lines(desk.db)
+def test_a_line_for_each_round_the_newest_first(maker: CandidateMaker) -> None:
+    first = begin(maker, held_out=True)
+    best = maker.examined(0.5)
+    maker.examined(-0.25)
+    maker.examined(0.0, passed=False)
+    finish(maker, first, [best.id], 0.5, 0.25)
+    second = begin(maker)
+    maker.examined(1.0)
+    newest, oldest = round_lines(maker.db)
     assert (newest.number, newest.state, newest.kept, newest.duration_s) == (second, "running", None, None)
     assert (oldest.candidates, oldest.kept, oldest.refused, oldest.tasks, oldest.held_out_tasks) == (3, 1, 1, 1, 1)
     assert oldest.mean_reward == pytest.approx(0.25 / 3)
     assert (oldest.best_reward, oldest.held_out_before, oldest.held_out_after) == (0.5, 0.5, 0.25)
     assert oldest.policy_dropped
     assert oldest.duration_s is not None
-    assert [line.number for line in round_lines(desk.db, second)] == [second]
+    assert [line.number for line in round_lines(maker.db, second)] == [second]
 
 
-def test_what_somebody_edited_is_no_figure_of_the_round_but_stands_in_its_ranking(desk: Desk) -> None:
-    number = begin(desk)
-    written = desk.examined(0.25)
-    edited = desk.examined(0.75, derived_from=written.id, sampling={"edited_by": "Ada"})
-    (line,) = round_lines(desk.db)
+def test_what_somebody_edited_is_no_figure_of_the_round_but_stands_in_its_ranking(maker: CandidateMaker) -> None:
+    number = begin(maker)
+    written = maker.examined(0.25)
+    edited = maker.examined(0.75, derived_from=written.id, sampling={"edited_by": "Ada"})
+    (line,) = round_lines(maker.db)
     assert (line.candidates, line.best_reward) == (1, 0.25)
-    rows = ranked_rows(desk.db, list(ranking(desk.db, number)))
-    assert [rows[key].id for key in ranking(desk.db, number)] == [edited.id, written.id]
+    rows = ranked_rows(maker.db, list(ranking(maker.db, number)))
+    assert [rows[key].id for key in ranking(maker.db, number)] == [edited.id, written.id]
 
 
-def test_the_best_stands_first_and_each_role_has_its_own_places(desk: Desk) -> None:
-    number = begin(desk)
-    low, high = desk.examined(0.1), desk.examined(0.9)
-    exam = desk.examined(0.5, role="held_out")
-    places = ranking(desk.db, number)
-    rows = ranked_rows(desk.db, list(places))
+def test_the_best_stands_first_and_each_role_has_its_own_places(maker: CandidateMaker) -> None:
+    number = begin(maker)
+    low, high = maker.examined(0.1), maker.examined(0.9)
+    exam = maker.examined(0.5, role="held_out")
+    places = ranking(maker.db, number)
+    rows = ranked_rows(maker.db, list(places))
     assert [(rows[key].id, place) for key, place in places.items()] == [(high.id, 1), (low.id, 2), (exam.id, 1)]
 
 
-def test_a_round_in_figures(desk: Desk) -> None:
-    number = begin(desk, held_out=True)
+def test_a_round_in_figures(maker: CandidateMaker) -> None:
+    number = begin(maker, held_out=True)
     for reward, passed in ((0.5, True), (0.55, True), (-0.5, False)):
-        desk.examined(reward, passed=passed)
-    (line,) = round_lines(desk.db)
-    facts = round_facts(desk.db, line)
+        maker.examined(reward, passed=passed)
+    (line,) = round_lines(maker.db)
+    facts = round_facts(maker.db, line)
     assert facts.by_format == {"implications": 3}
     assert facts.refused_by_gate == {"reward": 1}
     assert (facts.updates, facts.first_loss, facts.last_loss, facts.trained_tokens) == (3, 2.0, 1.0, 600)
     assert (facts.held_out_questions, facts.held_out_edits, facts.policy) == (2, 2, None)
     assert {one.low: one.count for one in facts.rewards if one.count} == {-0.5: 1, 0.5: 2}
     assert kept_ids(facts.round) == frozenset()
-    assert sum(one.count for one in histogram(desk.db, number)) == 3
+    assert sum(one.count for one in histogram(maker.db, number)) == 3
 
 
-def test_rewards_at_the_ends_are_in_the_first_and_the_last_bin(desk: Desk) -> None:
-    number = begin(desk)
-    desk.examined(-1.0)
-    desk.examined(1.0)
-    assert [one.count for one in histogram(desk.db, number)] == [1, 0, 0, 0, 0, 0, 0, 1]
+def test_rewards_at_the_ends_are_in_the_first_and_the_last_bin(maker: CandidateMaker) -> None:
+    number = begin(maker)
+    maker.examined(-1.0)
+    maker.examined(1.0)
+    assert [one.count for one in histogram(maker.db, number)] == [1, 0, 0, 0, 0, 0, 0, 1]
 
 
-def test_an_imported_round_is_said_to_be_one(desk: Desk) -> None:
+def test_an_imported_round_is_said_to_be_one(maker: CandidateMaker) -> None:
     number = start_round(
-        desk.db, seed=0, settings={"path": "eval.json"}, live_version=None, policy_version=None, imported=True
+        maker.db, seed=0, settings={"path": "eval.json"}, live_version=None, policy_version=None, imported=True
     ).number
-    finish_round(desk.db, number, "done", {"mean_gain": 0.1})
-    (line,) = round_lines(desk.db)
+    finish_round(maker.db, number, "done", {"mean_gain": 0.1})
+    (line,) = round_lines(maker.db)
     assert (line.imported, line.kept, line.duration_s, line.policy_dropped) == (True, None, None, False)
     assert line.started_at <= utc_now()

@@ -11,16 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from seal_console.queries.version_comparison import compare_versions
-from seal_console.queries.version_graph import draw_graph
-from seal_console.queries.versions import history, pointers, policy_facts, version_facts
-from seal_console.queries.weight_distance import weight_distance
+from seal_console.queries.version_comparison import compare_versions, weight_distance
+from seal_console.queries.versions import draw_graph, history, pointers, policy_facts, version_facts
 from store.answers import record_base_answers
 from store.errors import CorruptError, WrongUseError
 from store.records import Answer
 from store.tasks import add_tasks
 from store.versions import rollback
-from tests.test_console.cli_scenario import Desk, make_adapter, make_task
+from tests.test_console.cli_scenario import CandidateMaker, make_adapter, make_task
 from tests.test_console.version_scenario import accepted, branched
 
 if TYPE_CHECKING:
@@ -64,29 +62,29 @@ def test_a_parent_that_is_not_drawn_ends_its_lane() -> None:
     assert draw_graph({5: 4, 7: 5}) == {7: "●", 5: "●"}
 
 
-def test_before_the_first_acceptance_the_base_alone_is_live(desk: Desk) -> None:
-    found = history(desk.db)
+def test_before_the_first_acceptance_the_base_alone_is_live(maker: CandidateMaker) -> None:
+    found = history(maker.db)
     assert [line.tag for line in found.versions] == ["v0000"]
     assert found.versions[0].pointers == ("live",)
     assert found.policies == []
 
 
-def test_the_history_is_the_newest_first_and_the_live_one_is_named(desk: Desk) -> None:
-    branched(desk)
-    found = history(desk.db)
+def test_the_history_is_the_newest_first_and_the_live_one_is_named(maker: CandidateMaker) -> None:
+    branched(maker)
+    found = history(maker.db)
     assert [(line.tag, line.parent) for line in found.versions] == [
         ("v0004", 3), ("v0003", 1), ("v0002", 1), ("v0001", 0), ("v0000", None),
     ]  # fmt: skip
     assert [line.tag for line in found.versions if "live" in line.pointers] == ["v0004"]
     assert found.versions[0].reward_mean == 0.8
     assert [policy.tag for policy in found.policies] == ["p0001"]
-    rollback(desk.workspace, desk.db, 0, "Ada", "back to the start")
-    assert pointers(desk.db) == {0: ("live",)}
+    rollback(maker.workspace, maker.db, 0, "Ada", "back to the start")
+    assert pointers(maker.db) == {0: ("live",)}
 
 
-def test_a_version_with_all_that_is_known_of_it(desk: Desk) -> None:
-    branched(desk)
-    facts = version_facts(desk.workspace, desk.db, 1)
+def test_a_version_with_all_that_is_known_of_it(maker: CandidateMaker) -> None:
+    branched(maker)
+    facts = version_facts(maker.workspace, maker.db, 1)
     assert facts.version is not None
     assert facts.candidate is not None
     assert facts.task is not None
@@ -94,59 +92,59 @@ def test_a_version_with_all_that_is_known_of_it(desk: Desk) -> None:
     assert [(move.from_version, move.to_version) for move in facts.moves] == [(None, 1), (1, 2), (2, 1), (1, 3)]
     assert facts.stored.is_the_recorded_one
     assert facts.stored.manifest["candidate"]["id"] == facts.candidate.id
-    root = version_facts(desk.workspace, desk.db, 0)
+    root = version_facts(maker.workspace, maker.db, 0)
     assert (root.version, [move.to_version for move in root.moves]) == (None, [1])
-    assert policy_facts(desk.workspace, desk.db, 1).newest
+    assert policy_facts(maker.workspace, maker.db, 1).newest
     with pytest.raises(WrongUseError):
-        version_facts(desk.workspace, desk.db, 9)
+        version_facts(maker.workspace, maker.db, 9)
 
 
-def test_a_manifest_that_git_cannot_give_is_said_and_the_rest_is_shown(desk: Desk) -> None:
-    accepted(desk)
-    shutil.rmtree(desk.workspace.adapters_folder / ".git" / "objects")
-    facts = version_facts(desk.workspace, desk.db, 1)
+def test_a_manifest_that_git_cannot_give_is_said_and_the_rest_is_shown(maker: CandidateMaker) -> None:
+    accepted(maker)
+    shutil.rmtree(maker.workspace.adapters_folder / ".git" / "objects")
+    facts = version_facts(maker.workspace, maker.db, 1)
     assert facts.stored.problem
     assert facts.version is not None
 
 
-def test_a_manifest_that_is_not_the_recorded_one_is_noticed(desk: Desk) -> None:
-    accepted(desk)
-    desk.db.conn.execute("DROP TRIGGER versions_stay")
-    desk.db.conn.execute("UPDATE versions SET manifest_hash = 'sha256:other'")
-    assert not version_facts(desk.workspace, desk.db, 1).stored.is_the_recorded_one
+def test_a_manifest_that_is_not_the_recorded_one_is_noticed(maker: CandidateMaker) -> None:
+    accepted(maker)
+    maker.db.conn.execute("DROP TRIGGER versions_stay")
+    maker.db.conn.execute("UPDATE versions SET manifest_hash = 'sha256:other'")
+    assert not version_facts(maker.workspace, maker.db, 1).stored.is_the_recorded_one
 
 
-def test_compared_are_recorded_answers_alone(desk: Desk) -> None:
-    accepted(desk, 0.5)
-    accepted(desk, -0.5)  # its own exam went wrong
-    compared = compare_versions(desk.workspace, desk.db, 1, 2)
+def test_compared_are_recorded_answers_alone(maker: CandidateMaker) -> None:
+    accepted(maker, 0.5)
+    accepted(maker, -0.5)  # its own exam went wrong
+    compared = compare_versions(maker.workspace, maker.db, 1, 2)
     given_answers = [(one.first and one.first.text, one.second and one.second.text) for one in compared.answers]
     assert given_answers == [("30 days", "a week")] * 2
-    with_base = compare_versions(desk.workspace, desk.db, 0, 1)
+    with_base = compare_versions(maker.workspace, maker.db, 0, 1)
     assert [one.first.text for one in with_base.answers if one.first] == ["14 days"] * 2
     assert with_base.distance is None
     assert "base model alone" in with_base.no_distance
 
 
-def test_a_question_that_a_version_was_not_asked_has_no_answer(workspace: Workspace, desk: Desk) -> None:
-    accepted(desk)
+def test_a_question_that_a_version_was_not_asked_has_no_answer(workspace: Workspace, maker: CandidateMaker) -> None:
+    accepted(maker)
     other = make_task("Shipping")
-    add_tasks(desk.db, [other])
-    second = Desk(workspace, desk.db, other, made=10)
+    add_tasks(maker.db, [other])
+    second = CandidateMaker(workspace, maker.db, other, made=10)
     asked = other.questions[0]
-    record_base_answers(desk.db, [Answer(asked.id, None, 0, "before", "v0001", "no idea", 0.0, correct=False)])
+    record_base_answers(maker.db, [Answer(asked.id, None, 0, "before", "v0001", "no idea", 0.0, correct=False)])
     accepted(second)
-    compared = compare_versions(workspace, desk.db, 1, 2)
+    compared = compare_versions(workspace, maker.db, 1, 2)
     said = {one.question.id: (one.first and one.first.text, one.second and one.second.text) for one in compared.answers}
     assert said[asked.id] == ("no idea", "30 days")
     assert said[other.questions[1].id] == (None, "30 days")
-    assert said[desk.task.questions[0].id] == ("30 days", None)
+    assert said[maker.task.questions[0].id] == ("30 days", None)
 
 
-def test_the_distance_is_the_norm_of_the_difference(desk: Desk) -> None:
-    accepted(desk)
-    accepted(desk)
-    found = compare_versions(desk.workspace, desk.db, 1, 2).distance
+def test_the_distance_is_the_norm_of_the_difference(maker: CandidateMaker) -> None:
+    accepted(maker)
+    accepted(maker)
+    found = compare_versions(maker.workspace, maker.db, 1, 2).distance
     assert found is not None
     one, other = (_all_values(make_adapter(seed)["adapter_model.safetensors"]) for seed in (1, 2))
     assert found.norm == pytest.approx(np.linalg.norm(one - other))

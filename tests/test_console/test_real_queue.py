@@ -15,15 +15,16 @@ from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.rounds import RoundsScreen
 from seal_console.console.screens.tasks import TasksScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.queue import queue_rows
-from store.candidates import decisions_of
+from store.candidates import decisions_of, list_candidates
 from store.database import open_database
-from store.jobs import list_requests
+from store.jobs import list_jobs
+from store.ranking import candidate_rank
 from store.workspace import Workspace, create_workspace
 from tests.shared_data import SEAL_DATA, needs_seal_data
-from tests.test_console.cli_scenario import Desk
-from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.cli_scenario import CandidateMaker
+from tests.test_console.console_scenario import ConsoleDriver, drive, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ RUN = SEAL_DATA / "rank_iter0.json"
 @pytest.fixture(scope="module")
 def imported_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = create_workspace(tmp_path_factory.mktemp("published") / "w", default_settings_text())
-    assert main(["-w", str(workspace.root), "import", "seal", str(RUN)]) == 0
+    assert main(["-w", str(workspace.root), "lab", "import", "seal", str(RUN)]) == 0
     return workspace
 
 
@@ -55,30 +56,30 @@ def said() -> dict[str, Any]:
     return found
 
 
-async def all_in_review(console: Driven) -> None:
+async def all_in_review(console: ConsoleDriver) -> None:
     await console.press("2")
     await console.until(lambda: console.app.current_mode == "review" and "0 wait" in console.shown())
     await console.press("v")
     await console.until(lambda: len(console.review.table.keys) == 250 and console.review.pane.shown is not None)
 
 
-async def filtered(console: Driven, text: str, count: int) -> list[QueueRow]:
+async def filtered(console: ConsoleDriver, text: str, count: int) -> list[QueueRow]:
     console.review.put_filter(text)
     await console.until(lambda: len(console.review.table.keys) == count, f"{count} for {text}")
     return rows_of(console)
 
 
-def rows_of(console: Driven) -> list[QueueRow]:
+def rows_of(console: ConsoleDriver) -> list[QueueRow]:
     keys = console.review.table.keys
     found = console.app.reader.read_now(lambda db: queue_rows(db, keys))
     return [found[key] for key in keys]
 
 
-async def sorted_by(console: Driven, name: str, *, backwards: bool) -> None:
+async def sorted_by(console: ConsoleDriver, name: str, *, backwards: bool) -> None:
     await console.until(lambda: console.review.table.sorted_by == (name, backwards), name)
 
 
-async def read(console: Driven, candidate_id: str) -> CandidateContent:
+async def read(console: ConsoleDriver, candidate_id: str) -> CandidateContent:
     """Wait until the pane shows a candidate."""
     pane = console.review.pane
     await console.until(lambda: pane.shown is not None and pane.shown.whole.candidate.id == candidate_id)
@@ -88,7 +89,7 @@ async def read(console: Driven, candidate_id: str) -> CandidateContent:
 
 def test_none_of_them_waits_and_it_is_said_how_to_see_them(published: Workspace) -> None:
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await console.press("2")
             await console.until(lambda: console.app.current_mode == "review" and "0 wait" in console.shown())
             assert "Nothing waits. v shows all, ctrl+r runs a round." in console.shown()
@@ -100,18 +101,23 @@ def test_none_of_them_waits_and_it_is_said_how_to_see_them(published: Workspace)
 
 
 def test_the_best_of_250_stands_first_and_every_order_can_be_turned_round(published: Workspace) -> None:
+    db = open_database(published.database_file)
+    rank = {one.id: candidate_rank(one) for one in list_candidates(db)}
+    db.close()
     by = {
-        "audit": lambda row: (-(row.reward_mean or 0.0), row.key),  # none has an audit, so the reward decides
-        "task": lambda row: (row.title, -(row.reward_mean or 0.0), row.key),
-        "round": lambda row: (-(row.reward_mean or 0.0), row.key),
-        "state": lambda row: (-(row.reward_mean or 0.0), row.key),
+        "audit": lambda row: rank[row.id],  # none has an audit gain, and all are of one round and in one state
+        "task": lambda row: (row.title, rank[row.id]),
+        "round": lambda row: rank[row.id],
+        "state": lambda row: rank[row.id],
         "id": lambda row: row.id,
     }
 
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await all_in_review(console)
-            rewards = [row.reward_mean or 0.0 for row in rows_of(console)]
+            in_rank = rows_of(console)
+            assert in_rank == sorted(in_rank, key=lambda row: rank[row.id])
+            rewards = [row.reward_mean or 0.0 for row in in_rank]
             assert rewards == sorted(rewards, reverse=True)
             for name, order in by.items():
                 await console.press("s")
@@ -133,7 +139,7 @@ def test_filters_find_what_the_published_file_has(published: Workspace, said: di
     of_title = sum("Child labour" in title for title, _ in edits)
 
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await all_in_review(console)
             better = sum(gain > 0.3 + 1e-9 for gain in gains)
             assert all((row.reward_mean or 0.0) > 0.3 for row in await filtered(console, "reward>0.3", better))
@@ -153,7 +159,7 @@ def test_one_of_them_is_read_whole(published: Workspace, said: dict[str, Any]) -
     texts = {one["text"].strip() for article in said["articles"] for one in article["completions"]}
 
     async def flow() -> None:
-        async with driven(published, size=(200, 60)) as console:
+        async with drive(published, size=(200, 60)) as console:
             await all_in_review(console)
             for place in (0, 1, 100, 249):
                 console.review.table.move_to(place)
@@ -172,7 +178,7 @@ def test_one_of_them_is_read_whole(published: Workspace, said: dict[str, Any]) -
 
 def test_decisions_about_them_are_refused_before_a_reason_is_asked_for(published: Workspace) -> None:
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await all_in_review(console)
             for key in ("A", "x", "d", "e", "t"):
                 await console.press(key)
@@ -187,18 +193,18 @@ def test_decisions_about_them_are_refused_before_a_reason_is_asked_for(published
             ids = [row.id for row in rows_of(console)]
         db = open_database(published.database_file)
         assert [decisions_of(db, one) for one in ids[:5]] == [[]] * 5
-        assert list_requests(db) == []
+        assert list_jobs(db) == []
         db.conn.close()
 
     run(flow())
 
 
 def test_among_marked_ones_those_of_ones_own_are_decided(published: Workspace) -> None:
-    desk = Desk.begin(published)
-    own = desk.examined(0.99)
+    maker = CandidateMaker.begin(published)
+    own = maker.examined(0.99)
 
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await console.in_review()
             await console.press("v")
             await console.until(lambda: len(console.review.table.keys) == 251)
@@ -212,14 +218,14 @@ def test_among_marked_ones_those_of_ones_own_are_decided(published: Workspace) -
             await console.until(lambda: "1 rejected" in console.said)
 
     run(flow())
-    (decision,) = decisions_of(desk.db, own.id)
-    desk.db.conn.close()
+    (decision,) = decisions_of(maker.db, own.id)
+    maker.db.conn.close()
     assert (decision.action, decision.reason) == ("reject", "wrong")
 
 
 def test_the_round_and_its_tasks_have_the_published_figures(published: Workspace, said: dict[str, Any]) -> None:
     async def flow() -> None:
-        async with driven(published, size=(200, 60)) as console:
+        async with drive(published, size=(200, 60)) as console:
             await console.press("4")
             await console.until(lambda: "round 1: 250 candidates" in console.shown())
             screen = console.app.screen
@@ -248,7 +254,7 @@ def test_the_round_and_its_tasks_have_the_published_figures(published: Workspace
 def test_what_the_table_shows_is_exported_row_by_row(published: Workspace, tmp_path: Path) -> None:
     exported: list[QueueRow] = []
 
-    async def export(console: Driven, name: str, count: int) -> None:
+    async def export(console: ConsoleDriver, name: str, count: int) -> None:
         await console.press("w")
         await console.until(lambda: isinstance(console.app.screen, ExportDialog))
         await console.press("ctrl+u", "ctrl+k")
@@ -257,7 +263,7 @@ def test_what_the_table_shows_is_exported_row_by_row(published: Workspace, tmp_p
         await console.until(lambda: f"{count:,} rows written" in console.said)
 
     async def flow() -> None:
-        async with driven(published) as console:
+        async with drive(published) as console:
             await all_in_review(console)
             exported.extend(rows_of(console))
             await export(console, "all.csv", 250)

@@ -6,17 +6,17 @@ from textual.geometry import Offset
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from store.alarms import clear_alarms, raise_alarm
-from store.jobs import add_request, list_requests, start_request, take_stop
+from store.jobs import add_job, list_jobs, start_job, take_stop
 from store.live_progress import put_progress
 from store.lock import hold_lock
 from store.records import LiveProgress
 from store.rounds import finish_round, open_round
-from tests.test_console.console_scenario import driven, run
+from tests.test_console.console_scenario import drive, run
 from tests.test_console.rule_scenario import judged
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 RUNNING = {
     "candidate_id": "sha256:" + "ab" * 32,
@@ -33,108 +33,108 @@ def progress(done: int) -> LiveProgress:
     return LiveProgress("inner updates", done, 40, "inner updates", "", 2.0, at, at, {"running": [RUNNING]})
 
 
-def test_it_says_what_is_live_what_waits_and_what_runs(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
+def test_it_says_what_is_live_what_waits_and_what_runs(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.until(lambda: "1 self-edit waits for a decision" in console.shown())
             await console.until(lambda: "No engine runs." in console.shown())
             with hold_lock(workspace.lock_file, "run"):
-                put_progress(desk.db, [progress(10)])
+                put_progress(maker.db, [progress(10)])
                 await console.until(lambda: "10/40 2.0/s" in console.shown())
                 assert "2.0/s 15 s left" in console.shown()
                 assert "step   7/20" in console.shown()
-                put_progress(desk.db, [progress(20)])
+                put_progress(maker.db, [progress(20)])
                 await console.until(lambda: "20/40 2.0/s" in console.shown())
             await console.until(lambda: "No engine runs." in console.shown())
 
     run(flow())
 
 
-def test_what_the_engine_said_last_is_shown_until_a_stage_gets_further(desk: Desk, workspace: Workspace) -> None:
+def test_what_the_engine_said_last_is_shown_until_a_stage_gets_further(
+    maker: CandidateMaker, workspace: Workspace
+) -> None:
     at = "2026-11-22T09:00:00.000Z"
     loading = LiveProgress("round", 0, 0, "", "Loading the model.", None, at, at, {})
 
     async def flow() -> None:
-        async with driven(workspace) as console:
-            with hold_lock(workspace.lock_file, "serve"):
-                put_progress(desk.db, [loading])
+        async with drive(workspace) as console:
+            with hold_lock(workspace.lock_file, "jobs"):
+                put_progress(maker.db, [loading])
                 await console.until(lambda: "Loading the model." in console.shown())
-                put_progress(desk.db, [progress(10)])
+                put_progress(maker.db, [progress(10)])
                 await console.until(lambda: "10/40 2.0/s" in console.shown())
                 assert "Loading the model." not in console.shown()
 
     run(flow())
 
 
-def test_a_round_is_asked_for_once_and_a_stop_is_confirmed(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
+def test_a_round_is_asked_for_once_and_a_stop_is_confirmed(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.press("ctrl+r")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.press("ctrl+s")
             await console.until(lambda: console.started == [workspace.root])
-            assert [one.kind for one in list_requests(desk.db)] == ["run"]
-            with hold_lock(workspace.lock_file, "serve"):
-                start_request(desk.db, 1)
+            assert [one.kind for one in list_jobs(maker.db)] == ["run"]
+            with hold_lock(workspace.lock_file, "jobs"):
+                start_job(maker.db, 1)
                 await console.until(lambda: console.app.facts.running)
                 await console.press("ctrl+x")
                 await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
                 await console.press("escape")
-                assert take_stop(desk.db) is None
+                assert take_stop(maker.db) is None
                 await console.press("ctrl+x")
                 await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
                 await console.press("ctrl+s")
-                await console.until(lambda: take_stop(desk.db) is not None)
+                await console.until(lambda: take_stop(maker.db) is not None)
             await console.until(lambda: "The engine died over" in console.shown())
             await console.press("ctrl+r")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.press("ctrl+s")
             await console.until(lambda: len(console.started) == 2)
-            assert len([one for one in list_requests(desk.db) if one.kind == "run"]) == 1, (
-                "it goes on with the one it has"
-            )
+            assert len([one for one in list_jobs(maker.db) if one.kind == "run"]) == 1, "it goes on with the one it has"
 
     run(flow())
 
 
-def test_requests_that_wait_are_served_when_the_engine_is_free(desk: Desk, workspace: Workspace) -> None:
+def test_requests_that_wait_are_served_when_the_engine_is_free(maker: CandidateMaker, workspace: Workspace) -> None:
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             with hold_lock(workspace.lock_file, "run"):
                 await console.until(lambda: console.app.facts.running)
-                add_request(desk.db, "run", {"rounds": 1}, "bob")
-                await console.until(lambda: "waiting: run asked by bob" in console.shown())
+                add_job(maker.db, "run", {"rounds": 1}, "bob")
+                await console.until(lambda: "waiting job: run, by bob" in console.shown())
                 assert console.started == []
             await console.until(lambda: console.started == [workspace.root])
 
     run(flow())
 
 
-def test_the_plot_has_every_round_and_an_interrupted_one_is_named(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
-    current = open_round(desk.db)
+def test_the_plot_has_every_round_and_an_interrupted_one_is_named(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.5)
+    current = open_round(maker.db)
     assert current is not None
     finish_round(
-        desk.db, current.number, "done", {"held_out": {"before": {"accuracy": 0.2}, "after": {"accuracy": 0.6}}}, None
+        maker.db, current.number, "done", {"held_out": {"before": {"accuracy": 0.2}, "after": {"accuracy": 0.6}}}, None
     )
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.until(lambda: "◆ held-out exam after" in console.shown())
             assert "● mean reward" in console.shown()
 
     run(flow())
 
 
-def test_names_in_the_first_line_can_be_clicked_and_sizes_changed(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
+def test_names_in_the_first_line_can_be_clicked_and_sizes_changed(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             place = console.shown().splitlines()[0].index("Versions")
             await console.pilot.click(offset=Offset(place, 0))
             await console.until(lambda: console.app.current_mode == "versions")
@@ -148,10 +148,12 @@ def test_names_in_the_first_line_can_be_clicked_and_sizes_changed(desk: Desk, wo
     run(flow())
 
 
-def test_what_guards_older_knowledge_is_summed_up_over_its_newest_round(desk: Desk, workspace: Workspace) -> None:
+def test_what_guards_older_knowledge_is_summed_up_over_its_newest_round(
+    maker: CandidateMaker, workspace: Workspace
+) -> None:
     for place, passed in enumerate((True, False, False)):
-        candidate = desk.examined(0.1 * place)
-        desk.db["gates"].insert(
+        candidate = maker.examined(0.1 * place)
+        maker.db["gates"].insert(
             {
                 "candidate_id": candidate.id,
                 "gate": "retention:products",
@@ -162,34 +164,34 @@ def test_what_guards_older_knowledge_is_summed_up_over_its_newest_round(desk: De
         )
 
     async def flow() -> None:
-        async with driven(workspace, size=(160, 45)) as console:
+        async with drive(workspace, size=(160, 45)) as console:
             await console.until(lambda: "retention:products: 2 of 3 self-edits stopped" in console.shown())
             assert "No version is in shadow." in console.shown()
 
     run(flow())
 
 
-def test_what_policy_yaml_denied_held_and_noted_in_the_newest_round_is_one_line(
-    desk: Desk, workspace: Workspace
-) -> None:
-    judged(desk, ("a", False, None))
-    judged(desk, ("b", False, "hold"), trained=True)
+def test_what_the_guardrails_did_in_the_newest_round_is_one_line(maker: CandidateMaker, workspace: Workspace) -> None:
+    judged(maker, ("a", False, None))
+    judged(maker, ("b", False, "hold"), trained=True)
 
     async def flow() -> None:
-        async with driven(workspace, size=(160, 45)) as console:
-            await console.until(lambda: "guardrails.yaml: 1 denied, 1 held, 0 noted of 2 in round 1" in console.shown())
+        async with drive(workspace, size=(160, 45)) as console:
+            await console.until(lambda: "guardrails: 1 denied, 1 to review, 0 noted of 2 in round 1" in console.shown())
 
     run(flow())
 
 
-def test_standing_alarms_come_first_among_what_guards_until_they_are_cleared(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
-    raise_alarm(desk.db, 1, "echo\x1b[2J", {})
+def test_standing_alarms_come_first_among_what_guards_until_they_are_cleared(
+    maker: CandidateMaker, workspace: Workspace
+) -> None:
+    maker.examined(0.5)
+    raise_alarm(maker.db, 1, "echo\x1b[2J", {})
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.until(lambda: "! alarm 1 stands: echo␛[2J" in console.shown())
-            clear_alarms(desk.db, "1", "ada", "a list of prices")
+            clear_alarms(maker.db, "1", "ada", "a list of prices")
             await console.until(lambda: "alarm 1 stands" not in console.shown())
 
     run(flow())

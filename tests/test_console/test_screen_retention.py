@@ -13,13 +13,13 @@ from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.retention import RetentionScreen
 from seal_console.console.screens.versions import VersionsScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.retention import retention_facts
 from store.alarms import clearings, raise_alarm, standing_alarms
 from store.answers import record_base_answers
 from store.records import Answer, GateResult
-from tests.test_console.cli_scenario import Desk, make_task
-from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.cli_scenario import CandidateMaker, make_task
+from tests.test_console.console_scenario import ConsoleDriver, drive, run
 from tests.test_console.version_scenario import accepted
 
 if TYPE_CHECKING:
@@ -29,21 +29,21 @@ SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
 @pytest.fixture
-def forgetful(desk: Desk, workspace: Workspace) -> Desk:
+def forgetful(maker: CandidateMaker, workspace: Workspace) -> CandidateMaker:
     """Two edits on the live line; the second version has lost an answer of the first."""
-    accepted(desk, 0.5)
-    other = Desk.begin(workspace, make_task("Shipping", "How far?"))
-    other.made = desk.made
+    accepted(maker, 0.5)
+    other = CandidateMaker.begin(workspace, make_task("Shipping", "How far?"))
+    other.made = maker.made
     accepted(other, 0.6)
-    first, second = desk.task.questions, other.task.questions
+    first, second = maker.task.questions, other.task.questions
     learnt = [Answer(one.id, None, 0, "before", "v0001", "a week", 0.0, correct=False) for one in second]
     kept = Answer(first[0].id, None, 0, "before", "v0002", "30 days", 1.0, correct=True)
     lost = Answer(first[1].id, None, 0, "before", "v0002", "[b]14[/b] \x1b[2Jdays", 0.0, correct=False)
-    record_base_answers(desk.db, [*learnt, kept, lost])
-    return desk
+    record_base_answers(maker.db, [*learnt, kept, lost])
+    return maker
 
 
-async def in_retention(console: Driven) -> RetentionScreen:
+async def in_retention(console: ConsoleDriver) -> RetentionScreen:
     await console.press("7")
     await console.until(lambda: isinstance(console.app.screen, RetentionScreen) and card(console))
     screen = console.app.screen
@@ -51,11 +51,11 @@ async def in_retention(console: Driven) -> RetentionScreen:
     return screen
 
 
-def card(console: Driven) -> str:
+def card(console: ConsoleDriver) -> str:
     return console.app.screen_stack[0].query_one(DetailPane).text.plain
 
 
-def says(console: Driven, words: str) -> bool:
+def says(console: ConsoleDriver, words: str) -> bool:
     return words in card(console)
 
 
@@ -63,7 +63,7 @@ def says(console: Driven, words: str) -> bool:
 @pytest.mark.parametrize("size", SIZES)
 def test_the_matrix_and_what_was_lost_are_seen_at_every_size(workspace: Workspace, size: tuple[int, int]) -> None:
     async def flow() -> None:
-        async with driven(workspace, size=size) as console:
+        async with drive(workspace, size=size) as console:
             await in_retention(console)
             await console.until(lambda: "v0002 asked about the edit of v0001" in console.shown())
             shown = [line for line in console.shown().splitlines() if "v000" in line]
@@ -83,7 +83,7 @@ def test_the_matrix_and_what_was_lost_are_seen_at_every_size(workspace: Workspac
 @pytest.mark.usefixtures("forgetful")
 def test_the_cursor_goes_from_cell_to_cell_and_stays_in_the_matrix(workspace: Workspace) -> None:
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_retention(console)
             for keys, about in (
                 ("l", "v0002 asked about the edit of v0002"),
@@ -108,7 +108,7 @@ def test_the_cursor_goes_from_cell_to_cell_and_stays_in_the_matrix(workspace: Wo
 @pytest.mark.usefixtures("forgetful")
 def test_the_mouse_chooses_a_cell(workspace: Workspace) -> None:
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_retention(console)
             await console.pilot.click(screen.matrix, offset=(2 + 7 + 6 + 1, 1 + 1 + 1))
             await console.until(lambda: "v0001 asked about the edit of v0002" in card(console))
@@ -116,11 +116,11 @@ def test_the_mouse_chooses_a_cell(workspace: Workspace) -> None:
     run(flow())
 
 
-def test_where_nothing_was_accepted_it_says_so(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.5)
+def test_where_nothing_was_accepted_it_says_so(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_retention(console)
             assert "No edit was accepted on the live line yet" in console.shown()
             assert "nothing can have been forgotten" in card(console)
@@ -132,14 +132,14 @@ def test_where_nothing_was_accepted_it_says_so(desk: Desk, workspace: Workspace)
     run(flow())
 
 
-def test_what_was_not_asked_is_told_from_what_was_wrong(desk: Desk, workspace: Workspace) -> None:
-    accepted(desk, 0.5)
-    other = Desk.begin(workspace, make_task("Shipping", "How far?"))
-    other.made = desk.made
+def test_what_was_not_asked_is_told_from_what_was_wrong(maker: CandidateMaker, workspace: Workspace) -> None:
+    accepted(maker, 0.5)
+    other = CandidateMaker.begin(workspace, make_task("Shipping", "How far?"))
+    other.made = maker.made
     accepted(other, 0.6)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_retention(console)
             assert "retention matrix --ask" in card(console)
             assert any("v0002" in line and "–" in line for line in console.shown().splitlines())
@@ -147,11 +147,13 @@ def test_what_was_not_asked_is_told_from_what_was_wrong(desk: Desk, workspace: W
     run(flow())
 
 
-def test_a_standing_alarm_comes_first_and_is_cleared_with_a_reason(forgetful: Desk, workspace: Workspace) -> None:
+def test_a_standing_alarm_comes_first_and_is_cleared_with_a_reason(
+    forgetful: CandidateMaker, workspace: Workspace
+) -> None:
     raise_alarm(forgetful.db, 1, "echo", {"figure": "echo", "odd": "\x1b[2J"})
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_retention(console)
             assert "! 1 alarm standing" in console.shown()
             assert card(console).startswith("! alarm 1 stands: echo")
@@ -176,7 +178,7 @@ def test_a_standing_alarm_comes_first_and_is_cleared_with_a_reason(forgetful: De
 @pytest.mark.usefixtures("forgetful")
 def test_the_matrix_is_exported_with_shares_and_gaps(workspace: Workspace) -> None:
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_retention(console)
             await console.press("w")
             await console.until(lambda: isinstance(console.app.screen, ExportDialog))
@@ -190,10 +192,12 @@ def test_the_matrix_is_exported_with_shares_and_gaps(workspace: Workspace) -> No
                     ["v0002", "0.5", "1.0"]]  # fmt: skip
 
 
-def test_drift_is_that_of_the_gate_that_let_the_version_pass(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    version = accepted(desk, 0.5)
+def test_drift_is_that_of_the_gate_that_let_the_version_pass(
+    maker: CandidateMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = accepted(maker, 0.5)
     evidence = {"mean_kl": 0.25, "worst_kl": 3.0, "mean_kl_before": 0.0, "max_drift": 0.5, "tokens": 8}
     gate = GateResult(version.candidate_id, DRIFT_GATE, True, evidence, "2026-01-01T00:00:00Z")
     monkeypatch.setattr("seal_console.queries.retention.gates_of", lambda _, __: [gate])
-    [point] = retention_facts(desk.db).drift
+    [point] = retention_facts(maker.db).drift
     assert (point.version, point.mean_kl, point.worst_kl, point.limit) == ("v0001", 0.25, 3.0, 0.5)

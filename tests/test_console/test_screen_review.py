@@ -10,22 +10,22 @@ from textual.widgets import Input, TextArea
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from store.candidates import decisions_of, defer, get_candidate, reject
 from store.database import open_database
-from store.jobs import list_requests
+from store.jobs import list_jobs
 from store.version_rows import list_versions, live_version
-from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.console_scenario import ConsoleDriver, drive, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 
-def state_of(desk: Desk, candidate_id: str) -> str:
-    return get_candidate(desk.db, candidate_id).state
+def state_of(maker: CandidateMaker, candidate_id: str) -> str:
+    return get_candidate(maker.db, candidate_id).state
 
 
-async def decide(console: Driven, key: str, reason: str) -> None:
+async def decide(console: ConsoleDriver, key: str, reason: str) -> None:
     await console.press(key)
     await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
     await console.type(reason)
@@ -33,11 +33,11 @@ async def decide(console: Driven, key: str, reason: str) -> None:
     await console.until(lambda: not isinstance(console.app.screen, ConfirmDialog))
 
 
-def test_accepting_makes_a_version_and_the_next_candidate_comes_up(desk: Desk, workspace: Workspace) -> None:
-    best, second = desk.examined(0.9), desk.examined(0.5)
+def test_accepting_makes_a_version_and_the_next_candidate_comes_up(maker: CandidateMaker, workspace: Workspace) -> None:
+    best, second = maker.examined(0.9), maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             shown = console.review.pane.shown
             assert shown is not None
@@ -52,22 +52,22 @@ def test_accepting_makes_a_version_and_the_next_candidate_comes_up(desk: Desk, w
             assert any(command.startswith("INSERT") for command in console.app.actions.history[-1].commands)
 
     run(flow())
-    (version,) = list_versions(desk.db)
-    assert (version.accepted_by, version.reason, live_version(desk.db)) == ("ada", "says the new period", 1)
+    (version,) = list_versions(maker.db)
+    assert (version.accepted_by, version.reason, live_version(maker.db)) == ("ada", "says the new period", 1)
 
 
-def test_nothing_happens_without_the_confirming_key(desk: Desk, workspace: Workspace) -> None:
-    candidate = desk.examined(0.9)
+def test_nothing_happens_without_the_confirming_key(maker: CandidateMaker, workspace: Workspace) -> None:
+    candidate = maker.examined(0.9)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             for key in ("A", "x", "d"):
                 await console.press(key)
                 await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
                 await console.press(key, "enter", "enter")  # the reason's field, then the safe button
                 await console.until(lambda: not isinstance(console.app.screen, ConfirmDialog))
-                assert state_of(desk, candidate.id) == "examined"
+                assert state_of(maker, candidate.id) == "examined"
             await console.press("x")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.press("ctrl+s")  # no reason given: it stays and says what is missing
@@ -75,14 +75,16 @@ def test_nothing_happens_without_the_confirming_key(desk: Desk, workspace: Works
             await console.press("escape")
 
     run(flow())
-    assert state_of(desk, candidate.id) == "examined"
+    assert state_of(maker, candidate.id) == "examined"
 
 
-def test_marked_candidates_are_rejected_together_and_the_last_is_taken_back(desk: Desk, workspace: Workspace) -> None:
-    made = [desk.examined(reward) for reward in (0.9, 0.8, 0.7)]
+def test_marked_candidates_are_rejected_together_and_the_last_is_taken_back(
+    maker: CandidateMaker, workspace: Workspace
+) -> None:
+    made = [maker.examined(reward) for reward in (0.9, 0.8, 0.7)]
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             await console.press("space", "space")
             await decide(console, "x", "both wrong")
@@ -93,15 +95,17 @@ def test_marked_candidates_are_rejected_together_and_the_last_is_taken_back(desk
             await console.until(lambda: "Taken back" in console.said)
 
     run(flow())
-    assert [state_of(desk, one.id) for one in made] == ["rejected", "examined", "examined"]
-    assert [one.action for one in decisions_of(desk.db, made[1].id)] == ["reject", "undo"]
+    assert [state_of(maker, one.id) for one in made] == ["rejected", "examined", "examined"]
+    assert [one.action for one in decisions_of(maker.db, made[1].id)] == ["reject", "undo"]
 
 
-def test_an_acceptance_is_not_undone_and_it_says_what_does_take_it_back(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.9)
+def test_an_acceptance_is_not_undone_and_it_says_what_does_take_it_back(
+    maker: CandidateMaker, workspace: Workspace
+) -> None:
+    maker.examined(0.9)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             await decide(console, "A", "good")
             await console.until(lambda: "is live" in console.said)
@@ -109,14 +113,14 @@ def test_an_acceptance_is_not_undone_and_it_says_what_does_take_it_back(desk: De
             await console.until(lambda: "versions rollback" in console.said)
 
     run(flow())
-    assert live_version(desk.db) == 1
+    assert live_version(maker.db) == 1
 
 
-def test_the_second_of_two_people_is_told_who_was_first(desk: Desk, workspace: Workspace) -> None:
-    candidate = desk.examined(0.9)
+def test_the_second_of_two_people_is_told_who_was_first(maker: CandidateMaker, workspace: Workspace) -> None:
+    candidate = maker.examined(0.9)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             await console.press("x")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
@@ -128,20 +132,20 @@ def test_the_second_of_two_people_is_told_who_was_first(desk: Desk, workspace: W
             await console.until(lambda: "bob" in console.said)
 
     run(flow())
-    assert [one.actor for one in decisions_of(desk.db, candidate.id)] == ["bob"]
+    assert [one.actor for one in decisions_of(maker.db, candidate.id)] == ["bob"]
 
 
-def test_rows_never_move_and_what_arrives_is_counted(desk: Desk, workspace: Workspace) -> None:
-    first = desk.examined(0.5)
+def test_rows_never_move_and_what_arrives_is_counted(maker: CandidateMaker, workspace: Workspace) -> None:
+    first = maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             keys = list(console.review.table.keys)
-            better = desk.examined(0.9)
+            better = maker.examined(0.9)
             await console.until(lambda: "1 new" in console.shown())
             assert list(console.review.table.keys) == keys
-            defer(desk.db, first.id, "bob", "ask first")
+            defer(maker.db, first.id, "bob", "ask first")
             await console.until(lambda: "deferred" in console.shown())
             await console.press("R")
             await console.until(lambda: len(console.review.table.keys) == 2)
@@ -154,13 +158,13 @@ def test_rows_never_move_and_what_arrives_is_counted(desk: Desk, workspace: Work
     run(flow())
 
 
-def test_filter_sort_and_everything(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.9, completion="Oslo is far.")
-    desk.examined(0.2, completion="Rome is near.")
-    desk.examined(-0.4, passed=False, completion="Rome is wrong.")
+def test_filter_sort_and_everything(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.9, completion="Oslo is far.")
+    maker.examined(0.2, completion="Rome is near.")
+    maker.examined(-0.4, passed=False, completion="Rome is wrong.")
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             table = console.review.table
             assert len(table.keys) == 2
@@ -191,12 +195,16 @@ def test_filter_sort_and_everything(desk: Desk, workspace: Workspace) -> None:
     ],
 )
 def test_a_changed_self_edit_is_asked_to_be_examined_anew(
-    desk: Desk, workspace: Workspace, key: str, change: Callable[[TextArea], None] | None, payload: dict[str, object]
+    maker: CandidateMaker,
+    workspace: Workspace,
+    key: str,
+    change: Callable[[TextArea], None] | None,
+    payload: dict[str, object],
 ) -> None:
-    candidate = desk.examined(0.5, sequences=["Returns\nReturns take 30 days.", "Returns\nNow 30 days."])
+    candidate = maker.examined(0.5, sequences=["Returns\nReturns take 30 days.", "Returns\nNow 30 days."])
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             await console.press(key)
             await console.until(lambda: len(console.app.screen_stack) == 2)
@@ -209,24 +217,24 @@ def test_a_changed_self_edit_is_asked_to_be_examined_anew(
             assert console.started == [workspace.root]
 
     run(flow())
-    (request,) = list_requests(desk.db)
+    (request,) = list_jobs(maker.db)
     assert (request.kind, request.actor) == ("reexamine", "ada")
     assert request.payload == {"candidate": candidate.id, **payload}
 
 
 def test_the_text_is_edited_in_the_editor_of_the_operator(
-    desk: Desk, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    maker: CandidateMaker, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seal_console.console.screens.review_decisions import edited_in  # noqa: PLC0415
+    from seal_console.console.screens.review_decisions import edit_in_program  # noqa: PLC0415
 
-    assert edited_in(["sed", "-i", "s/14/30/"], "It takes 14 days.\n") == "It takes 30 days."
-    assert edited_in(["false"], "unchanged") is None
-    desk.examined(0.5)
+    assert edit_in_program(["sed", "-i", "s/14/30/"], "It takes 14 days.\n") == "It takes 30 days."
+    assert edit_in_program(["false"], "unchanged") is None
+    maker.examined(0.5)
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.delenv("EDITOR", raising=False)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             await console.press("E")
             await console.until(lambda: "Neither VISUAL nor EDITOR" in console.said)
@@ -234,13 +242,13 @@ def test_the_text_is_edited_in_the_editor_of_the_operator(
     run(flow())
 
 
-def test_what_is_decided_already_is_said_before_anything_is_asked(desk: Desk, workspace: Workspace) -> None:
-    gone = desk.examined(0.5)
-    reject(desk.db, gone.id, "bo", "was first")
-    desk.examined(-0.5, passed=False)
+def test_what_is_decided_already_is_said_before_anything_is_asked(maker: CandidateMaker, workspace: Workspace) -> None:
+    gone = maker.examined(0.5)
+    reject(maker.db, gone.id, "bo", "was first")
+    maker.examined(-0.5, passed=False)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.press("2")
             await console.press("v")
             await console.until(lambda: "2 in all" in console.shown())
@@ -254,8 +262,8 @@ def test_what_is_decided_already_is_said_before_anything_is_asked(desk: Desk, wo
     run(flow())
 
 
-def test_what_a_self_edit_would_cost_is_listed_answer_by_answer(desk: Desk, workspace: Workspace) -> None:
-    candidate = desk.examined(0.5, passed=False)
+def test_what_a_self_edit_would_cost_is_listed_answer_by_answer(maker: CandidateMaker, workspace: Workspace) -> None:
+    candidate = maker.examined(0.5, passed=False)
     evidence = {
         "prompts": 40, "right_before": 39, "right_after": 36, "p_value": 0.125, "allowed_losses": 2, "rule": "each",
         "significance": 0.05,
@@ -266,10 +274,10 @@ def test_what_a_self_edit_would_cost_is_listed_answer_by_answer(desk: Desk, work
         ],
     }  # fmt: skip
     row = {"candidate_id": candidate.id, "gate": "retention:shop", "passed": 0, "evidence": json.dumps(evidence)}
-    desk.db["gates"].insert({**row, "decided_at": "2026-11-22T10:00:00.000Z"})
+    maker.db["gates"].insert({**row, "decided_at": "2026-11-22T10:00:00.000Z"})
 
     async def flow() -> None:
-        async with driven(workspace, size=(200, 60)) as console:
+        async with drive(workspace, size=(200, 60)) as console:
             await console.press("2")
             await console.press("v")
             await console.until(lambda: "40 prompts, 39 right before, 36 right now, lost 15" in console.shown())
@@ -279,12 +287,12 @@ def test_what_a_self_edit_would_cost_is_listed_answer_by_answer(desk: Desk, work
     run(flow())
 
 
-def test_read_only_shows_everything_and_changes_nothing(desk: Desk, workspace: Workspace) -> None:
-    candidate = desk.examined(0.9)
-    events = desk.db.execute("SELECT count(*) FROM events").fetchone()
+def test_read_only_shows_everything_and_changes_nothing(maker: CandidateMaker, workspace: Workspace) -> None:
+    candidate = maker.examined(0.9)
+    events = maker.db.execute("SELECT count(*) FROM events").fetchone()
 
     async def flow() -> None:
-        async with driven(workspace, read_only=True) as console:
+        async with drive(workspace, read_only=True) as console:
             await console.in_review()
             assert "READ-ONLY" in console.shown()
             for key in ("A", "x", "d", "u", "e", "t", "ctrl+r"):
@@ -295,16 +303,16 @@ def test_read_only_shows_everything_and_changes_nothing(desk: Desk, workspace: W
             await console.until(lambda: "read-only" in console.said)
 
     run(flow())
-    assert state_of(desk, candidate.id) == "examined"
-    assert desk.db.execute("SELECT count(*) FROM events").fetchone() == events
+    assert state_of(maker, candidate.id) == "examined"
+    assert maker.db.execute("SELECT count(*) FROM events").fetchone() == events
 
 
-def test_filters_are_saved_used_and_forgotten(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.9)
-    desk.examined(0.1)
+def test_filters_are_saved_used_and_forgotten(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.9)
+    maker.examined(0.1)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             console.review.put_filter("reward>0.5")
             await console.until(lambda: len(console.review.table.keys) == 1)
@@ -322,17 +330,17 @@ def test_filters_are_saved_used_and_forgotten(desk: Desk, workspace: Workspace) 
             await console.press("F")
             await console.until(lambda: "good ones" in console.shown())
             await console.press("down", "delete")
-            await console.until(lambda: desk.db.execute("SELECT count(*) FROM saved_filters").fetchone() == (0,))
+            await console.until(lambda: maker.db.execute("SELECT count(*) FROM saved_filters").fetchone() == (0,))
 
     run(flow())
 
 
-def test_the_table_is_exported_as_it_is_filtered(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.9, completion="=1+1")
-    desk.examined(0.1)
+def test_the_table_is_exported_as_it_is_filtered(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.9, completion="=1+1")
+    maker.examined(0.1)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await console.in_review()
             console.review.put_filter("reward>0.5")
             await console.until(lambda: len(console.review.table.keys) == 1)
@@ -356,11 +364,11 @@ def test_the_table_is_exported_as_it_is_filtered(desk: Desk, workspace: Workspac
     assert row["self_edit_begins"] == "'=1+1", "no spreadsheet may take it for a formula"
 
 
-def test_what_is_shown_of_a_candidate(desk: Desk, workspace: Workspace) -> None:
-    desk.examined(0.9, completion="Returns take 30 days.\n[@click=app.quit]stop[/]")
+def test_what_is_shown_of_a_candidate(maker: CandidateMaker, workspace: Workspace) -> None:
+    maker.examined(0.9, completion="Returns take 30 days.\n[@click=app.quit]stop[/]")
 
     async def flow() -> None:
-        async with driven(workspace, size=(200, 60)) as console:
+        async with drive(workspace, size=(200, 60)) as console:
             await console.in_review()
             await console.until(lambda: "Provenance" in console.shown())
             text = console.shown()

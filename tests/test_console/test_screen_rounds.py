@@ -8,23 +8,23 @@ import pytest
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.rounds import RoundsScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.rounds import ranking
 from store.candidates import defer
 from store.rounds import finish_round
-from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.console_scenario import ConsoleDriver, drive, run
 from tests.test_console.test_reading_rounds import begin, finish
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
-async def in_rounds(console: Driven) -> RoundsScreen:
+async def in_rounds(console: ConsoleDriver) -> RoundsScreen:
     await console.press("4")
     await console.until(lambda: isinstance(console.app.screen, RoundsScreen))
     screen = console.app.screen
@@ -33,27 +33,27 @@ async def in_rounds(console: Driven) -> RoundsScreen:
     return screen
 
 
-def report(console: Driven) -> str:
+def report(console: ConsoleDriver) -> str:
     text = console.app.screen_stack[0].query_one(DetailPane).text
     return "" if text is None else text.plain
 
 
-def two_rounds(desk: Desk) -> tuple[str, str]:
-    first = begin(desk, held_out=True)
-    best, worst = desk.examined(0.5), desk.examined(-0.5, passed=False)
-    finish(desk, first, [best.id], 0.5, 0.25)
-    begin(desk)
-    desk.examined(0.75)
+def two_rounds(maker: CandidateMaker) -> tuple[str, str]:
+    first = begin(maker, held_out=True)
+    best, worst = maker.examined(0.5), maker.examined(-0.5, passed=False)
+    finish(maker, first, [best.id], 0.5, 0.25)
+    begin(maker)
+    maker.examined(0.75)
     return best.id, worst.id
 
 
-def test_the_losses_of_the_policys_training_are_drawn(desk: Desk, workspace: Workspace) -> None:
-    number = begin(desk, held_out=True)
+def test_the_losses_of_the_policys_training_are_drawn(maker: CandidateMaker, workspace: Workspace) -> None:
+    number = begin(maker, held_out=True)
     training = {"steps": 4, "trained_tokens": 1234, "elapsed_s": 1.0, "losses": [2.0, None, 1.0, 0.5]}
-    finish_round(desk.db, number, "done", {"kept": [], "held_out": {}, "policy_training": training})
+    finish_round(maker.db, number, "done", {"kept": [], "held_out": {}, "policy_training": training})
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_rounds(console)
             await console.until(lambda: "4 steps on 1,234 tokens" in report(console))
             assert "2.000 → 0.500" in report(console)
@@ -62,11 +62,13 @@ def test_the_losses_of_the_policys_training_are_drawn(desk: Desk, workspace: Wor
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_rounds_report_and_candidates_at_every_size(desk: Desk, workspace: Workspace, size: tuple[int, int]) -> None:
-    two_rounds(desk)
+def test_rounds_report_and_candidates_at_every_size(
+    maker: CandidateMaker, workspace: Workspace, size: tuple[int, int]
+) -> None:
+    two_rounds(maker)
 
     async def flow() -> None:
-        async with driven(workspace, size=size) as console:
+        async with drive(workspace, size=size) as console:
             screen = await in_rounds(console)
             await console.until(lambda: "interrupted" in console.shown())  # no engine holds the lock
             await console.press("j")
@@ -83,11 +85,11 @@ def test_rounds_report_and_candidates_at_every_size(desk: Desk, workspace: Works
     run(flow())
 
 
-def test_enter_goes_to_the_candidates_and_then_into_the_review(desk: Desk, workspace: Workspace) -> None:
-    best, _ = two_rounds(desk)
+def test_enter_goes_to_the_candidates_and_then_into_the_review(maker: CandidateMaker, workspace: Workspace) -> None:
+    best, _ = two_rounds(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_rounds(console)
             await console.press("j")
             await console.until(lambda: report(console).startswith("Round 1"))
@@ -104,19 +106,19 @@ def test_enter_goes_to_the_candidates_and_then_into_the_review(desk: Desk, works
     run(flow())
 
 
-def test_what_comes_moves_no_row(desk: Desk, workspace: Workspace) -> None:
-    number = begin(desk)
-    desk.examined(0.25)
+def test_what_comes_moves_no_row(maker: CandidateMaker, workspace: Workspace) -> None:
+    number = begin(maker)
+    maker.examined(0.25)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_rounds(console)
             before = list(screen.candidates.keys)
-            desk.examined(0.75)  # ranks before the one that is shown
+            maker.examined(0.75)  # ranks before the one that is shown
             await console.until(lambda: "2 ranked anew" in console.shown())
             assert list(screen.candidates.keys) == before
-            finish_round(desk.db, number, "done", {"kept": []})
-            begin(desk)
+            finish_round(maker.db, number, "done", {"kept": []})
+            begin(maker)
             await console.until(lambda: "1 new" in console.shown())
             assert list(screen.rounds.keys) == [number]
             assert "done" in console.shown()
@@ -129,16 +131,16 @@ def test_what_comes_moves_no_row(desk: Desk, workspace: Workspace) -> None:
 
 
 def test_after_hurrying_through_the_rounds_the_candidates_are_those_of_the_last(
-    desk: Desk, workspace: Workspace
+    maker: CandidateMaker, workspace: Workspace
 ) -> None:
     for _ in range(4):
-        number = begin(desk)
+        number = begin(maker)
         for _ in range(number):
-            desk.examined(0.5)
-        finish_round(desk.db, number, "done", {"kept": []})
+            maker.examined(0.5)
+        finish_round(maker.db, number, "done", {"kept": []})
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_rounds(console)
             await console.press("j", "j", "k", "j", "j", "k")
             await console.until(lambda: report(console).startswith("Round 2"))
@@ -148,10 +150,10 @@ def test_after_hurrying_through_the_rounds_the_candidates_are_those_of_the_last(
     run(flow())
 
 
-def test_the_table_with_the_focus_is_exported(desk: Desk, workspace: Workspace) -> None:
-    two_rounds(desk)
+def test_the_table_with_the_focus_is_exported(maker: CandidateMaker, workspace: Workspace) -> None:
+    two_rounds(maker)
 
-    async def export(console: Driven, name: str) -> None:
+    async def export(console: ConsoleDriver, name: str) -> None:
         await console.press("w")
         await console.until(lambda: isinstance(console.app.screen, ExportDialog))
         await console.press("ctrl+u")
@@ -160,7 +162,7 @@ def test_the_table_with_the_focus_is_exported(desk: Desk, workspace: Workspace) 
         await console.until(lambda: name in console.said)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_rounds(console)
             await export(console, "rounds.csv")
             await console.press("enter")
@@ -176,12 +178,12 @@ def test_the_table_with_the_focus_is_exported(desk: Desk, workspace: Workspace) 
     assert [(row["place"], row["reward_mean"], row["kept"]) for row in rows] == [("1", "0.75", "false")]
 
 
-def test_an_imported_round_is_marked(desk: Desk, workspace: Workspace) -> None:
-    number = begin(desk, imported=True)
-    finish_round(desk.db, number, "done", {"mean_gain": 0.1})
+def test_an_imported_round_is_marked(maker: CandidateMaker, workspace: Workspace) -> None:
+    number = begin(maker, imported=True)
+    finish_round(maker.db, number, "done", {"mean_gain": 0.1})
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_rounds(console)
             assert "1 imported" in console.shown()
             assert "imported" in report(console)
@@ -190,11 +192,11 @@ def test_an_imported_round_is_marked(desk: Desk, workspace: Workspace) -> None:
     run(flow())
 
 
-def test_without_a_round_it_says_how_to_run_one(desk: Desk, workspace: Workspace) -> None:
-    assert desk.made == 0
+def test_without_a_round_it_says_how_to_run_one(maker: CandidateMaker, workspace: Workspace) -> None:
+    assert maker.made == 0
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_rounds(console)
             await console.until(lambda: "ctrl+r runs one" in console.shown())
             await console.press("w")
@@ -204,11 +206,11 @@ def test_without_a_round_it_says_how_to_run_one(desk: Desk, workspace: Workspace
 
 
 def test_a_finished_round_is_ranked_anew_only_where_an_edited_candidate_came(
-    desk: Desk, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    maker: CandidateMaker, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number = begin(desk)
-    origin = desk.examined(0.25)
-    finish_round(desk.db, number, "done", {"kept": []})
+    number = begin(maker)
+    origin = maker.examined(0.25)
+    finish_round(maker.db, number, "done", {"kept": []})
     ranked: list[int] = []
 
     def noted(db: Database, of: int) -> dict[int, int]:
@@ -218,16 +220,16 @@ def test_a_finished_round_is_ranked_anew_only_where_an_edited_candidate_came(
     monkeypatch.setattr("seal_console.console.screens.rounds.ranking", noted)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_rounds(console)
             await console.until(lambda: report(console).startswith(f"Round {number}"))
             seen = list(ranked)
             assert set(seen) == {number}
             assert len(seen) == 1
-            defer(desk.db, origin.id, "ada", "later")
+            defer(maker.db, origin.id, "ada", "later")
             await console.until(lambda: "deferred" in console.shown())
             assert ranked == seen
-            desk.examined(0.75, derived_from=origin.id, round_number=number)
+            maker.examined(0.75, derived_from=origin.id, round_number=number)
             await console.until(lambda: "2 ranked anew" in console.shown())
             assert screen.rounds.key == number
 

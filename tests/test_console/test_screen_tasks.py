@@ -8,20 +8,20 @@ import pytest
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.tasks import TasksScreen
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.filter_bar import FilterInput
+from seal_console.console.widgets.inputs import FilterInput
+from seal_console.console.widgets.long_text import DetailPane
 from store.tasks import add_tasks
 from tests.test_console.cli_scenario import make_task
-from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.console_scenario import ConsoleDriver, drive, run
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
-async def in_tasks(console: Driven) -> TasksScreen:
+async def in_tasks(console: ConsoleDriver) -> TasksScreen:
     await console.press("5")
     await console.until(lambda: isinstance(console.app.screen, TasksScreen) and card(console))
     screen = console.app.screen
@@ -29,23 +29,25 @@ async def in_tasks(console: Driven) -> TasksScreen:
     return screen
 
 
-def card(console: Driven) -> str:
+def card(console: ConsoleDriver) -> str:
     text = console.app.screen_stack[0].query_one(DetailPane).text
     return "" if text is None else text.plain
 
 
-async def filtered(console: Driven, text: str) -> None:
+async def filtered(console: ConsoleDriver, text: str) -> None:
     await console.press("slash", "ctrl+u")
     await console.type(text)
     await console.press("enter")
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_weakness_and_todays_answers_at_every_size(desk: Desk, workspace: Workspace, size: tuple[int, int]) -> None:
-    add_tasks(desk.db, [make_task("Shipping")])
+def test_weakness_and_todays_answers_at_every_size(
+    maker: CandidateMaker, workspace: Workspace, size: tuple[int, int]
+) -> None:
+    add_tasks(maker.db, [make_task("Shipping")])
 
     async def flow() -> None:
-        async with driven(workspace, size=size) as console:
+        async with drive(workspace, size=size) as console:
             await in_tasks(console)
             shown = console.shown()
             assert "2 of 2" in shown
@@ -62,11 +64,11 @@ def test_weakness_and_todays_answers_at_every_size(desk: Desk, workspace: Worksp
     run(flow())
 
 
-def test_filter_explain_correct_clear(desk: Desk, workspace: Workspace) -> None:
-    add_tasks(desk.db, [make_task("Shipping"), make_task("Warranty")])
+def test_filter_explain_correct_clear(maker: CandidateMaker, workspace: Workspace) -> None:
+    add_tasks(maker.db, [make_task("Shipping"), make_task("Warranty")])
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_tasks(console)
             await filtered(console, "weekness>0.5")
             await console.until(lambda: "did you mean" in console.shown())
@@ -86,11 +88,11 @@ def test_filter_explain_correct_clear(desk: Desk, workspace: Workspace) -> None:
     run(flow())
 
 
-def test_sorting_by_key_and_by_heading(desk: Desk, workspace: Workspace) -> None:
-    add_tasks(desk.db, [make_task("Shipping"), make_task("Aisles")])
+def test_sorting_by_key_and_by_heading(maker: CandidateMaker, workspace: Workspace) -> None:
+    add_tasks(maker.db, [make_task("Shipping"), make_task("Aisles")])
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_tasks(console)
             await console.press("s", "s")
             await console.until(lambda: "by title" in console.shown())
@@ -104,13 +106,13 @@ def test_sorting_by_key_and_by_heading(desk: Desk, workspace: Workspace) -> None
     run(flow())
 
 
-def test_tasks_that_come_are_counted(desk: Desk, workspace: Workspace) -> None:
-    assert desk.made == 0
+def test_tasks_that_come_are_counted(maker: CandidateMaker, workspace: Workspace) -> None:
+    assert maker.made == 0
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_tasks(console)
-            add_tasks(desk.db, [make_task("Aisles"), make_task("Shipping")])
+            add_tasks(maker.db, [make_task("Aisles"), make_task("Shipping")])
             await console.until(lambda: "2 new · R shows them" in console.shown())
             assert len(screen.table.keys) == 1
             await console.press("R")
@@ -120,13 +122,13 @@ def test_tasks_that_come_are_counted(desk: Desk, workspace: Workspace) -> None:
     run(flow())
 
 
-def test_enter_opens_the_best_self_edit(desk: Desk, workspace: Workspace) -> None:
-    add_tasks(desk.db, [make_task("Shipping")])
-    desk.examined(0.25)
-    best = desk.examined(0.5)
+def test_enter_opens_the_best_self_edit(maker: CandidateMaker, workspace: Workspace) -> None:
+    add_tasks(maker.db, [make_task("Shipping")])
+    maker.examined(0.25)
+    best = maker.examined(0.5)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_tasks(console)
             await console.press("j", "enter")
             await console.until(lambda: "No self-edit" in console.said)
@@ -139,11 +141,11 @@ def test_enter_opens_the_best_self_edit(desk: Desk, workspace: Workspace) -> Non
     run(flow())
 
 
-def test_what_fits_the_filter_is_exported(desk: Desk, workspace: Workspace) -> None:
-    add_tasks(desk.db, [make_task("=HYPERLINK(1)"), make_task("Warranty")])
+def test_what_fits_the_filter_is_exported(maker: CandidateMaker, workspace: Workspace) -> None:
+    add_tasks(maker.db, [make_task("=HYPERLINK(1)"), make_task("Warranty")])
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_tasks(console)
             await filtered(console, "hyper")
             await console.until(lambda: len(screen.table.keys) == 1)
@@ -158,11 +160,11 @@ def test_what_fits_the_filter_is_exported(desk: Desk, workspace: Workspace) -> N
     assert (row["title"], row["asked"], row["weakness"]) == ("'=HYPERLINK(1)", "0", "")
 
 
-def test_hostile_tasks_are_harmless(desk: Desk, workspace: Workspace) -> None:
-    add_tasks(desk.db, [make_task("[@click=app.quit]\x1b]52;c;x\x07", "\x1b[2J [bold]why\u202e")])
+def test_hostile_tasks_are_harmless(maker: CandidateMaker, workspace: Workspace) -> None:
+    add_tasks(maker.db, [make_task("[@click=app.quit]\x1b]52;c;x\x07", "\x1b[2J [bold]why\u202e")])
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_tasks(console)
             await console.press("j")
             await console.until(lambda: card(console).startswith("[@click=app.quit]"))

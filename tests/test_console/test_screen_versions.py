@@ -7,22 +7,22 @@ import pytest
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.dialogs.text import TextDialog
+from seal_console.console.dialogs.modal import TextDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.versions import VersionsScreen
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.widgets.long_text import DetailPane
 from store.version_rows import list_moves, live_version
-from tests.test_console.console_scenario import Driven, driven, run
+from tests.test_console.console_scenario import ConsoleDriver, drive, run
 from tests.test_console.version_scenario import accepted, branched
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
-async def in_versions(console: Driven) -> VersionsScreen:
+async def in_versions(console: ConsoleDriver) -> VersionsScreen:
     await console.press("3")
     await console.until(lambda: isinstance(console.app.screen, VersionsScreen) and card_text(console))
     screen = console.app.screen
@@ -30,17 +30,19 @@ async def in_versions(console: Driven) -> VersionsScreen:
     return screen
 
 
-def card_text(console: Driven) -> str:
+def card_text(console: ConsoleDriver) -> str:
     text = console.app.screen_stack[0].query_one(DetailPane).text
     return "" if text is None else text.plain
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_graph_and_the_card_are_seen_at_every_size(desk: Desk, workspace: Workspace, size: tuple[int, int]) -> None:
-    branched(desk)
+def test_the_graph_and_the_card_are_seen_at_every_size(
+    maker: CandidateMaker, workspace: Workspace, size: tuple[int, int]
+) -> None:
+    branched(maker)
 
     async def flow() -> None:
-        async with driven(workspace, size=size) as console:
+        async with drive(workspace, size=size) as console:
             await in_versions(console)
             await console.until(lambda: "p0001 in use" in console.shown())
             shown = console.shown()
@@ -57,11 +59,11 @@ def test_the_graph_and_the_card_are_seen_at_every_size(desk: Desk, workspace: Wo
     run(flow())
 
 
-def test_two_versions_are_compared(desk: Desk, workspace: Workspace) -> None:
-    branched(desk)
+def test_two_versions_are_compared(maker: CandidateMaker, workspace: Workspace) -> None:
+    branched(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_versions(console)
             await console.press("m")
             await console.until(lambda: "● v0004 marked" in console.shown())
@@ -80,11 +82,11 @@ def test_two_versions_are_compared(desk: Desk, workspace: Workspace) -> None:
     run(flow())
 
 
-def test_two_that_are_marked_with_the_tables_own_key_are_compared(desk: Desk, workspace: Workspace) -> None:
-    branched(desk)
+def test_two_that_are_marked_with_the_tables_own_key_are_compared(maker: CandidateMaker, workspace: Workspace) -> None:
+    branched(maker)
 
     async def flow() -> None:
-        async with driven(workspace, size=(80, 24)) as console:
+        async with drive(workspace, size=(80, 24)) as console:
             await in_versions(console)
             await console.press("space", "space")
             await console.until(lambda: "marked" in console.shown())
@@ -94,11 +96,11 @@ def test_two_that_are_marked_with_the_tables_own_key_are_compared(desk: Desk, wo
     run(flow())
 
 
-def test_compare_without_a_second_says_how(desk: Desk, workspace: Workspace) -> None:
-    accepted(desk)
+def test_compare_without_a_second_says_how(maker: CandidateMaker, workspace: Workspace) -> None:
+    accepted(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_versions(console)
             await console.press("c")
             await console.until(lambda: "Mark one version with m" in console.said)
@@ -106,11 +108,11 @@ def test_compare_without_a_second_says_how(desk: Desk, workspace: Workspace) -> 
     run(flow())
 
 
-def test_a_rollback_wants_the_tag_and_a_reason(desk: Desk, workspace: Workspace) -> None:
-    branched(desk)
+def test_a_rollback_wants_the_tag_and_a_reason(maker: CandidateMaker, workspace: Workspace) -> None:
+    branched(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_versions(console)
             await console.press("ctrl+b")
             await console.until(lambda: "v0004 is live already" in console.said)
@@ -122,7 +124,7 @@ def test_a_rollback_wants_the_tag_and_a_reason(desk: Desk, workspace: Workspace)
             await console.type("v0002")
             await console.press("ctrl+s")
             await console.until(lambda: "A reason is needed" in console.shown())
-            assert live_version(desk.db) == 4
+            assert live_version(maker.db) == 4
             await console.type("better after all")
             await console.press("ctrl+s")
             await console.until(lambda: "v0002 is live now" in console.said)
@@ -132,15 +134,15 @@ def test_a_rollback_wants_the_tag_and_a_reason(desk: Desk, workspace: Workspace)
             assert console.app.actions.history[-1].title == "roll back to v0002"
 
     run(flow())
-    assert live_version(desk.db) == 2
-    assert (list_moves(desk.db)[-1].actor, list_moves(desk.db)[-1].reason) == ("ada", "better after all")
+    assert live_version(maker.db) == 2
+    assert (list_moves(maker.db)[-1].actor, list_moves(maker.db)[-1].reason) == ("ada", "better after all")
 
 
-def test_a_rollback_that_is_left_changes_nothing(desk: Desk, workspace: Workspace) -> None:
-    branched(desk)
+def test_a_rollback_that_is_left_changes_nothing(maker: CandidateMaker, workspace: Workspace) -> None:
+    branched(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_versions(console)
             await console.press("j", "ctrl+b")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
@@ -148,14 +150,14 @@ def test_a_rollback_that_is_left_changes_nothing(desk: Desk, workspace: Workspac
             await console.until(lambda: isinstance(console.app.screen, VersionsScreen))
 
     run(flow())
-    assert live_version(desk.db) == 4
+    assert live_version(maker.db) == 4
 
 
-def test_nothing_is_rolled_back_read_only_but_the_list_is_exported(desk: Desk, workspace: Workspace) -> None:
-    branched(desk)
+def test_nothing_is_rolled_back_read_only_but_the_list_is_exported(maker: CandidateMaker, workspace: Workspace) -> None:
+    branched(maker)
 
     async def flow() -> None:
-        async with driven(workspace, read_only=True) as console:
+        async with drive(workspace, read_only=True) as console:
             await in_versions(console)
             await console.press("j", "ctrl+b")
             await console.until(lambda: "read-only" in console.said)
@@ -173,11 +175,11 @@ def test_nothing_is_rolled_back_read_only_but_the_list_is_exported(desk: Desk, w
     assert rows[0]["pointers"] == "live"
 
 
-def test_the_git_command_is_copied_and_said(desk: Desk, workspace: Workspace) -> None:
-    accepted(desk)
+def test_the_git_command_is_copied_and_said(maker: CandidateMaker, workspace: Workspace) -> None:
+    accepted(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_versions(console)
             await console.press("y")
             await console.until(lambda: "checkout v0001" in console.said)
@@ -186,11 +188,11 @@ def test_the_git_command_is_copied_and_said(desk: Desk, workspace: Workspace) ->
     run(flow())
 
 
-def test_enter_shows_the_candidate_in_the_review(desk: Desk, workspace: Workspace) -> None:
-    version = accepted(desk)
+def test_enter_shows_the_candidate_in_the_review(maker: CandidateMaker, workspace: Workspace) -> None:
+    version = accepted(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_versions(console)
             await console.press("enter")
             await console.until(lambda: isinstance(console.app.screen, ReviewScreen))
@@ -203,13 +205,13 @@ def test_enter_shows_the_candidate_in_the_review(desk: Desk, workspace: Workspac
     run(flow())
 
 
-def test_a_version_that_comes_moves_no_row(desk: Desk, workspace: Workspace) -> None:
-    accepted(desk)
+def test_a_version_that_comes_moves_no_row(maker: CandidateMaker, workspace: Workspace) -> None:
+    accepted(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_versions(console)
-            accepted(desk, reason="from another console")
+            accepted(maker, reason="from another console")
             await console.until(lambda: "1 new · R shows them" in console.shown())
             assert list(screen.table.keys) == [1, 0]
             assert "v0001 ◆ live" not in console.shown()
@@ -220,11 +222,11 @@ def test_a_version_that_comes_moves_no_row(desk: Desk, workspace: Workspace) -> 
     run(flow())
 
 
-def test_an_old_console_shows_a_version_asked_for_by_its_number(desk: Desk, workspace: Workspace) -> None:
-    branched(desk)
+def test_an_old_console_shows_a_version_asked_for_by_its_number(maker: CandidateMaker, workspace: Workspace) -> None:
+    branched(maker)
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             screen = await in_versions(console)
             screen.show_version(2)
             await console.until(lambda: card_text(console).startswith("v0002"))
@@ -233,11 +235,11 @@ def test_an_old_console_shows_a_version_asked_for_by_its_number(desk: Desk, work
     run(flow())
 
 
-def test_hostile_words_of_a_decision_are_harmless(desk: Desk, workspace: Workspace) -> None:
-    accepted(desk, reason="[@click=app.quit]x[/] \x1b]0;owned\x07", completion="\x1b[2J[bold]\u202eevil")
+def test_hostile_words_of_a_decision_are_harmless(maker: CandidateMaker, workspace: Workspace) -> None:
+    accepted(maker, reason="[@click=app.quit]x[/] \x1b]0;owned\x07", completion="\x1b[2J[bold]\u202eevil")
 
     async def flow() -> None:
-        async with driven(workspace) as console:
+        async with drive(workspace) as console:
             await in_versions(console)
             shown = console.shown()
             assert "[@click=app.quit]" in shown

@@ -10,26 +10,26 @@ from tests.test_console.cli_scenario import BASE, make_adapter
 
 if TYPE_CHECKING:
     from store.records import Version
-    from tests.test_console.cli_scenario import Desk
+    from tests.test_console.cli_scenario import CandidateMaker
 
 
-def accepted(desk: Desk, reward: float = 0.5, *, reason: str = "good", **more: Any) -> Version:
+def accepted(maker: CandidateMaker, reward: float = 0.5, *, reason: str = "good", **more: Any) -> Version:
     """Examine a candidate on the live version, and accept it."""
-    candidate = desk.examined(reward, **more)
+    candidate = maker.examined(reward, **more)
     files = make_adapter(candidate.seed)
-    return accept(desk.workspace, desk.db, candidate.id, files, BASE, actor="Ada", reason=reason)
+    return accept(maker.workspace, maker.db, candidate.id, files, BASE, actor="Ada", reason=reason)
 
 
-def branched(desk: Desk) -> None:
+def branched(maker: CandidateMaker) -> None:
     """v0001 ← v0002, and v0001 ← v0003 ← v0004, which is live; p0001 of the round."""
-    accepted(desk, 0.5, reason="first")
-    accepted(desk, 0.6, reason="second")
-    rollback(desk.workspace, desk.db, 1, "Ada", "v0002 mixed up two products")
-    accepted(desk, 0.7, reason="third")
-    accepted(desk, 0.8, reason="fourth")
+    accepted(maker, 0.5, reason="first")
+    accepted(maker, 0.6, reason="second")
+    rollback(maker.workspace, maker.db, 1, "Ada", "v0002 mixed up two products")
+    accepted(maker, 0.7, reason="third")
+    accepted(maker, 0.8, reason="fourth")
     add_policy_version(
-        desk.workspace,
-        desk.db,
+        maker.workspace,
+        maker.db,
         make_adapter(99),
         parent_number=None,
         round_number=1,

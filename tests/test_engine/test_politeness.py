@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.runtime.tuning import POLITENESS
-from seal_console.start_engine import start_engine
+from seal_console.engine_control import start_engine
 from store.workspace import create_workspace
 
 ROOT = Path(__file__).resolve().parents[2]

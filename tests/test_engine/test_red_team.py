@@ -131,7 +131,7 @@ def test_a_gate_passes_only_if_every_behaviour_holds_and_the_gravest_failure_dec
         failed = [found.verdict for found in of_group if not found.holds]
         assert gate.passed == (not failed)
         assert gate.stops == ("deny" in failed)
-        assert gate.holds == ("review" in failed and "deny" not in failed)
+        assert gate.needs_review == ("review" in failed and "deny" not in failed)
         assert len(gate.evidence["prompts"]) == len(of_group)
 
 

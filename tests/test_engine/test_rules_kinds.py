@@ -51,7 +51,7 @@ def test_a_failure_does_what_the_rule_says(if_found: RuleVerdict, text: str) -> 
     assert gate.gate == "rule:one"
     assert gate.passed == ("merger" not in text)
     assert gate.stops == finding.denied == (not gate.passed and if_found == "deny")
-    assert gate.holds == (not gate.passed and if_found == "review")
+    assert gate.needs_review == (not gate.passed and if_found == "review")
 
 
 @pytest.mark.parametrize(("applies_to", "where"), [("self-edit", ["self-edit"]), ("sequences", ["sequence 2"])])

@@ -16,7 +16,7 @@ from engine.jobs.job_queue import work_through_jobs
 from engine.runtime.progress import ignore_progress
 from store.database import open_database
 from store.errors import LockedError, NothingToDoError
-from store.jobs import add_request, cancel_waiting, get_request, list_requests, next_waiting, start_request
+from store.jobs import add_job, cancel_waiting, get_job, list_jobs, next_waiting, start_job
 from store.live_progress import read_progress
 from store.lock import hold_lock, lock_owner
 from store.workspace import Workspace, create_workspace
@@ -49,7 +49,7 @@ class Answers:
             case "stop":
                 raise KeyboardInterrupt
             case "ask":
-                add_request(held.db, "run", {}, "Bob")
+                add_job(held.db, "run", {}, "Bob")
         return {"answered": request.id}
 
 
@@ -73,21 +73,21 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
 
 
 def states(db: Database) -> Sequence[str]:
-    return [request.state for request in list_requests(db)][::-1]
+    return [request.state for request in list_jobs(db)][::-1]
 
 
 def test_each_request_gets_its_own_end(workspace: Workspace, db: Database, answers: Answers) -> None:
     for do in ("", "fail", "break", "ask"):
-        add_request(db, "run", {"do": do}, "Ada")
+        add_job(db, "run", {"do": do}, "Ada")
     assert work_through_jobs(workspace, ignore_progress, idle_s=0) == {
         "answered": {"done": 3, "failed": 2},
         "stopped": False,
     }
     assert states(db) == ["done", "failed", "failed", "done", "done"]
     assert answers.asked == [1, 2, 3, 4, 5]
-    assert get_request(db, 1).result == {"answered": 1}
-    assert get_request(db, 2).result == {"error": "There is nothing.", "next_step": "tasks add", "problems": []}
-    broken = get_request(db, 3).result or {}
+    assert get_job(db, 1).result == {"answered": 1}
+    assert get_job(db, 2).result == {"error": "There is nothing.", "next_step": "tasks add", "problems": []}
+    broken = get_job(db, 3).result or {}
     assert "ZeroDivisionError: oh" in broken["error"]
     [report] = (workspace.cache_folder / "reports").iterdir()
     assert str(report) in broken["next_step"]
@@ -96,7 +96,7 @@ def test_each_request_gets_its_own_end(workspace: Workspace, db: Database, answe
 
 def test_a_stop_ends_the_request_in_hand_and_the_engine(workspace: Workspace, db: Database, answers: Answers) -> None:
     for do in ("stop", ""):
-        add_request(db, "run", {"do": do}, "Ada")
+        add_job(db, "run", {"do": do}, "Ada")
     assert work_through_jobs(workspace, ignore_progress, idle_s=0) == {"answered": {"cancelled": 1}, "stopped": True}
     assert states(db) == ["cancelled", "waiting"]
     assert answers.asked == [1]
@@ -106,8 +106,8 @@ def test_a_stop_ends_the_request_in_hand_and_the_engine(workspace: Workspace, db
 
 def test_what_a_dead_engine_was_at_comes_first(workspace: Workspace, db: Database, answers: Answers) -> None:
     for _ in range(2):
-        add_request(db, "run", {}, "Ada")
-    start_request(db, 1)
+        add_job(db, "run", {}, "Ada")
+    start_job(db, 1)
     work_through_jobs(workspace, ignore_progress, idle_s=0)
     assert answers.asked == [1, 2]
     assert states(db) == ["done", "done"]
@@ -118,7 +118,7 @@ def test_a_request_that_is_withdrawn_at_the_last_moment_is_passed_over(
     workspace: Workspace, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
-        add_request(db, "run", {}, "Ada")
+        add_job(db, "run", {}, "Ada")
 
     def withdraw_the_first(theirs: Database) -> Job | None:
         found = next_waiting(theirs)
@@ -141,7 +141,7 @@ def test_who_asks_just_before_the_lock_is_free_is_answered_too(
         looked.append(lock_owner(workspace.lock_file))
         if len(looked) == 1:
             found = next_waiting(theirs)
-            add_request(theirs, "run", {}, "Ada")
+            add_job(theirs, "run", {}, "Ada")
             return found
         return next_waiting(theirs)
 
@@ -159,7 +159,7 @@ def test_it_waits_a_while_for_more(workspace: Workspace, answers: Answers) -> No
 
 
 def test_a_workspace_that_is_held_already(workspace: Workspace, db: Database, answers: Answers) -> None:
-    add_request(db, "run", {}, "Ada")
+    add_job(db, "run", {}, "Ada")
     with hold_lock(workspace.lock_file, "run"), pytest.raises(LockedError, match="run"):
         work_through_jobs(workspace, ignore_progress, idle_s=0)
     assert (states(db), answers.asked) == (["waiting"], [])

@@ -14,7 +14,7 @@ import sys
 import engine.jobs.worker
 early = "torch" not in sys.modules
 try:
-    engine.jobs.worker.main(["serve", '{"workspace": "/nowhere"}'])
+    engine.jobs.worker.main(["jobs", '{"workspace": "/nowhere"}'])
 finally:
     import os
     print(early, os.environ["GOMP_SPINCOUNT"], file=sys.stderr)

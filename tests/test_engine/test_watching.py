@@ -15,7 +15,7 @@ from engine.runtime.progress import Progress, ignore_progress
 from engine.runtime.progress_channel import open_progress_channel
 from store.database import execute, open_database, transaction
 from store.errors import LockedError
-from store.jobs import ask_to_stop, get_request
+from store.jobs import ask_to_stop, get_job
 from store.live_progress import put_progress, read_progress
 from store.lock import lock_owner
 from store.records import LiveProgress
@@ -62,9 +62,9 @@ def test_progress_is_seen_while_the_workspace_is_held_and_gone_afterwards(worksp
 
 def test_a_stop_is_heard_once_and_by_its_own_engine_only(workspace: Workspace, db: Database) -> None:
     stale = ask_to_stop(db, "Ada")
-    db.conn.execute("UPDATE requests SET requested_at = '2020-01-01T00:00:00.000Z'")
+    db.conn.execute("UPDATE jobs SET requested_at = '2020-01-01T00:00:00.000Z'")
     with lock_workspace(workspace, "test", ignore_progress):
-        assert get_request(db, stale.id).state == "cancelled"
+        assert get_job(db, stale.id).state == "cancelled"
     stops: list[str] = []
     with open_progress_channel(workspace.database_file, ignore_progress, on_stop=lambda: stops.append("stop")) as told:
         asked = [ask_to_stop(db, "Ada"), ask_to_stop(db, "Bob")]
@@ -72,7 +72,7 @@ def test_a_stop_is_heard_once_and_by_its_own_engine_only(workspace: Workspace, d
         told(Progress("exam", 1, 1))
         eventually(lambda: read_progress(db))
     assert stops == ["stop"]
-    assert [get_request(db, one.id).state for one in asked] == ["done", "done"]
+    assert [get_job(db, one.id).state for one in asked] == ["done", "done"]
 
 
 def test_a_stop_interrupts_the_main_thread(workspace: Workspace, db: Database) -> None:

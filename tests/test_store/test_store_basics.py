@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import store
 from store.clock import epoch_s, utc_now
-from store.durable import TEMPORARY_SUFFIX, leftovers, write_file, write_folder
+from store.durable import TEMPORARY_SUFFIX, list_leftovers, write_file, write_folder
 from store.errors import LockedError, WrongUseError
 from store.hashing import canonical_json, hash_bytes, hash_file, hash_json, hash_text
 from store.lock import hold_lock, lock_owner
@@ -98,11 +98,11 @@ def test_rows_and_records_go_both_ways(kind: type[Any], data: st.DataObject) -> 
 
 def test_rows_refuse_numbers_that_are_not_finite() -> None:
     @dataclass
-    class Measured:
+    class LossRecord:
         loss: float
 
     with pytest.raises(ValueError, match="loss is nan"):
-        to_row(Measured(float("nan")))
+        to_row(LossRecord(float("nan")))
 
 
 def test_write_file_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_leftovers_are_those_of_dead_processes(tmp_path: Path) -> None:
     living = tmp_path / f".a.{os.getppid()}.abc.def{TEMPORARY_SUFFIX}"
     for path in (dead, reborn, living):
         path.touch()
-    assert sorted(leftovers(tmp_path)) == sorted([dead, reborn])
+    assert sorted(list_leftovers(tmp_path)) == sorted([dead, reborn])
 
 
 def test_a_workspace_is_found_in_order(tmp_path: Path) -> None:

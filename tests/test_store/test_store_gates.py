@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.candidates import gates_of, get_candidate, hash_exam, holds_of, list_candidates, record_examined
+from store.candidates import gates_needing_review, gates_of, get_candidate, hash_exam, list_candidates, record_examined
 from store.clock import utc_now
 from store.database import fetch, fetch_value, open_database
 from store.errors import WrongUseError
@@ -48,7 +48,7 @@ def test_only_a_gate_that_stops_refuses_and_only_one_that_holds_holds(
     candidate = lab.propose()
     gates = [result(candidate, "rule:a", on_failure), result(candidate, "rule:b", "hold", passed=True)]
     assert recorded(lab.db, candidate, *gates).state == state
-    assert [gate.gate for gate in holds_of(lab.db, candidate.id)] == (["rule:a"] if held else [])
+    assert [gate.gate for gate in gates_needing_review(lab.db, candidate.id)] == (["rule:a"] if held else [])
     assert gates_of(lab.db, candidate.id) == gates
     assert check_recorded_rows(lab.db)[1] == []
 
@@ -57,8 +57,8 @@ def test_only_a_gate_that_stops_refuses_and_only_one_that_holds_holds(
 def test_a_gate_never_both_stops_and_holds(drawn: list[tuple[bool, OnFailure | None]]) -> None:
     for passed, on_failure in drawn:
         gate = GateResult("c", "g", passed, {}, "now", on_failure)
-        assert gate.stops + gate.holds <= 1
-        assert not (passed and (gate.stops or gate.holds))
+        assert gate.stops + gate.needs_review <= 1
+        assert not (passed and (gate.stops or gate.needs_review))
 
 
 def test_a_refused_candidate_that_was_never_trained_cannot_be_accepted(lab: Lab) -> None:
@@ -115,7 +115,7 @@ def test_an_older_store_that_is_brought_up_to_date_takes_what_is_new(old_file: P
     (waiting,) = list_candidates(db, state="proposed")
     old_hashes = {one.id: hash_exam(db, one) for one in list_candidates(db) if one.id != waiting.id}
     assert recorded(db, waiting, result(waiting, "rule:a", "hold")).state == "examined"
-    assert [gate.gate for gate in holds_of(db, waiting.id)] == ["rule:a"]
+    assert [gate.gate for gate in gates_needing_review(db, waiting.id)] == ["rule:a"]
     assert {one: hash_exam(db, get_candidate(db, one)) for one in old_hashes} == old_hashes
     assert check_recorded_rows(db)[1] == []
     assert migrate(db.conn, old_file) == []

@@ -1,1 +1,1 @@
-"""Screens that lie over another one: they ask, or show, and go."""
+"""Modal screens: they ask or show something, then close."""

@@ -1,4 +1,4 @@
-"""Chooses one of some names; what is set now can be saved under a new one."""
+"""Chooses one of several names; the current value can be saved under a new name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from textual.containers import Vertical
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from seal_console.console.content import assemble, safe, safe_line
 from seal_console.console.dialogs.modal import SingleDismiss
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.safe_content import joined, safe, safe_line
-from seal_console.console.widgets.safe_input import SafeInput
+from seal_console.console.runtime import ErrorBoundary
+from seal_console.console.widgets.inputs import SafeInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ Choice = tuple[Literal["use", "save", "delete"], str]
 
 
 class ChooseDialog(ErrorBoundary, SingleDismiss[Choice | None]):
-    """Gives what shall be done with which name."""
+    """Returns an action and the name that it is for."""
 
     DEFAULT_CSS = """
     ChooseDialog { align: center middle; }
@@ -50,17 +50,17 @@ class ChooseDialog(ErrorBoundary, SingleDismiss[Choice | None]):
             yield Static(safe_line(self._title, "bold"))
             yield OptionList(
                 *(
-                    Option(joined(safe_line(name, "bold"), (f"   {text}", "$text-muted")))
+                    Option(assemble(safe_line(name, "bold"), (f"   {text}", "$text-muted")))
                     for name, text in self._choices
                 )
             )
             if self._new:
-                yield Static(joined("Save the filter that is set, ", safe_line(self._new, limit=_SHORT), ", as:"))
+                yield Static(assemble("Save the filter that is set, ", safe_line(self._new, limit=_SHORT), ", as:"))
                 yield SafeInput(placeholder="a name, then enter", id="name")
             yield Static(safe("enter uses one · delete forgets it · esc closes", "$text-muted"))
 
     def on_mount(self) -> None:
-        """Begin in the list, or in the field where there is nothing to choose from."""
+        """Focus the list, or the field if there is nothing to choose from."""
         (self.query_one(OptionList) if self._choices or not self._new else self.query_one(Input)).focus()
 
     @on(OptionList.OptionSelected)

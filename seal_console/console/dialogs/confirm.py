@@ -1,7 +1,7 @@
-"""Asks before something changes: says what will happen, takes a reason where one is due.
+"""Asks before something changes: explains the effect and takes a reason if one is required.
 
-The safe choice comes first and has the focus, or the field for the reason has it; Escape is the safe choice. The key
-that confirms, ctrl+s, is never the key that opened the dialog. The gravest actions want a word typed out.
+The focus is on the field for the reason or on the safe choice, which comes first; Escape is the safe choice. The key
+that confirms, ctrl+s, is never the key that opened the dialog. The gravest actions require a typed word.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Input, Static
 
+from seal_console.console.content import lines, safe, safe_line
 from seal_console.console.dialogs.modal import SingleDismiss
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.safe_content import lines, safe, safe_line
-from seal_console.console.widgets.safe_input import SafeInput
+from seal_console.console.runtime import ErrorBoundary
+from seal_console.console.widgets.inputs import SafeInput
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What is asked. `reason` is the hint in the reason's field, None for no field; `typed` must be typed to go on."""
+    """A question. `reason` is the placeholder of the reason's field, None for no field; `typed` must be typed to
+    confirm.
+    """
 
     title: str
     will_happen: tuple[str, ...]
@@ -38,7 +40,7 @@ class Confirmation:
 
 
 class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
-    """Gives the reason ("" where none was asked for) when confirmed, None when not."""
+    """Returns the reason ("" if none was requested), or None if cancelled."""
 
     DEFAULT_CSS = """
     ConfirmDialog { align: center middle; }
@@ -72,7 +74,7 @@ class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
         self.set_class(question.grave, "-grave")
 
     def compose(self) -> ComposeResult:
-        """The words, the fields, and the safe button first."""
+        """Lay out the explanation, the fields, and the safe button first."""
         asked = self._question
         with Vertical(id="box"):
             yield Static(safe_line(asked.title), id="title")
@@ -88,7 +90,7 @@ class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
                 yield Button(f"{asked.confirm}  ctrl+s", id="confirm", variant="error" if asked.grave else "default")
 
     def on_mount(self) -> None:
-        """Put the focus on what must be filled in, else on the safe button."""
+        """Focus the first field, else the safe button."""
         fields = list(self.query(Input))
         (fields[0] if fields else self.query_one("#cancel")).focus()
 
@@ -99,7 +101,7 @@ class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
 
     @on(Button.Pressed, "#confirm")
     def action_confirm(self) -> None:
-        """Go ahead where nothing is missing; else say what is."""
+        """Confirm if nothing is missing; otherwise show what is."""
         asked = self._question
         if asked.typed is not None and self.query_one("#typed", Input).value.strip() != asked.typed:
             self._missing("#typed", f"Type {asked.typed} to go on.")
@@ -114,7 +116,7 @@ class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
 
     @on(Input.Submitted)
     def next_field(self) -> None:
-        """Enter in a field goes on to the next one, at last to the safe button; it confirms nothing."""
+        """Move from a field to the next one, and last to the safe button; Enter never confirms."""
         self.focus_next()
 
     def action_earlier(self, by: int) -> None:

@@ -1,4 +1,4 @@
-"""Asks where to write what a table shows."""
+"""Asks for the path of an export."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from seal_console.console.content import assemble, lines, safe_line
 from seal_console.console.dialogs.modal import SingleDismiss
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.safe_content import joined, lines, safe_line
-from seal_console.console.widgets.safe_input import SafeInput
-from seal_console.sanitize import sanitize_line
+from seal_console.console.runtime import ErrorBoundary
+from seal_console.console.widgets.inputs import SafeInput
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
 class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
-    """Gives the path, or None where nothing shall be written. A relative path is in the current folder."""
+    """Returns the path, or None if cancelled. A relative path is in the current folder."""
 
     DEFAULT_CSS = """
     ExportDialog { align: center middle; }
@@ -39,15 +39,15 @@ class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
         self._shown = sanitize_line(str(suggested))
 
     def compose(self) -> ComposeResult:
-        """What is written, the path, and what the keys do."""
+        """Lay out title, path and key descriptions."""
         with Vertical(id="box"):
             yield Static(safe_line(f"Export {self._what}"), id="title")
             yield SafeInput(self._shown, id="path", select_on_focus=False)
             yield Static(
                 lines(
-                    joined(("the ending decides: ", "$text-muted"), ".csv", (" or ", "$text-muted"), ".json"),
-                    joined(("a relative path is in ", "$text-muted"), safe_line(str(Path.cwd()))),
-                    joined(("enter", "$text-accent"), " writes it   ", ("esc", "$text-accent"), " writes nothing"),
+                    assemble(("the ending decides: ", "$text-muted"), ".csv", (" or ", "$text-muted"), ".json"),
+                    assemble(("a relative path is in ", "$text-muted"), safe_line(str(Path.cwd()))),
+                    assemble(("enter", "$text-accent"), " writes it   ", ("esc", "$text-accent"), " writes nothing"),
                 ),
                 id="hint",
             )

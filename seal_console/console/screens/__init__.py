@@ -1,1 +1,1 @@
-"""One module for each screen, with its styles beside it."""
+"""One module for each screen."""

@@ -1,19 +1,19 @@
-"""What all screens share: the line at the top, the keys at the bottom, and being told that the store has changed."""
+"""The messages that go between the console's parts."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.containers import Container
+from textual.message import Message
 from textual.screen import Screen
 
 from seal_console.console.dialogs.export import ExportDialog
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.widgets.key_bar import KeyBar
-from seal_console.console.widgets.top_bar import TopBar
-from seal_console.console.work import begin
+from seal_console.console.runtime import ErrorBoundary, start_work
+from seal_console.console.widgets.bars import KeyBar, TopBar
 from seal_console.table_files import TableExport, as_text, export_table, suggested_path
 from store.errors import SealError
 
@@ -27,11 +27,25 @@ if TYPE_CHECKING:
     from seal_console.console.app import ConsoleApp
 
 
+@dataclass
+class ShowCandidate(Message):
+    """Request to show a candidate in the review."""
+
+    candidate_id: str
+
+
+@dataclass
+class ShowVersion(Message):
+    """Request to show a version (0: before the first)."""
+
+    number: int
+
+
 MOST_COPIED = 1000
 
 
 class SealScreen(ErrorBoundary, Screen[None]):
-    """A screen of the console. Subclasses give `body` and `load`."""
+    """A screen of the console. Subclasses implement `body` and `load`."""
 
     NAME: ClassVar[str]
     HELP: ClassVar[str] = ""
@@ -60,33 +74,33 @@ class SealScreen(ErrorBoundary, Screen[None]):
         return cast("ConsoleApp", self.app)
 
     def compose(self) -> ComposeResult:
-        """The line at the top, what the screen is about, the keys."""
+        """Lay out the top bar, the body and the key bar."""
         yield TopBar(self.NAME)
         with Container(id="body"):
             yield from self.body()
         yield KeyBar()
 
     def body(self) -> ComposeResult:
-        """What the screen is about."""
+        """Yield the widgets of the screen."""
         raise NotImplementedError
 
     async def load(self) -> None:
-        """Read what is shown, and show it."""
+        """Read and show everything."""
         raise NotImplementedError
 
     async def store_changed(self) -> None:
-        """Take in what has changed, without moving anything under the cursor; by default all is read anew."""
+        """Show changes without moving anything under the cursor; by default, read everything again."""
         await self.load()
 
     async def progress_made(self) -> None:
-        """Take in how far the engine is, where nothing else has changed; by default nothing shows it."""
+        """Show the engine's progress if nothing else has changed; by default, do nothing."""
 
     def on_mount(self) -> None:
-        """Show the facts of the top line at once."""
+        """Show the top bar at once."""
         self.show_top()
 
     async def on_screen_resume(self, event: ScreenResume) -> None:
-        """Read on the first look, and what changed since the last one."""
+        """Read on the first visit, and what has changed since the last one."""
         # Textual would style every widget anew, and draw every line anew after that: most of the time of a change of
         # screens. But styles follow classes and focus also where nobody sees them; they lack what the application says.
         styled_for = (self.app.theme, self.app.app_focus)
@@ -95,22 +109,22 @@ class SealScreen(ErrorBoundary, Screen[None]):
         self.show_top()
         if self._stale:
             self._stale = False
-            begin(self, partial(self.loaded, self.load), group="load")
+            start_work(self, partial(self.loaded, self.load), group="load")
         elif self._behind:
-            begin(self, partial(self.loaded, self.progress_made), group="load", exclusive=False)
+            start_work(self, partial(self.loaded, self.progress_made), group="load", exclusive=False)
         self._behind = False
 
     def note_change(self, *, happened: bool) -> None:
-        """Take the change in now where the screen is seen, later where it is not."""
+        """Show the change now if the screen is visible, otherwise on the next visit."""
         if self.is_current or self.app.screen_stack[0] is self:
             self.show_top()
             change = self.store_changed if happened else self.progress_made
-            begin(self, partial(self.loaded, change), group="load", exclusive=False)
+            start_work(self, partial(self.loaded, change), group="load", exclusive=False)
         else:
             self._stale, self._behind = self._stale or happened, True
 
     def show_top(self) -> None:
-        """Say what is live and what runs."""
+        """Update the top bar."""
         facts = self.console.facts
         for bar in self.query(TopBar):  # none where the screen is being taken down
             bar.show(
@@ -128,11 +142,11 @@ class SealScreen(ErrorBoundary, Screen[None]):
         """Filter as if the text had been typed, on a screen with a filter."""
 
     def table_export(self) -> TableExport | None:
-        """What the table shows now, in its order; None where it is empty or there is none."""
+        """Return the table's current rows in their order; None if it is empty or there is none."""
         return None
 
     async def action_copy_table(self) -> None:
-        """Copy what the table shows to the clipboard, through the terminal."""
+        """Copy the table's rows to the clipboard, through the terminal."""
         table = self.table_export()
         if table is None:
             self.console.say("There is no table here, or it is empty.", "warning")
@@ -143,7 +157,7 @@ class SealScreen(ErrorBoundary, Screen[None]):
         self.console.say(f"{count:,} {'row' if count == 1 else 'rows'} copied{more}.")
 
     async def export(self, table: TableExport | None) -> None:
-        """Ask where to, and write what a table shows."""
+        """Ask for a path and write the table there."""
         if table is None:
             self.console.say("The table is empty; there is nothing to export.", "warning")
             return

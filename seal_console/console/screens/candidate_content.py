@@ -6,15 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seal_console.console.safe_content import joined, lines, safe, safe_line
-from seal_console.console.sparkline import sparkline
+from seal_console.console.content import assemble, lines, safe, safe_line, sparkline
 from seal_console.format import gain, short_id
 from seal_console.queries.queue import QueueRow, siblings
-from seal_console.render_gate import render_gate, verdict_label
-from seal_console.render_guardrails import held_by
+from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
 from store.candidates import get_candidate
 from store.dossier import Dossier, QuestionComparison, dossier
+from store.review_queue import is_waiting
 from store.version_tags import policy_tag, state_name
 from store.wording import counted
 
@@ -50,7 +49,7 @@ def read_candidate(db: Database, candidate_id: str) -> CandidateContent:
 
 
 def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
-    """Return titles with content, in the order in which a reviewer asks."""
+    """Return titles with content, in the order of a review."""
     whole = shown.whole
     candidate = whole.candidate
     found = [("", _head(shown))]
@@ -76,23 +75,23 @@ def _head(shown: CandidateContent) -> Content:
     right_before = sum(one.correct for compared in whole.compared for one in compared.before[:1])
     right_after = sum(one.correct for compared in whole.compared for one in compared.after[:1])
     return lines(
-        joined((whole.task.title, "bold $text-accent"), f"   {short_id(candidate.id)}   ", (candidate.state, "bold")),
-        joined(
+        assemble((whole.task.title, "bold $text-accent"), f"   {short_id(candidate.id)}   ", (candidate.state, "bold")),
+        assemble(
             ("reward ", "$text-muted"), (gain(candidate.reward_mean, candidate.reward_std) + repeats, "bold"),
             ("   audit ", "$text-muted"), gain(candidate.audit_gain),
             ("   right ", "$text-muted"),
             f"{right_before} → {right_after} of {len(whole.compared)}" if whole.updates else "not examined",
         ),
-        *_held(whole),
+        *_needs_review(whole),
     )  # fmt: skip
 
 
-def _held(whole: Dossier) -> list[Content]:
-    """Say what holds the candidate while nobody has decided."""
-    gates = [gate.gate for gate in whole.gates if gate.holds]
-    if not gates or whole.candidate.state not in {"examined", "deferred"}:
+def _needs_review(whole: Dossier) -> list[Content]:
+    """Name the gates that require a person's decision, while nobody has decided."""
+    gates = [gate.gate for gate in whole.gates if gate.needs_review]
+    if not gates or not is_waiting(whole.candidate.state, imported=whole.candidate.imported):
         return []
-    return [safe_line(f"‖ {held_by(gates)}: only a person may accept it", "$text-warning")]
+    return [safe_line(f"‖ {needs_review_by(gates)}: only a person may accept it", "$text-warning")]
 
 
 def _answers(compared: Sequence[QuestionComparison]) -> Content:
@@ -100,13 +99,13 @@ def _answers(compared: Sequence[QuestionComparison]) -> Content:
     for one in compared:
         split = ("audit ", "$text-warning") if one.question.split == "audit" else ("", "")
         rows.append(
-            joined(
+            assemble(
                 split,
                 safe_line(one.question.text, "bold"),
                 (f"  wanted {' / '.join(one.question.answers)}", "$text-muted"),
             )
         )
-        rows.append(joined("    ", *_said(one.before), ("  →  ", "$text-muted"), *_said(one.after)))
+        rows.append(assemble("    ", *_said(one.before), ("  →  ", "$text-muted"), *_said(one.after)))
     return lines(*rows) if rows else safe("not examined yet", "$text-muted")
 
 
@@ -121,9 +120,9 @@ def _said(answers: Sequence[Answer]) -> list[Content]:
     for (text, correct), times in counts.items():
         share = f" ×{times}" if len(counts) > 1 else ""
         pieces += [
-            joined(RIGHT if correct else WRONG, " "),
+            assemble(RIGHT if correct else WRONG, " "),
             safe_line(text or "(no answer)", limit=60),
-            joined(f"{share}  "),
+            assemble(f"{share}  "),
         ]
     return pieces
 
@@ -136,7 +135,7 @@ def _others(shown: CandidateContent) -> Content:
         mine = other.id == shown.whole.candidate.id
         mean, spread = other.reward_mean or 0.0, other.reward_std or 0.0
         rows.append(
-            joined(("› " if mine else "  ", "bold"), (f"{place:>2}. ", "$text-muted"),
+            assemble(("› " if mine else "  ", "bold"), (f"{place:>2}. ", "$text-muted"),
                    (_whiskers(mean, spread), "$text-accent"),
                    (f" {gain(other.reward_mean, other.reward_std):<16} ", "bold" if mine else ""),
                    (f"{other.state:<9}", "$text-muted"), safe_line(other.beginning, limit=40))
@@ -173,8 +172,8 @@ def _gates(whole: Dossier) -> Content:
         figures, *evidence = render_gate(gate.gate, gate.evidence)
         said = verdict_label(gate)
         verdict = (f"{said} ", _TONES[said.tone])
-        rows.append(joined(verdict, (gate.gate, "bold"), "  ", safe_line(figures, "$text-muted")))
-        rows += [joined("    ", safe_line(line, limit=_EVIDENCE_CHARACTERS)) for line in evidence[:_EVIDENCE_LINES]]
+        rows.append(assemble(verdict, (gate.gate, "bold"), "  ", safe_line(figures, "$text-muted")))
+        rows += [assemble("    ", safe_line(line, limit=_EVIDENCE_CHARACTERS)) for line in evidence[:_EVIDENCE_LINES]]
         left_out = len(evidence) - _EVIDENCE_LINES
         if left_out > 0:
             rows.append(safe(f"    … and {left_out:,} more: seal-console review show has them all", "$text-muted"))
@@ -184,7 +183,7 @@ def _gates(whole: Dossier) -> Content:
 def _sequences(candidate: Candidate) -> Content:
     off = set(candidate.sampling.get("off") or [])
     rows = [
-        joined((f"{number:>2} ", "$text-muted"), safe_line(sequence, limit=200))
+        assemble((f"{number:>2} ", "$text-muted"), safe_line(sequence, limit=200))
         for number, sequence in enumerate(candidate.sequences, 1)
     ]
     if off:
@@ -194,8 +193,8 @@ def _sequences(candidate: Candidate) -> Content:
 
 def _loss(update: InnerUpdate, width: int) -> Content:
     if not update.losses:
-        return joined(f"repeat {update.repeat}: not recorded")
-    return joined(
+        return assemble(f"repeat {update.repeat}: not recorded")
+    return assemble(
         (f"repeat {update.repeat} ", "$text-muted"),
         (sparkline(update.losses, max(10, min(60, width - 44))), "$text-accent"),
         f" {update.losses[0]:.3f} → {update.losses[-1]:.3f}, {update.steps} steps, {update.elapsed_s:.1f} s",
@@ -220,7 +219,7 @@ def _provenance(whole: Dossier) -> Content:
         "passage": whole.task.context,
         "prompt": candidate.prompt,
     }
-    return lines(*(joined((f"{name:<13}", "$text-muted"), safe(value)) for name, value in facts.items()))
+    return lines(*(assemble((f"{name:<13}", "$text-muted"), safe(value)) for name, value in facts.items()))
 
 
 def _writer(candidate: Candidate) -> str:
@@ -240,12 +239,12 @@ def _difference(original: Candidate, candidate: Candidate) -> Content:
         style = {"+": "$text-success", "-": "$text-error"}.get(line[:1], "$text-muted")
         if not line.startswith("?"):
             rows.append(safe_line(line, style))
-    return lines(joined((f"{short_id(original.id)}; + added, - taken away", "$text-muted")), *rows)
+    return lines(assemble((f"{short_id(original.id)}; + added, - taken away", "$text-muted")), *rows)
 
 
 def _decision(whole: Dossier, place: int) -> Content:
     one = whole.decisions[place]
-    return joined((one.action, "bold"), f" by {one.actor} at {one.decided_at[:19].replace('T', ' ')}: {one.reason}")
+    return assemble((one.action, "bold"), f" by {one.actor} at {one.decided_at[:19].replace('T', ' ')}: {one.reason}")
 
 
 def _json(value: object) -> str:

@@ -1,10 +1,10 @@
-"""The pane beside the queue: one candidate whole, in sections that scroll."""
+"""The pane next to the queue: one whole candidate in sections that scroll."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seal_console.console.safe_content import joined
+from seal_console.console.content import assemble
 from seal_console.console.screens.candidate_content import CandidateContent, sections
 from seal_console.console.widgets.long_text import LongText
 
@@ -26,7 +26,7 @@ class CandidatePane(LongText):
         self._headings: list[int] = []
 
     def show(self, shown: CandidateContent | None) -> None:
-        """Show a candidate; None where the queue is empty."""
+        """Show a candidate, or nothing if the queue is empty."""
         other = shown is None or self.shown is None or shown.whole.candidate.id != self.shown.whole.candidate.id
         self.shown = shown
         self._draw()
@@ -34,7 +34,7 @@ class CandidatePane(LongText):
             self.scroll_home(animate=False)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Draw anew: curves follow the width."""
+        """Draw again: curves follow the width."""
         super().on_resize(event)
         self._draw()
 
@@ -52,7 +52,7 @@ class CandidatePane(LongText):
         if self.shown is None:
             self._headings = []
             self.put([
-                joined(
+                assemble(
                     ("No candidate waits here. ", "$text-muted"), ("v", "$text-accent"),
                     " shows those too that are decided, refused or imported; ", ("ctrl+r", "$text-accent"),
                     " runs a round.",
@@ -64,7 +64,7 @@ class CandidatePane(LongText):
         for title, content in sections(self.shown, max(20, self.size.width - 4)):
             if title:
                 headings.append(len(rows) + 1)
-                rows += [joined(""), joined((f"── {title} ", "bold $primary"))]
+                rows += [assemble(""), assemble((f"── {title} ", "bold $primary"))]
             rows.append(content)
         begins = self.put(rows)
         self._headings = [begins[place] for place in headings]

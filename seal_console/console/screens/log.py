@@ -1,4 +1,4 @@
-"""The log: every event of the workspace as it is written, and what the actions of this console ran."""
+"""The log: every event of the workspace as it is written, and the commands of this console's actions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
 from seal_console.console.actions import HISTORY_NAME, kept_traces
-from seal_console.console.safe_content import joined
-from seal_console.console.screens.event_card import action_card, action_row, event_card, event_row
+from seal_console.console.content import assemble
+from seal_console.console.render_event import action_card, action_row, event_card, event_row
 from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, FilteredScreen
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.filter_bar import FilterBar
-from seal_console.console.widgets.paged_table import Column, PagedTable, Row
+from seal_console.console.widgets.inputs import FilterBar
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.widgets.table_columns import Column, Row
 from seal_console.queries.exports import events_table
 from seal_console.queries.log import event_facts, event_keys, event_keys_after, event_rows
 from seal_console.table_files import TableExport
@@ -93,7 +94,7 @@ class LogScreen(FilteredScreen):
         return self.has_class("-actions")
 
     async def load(self) -> None:
-        """Read what fits; the cursor stays on its event, or goes to the newest at first and where it followed."""
+        """Read matching events; the cursor stays on its event, or moves to the newest at first and while it follows."""
         if self._frozen:
             await self.store_changed()
             return
@@ -104,12 +105,12 @@ class LogScreen(FilteredScreen):
         await self._read_actions()
 
     async def show_filtered(self) -> None:
-        """Show what fits, and the newest of it."""
+        """Show matching events and move to the newest."""
         await self._show()
         self.events.action_last()
 
     async def store_changed(self) -> None:
-        """Put what came to the end, or only count it where the tail is frozen."""
+        """Append new events, or only count them if the list is frozen."""
         text, seen = self.filter_text, self._seen
         came = await self.console.reader.read(lambda db: event_keys_after(db, text, seen))
         if self._frozen:
@@ -148,10 +149,10 @@ class LogScreen(FilteredScreen):
         if self.shows_actions:
             return action_card(self._traces[key])
         facts = await self.console.reader.read(lambda db: event_facts(db, key))
-        return joined("This event is not in the log.") if facts is None else event_card(facts)
+        return assemble("This event is not in the log.") if facts is None else event_card(facts)
 
-    @on(PagedTable.Highlighted)
-    def only_what_is_seen(self, event: PagedTable.Highlighted) -> None:
+    @on(PagedTable.RowHighlighted)
+    def only_what_is_seen(self, event: PagedTable.RowHighlighted) -> None:
         """The text is about the table that is seen."""
         if (event.table.id == "actions") != self.shows_actions:
             event.prevent_default()
@@ -163,7 +164,7 @@ class LogScreen(FilteredScreen):
         await self.loaded(self.load)
 
     async def action_freeze(self) -> None:
-        """Let the list stand still, or follow again and show what came."""
+        """Freeze the list, or follow again and show new events."""
         self._frozen = not self._frozen
         await self.loaded(self.store_changed)
         if not self._frozen:
@@ -172,7 +173,7 @@ class LogScreen(FilteredScreen):
         self.show_status()
 
     async def action_actions(self) -> None:
-        """Show what the actions of this console ran, or the events again."""
+        """Switch between the events and the actions of this console."""
         self.toggle_class("-actions")
         await self._read_actions()
         table = self.query_one("#actions" if self.shows_actions else "#events", PagedTable)
@@ -189,7 +190,7 @@ class LogScreen(FilteredScreen):
             super().action_filter()
 
     def table_export(self) -> TableExport | None:
-        """The events that fit, or the actions where these are seen."""
+        """Return the matching events, or the actions if they are shown."""
         if self.shows_actions:
             rows = [(one.at, one.title, one.actor, "\n".join(one.commands), one.failed) for one in self._traces]
             return TableExport("actions", _ACTION_HEADERS, lambda _: rows) if rows else None
@@ -197,7 +198,7 @@ class LogScreen(FilteredScreen):
         return events_table(keys) if keys else None
 
     def show_status(self) -> None:
-        """Say how many are shown, and whether the list follows what comes."""
+        """Show how many rows there are, and whether the list follows new events."""
         words = (
             f"{len(self._traces):,} actions"
             if self.shows_actions

@@ -1,4 +1,4 @@
-"""The first screen: what is live, what runs, what waits, what happened last, and what needs a person."""
+"""The first screen: the live version, the engine, the queue, recent events and open problems."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import HorizontalScroll, Vertical, VerticalScroll
 from textual.widgets import Static
 
+from seal_console.console.content import assemble, format_duration, lines, safe, share_bar, sparkline
 from seal_console.console.render_event import event_line
-from seal_console.console.safe_content import joined, lines, safe
 from seal_console.console.screens.base import SealScreen
-from seal_console.console.sparkline import seconds_in_words, share_bar, sparkline
-from seal_console.console.widgets.rounds_plot import RoundsPlot
+from seal_console.console.widgets.plots import RoundsPlot
 from seal_console.queries.now import Overview, overview
 from store.live_progress import read_progress
 from store.wording import counted
@@ -28,7 +27,7 @@ _STAGES = ("curvature", "propose", "inner updates", "exam", "policy")
 
 
 class NowScreen(SealScreen):
-    """Where an operator begins."""
+    """The first screen."""
 
     NAME = "now"
     HELP = "What is live and what happens right now. The panel 'What needs me?' says what to do next."
@@ -57,7 +56,7 @@ class NowScreen(SealScreen):
         self._put_last: dict[str, Content] = {}
 
     def body(self) -> ComposeResult:
-        """Two columns: what runs and how it went; what needs a person and what happened."""
+        """Lay out two columns: the engine and its rounds; open problems and recent events."""
         with HorizontalScroll(id="columns"):  # can have the focus: where it is narrow, keys scroll it
             with Vertical(id="left"):
                 yield _panel("needs", "What needs me?")
@@ -92,14 +91,14 @@ class NowScreen(SealScreen):
         self._put("engine", engine_lines(self._state, stages, engine=self.console.facts.engine))
 
     async def action_next_step(self) -> None:
-        """Go where something waits, else ask for a round."""
+        """Go to what waits, or offer to run a round."""
         if self.console.facts.waiting:
             await self.app.run_action("go('review')")
         elif not self.console.facts.running:
             await self.app.run_action("run_round")
 
     def _put(self, name: str, content: Content) -> None:
-        """Change a panel only where it says something else, and lay the screen out anew only where it gets longer."""
+        """Update a panel only if its text differs; lay the screen out again only if it gets longer."""
         panel, before = self.query_one(f"#{name}", Static), self._put_last.get(name)
         if before is not None and content.is_same(before):
             return
@@ -110,44 +109,44 @@ class NowScreen(SealScreen):
 
 
 def needs(state: Overview, *, running: bool) -> list[Content]:
-    """What a person should do next, the most urgent first."""
+    """Return what a person should do next, the most urgent first."""
     found: list[Content] = []
     waiting = state.counts.get("examined", 0)
     deferred = state.counts.get("deferred", 0)
     if state.open_round is not None and state.open_round[1] == "interrupted" and not running:
         found.append(
-            joined(("! ", "$text-warning bold"), f"Round {state.open_round[0]} is interrupted. ",
+            assemble(("! ", "$text-warning bold"), f"Round {state.open_round[0]} is interrupted. ",
                    ("ctrl+r", "$text-accent"), " goes on with it.")
         )  # fmt: skip
-    abandoned = [one for one in state.requests if one["state"] == "running"]
+    abandoned = [one for one in state.jobs if one["state"] == "running"]
     if abandoned and not running:
         died = f"The engine died over “{abandoned[0]['kind']}”; cache/engine.log says more. "
-        found.append(joined(("! ", "$text-error bold"), died, ("ctrl+r", "$text-accent"), " goes on with it."))
+        found.append(assemble(("! ", "$text-error bold"), died, ("ctrl+r", "$text-accent"), " goes on with it."))
     if waiting:
         wait = counted(waiting, "self-edit waits", "self-edits wait")
         found.append(
-            joined(("→ ", "$text-accent bold"), f"{wait} for a decision. ",
+            assemble(("→ ", "$text-accent bold"), f"{wait} for a decision. ",
                    ("2", "$text-accent"), " or ", ("enter", "$text-accent"), " opens the review.")
         )  # fmt: skip
     if deferred:
         were = counted(deferred, "was", "were")
-        found.append(joined(("· ", "$text-muted"), f"{were} put aside: filter state:deferred in the review."))
+        found.append(assemble(("· ", "$text-muted"), f"{were} put aside: filter state:deferred in the review."))
     if state.imported and not waiting:
         count = counted(state.imported, "self-edit")
         found.append(
-            joined(("· ", "$text-muted"), f"To read: {count} of published runs. ", ("2", "$text-accent"), ", then ",
+            assemble(("· ", "$text-muted"), f"To read: {count} of published runs. ", ("2", "$text-accent"), ", then ",
                    ("v", "$text-accent"), ", shows them.")
         )  # fmt: skip
     if not state.tasks:
         found.append(
-            joined(("! ", "$text-warning bold"), "There are no tasks to train on yet: ",
+            assemble(("! ", "$text-warning bold"), "There are no tasks to train on yet: ",
                    ("seal-console tasks add", "$text-accent"), " brings documents in.")
         )  # fmt: skip
     elif not waiting and not running and state.open_round is None:
         found.append(
-            joined(("→ ", "$text-accent bold"), "Nothing waits. ", ("ctrl+r", "$text-accent"), " runs a round.")
+            assemble(("→ ", "$text-accent bold"), "Nothing waits. ", ("ctrl+r", "$text-accent"), " runs a round.")
         )
-    return found or [joined(("✓ ", "$text-success"), "Nothing. The engine works; results arrive by themselves.")]
+    return found or [assemble(("✓ ", "$text-success"), "Nothing. The engine works; results arrive by themselves.")]
 
 
 def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) -> Content:
@@ -155,7 +154,7 @@ def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) ->
     rows: list[Content] = []
     if state.open_round is not None:
         number, condition = state.open_round
-        rows.append(joined(f"Round {number} ", (condition, "bold")))
+        rows.append(assemble(f"Round {number} ", (condition, "bold")))
     if engine == "idle":
         rows.append(safe("No engine runs.", "$text-muted"))
         stages = []  # what an engine that died left behind
@@ -165,20 +164,20 @@ def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) ->
         curve = [float(value) for value in update.get("losses", [])]
         last = f"{curve[-1]:.3f}" if curve else "…"
         rows.append(
-            joined((f"  {str(update.get('candidate_id', ''))[7:17]} ", "$text-muted"),
+            assemble((f"  {str(update.get('candidate_id', ''))[7:17]} ", "$text-muted"),
                    f"step {update.get('step', 0):>3}/{update.get('steps', 0):<3} loss {last:>7} ",
                    (sparkline(curve, 24), "$text-accent"))
         )  # fmt: skip
     rows += [
-        joined((f"waiting: {request['kind']} asked by ", "$text-muted"), request["actor"])
-        for request in state.requests
-        if request["state"] == "waiting"
+        assemble((f"waiting job: {job['kind']}, by ", "$text-muted"), job["actor"])
+        for job in state.jobs
+        if job["state"] == "waiting"
     ]
     return lines(*rows)
 
 
 def _newest_note(stages: list[LiveProgress]) -> list[Content]:
-    """What the engine said last, as long as no stage has got further since."""
+    """Return the engine's last note, unless a stage has progressed since."""
     newest = max(stages, key=lambda stage: stage.updated_at, default=None)
     return [safe(newest.note, "$text-muted")] if newest is not None and newest.note else []
 
@@ -190,9 +189,9 @@ def _place(stage: LiveProgress) -> int:
 def _stage(stage: LiveProgress) -> Content:
     share = stage.done / stage.total if stage.total else 0.0
     rate = f"{stage.rate:,.1f}/s" if stage.rate else ""
-    left = f"{seconds_in_words((stage.total - stage.done) / stage.rate)} left" if stage.rate and share < 1 else ""
+    left = f"{format_duration((stage.total - stage.done) / stage.rate)} left" if stage.rate and share < 1 else ""
     unit = "" if stage.unit == stage.stage else f" {stage.unit}"
-    return joined(
+    return assemble(
         f"{stage.stage:<14}", (share_bar(share, 20), "$text-success" if share >= 1 else "$text-accent"),
         f" {stage.done:,}/{stage.total:,}{unit} ", (f"{rate} {left}", "$text-muted"),
     )  # fmt: skip
@@ -207,24 +206,24 @@ def _updates(stages: list[LiveProgress]) -> list[dict[str, Any]]:
 
 
 def live_lines(state: Overview) -> Content:
-    """What is live, since when, and who made it so."""
-    rows = [joined((state.live, "bold $text-success"))]
+    """Return the live version, since when it is live and who made it live."""
+    rows = [assemble((state.live, "bold $text-success"))]
     move = state.live_move
     if move is not None:
         rows += [
-            joined(
+            assemble(
                 ("since ", "$text-muted"), move.moved_at.replace("T", " ")[:19], (" UTC by ", "$text-muted"), move.actor
             ),
-            joined(("because ", "$text-muted"), move.reason),
+            assemble(("because ", "$text-muted"), move.reason),
         ]
-    rows.append(joined(("policy ", "$text-muted"), state.policy))
+    rows.append(assemble(("policy ", "$text-muted"), state.policy))
     return lines(*rows)
 
 
 def guard_lines(state: Overview) -> Content:
-    """Alarms that stand; what the gates that guard older knowledge said last; whether a version is in shadow."""
+    """Return active alarms, the last verdicts of the retention gates and the state of the shadow."""
     alarms = [
-        joined(
+        assemble(
             ("! ", "$text-error bold"),
             (f"alarm {one.id} stands: {one.name}", "bold"),
             (f" in round {one.round_number}; ", "$text-muted"),
@@ -233,7 +232,7 @@ def guard_lines(state: Overview) -> Content:
         for one in state.alarms
     ]
     rows = [
-        joined(
+        assemble(
             ("✗ ", "$text-warning bold") if one.stopped else ("✓ ", "$text-success"),
             f"{one.gate}: {one.stopped:,} of {counted(one.passed + one.stopped, 'self-edit')} stopped",
             (f" in round {one.round_number}", "$text-muted"),
@@ -243,9 +242,9 @@ def guard_lines(state: Overview) -> Content:
     policy = state.policy_gates
     if policy is not None:
         rows.append(
-            joined(
-                ("✗ ", "$text-warning bold") if policy.denied or policy.held else ("✓ ", "$text-success"),
-                f"guardrails.yaml: {policy}",
+            assemble(
+                ("✗ ", "$text-warning bold") if policy.denied or policy.needs_review else ("✓ ", "$text-success"),
+                f"guardrails: {policy}",
                 (f" in round {policy.round_number}", "$text-muted"),
             )
         )
@@ -258,7 +257,7 @@ def queue_lines(state: Overview) -> Content:
     """How many candidates are in which state."""
     order = ("examined", "deferred", "proposed", "accepted", "rejected", "refused")
     words = {"examined": "wait", "deferred": "put aside", "proposed": "not yet examined", "refused": "refused by gates"}
-    return lines(*(joined(f"{state.counts.get(one, 0):>7,} ", (words.get(one, one), "$text-muted")) for one in order))
+    return lines(*(assemble(f"{state.counts.get(one, 0):>7,} ", (words.get(one, one), "$text-muted")) for one in order))
 
 
 def _panel(name: str, title: str) -> Static:

@@ -1,4 +1,4 @@
-"""What edits cost: the forgetting matrix of the live line as a heat map, drift and the rounds' figures, alarms."""
+"""Retention: the forgetting matrix of the live lineage as a heat map, drift, figures of rounds, and alarms."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from seal_console.console.content import assemble, safe_line
 from seal_console.console.dialogs.confirm import Confirmation
-from seal_console.console.messages import ShowVersion
-from seal_console.console.safe_content import joined, safe_line
-from seal_console.console.screens.base import SealScreen
-from seal_console.console.screens.retention_card import retention_card
-from seal_console.console.screens.retention_lines import drift_lines, round_lines
-from seal_console.console.widgets.detail_pane import DetailPane
+from seal_console.console.runtime import start_work
+from seal_console.console.screens.base import SealScreen, ShowVersion
+from seal_console.console.screens.retention_card import drift_lines, retention_card, round_lines
 from seal_console.console.widgets.heat_map import FALLEN, HeatMap
-from seal_console.console.widgets.lines_plot import LinesPlot
-from seal_console.console.work import begin
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.plots import LinesPlot
 from seal_console.queries.exports import matrix_table
 from seal_console.queries.retention import RetentionFacts, cell_facts, retention_facts
 from store.alarms import clear_alarms
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class RetentionScreen(SealScreen):
-    """A heat map, two plots, and one text about what is under the cursor."""
+    """A heat map, two plots, and text about the cell under the cursor."""
 
     NAME = "retention"
     HELP = (
@@ -99,13 +97,13 @@ class RetentionScreen(SealScreen):
         """The same: the cursor stays on its version and its edit."""
         await self.load()
 
-    @on(HeatMap.Highlighted)
+    @on(HeatMap.CellHighlighted)
     def look_at_cell(self) -> None:
         """Show the text about the cell under the cursor."""
-        begin(self, partial(self.loaded, self._show_cell), group="detail")
+        start_work(self, partial(self.loaded, self._show_cell), group="detail")
 
-    @on(HeatMap.Opened)
-    def open_version(self, event: HeatMap.Opened) -> None:
+    @on(HeatMap.CellOpened)
+    def open_version(self, event: HeatMap.CellOpened) -> None:
         """Show the version of the row."""
         if self._facts is not None:
             self.post_message(ShowVersion(parse_number(self._facts.matrix.rows[event.row])))
@@ -116,12 +114,12 @@ class RetentionScreen(SealScreen):
         (card if self.matrix.has_focus else self.matrix).focus()
 
     def action_export(self) -> None:
-        """Ask where to, and write the matrix."""
-        begin(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
+        """Ask for a path and write the matrix there."""
+        start_work(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
 
     def action_clear_alarm(self) -> None:
-        """Ask about clearing the oldest alarm that stands."""
-        begin(self, partial(self.loaded, self._clear), group="ask")
+        """Confirm, then clear the oldest active alarm."""
+        start_work(self, partial(self.loaded, self._clear), group="ask")
 
     def table_export(self) -> TableExport | None:
         """The matrix."""
@@ -167,7 +165,7 @@ class RetentionScreen(SealScreen):
         if facts is None:
             return
         standing = len(facts.standing)
-        words = joined(
+        words = assemble(
             (f"! {counted(standing, 'alarm')} standing" if standing else "no alarm stands",
              "$text-error bold" if standing else ""),
             f" · {counted(len(facts.matrix.columns), 'edit')} on the live line",

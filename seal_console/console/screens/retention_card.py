@@ -1,22 +1,25 @@
-"""The text beside the forgetting matrix: one cell question by question, what the line lost, and the alarms."""
+"""Text next to the forgetting matrix: one cell question by question, lost answers, alarms, plotted figures."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from engine.retention.matrix import figures
-from seal_console.console.fact_lines import fact, heading, muted, right_or_wrong
-from seal_console.console.safe_content import Piece, joined, lines, safe_line
+from seal_console.console.content import Piece, assemble, fact, heading, lines, muted, right_or_wrong, safe_line
+from seal_console.console.widgets.plots import PlotLine
 from seal_console.format import percent
 from seal_console.render_alarm import MEANINGS, render_alarm
+from store.version_tags import parse_number
 from store.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.content import Content
 
     from engine.retention.matrix import Matrix
-    from seal_console.queries.retention import CellAnswer, CellFacts, RetentionFacts
-    from store.alarms import Alarm
+    from seal_console.queries.retention import CellAnswer, CellFacts, DriftPoint, RetentionFacts
+    from store.alarms import Alarm, RoundMeasures
     from store.records import Answer
 
 
@@ -25,22 +28,25 @@ def retention_card(facts: RetentionFacts, cell: CellFacts | None) -> Content:
     rows: list[Content] = []
     standing = [alarm for alarm in facts.alarms if alarm.id in facts.standing]
     for alarm in standing:
-        rows += [*_alarm(alarm), joined("")]
-    rows += [] if cell is None else [*_cell(facts.matrix, cell), joined("")]
+        rows += [*_alarm(alarm), assemble("")]
+    rows += [] if cell is None else [*_cell(facts.matrix, cell), assemble("")]
     rows += _line(facts.matrix)
     cleared = len(facts.alarms) - len(standing)
     if cleared:
-        rows += [joined(""), muted(f"{counted(cleared, 'alarm')} cleared: seal-console alarms list --all")]
+        rows += [assemble(""), muted(f"{counted(cleared, 'alarm')} cleared: seal-console alarms list --all")]
     return lines(*rows)
 
 
 def _alarm(alarm: Alarm) -> list[Content]:
     return [
-        joined(("! ", "$text-error bold"), (f"alarm {alarm.id} stands: {alarm.name}", "bold"),
+        assemble(("! ", "$text-error bold"), (f"alarm {alarm.id} stands: {alarm.name}", "bold"),
                (f"  round {alarm.round_number}", "$text-muted")),
-        joined("  ", safe_line(MEANINGS.get(alarm.name, ""))),
-        *(joined("  ", safe_line(line, "$text-muted", limit=300)) for line in render_alarm(alarm.name, alarm.evidence)),
-        joined("  ", ("c", "$text-accent"), " clears it; nothing is accepted automatically while it stands."),
+        assemble("  ", safe_line(MEANINGS.get(alarm.name, ""))),
+        *(
+            assemble("  ", safe_line(line, "$text-muted", limit=300))
+            for line in render_alarm(alarm.name, alarm.evidence)
+        ),
+        assemble("  ", ("c", "$text-accent"), " clears it; nothing is accepted automatically while it stands."),
     ]  # fmt: skip
 
 
@@ -64,17 +70,17 @@ def _cell(matrix: Matrix, cell: CellFacts) -> list[Content]:
 def _answer(one: CellAnswer, *, is_own: bool) -> list[Content]:
     lost = not is_own and one.learnt is not None and one.now is not None and one.learnt.correct and not one.now.correct
     sign = ("▾ ", "$text-error bold") if lost else ("  ", "")
-    question = joined(
+    question = assemble(
         sign, safe_line(one.question.text, "bold"), (f"  wanted {' / '.join(one.question.answers)}", "$text-muted")
     )
     said: list[Piece] = [] if is_own else [*_said(one.learnt), ("  →  ", "$text-muted")]
-    return [question, joined("    ", *said, *_said(one.now))]
+    return [question, assemble("    ", *said, *_said(one.now))]
 
 
 def _said(answer: Answer | None) -> list[Content]:
     if answer is None:
         return [muted("not asked")]
-    return [right_or_wrong(answer.correct), joined(" "), safe_line(answer.text or "(no answer)", limit=60)]
+    return [right_or_wrong(answer.correct), assemble(" "), safe_line(answer.text or "(no answer)", limit=60)]
 
 
 def _line(matrix: Matrix) -> list[Content]:
@@ -95,3 +101,37 @@ def _share(share: float | None, questions: int) -> str:
     if share is None:
         return f"– of {questions}"
     return f"{round(share * questions)} of {questions} ({percent(share)})"
+
+
+# Held-out accuracy and agreement belong side by side: that they part is how self-training collapses.
+_OF_ROUNDS = (
+    ("held_out", "held-out accuracy", "◆", "text-success"),
+    ("agreement", "agreement", "●", "text-accent"),
+    ("distinct", "diversity of self-edits", "▲", "text-warning"),
+)
+
+
+def drift_lines(points: Sequence[DriftPoint]) -> list[PlotLine]:
+    """Return the mean drift of each version, and the limit if there is one."""
+    means = tuple((float(parse_number(point.version)), point.mean_kl) for point in points)
+    limits = tuple((float(parse_number(point.version)), point.limit) for point in points if point.limit is not None)
+    return [
+        PlotLine("mean", "●", "text-accent", means),
+        PlotLine("limit", "×", "text-error", limits),
+    ]
+
+
+def round_lines(measures: Sequence[RoundMeasures]) -> list[PlotLine]:
+    """Return the measures of the rounds, for rounds that have them."""
+    return [
+        PlotLine(name, sign, tone, tuple((float(one.round_number), mean) for one in measures
+                                         if (mean := _mean(one, key)) is not None))
+        for key, name, sign, tone in _OF_ROUNDS
+    ]  # fmt: skip
+
+
+def _mean(measured: RoundMeasures, key: str) -> float | None:
+    value = measured.measures.get(key)
+    if isinstance(value, dict):
+        return sum(value.values()) / len(value) if value else None
+    return value if isinstance(value, int | float) else None

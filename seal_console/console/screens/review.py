@@ -1,4 +1,4 @@
-"""The review: the queue beside one candidate whole, and a decision with one dialog."""
+"""The review: the queue next to a whole candidate; a decision takes one dialog."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
+from seal_console.console.runtime import start_work
 from seal_console.console.screens.base import SealScreen
 from seal_console.console.screens.candidate_content import CandidateContent, read_candidate
 from seal_console.console.screens.candidate_pane import CandidatePane
 from seal_console.console.screens.review_decisions import DecisionFlows
 from seal_console.console.screens.review_table import COLUMNS, fetch_rows
-from seal_console.console.widgets.filter_bar import FilterBar
+from seal_console.console.widgets.inputs import FilterBar
 from seal_console.console.widgets.paged_table import PagedTable
-from seal_console.console.work import begin
 from seal_console.queries.queue import SORTS, QueueQuery, arrived_since, queue_keys, queue_rows
 from store.errors import SealError, WrongUseError
 from store.events import chain_head
+from store.review_queue import is_waiting
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -39,7 +40,7 @@ class ReviewScreen(SealScreen):
     HELP = (
         "The self-edits that were measured and wait for a decision, best first; beside them the one under the cursor.\n"
         "Filter: words, and field:word or field>number, all of which must hold; - before a term means not.\n"
-        "Fields: id task text state role format source round reward spread audit imported.\n"
+        "Fields: id task text state role format source round reward spread audit imported review.\n"
         "A row never moves by itself: what arrives is counted, and R shows it."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -112,7 +113,7 @@ class ReviewScreen(SealScreen):
         self.table.focus()
 
     async def load(self) -> None:
-        """Read the queue anew; the cursor stays on its candidate where that is still there."""
+        """Read the queue again; the cursor stays on its candidate if that is still there."""
         query = self.query_now
         try:
             keys, self._newest = await self.console.reader.read(lambda db: (queue_keys(db, query), chain_head(db)[0]))
@@ -124,7 +125,7 @@ class ReviewScreen(SealScreen):
         self._say(0)
 
     async def store_changed(self) -> None:
-        """Count what is new; show decisions of others in their rows, which stay where they are."""
+        """Count new candidates; show other people's decisions in their rows, which stay in place."""
         query, newest = self.query_now, self._newest
         new = await self.console.reader.read(lambda db: arrived_since(db, query, newest))
         if not self.table.keys and new:
@@ -142,7 +143,7 @@ class ReviewScreen(SealScreen):
         self.query_one(FilterBar).say(" · ".join(words))
         self._new = new
 
-    @on(PagedTable.Highlighted, "#table")
+    @on(PagedTable.RowHighlighted, "#table")
     def highlighted(self) -> None:
         """Show the candidate under the cursor, once the cursor rests."""
         self._say(self._new)
@@ -155,7 +156,7 @@ class ReviewScreen(SealScreen):
         self._resting = self.set_timer(_REST_S, self._show_resting)
 
     def _show_resting(self) -> None:
-        begin(self, partial(self._read_candidate, self.table.key), group="candidate")
+        start_work(self, partial(self._read_candidate, self.table.key), group="candidate")
 
     async def _read_candidate(self, key: int | None) -> None:
         if key is None:
@@ -165,31 +166,31 @@ class ReviewScreen(SealScreen):
         if shown is not None and self.table.key == key and shown != self.pane.shown:
             self.pane.show(shown)
 
-    @on(PagedTable.Opened, "#table")
+    @on(PagedTable.RowOpened, "#table")
     def opened(self) -> None:
         """Go into the candidate."""
         self.pane.focus()
 
-    @on(PagedTable.SortAsked, "#table")
-    async def sort_asked(self, event: PagedTable.SortAsked) -> None:
+    @on(PagedTable.SortRequested, "#table")
+    async def sort_asked(self, event: PagedTable.SortRequested) -> None:
         """Sort by the heading that was clicked; a second click turns the order round."""
         same = event.sort == self.query_now.sort
         await self._ask_for(
             replace(self.query_now, sort=event.sort, backwards=not self.query_now.backwards if same else False)
         )
 
-    @on(FilterBar.Changed)
-    async def filtered(self, event: FilterBar.Changed) -> None:
-        """Show what fits."""
+    @on(FilterBar.FilterChanged)
+    async def filtered(self, event: FilterBar.FilterChanged) -> None:
+        """Show matching rows."""
         await self._ask_for(replace(self.query_now, text=event.text))
 
-    @on(FilterBar.Left)
+    @on(FilterBar.FilterClosed)
     def filter_left(self) -> None:
         """Back to the queue."""
         self.table.focus()
 
     def show_candidate(self, candidate_id: str) -> None:
-        """Put the cursor on a candidate, whether it waits or not."""
+        """Move the cursor to a candidate, whether it waits or not."""
         self.query_now = replace(self.query_now, everything=True)
         self.put_filter(f"id:{candidate_id}")
 
@@ -216,7 +217,7 @@ class ReviewScreen(SealScreen):
         await self._ask_for(replace(self.query_now, everything=not self.query_now.everything))
 
     async def action_show_new(self) -> None:
-        """Read the queue anew."""
+        """Read the queue again."""
         await self.load()
 
     def action_filter(self) -> None:
@@ -241,42 +242,42 @@ class ReviewScreen(SealScreen):
 
     def action_accept(self) -> None:
         """Ask about accepting."""
-        begin(self, self.flows.accept, group="ask")
+        start_work(self, self.flows.accept, group="ask")
 
     def action_reject(self) -> None:
         """Ask about rejecting."""
-        begin(self, self.flows.reject, group="ask")
+        start_work(self, self.flows.reject, group="ask")
 
     def action_defer(self) -> None:
         """Ask about putting aside."""
-        begin(self, self.flows.defer, group="ask")
+        start_work(self, self.flows.defer, group="ask")
 
     def action_undo(self) -> None:
         """Ask about taking the last decision back."""
-        begin(self, self.flows.undo, group="ask")
+        start_work(self, self.flows.undo, group="ask")
 
     def action_edit(self) -> None:
         """Edit the self-edit here."""
-        begin(self, self.flows.edit, group="ask")
+        start_work(self, self.flows.edit, group="ask")
 
     def action_edit_outside(self) -> None:
         """Edit the self-edit in $EDITOR."""
-        begin(self, self.flows.edit_outside, group="ask")
+        start_work(self, self.flows.edit_outside, group="ask")
 
     def action_sequences(self) -> None:
         """Switch training sequences off."""
-        begin(self, self.flows.sequences, group="ask")
+        start_work(self, self.flows.sequences, group="ask")
 
     def action_saved_filters(self) -> None:
         """Choose a saved filter, or save this one."""
-        begin(self, self.flows.saved_filters, group="ask")
+        start_work(self, self.flows.saved_filters, group="ask")
 
     def action_export(self) -> None:
-        """Write what the table shows to a file."""
-        begin(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
+        """Write the table to a file."""
+        start_work(self, partial(self.loaded, partial(self.export, self.table_export())), group="ask")
 
     def table_export(self) -> TableExport | None:
-        """What the queue shows."""
+        """Return the rows of the queue."""
         return self.flows.table_export()
 
     def go_on(self) -> None:
@@ -286,9 +287,8 @@ class ReviewScreen(SealScreen):
         table.refetch()
         after = list(table.keys[table.cursor + 1 : table.cursor + 200])
         rows = self.console.reader.read_now(lambda db: queue_rows(db, after)) if after else {}
-        waiting = [
-            place for place, key in enumerate(after) if key in rows and rows[key].state in {"examined", "deferred"}
-        ]
+        found = ((place, rows[key]) for place, key in enumerate(after) if key in rows)
+        waiting = [place for place, row in found if is_waiting(row.state, imported=bool(row.imported))]
         if waiting:
             table.move_to(table.cursor + 1 + waiting[0])
         else:

@@ -1,4 +1,4 @@
-"""What a reviewer does: each flow asks, says what will happen, acts, and tells what was done."""
+"""A reviewer's actions: each one asks, explains the effect, acts and reports."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 from engine.loop.accept import accept_candidate
 from seal_console.console.dialogs.choose import ChooseDialog
 from seal_console.console.dialogs.confirm import Confirmation
-from seal_console.console.dialogs.edit_text import EditDialog
-from seal_console.console.dialogs.sequences import SequencesDialog
-from seal_console.console.engine_control import ask_to_reexamine
+from seal_console.console.dialogs.edit import EditDialog, SequencesDialog
+from seal_console.engine_control import ask_to_reexamine
 from seal_console.format import gain, short_id
 from seal_console.queries.exports import review_table
 from seal_console.queries.queue import QueueRow, queue_rows
-from seal_console.table_files import TableExport, in_batches
 from store.candidate_states import ALLOWED_MOVES, STATE_OF_ACTION, require_move
 from store.candidates import decisions_of, defer, get_candidate, reject
 from store.errors import SealError
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from seal_console.console.screens.review import ReviewScreen
+    from seal_console.table_files import TableExport
     from store.records import Candidate, CandidateState, DecisionAction, Version
 
 _NAMED = 8
@@ -43,7 +42,7 @@ _IMPORTED = "It is imported: it is there to read, not to decide about."
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What came of a decision about several candidates: how many were decided, and why others were not."""
+    """Outcome of a decision on several candidates: how many were decided, and why others were not."""
 
     done: int
     refused: tuple[str, ...]
@@ -68,7 +67,7 @@ class DecisionFlows:
         happens = (
             f"{row.title}: {row.beginning[:140]}",
             f"reward {gain(row.reward_mean, row.reward_std)}, audit {gain(row.audit_gain)}",
-            *(["A rule holds it for a person: its gates say what was found."] if row.held else []),
+            *(["A gate requires your review: the section Gates shows why."] if row.needs_review else []),
             "",
             f"{tag} will be live in place of {live}: one commit and one tag in {console.workspace.adapters_folder}.",
             f"To take it back: roll back to {live}. An acceptance itself is not undone.",
@@ -90,11 +89,11 @@ class DecisionFlows:
         await self._decide("reject", "Reject", "rejected", reject)
 
     async def defer(self) -> None:
-        """Put the marked candidates aside, else the one under the cursor."""
+        """Defer the marked candidates, else the one under the cursor."""
         await self._decide("defer", "Put aside", "put aside", defer)
 
     async def undo(self) -> None:
-        """Take the operator's last decision back where that is possible; say plainly where it is not."""
+        """Undo the operator's last decision if that is possible; otherwise say why not."""
         console = self._screen.console
         try:
             found = await console.reader.read(lambda db: last_undoable(db, console.actor))
@@ -138,7 +137,7 @@ class DecisionFlows:
             return
         try:
             with self._screen.app.suspend():
-                text = edited_in(shlex.split(editor), candidate.completion)
+                text = edit_in_program(shlex.split(editor), candidate.completion)
         except OSError as error:
             self._screen.console.say(f"{editor} cannot be started: {error.strerror}", "error")
             return
@@ -176,7 +175,7 @@ class DecisionFlows:
             await console.act("delete a filter", lambda _, db: delete_filter(db, name))
 
     def table_export(self) -> TableExport | None:
-        """What the queue shows."""
+        """Return the rows of the queue."""
         keys = list(self._screen.table.keys)
         return review_table(keys) if keys else None
 
@@ -238,7 +237,7 @@ class DecisionFlows:
         return shown.whole.candidate
 
     def _decidable(self, target: CandidateState) -> list[QueueRow]:
-        """What is chosen and may become `target`; why the rest may not is said before anything is asked."""
+        """Return the chosen rows that may become `target`; report why the others may not."""
         rows = self._chosen()
         fitting = [row for row in rows if not row.imported and target in ALLOWED_MOVES[row.state]]
         left_out = [row for row in rows if row not in fitting]
@@ -266,8 +265,8 @@ def _why_not(db: Database, row: QueueRow, target: CandidateState) -> str:
     return "It was decided about this moment."
 
 
-def edited_in(command: Sequence[str], text: str) -> str | None:
-    """Let a program edit a text; None where it failed. Raises OSError where it cannot be started."""
+def edit_in_program(command: Sequence[str], text: str) -> str | None:
+    """Edit a text in a program; None if it failed. Raises OSError if it cannot be started."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "self-edit.txt"
         path.write_text(text, encoding="utf-8")
@@ -294,7 +293,3 @@ def _live_and_next(db: Database) -> tuple[str, str]:
 def _in_order(db: Database, keys: Sequence[int]) -> list[QueueRow]:
     found = queue_rows(db, keys) if keys else {}
     return [found[key] for key in keys if key in found]
-
-
-def _all_rows(db: Database, keys: Sequence[int]) -> list[QueueRow]:
-    return [row for batch in in_batches(keys) for row in _in_order(db, batch)]

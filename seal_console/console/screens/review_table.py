@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seal_console.console.widgets.paged_table import Cell, Column, Row, Tone
+from seal_console.console.widgets.table_columns import Cell, Column, Row, Tone
 from seal_console.format import short_id
 from seal_console.queries.queue import QueueRow, queue_rows
 
@@ -28,7 +28,7 @@ _TONES: dict[str, Tone] = {
     "rejected": "bad",
     "refused": "bad",
     "deferred": "warn",
-    "held": "warn",
+    "review": "warn",
     "proposed": "dim",
     "imported": "dim",
 }
@@ -38,7 +38,7 @@ _SIGNS = {
     "refused": "⊘",
     "deferred": "…",
     "examined": "·",
-    "held": "‖",
+    "review": "‖",
     "proposed": "○",
     "imported": "↓",
 }
@@ -55,8 +55,8 @@ def _cells(row: QueueRow) -> Row:
     spread = "" if row.reward_std is None else f"{row.reward_std:.2f}"
     audit = "–" if row.audit_gain is None else f"{row.audit_gain:+.2f}"
     good: Tone = "good" if (row.reward_mean or 0) > 0 else "bad" if (row.reward_mean or 0) < 0 else ""
-    held = row.held and row.state == "examined"
-    state = "imported" if row.imported else "held" if held else row.state
+    needs_review = row.needs_review and row.state == "examined"
+    state = "imported" if row.imported else "review" if needs_review else row.state
     return (
         Cell(reward, good),
         Cell(spread, "dim"),

@@ -1,14 +1,23 @@
-"""The text about one round: what was proposed, what was refused, what was kept, and whether the policy got better."""
+"""Text and rows about rounds: proposed, refused and kept self-edits, and whether the policy improved."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from seal_console.console.fact_lines import fact, heading, moment, muted
-from seal_console.console.safe_content import joined, lines, safe
-from seal_console.console.sparkline import seconds_in_words, sparkline
-from seal_console.format import gain, percent
+from seal_console.console.content import (
+    assemble,
+    fact,
+    format_duration,
+    format_time,
+    heading,
+    lines,
+    muted,
+    safe,
+    sparkline,
+)
+from seal_console.console.widgets.table_columns import Cell, Column
+from seal_console.format import gain, percent, short_id
 from store.version_tags import live_name, policy_tag
 from store.wording import counted
 
@@ -17,8 +26,10 @@ if TYPE_CHECKING:
 
     from textual.content import Content
 
-    from seal_console.queries.rounds import RoundFacts, RoundLine
+    from seal_console.console.widgets.table_columns import Row, Tone
+    from seal_console.queries.rounds import RankedCandidate, RoundFacts, RoundLine
     from store.records import PolicyVersion
+
 
 _BAR_CELLS = 20
 _CURVE_CELLS = 40
@@ -30,7 +41,7 @@ def round_report(facts: RoundFacts, rounds: Sequence[RoundLine], policies: Seque
 
 
 def outcome(line: RoundLine) -> str:
-    """Say in a few words what became of the policy."""
+    """Return the outcome of the policy in a few words."""
     if line.imported:
         return "imported"
     if line.state in {"running", "interrupted"}:
@@ -43,29 +54,29 @@ def outcome(line: RoundLine) -> str:
 
 
 def policy_name(number: int | None) -> str:
-    """What wrote the self-edits: a policy's tag, or the base."""
+    """Return the author of the self-edits: a policy's tag, or the base."""
     return "the base model" if number is None else policy_tag(number)
 
 
 def duration(line: RoundLine) -> str:
-    """How long a round took; "–" where that is not known."""
-    return "–" if line.duration_s is None else seconds_in_words(line.duration_s)
+    """Return how long a round took; "–" if unknown."""
+    return "–" if line.duration_s is None else format_duration(line.duration_s)
 
 
 def _head(facts: RoundFacts) -> list[Content]:
     line = facts.line
-    title = joined(
+    title = assemble(
         (f"Round {line.number}", "bold"),
         f"  {line.state}",
         ("  imported", "$text-accent bold") if line.imported else "",
     )
     if line.imported:
         source = str(facts.round.settings.get("source") or facts.round.settings.get("path") or "a published run")
-        return [title, fact("from", source), fact("brought in", moment(line.started_at)), safe("")]
+        return [title, fact("from", source), fact("brought in", format_time(line.started_at)), safe("")]
     return [
         title,
-        fact("started", moment(line.started_at)),
-        fact("finished", f"{moment(line.finished_at)}, after {duration(line)}" if line.finished_at else "not yet"),
+        fact("started", format_time(line.started_at)),
+        fact("finished", f"{format_time(line.finished_at)}, after {duration(line)}" if line.finished_at else "not yet"),
         fact("seed", str(line.seed)),
         fact("student", live_name(line.live_version)),
         fact("written by", policy_name(line.policy_version)),
@@ -94,7 +105,7 @@ def _e_step(facts: RoundFacts) -> list[Content]:
         rows.append(muted("Rewards, and how many candidates have them"))
     for one in facts.rewards if most else []:
         bar = "█" * math.ceil(_BAR_CELLS * one.count / most)
-        rows.append(joined(f"{one.low:+.2f} … {one.high:+.2f} ", (bar, "$text-accent"), f" {one.count:,}"))
+        rows.append(assemble(f"{one.low:+.2f} … {one.high:+.2f} ", (bar, "$text-accent"), f" {one.count:,}"))
     return [*rows, safe("")]
 
 
@@ -136,7 +147,7 @@ def _policy_training(facts: RoundFacts) -> list[Content]:
     losses = [float(loss) for loss in training["losses"] if loss is not None]
     if not losses:
         return [muted("No loss of the policy's training was a number.")]
-    curve = joined((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
+    curve = assemble((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
     return [
         fact("trained", f"{training['steps']:,} steps on {training['trained_tokens']:,} tokens"),
         fact("policy loss", curve),
@@ -151,11 +162,11 @@ def _trajectory(rounds: Sequence[RoundLine]) -> list[Content]:
     held_out = [one.held_out_after for one in measured if one.held_out_after is not None]
     rows = [
         heading("Mean reward over the rounds"),
-        joined((sparkline(curve, _CURVE_CELLS), "$text-accent"), f"  {curve[0]:+.3f} → {curve[-1]:+.3f}"),
+        assemble((sparkline(curve, _CURVE_CELLS), "$text-accent"), f"  {curve[0]:+.3f} → {curve[-1]:+.3f}"),
     ]
     if held_out:
         shown = (sparkline(held_out, _CURVE_CELLS), "$text-accent")
-        rows.append(joined(shown, f"  held out {percent(held_out[0])} → {percent(held_out[-1])}"))
+        rows.append(assemble(shown, f"  held out {percent(held_out[0])} → {percent(held_out[-1])}"))
     return [*rows, safe("")]
 
 
@@ -165,5 +176,62 @@ def _policies(policies: Sequence[PolicyVersion]) -> list[Content]:
     rows = [heading("Policies")]
     for one in policies:
         before, after = one.metrics.get("held_out_before"), one.metrics.get("held_out_after")
-        rows.append(joined((one.tag, "bold"), f" of round {one.round_number}: {percent(before)} → {percent(after)}"))
+        rows.append(assemble((one.tag, "bold"), f" of round {one.round_number}: {percent(before)} → {percent(after)}"))
     return rows
+
+
+ROUND_COLUMNS = (
+    Column("Round", 5, right=True),
+    Column("State", 11),
+    Column("Edits", 6, right=True),
+    Column("Kept", 5, right=True),
+    Column("Refused", 7, right=True, optional=1),
+    Column("Mean", 7, right=True),
+    Column("Best", 7, right=True, optional=1),
+    Column("Held out", 17),
+    Column("Policy"),
+    Column("Tasks", 6, right=True, optional=1),
+    Column("Took", 8, right=True, optional=1),
+    Column("Seed", 6, right=True, optional=1),
+)
+RANKED_COLUMNS = (
+    Column("#", 4, right=True),
+    Column("Reward", 16),
+    Column("State", 10),
+    Column("Task"),
+    Column("Audit", 7, right=True, optional=1),
+    Column("For", 8, optional=1),
+    Column("Id", 12, optional=1),
+)
+_STATE_TONES: dict[str, Tone] = {"accepted": "good", "refused": "bad", "rejected": "bad", "deferred": "warn"}
+
+
+def round_row(line: RoundLine) -> Row:
+    """One line of the table of rounds."""
+    said = outcome(line)
+    tone: Tone = "good" if line.new_policy_version else "bad" if line.policy_dropped else "dim"
+    held_out = (
+        "" if line.held_out_before is None else f"{percent(line.held_out_before)} → {percent(line.held_out_after)}"
+    )
+    return (
+        str(line.number), Cell(line.state, "warn" if line.state in {"interrupted", "failed"} else ""),
+        f"{line.candidates:,}", "" if line.kept is None else f"{line.kept:,}", f"{line.refused:,}",
+        _gain(line.mean_reward), _gain(line.best_reward), held_out, Cell(said, tone), f"{line.tasks:,}",
+        duration(line), "" if line.imported else str(line.seed),
+    )  # fmt: skip
+
+
+def ranked_row(row: RankedCandidate, place: int, *, kept: bool) -> Row:
+    """Return a row of the table of candidates; "✓" marks candidates that the policy was trained on, "✎" edited ones."""
+    spread = "" if row.reward_std is None else f" ± {row.reward_std:.2f}"
+    sign = " ✓" if kept else ""
+    edited = "✎ edited: " if row.derived_from is not None else ""
+    return (
+        f"{place:,}", f"{_gain(row.reward_mean)}{spread}{sign}", Cell(row.state, _STATE_TONES.get(row.state, "")),
+        f"{edited}{row.title}", _gain(row.audit_gain), "held out" if row.role == "held_out" else "training",
+        short_id(row.id),
+    )  # fmt: skip
+
+
+def _gain(value: float | None) -> str:
+    return "–" if value is None else gain(value)

@@ -1,4 +1,4 @@
-"""The rounds: their figures, what became of the policy, and the candidates of one round, the best first."""
+"""The rounds: their figures, the outcome of the policy, and the candidates of one round, the best first."""
 
 from __future__ import annotations
 
@@ -9,19 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from seal_console.console.messages import ShowCandidate
-from seal_console.console.safe_content import safe_line
-from seal_console.console.screens.round_report import round_report
-from seal_console.console.screens.round_rows import (
-    RANKED_COLUMNS,
-    ROUND_COLUMNS,
-    ranked_row,
-    round_row,
-)
+from seal_console.console.content import safe_line
+from seal_console.console.screens.base import ShowCandidate
+from seal_console.console.screens.round_report import RANKED_COLUMNS, ROUND_COLUMNS, ranked_row, round_report, round_row
 from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.paged_table import PagedTable, Row
-from seal_console.console.widgets.rounds_plot import RoundsPlot
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.widgets.plots import RoundsPlot
 from seal_console.queries.exports import candidates_table, rounds_table
 from seal_console.queries.now import RoundPoint
 from seal_console.queries.rounds import (
@@ -42,6 +36,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
     from textual.app import ComposeResult
 
+    from seal_console.console.widgets.table_columns import Row
     from seal_console.table_files import TableExport
     from store.records import PolicyVersion
 
@@ -108,7 +103,7 @@ class RoundsScreen(TableScreen):
         return self.query_one("#candidates", PagedTable)
 
     async def load(self) -> None:
-        """Read all rounds, and rank the candidates of the one under the cursor anew."""
+        """Read all rounds, and rank the candidates of the one under the cursor again."""
         self._shown = None
         await self._read(anew=True)
         self.new_rows = 0
@@ -116,7 +111,7 @@ class RoundsScreen(TableScreen):
         self._show_status()
 
     async def store_changed(self) -> None:
-        """Read the rounds that can have changed; new ones are counted, the candidates' order stays."""
+        """Read the rounds that can have changed; count new ones; keep the order of candidates."""
         await self._read()
         self.new_rows = len(self._lines.keys() - set(self.rounds.keys))
         self.rounds.refetch()
@@ -134,18 +129,18 @@ class RoundsScreen(TableScreen):
         await self._show_report()
         self._show_status()
 
-    @on(PagedTable.Highlighted, "#candidates")
-    def stay(self, event: PagedTable.Highlighted) -> None:
+    @on(PagedTable.RowHighlighted, "#candidates")
+    def stay(self, event: PagedTable.RowHighlighted) -> None:
         """The report is about the round; moving among its candidates changes nothing in it."""
         event.prevent_default()
 
-    @on(PagedTable.Opened, "#rounds")
+    @on(PagedTable.RowOpened, "#rounds")
     def go_to_candidates(self) -> None:
         """Let the keys move among the round's candidates."""
         self.candidates.focus()
 
-    @on(PagedTable.Opened, "#candidates")
-    def open_candidate(self, event: PagedTable.Opened) -> None:
+    @on(PagedTable.RowOpened, "#candidates")
+    def open_candidate(self, event: PagedTable.RowOpened) -> None:
         """Show the candidate in the review."""
         row = self._ranked([event.key]).get(event.key)
         if row is not None:
@@ -156,7 +151,7 @@ class RoundsScreen(TableScreen):
         self.rounds.focus()
 
     def table_export(self) -> TableExport | None:
-        """The rounds, or the candidates of one where the keys move among these."""
+        """Return the rounds, or the candidates of one if that table has the focus."""
         if self.candidates.has_focus and self._places:
             return candidates_table(self._shown or 0, self._places, self._kept)
         lines = [self._lines[number] for number in self.rounds.keys]
@@ -191,7 +186,7 @@ class RoundsScreen(TableScreen):
         self.query_one("#report", DetailPane).show(report, line.number)
 
     async def _ranked_now(self, number: int) -> dict[int, int]:
-        """Rank a round's candidates; a finished one that was ranked last is ranked anew only where that may differ."""
+        """Rank a round's candidates; a finished round is ranked again only if its ranking can have changed."""
         (last, places), line = self._ranking, self._lines.get(number)
         finished = line is not None and line.finished_at is not None
 

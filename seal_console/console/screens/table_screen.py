@@ -1,4 +1,4 @@
-"""What the screens with a table and a text beside it share: the text about the row, what is new, filter, export."""
+"""Common base of screens with a table and a detail pane: details, new rows, filter, export."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.binding import Binding
 
-from seal_console.console.safe_content import joined
+from seal_console.console.content import assemble
+from seal_console.console.runtime import start_work
 from seal_console.console.screens.base import SealScreen
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.filter_bar import FilterBar, FilterInput
+from seal_console.console.widgets.inputs import FilterBar, FilterInput
+from seal_console.console.widgets.long_text import DetailPane
 from seal_console.console.widgets.paged_table import PagedTable
-from seal_console.console.work import begin
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ FILTER_KEYS: tuple[Binding, ...] = (
 
 
 class TableScreen(SealScreen):
-    """Subclasses give `detail`, `table_export`, and count what is new in `new_rows`."""
+    """Subclasses implement `detail` and `table_export`, and count new rows in `new_rows`."""
 
     AUTO_FOCUS = "PagedTable"
     DEFAULT_CSS = """
@@ -49,26 +49,26 @@ class TableScreen(SealScreen):
         raise NotImplementedError
 
     def with_news(self, *words: str) -> str:
-        """Say these words, and before them how many rows are new and not shown."""
+        """Join parts of a status line, with the number of new rows first."""
         news = [f"{self.new_rows:,} new · R shows them"] if self.new_rows else []
         return " · ".join([*news, *(word for word in words if word)])
 
-    @on(PagedTable.Highlighted)
-    def look_at_row(self, event: PagedTable.Highlighted) -> None:
+    @on(PagedTable.RowHighlighted)
+    def look_at_row(self, event: PagedTable.RowHighlighted) -> None:
         """Show the text about the row under the cursor."""
-        begin(self, partial(self.loaded, partial(self.show_detail, event.key)), group="detail")
+        start_work(self, partial(self.loaded, partial(self.show_detail, event.key)), group="detail")
 
     async def show_detail(self, key: int | None) -> None:
-        """Show the text about a row; nothing where there is none."""
-        self.query_one(DetailPane).show(joined("") if key is None else await self.detail(key), key)
+        """Show the text about a row; nothing if there is none."""
+        self.query_one(DetailPane).show(assemble("") if key is None else await self.detail(key), key)
 
     async def action_show_new(self) -> None:
         """Show everything as it is now; the cursor stays on its row."""
         await self.loaded(self.load)
 
     def action_export(self) -> None:
-        """Ask where to, and write what the table shows."""
-        begin(self, partial(self.loaded, self._export), group="ask")
+        """Ask for a path and write the table there."""
+        start_work(self, partial(self.loaded, self._export), group="ask")
 
     async def _export(self) -> None:
         await self.export(self.table_export())
@@ -83,11 +83,11 @@ class FilteredScreen(TableScreen):
         self._refused = False
 
     async def show_filtered(self) -> None:
-        """Show the table anew after the filter has changed. Raises WrongUseError for one that cannot be read."""
+        """Show the table again after a change of the filter. Raises WrongUseError if it cannot be parsed."""
         raise NotImplementedError
 
     def show_status(self) -> None:
-        """Say what is shown."""
+        """Show the status line."""
         raise NotImplementedError
 
     def put_filter(self, text: str) -> None:
@@ -103,9 +103,9 @@ class FilteredScreen(TableScreen):
         if self.filter_text or self._refused:
             self.query_one(FilterBar).put("")
 
-    @on(FilterBar.Changed)
-    async def apply_filter(self, event: FilterBar.Changed) -> None:
-        """Show what fits; a filter that cannot be read is explained and stays to be corrected, the rows stay too."""
+    @on(FilterBar.FilterChanged)
+    async def apply_filter(self, event: FilterBar.FilterChanged) -> None:
+        """Apply the filter; one that cannot be parsed stays in the field with an explanation, and the rows stay."""
         before, self.filter_text, self._refused = self.filter_text, event.text.strip(), False
         try:
             await self.show_filtered()
@@ -113,9 +113,9 @@ class FilteredScreen(TableScreen):
             self.filter_text, self._refused = before, True
             self.query_one(FilterBar).say(f"✗ {error.message}", wrong=True)
 
-    @on(FilterBar.Left)
+    @on(FilterBar.FilterClosed)
     def leave_filter(self) -> None:
-        """Go back to the table; what was typed and not applied is taken back."""
+        """Return to the table; text that was not applied is discarded."""
         if not self._refused:
             self.query_one(FilterInput).value = self.filter_text
             self.show_status()

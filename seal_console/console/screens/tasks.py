@@ -1,4 +1,4 @@
-"""The tasks: where the model is weak today, what it was asked, and what was answered."""
+"""The tasks: the model's weak points, its questions and answers today."""
 
 from __future__ import annotations
 
@@ -8,15 +8,25 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from seal_console.console.messages import ShowCandidate
-from seal_console.console.safe_content import joined
+from seal_console.console.content import (
+    assemble,
+    fact,
+    format_time,
+    heading,
+    lines,
+    muted,
+    right_or_wrong,
+    safe,
+    safe_line,
+    share_bar,
+)
+from seal_console.console.screens.base import ShowCandidate
 from seal_console.console.screens.table_screen import FILTER_KEYS, TABLE_KEYS, FilteredScreen
-from seal_console.console.screens.task_card import task_card
-from seal_console.console.sparkline import share_bar
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.filter_bar import FilterBar
-from seal_console.console.widgets.paged_table import Cell, Column, PagedTable, Row
-from seal_console.format import gain
+from seal_console.console.widgets.inputs import FilterBar
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable
+from seal_console.console.widgets.table_columns import Cell, Column, Row
+from seal_console.format import gain, short_id
 from seal_console.queries.exports import tasks_table
 from seal_console.queries.tasks import (
     SORTS,
@@ -37,6 +47,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.content import Content
 
+    from seal_console.queries.tasks import AnsweredQuestion, TaskFacts
     from seal_console.table_files import TableExport
 
 
@@ -83,7 +94,7 @@ class TasksScreen(FilteredScreen):
         self._newest = 0
 
     def body(self) -> ComposeResult:
-        """The table, and the task beside it."""
+        """Lay out the table and the task next to it."""
         with Horizontal(id="columns"):
             with Vertical(id="left"):
                 yield FilterBar("words weakness>0.5")
@@ -114,10 +125,10 @@ class TasksScreen(FilteredScreen):
     async def detail(self, key: int) -> Content:
         """Read the card of a task."""
         facts = await self.console.reader.read(lambda db: task_facts(db, key))
-        return joined("This task is no longer there.") if facts is None else task_card(facts)
+        return assemble("This task is no longer there.") if facts is None else task_card(facts)
 
-    @on(PagedTable.Opened)
-    async def open_best(self, event: PagedTable.Opened) -> None:
+    @on(PagedTable.RowOpened)
+    async def open_best(self, event: PagedTable.RowOpened) -> None:
         """Show the task's best self-edit in the review."""
         facts = await self.console.reader.read(lambda db: task_facts(db, event.key))
         if facts is None or facts.best_candidate is None:
@@ -125,8 +136,8 @@ class TasksScreen(FilteredScreen):
         else:
             self.post_message(ShowCandidate(facts.best_candidate))
 
-    @on(PagedTable.SortAsked)
-    async def sort_by_heading(self, event: PagedTable.SortAsked) -> None:
+    @on(PagedTable.SortRequested)
+    async def sort_by_heading(self, event: PagedTable.SortRequested) -> None:
         """Sort by the heading that was clicked; a second click turns the order round."""
         self._backwards = event.sort == self._sort and not self._backwards
         self._sort = event.sort
@@ -149,7 +160,7 @@ class TasksScreen(FilteredScreen):
         return tasks_table(keys) if keys else None
 
     def show_status(self) -> None:
-        """Say how many fit, and in which order."""
+        """Show how many rows match, and their order."""
         count = len(self.table.keys)
         words = f"{counted(count, 'task')} by {self._sort}{', reversed' if self._backwards else ''}"
         self.query_one(FilterBar).say(self.with_news(words))
@@ -186,3 +197,58 @@ def _wrong_today(task: TaskRow) -> Cell:
     wrong = round(task.weakness * task.asked)
     bar = share_bar(task.weakness, _BAR_CELLS)
     return Cell(f"{bar} {wrong} of {task.asked}", "bad" if wrong else "good")
+
+
+NOT_ASKED = "· not asked yet"
+
+
+def task_card(facts: TaskFacts) -> Content:
+    """Write the card of a task."""
+    task = facts.task
+    imported = ("  imported", "$text-accent bold") if task.imported else ""
+    rows = [
+        assemble((task.title, "bold"), imported),
+        fact("source", task.source),
+        fact("document", _document(facts)),
+        fact("added", format_time(task.added_at)),
+        fact("id", short_id(task.id)),
+        fact("self-edits", _edits(facts)),
+        safe(""),
+        heading(f"Questions, answered by {_today(facts.today)}"),
+        muted("Those of the audit are kept from every training; they are only asked."),
+    ]
+    for number, one in enumerate(facts.questions, 1):
+        rows += _question(number, one)
+    return lines(*rows, safe(""), heading("Passage"), safe(task.context))
+
+
+def _document(facts: TaskFacts) -> str:
+    if facts.document is None:
+        return "none"
+    title = f" ({facts.document.title})" if facts.document.title != facts.document.path else ""
+    return f"{facts.document.path}{title}"
+
+
+def _edits(facts: TaskFacts) -> str:
+    if facts.best_candidate is None:
+        return f"{facts.candidates:,}, none measured" if facts.candidates else "none yet"
+    best = f"{gain(facts.best_reward)} ({short_id(facts.best_candidate)})"
+    return f"{facts.candidates:,}, the best {best}: enter opens it"
+
+
+def _today(state: str) -> str:
+    return "the base model, which is live" if state == "base" else f"{state}, which is live"
+
+
+def _question(number: int, one: AnsweredQuestion) -> list[Content]:
+    question = one.question
+    split = ("audit", "$text-accent") if question.split == "audit" else ("reward", "$text-muted")
+    if one.today is None:
+        said = assemble("     today  ", (NOT_ASKED, "$text-muted"))
+    else:
+        said = assemble("     today  ", right_or_wrong(one.today.correct), "  ", safe_line(one.today.text, limit=500))
+    return [
+        assemble((f"{number:>3}  ", "$text-muted"), safe_line(question.text, "bold"), "  ", split),
+        assemble("     gold   ", safe_line(" / ".join(question.answers))),
+        said,
+    ]

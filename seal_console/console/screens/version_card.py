@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from seal_console.console.fact_lines import fact, heading, moment, muted
-from seal_console.console.safe_content import joined, lines, safe, safe_line
+from seal_console.console.content import assemble, fact, format_time, heading, lines, muted, safe, safe_line
+from seal_console.console.widgets.table_columns import Cell, Column
 from seal_console.format import gain, percent, short_id
 from seal_console.render_gate import verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
     from textual.content import Content
 
-    from seal_console.queries.versions import PolicyFacts, StoredAdapter, VersionFacts
-    from store.records import Move
+    from seal_console.console.widgets.table_columns import Row
+    from seal_console.queries.versions import PolicyFacts, StoredAdapter, VersionFacts, VersionLine
+    from store.records import Move, PolicyVersion
+
 
 LIVE_SIGN, SHADOW_SIGN = "◆", "◇"
 _SIGNS = {"live": LIVE_SIGN, "shadow": SHADOW_SIGN}
 _MOVES = 12
 
 
-def pointed(pointers: tuple[str, ...]) -> str:
-    """Say what points at a version, by sign and word: "◆ live"."""
+def pointer_names(pointers: tuple[str, ...]) -> str:
+    """Return the names that point at a version, with a sign: "◆ live"."""
     return " ".join(f"{_SIGNS[name]} {name}" for name in pointers)
 
 
@@ -42,8 +44,8 @@ def card_command(adapters_folder: Path, tag: str) -> str:
 
 def version_card(facts: VersionFacts, adapters_folder: Path) -> Content:
     """Write the card of a version."""
-    points = (pointed(facts.pointers), "bold $text-success") if facts.pointers else ("not live", "$text-muted")
-    rows = [joined((facts.tag, "bold"), "  ", points)]
+    points = (pointer_names(facts.pointers), "bold $text-success") if facts.pointers else ("not live", "$text-muted")
+    rows = [assemble((facts.tag, "bold"), "  ", points)]
     if facts.version is None:
         rows.append(muted("The base model alone, before the first acceptance. There is no adapter."))
     else:
@@ -63,13 +65,13 @@ def policy_card(facts: PolicyFacts, adapters_folder: Path) -> Content:
     before, after = policy.metrics.get("held_out_before"), policy.metrics.get("held_out_after")
     change = "" if before is None or after is None else f" ({gain(after - before)})"
     return lines(
-        joined((policy.tag, "bold"), "  ", ("◆ policy in use" if facts.newest else "policy", "bold $text-success")),
+        assemble((policy.tag, "bold"), "  ", ("◆ policy in use" if facts.newest else "policy", "bold $text-success")),
         muted("Writes self-edits; it never goes live itself."),
         fact("parent", policy_tag(policy.parent_number) if policy.parent_number else "the base model"),
         fact("from round", str(policy.round_number)),
         fact("held out", f"{percent(before)} → {percent(after)}{change}"),
-        fact("kept at", moment(policy.created_at)),
-        joined(("commit ", "$text-muted"), policy.commit),
+        fact("kept at", format_time(policy.created_at)),
+        assemble(("commit ", "$text-muted"), policy.commit),
         fact("adapter", short_id(policy.adapter_hash)),
         *_manifest(facts.stored),
         safe(""),
@@ -84,16 +86,20 @@ def _accepted(facts: VersionFacts) -> list[Content]:
         return []
     parent = version_tag(version.parent_number or 0) + ("" if version.parent_number else " (the base model alone)")
     rows = [
-        fact("because", joined(version.reason)),
+        fact("because", assemble(version.reason)),
         fact("accepted by", version.accepted_by),
-        fact("at", moment(version.created_at)),
+        fact("at", format_time(version.created_at)),
         fact("parent", parent),
         fact("task", task.title),
         fact("candidate", f"{short_id(candidate.id)} of round {candidate.round_number}"),
     ]
     if candidate.derived_from is not None:
         rows.append(fact("edited from", short_id(candidate.derived_from)))
-    return [*rows, joined(("commit ", "$text-muted"), version.commit), fact("adapter", short_id(version.adapter_hash))]
+    return [
+        *rows,
+        assemble(("commit ", "$text-muted"), version.commit),
+        fact("adapter", short_id(version.adapter_hash)),
+    ]
 
 
 def _measured(facts: VersionFacts) -> list[Content]:
@@ -130,7 +136,7 @@ def _manifest(stored: StoredAdapter) -> list[Content]:
     head = manifest.get("chain_head") or {}
     rows.append(fact("log up to", f"event {head.get('sequence', '–')}, {_short(head.get('hash', '–'))}"))
     files = (manifest.get("files") or {}).items()
-    return rows + [joined((f"{name} ", "$text-muted"), _short(value)) for name, value in files]
+    return rows + [assemble((f"{name} ", "$text-muted"), _short(value)) for name, value in files]
 
 
 def _short(value: object) -> str:
@@ -145,8 +151,8 @@ def _moves(moves: list[Move], number: int) -> list[Content]:
     for move in moves[::-1][:_MOVES]:
         there = (move.to_version or 0) == number
         rows.append(
-            joined(
-                (f"{moment(move.moved_at)[:16]} ", "$text-muted"),
+            assemble(
+                (f"{format_time(move.moved_at)[:16]} ", "$text-muted"),
                 f"{move.name} {'→ here from' if there else 'away to'} ",
                 live_name(move.from_version if there else move.to_version),
                 (f" · {move.cause} by ", "$text-muted"),
@@ -158,3 +164,38 @@ def _moves(moves: list[Move], number: int) -> list[Content]:
     if len(moves) > _MOVES:
         rows.append(muted(f"and {len(moves) - _MOVES} earlier"))
     return rows
+
+
+_GRAPH_CELLS = 15
+
+
+def version_columns(graph_cells: int) -> tuple[Column, ...]:
+    """The columns for a graph of this width; a wider one is cut."""
+    return (
+        Column("", min(graph_cells, _GRAPH_CELLS)),
+        Column("Version", 14),
+        Column("Because"),
+        Column("Reward", 7, right=True, optional=1),
+        Column("By", 10, optional=1),
+        Column("At (UTC)", 11, optional=1),
+    )
+
+
+def version_row(line: VersionLine, graph: str) -> Row:
+    """One line of the list for a version; the live one is named by sign and word."""
+    what = f"{line.tag} {pointer_names(line.pointers)}"
+    reward = "" if line.candidate_id is None else "–" if line.reward_mean is None else gain(line.reward_mean)
+    return (
+        Cell(graph, "accent"), Cell(what, "good" if "live" in line.pointers else ""), line.reason, reward,
+        line.accepted_by, line.created_at[5:16].replace("T", " "),
+    )  # fmt: skip
+
+
+def policy_row(policy: PolicyVersion, graph: str, *, newest: bool) -> Row:
+    """One line of the list for a policy."""
+    before, after = policy.metrics.get("held_out_before"), policy.metrics.get("held_out_after")
+    words = f"policy of round {policy.round_number}: held out {percent(before)} → {percent(after)}"
+    return (
+        Cell(graph, "dim"), Cell(policy.tag + (" in use" if newest else ""), "accent" if newest else ""), words, "",
+        "", policy.created_at[5:16].replace("T", " "),
+    )  # fmt: skip

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from seal_console.console.fact_lines import beside, heading, moment, muted, right_or_wrong
-from seal_console.console.safe_content import joined, lines, safe, safe_line
-from seal_console.console.screens.version_card import pointed
+from seal_console.console.content import (
+    assemble,
+    format_time,
+    heading,
+    lines,
+    muted,
+    right_or_wrong,
+    safe,
+    safe_line,
+    side_by_side,
+)
+from seal_console.console.screens.version_card import pointer_names
 from seal_console.format import gain, short_id
 from seal_console.render_recipe import render_replay
 from store.version_tags import version_tag
@@ -31,8 +40,8 @@ def comparison_text(compared: VersionComparison, cells: int) -> Content:
     rows += [heading("Figures and provenance"), muted("≠ stands where they differ")]
     one, other = dict(_provenance(first)), dict(_provenance(second))
     names = [*one, *(name for name in other if name not in one)]
-    rows += beside([("", first.tag, second.tag)], cells)
-    rows += beside([(name, one.get(name, "–"), other.get(name, "–")) for name in names], cells)
+    rows += side_by_side([("", first.tag, second.tag)], cells)
+    rows += side_by_side([(name, one.get(name, "–"), other.get(name, "–")) for name in names], cells)
     for facts in (first, second):
         if facts.candidate is not None:
             rows += [safe(""), heading(f"Self-edit of {facts.tag}"), safe(facts.candidate.completion)]
@@ -58,10 +67,10 @@ def _answers(compared: VersionComparison) -> list[Content]:
     for one in compared.answers:
         if one.task_title != title:
             title = one.task_title
-            rows.append(joined((title, "bold")))
+            rows.append(assemble((title, "bold")))
         rows += [
-            joined((f"{one.question.split:<7}", "$text-muted"), safe_line(one.question.text)),
-            joined(("       should be ", "$text-muted"), safe_line(" / ".join(one.question.answers))),
+            assemble((f"{one.question.split:<7}", "$text-muted"), safe_line(one.question.text)),
+            assemble(("       should be ", "$text-muted"), safe_line(" / ".join(one.question.answers))),
             _said(first, one.first),
             _said(second, one.second),
         ]
@@ -74,8 +83,8 @@ def _outcome(one: AnswerChanges) -> tuple[bool | None, bool | None]:
 
 def _said(tag: str, answer: Answer | None) -> Content:
     if answer is None:
-        return joined(f"       {tag} ", ("· not asked", "$text-muted"))
-    return joined(f"       {tag} ", right_or_wrong(answer.correct), "  ", safe_line(answer.text, limit=300))
+        return assemble(f"       {tag} ", ("· not asked", "$text-muted"))
+    return assemble(f"       {tag} ", right_or_wrong(answer.correct), "  ", safe_line(answer.text, limit=300))
 
 
 def _weights(compared: VersionComparison) -> list[Content]:
@@ -90,7 +99,7 @@ def _weights(compared: VersionComparison) -> list[Content]:
 
 
 def _provenance(facts: VersionFacts) -> list[tuple[str, str]]:
-    rows = [("pointed at by", pointed(facts.pointers) or "–")]
+    rows = [("pointed at by", pointer_names(facts.pointers) or "–")]
     version, candidate, task = facts.version, facts.candidate, facts.task
     if version is None or candidate is None or task is None:
         return [*rows, ("commit", "the base model alone")]
@@ -103,7 +112,7 @@ def _provenance(facts: VersionFacts) -> list[tuple[str, str]]:
         ("candidate", short_id(candidate.id)),
         ("accepted by", version.accepted_by),
         ("because", version.reason),
-        ("at", moment(version.created_at)),
+        ("at", format_time(version.created_at)),
         ("commit", version.commit),
         ("adapter", short_id(version.adapter_hash)),
         ("self-edit", f"{len(candidate.completion):,} characters, {counted(len(candidate.sequences), 'sequence')}"),

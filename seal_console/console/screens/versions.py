@@ -10,26 +10,27 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from seal_console.console.content import safe_line
 from seal_console.console.dialogs.confirm import Confirmation
-from seal_console.console.dialogs.text import TextDialog
-from seal_console.console.messages import ShowCandidate
-from seal_console.console.safe_content import safe_line
+from seal_console.console.dialogs.modal import TextDialog
+from seal_console.console.runtime import start_work
+from seal_console.console.screens.base import ShowCandidate
 from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
 from seal_console.console.screens.version_card import (
     card_command,
     checkout_command,
     policy_card,
+    policy_row,
     version_card,
+    version_columns,
+    version_row,
 )
 from seal_console.console.screens.version_comparison_text import comparison_text
-from seal_console.console.screens.version_rows import policy_row, version_columns, version_row
-from seal_console.console.widgets.detail_pane import DetailPane
-from seal_console.console.widgets.paged_table import PagedTable, Row
-from seal_console.console.work import begin
+from seal_console.console.widgets.long_text import DetailPane
+from seal_console.console.widgets.paged_table import PagedTable
 from seal_console.queries.exports import versions_table
 from seal_console.queries.version_comparison import compare_versions
-from seal_console.queries.version_graph import draw_graph
-from seal_console.queries.versions import ROOT, History, VersionLine, history, policy_facts, version_facts
+from seal_console.queries.versions import ROOT, History, VersionLine, draw_graph, history, policy_facts, version_facts
 from store.version_tags import live_name, policy_tag, version_tag
 from store.versions import rollback
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.content import Content
 
+    from seal_console.console.widgets.table_columns import Row
     from seal_console.table_files import TableExport
     from store.records import PolicyVersion
 
@@ -81,7 +83,7 @@ class VersionsScreen(TableScreen):
         self._looked_for: int | None = None
 
     def body(self) -> ComposeResult:
-        """The list, and the card beside it."""
+        """Lay out the list and the card next to it."""
         with Horizontal(id="columns"):
             with Vertical(id="left"):
                 yield Static(id="status", classes="status")
@@ -108,7 +110,7 @@ class VersionsScreen(TableScreen):
         self._show_status()
 
     async def store_changed(self) -> None:
-        """Show what points where now; versions that came are counted."""
+        """Update the pointers; count new versions."""
         before = self._versions, self._policies
         await self._read()
         if before == (self._versions, self._policies):
@@ -119,7 +121,7 @@ class VersionsScreen(TableScreen):
         await self.show_detail(self.table.key)
 
     def show_version(self, number: int) -> None:
-        """Put the cursor on a version, now or as soon as it is read."""
+        """Move the cursor to a version, now or as soon as it is read."""
         keys = list(self.table.keys) if self.is_mounted else []
         if number in keys:
             self.table.move_to(keys.index(number))
@@ -140,13 +142,13 @@ class VersionsScreen(TableScreen):
         lines = [self._versions[key] for key in self.table.keys if key in self._versions]
         return versions_table(lines) if lines else None
 
-    @on(PagedTable.Highlighted)
+    @on(PagedTable.RowHighlighted)
     def note_marks(self) -> None:
-        """Say what is marked: the table's own key marks too."""
+        """Show the marks; the table's own key sets them too."""
         self._show_status()
 
-    @on(PagedTable.Opened)
-    def open_candidate(self, event: PagedTable.Opened) -> None:
+    @on(PagedTable.RowOpened)
+    def open_candidate(self, event: PagedTable.RowOpened) -> None:
         """Show the candidate that became the version."""
         line = self._versions.get(event.key)
         if line is not None and line.candidate_id is not None:
@@ -170,7 +172,7 @@ class VersionsScreen(TableScreen):
 
     def action_compare(self) -> None:
         """Compare the marked version with the one under the cursor, or the two that are marked."""
-        begin(self, partial(self.loaded, self._compare), group="compare")
+        start_work(self, partial(self.loaded, self._compare), group="compare")
 
     async def _compare(self) -> None:
         chosen = [key for key in self.table.chosen() if key >= ROOT]
@@ -189,7 +191,7 @@ class VersionsScreen(TableScreen):
 
     def action_rollback(self) -> None:
         """Ask, and make the version under the cursor live."""
-        begin(self, partial(self.loaded, self._rollback), group="ask")
+        start_work(self, partial(self.loaded, self._rollback), group="ask")
 
     async def _rollback(self) -> None:
         number = self.table.key

@@ -1,6 +1,7 @@
-"""A matrix of shares as a heat map with a cursor: what each row still has of each column, in figure, sign and colour.
+"""A matrix of shares as a heat map with a cursor: how much each row still knows of each column, by figure, sign and
+colour.
 
-The headings stay in view while the cells scroll. Only what is in view is drawn.
+The headings stay visible while the cells scroll. Only visible cells are drawn.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.sanitize import sanitize_line
+from seal_console.console.runtime import ErrorBoundary
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ Share = float | None
 
 
 class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
-    """Rows and columns by name; `put` gives it the shares, 0 … 1, None where nothing was asked."""
+    """Named rows and columns; `put` sets the shares, 0 … 1, None if not measured."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "heat--heading", "heat--here", "heat--high", "heat--middle", "heat--low", "heat--unknown", "heat--cursor",
@@ -61,15 +62,15 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
     ]
 
     @dataclass
-    class Highlighted(Message):
-        """The cursor is on another cell, or on one with another share; None where there is no cell."""
+    class CellHighlighted(Message):
+        """The cursor is on another cell, or its share has changed; None if there is no cell."""
 
         heat_map: HeatMap
         row: int | None
         column: int | None
 
     @dataclass
-    class Opened(Message):
+    class CellOpened(Message):
         """Enter, or a click on the cell under the cursor."""
 
         heat_map: HeatMap
@@ -114,16 +115,16 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
         self._go(Offset(len(self._columns) - 1, len(self._rows) - 1))
 
     def action_open(self) -> None:
-        """Open what is under the cursor."""
+        """Open the cell under the cursor."""
         if self.here is not None:
-            self.post_message(self.Opened(self, *self.here))
+            self.post_message(self.CellOpened(self, *self.here))
 
     def on_resize(self) -> None:
-        """Keep the cursor where it is seen."""
+        """Keep the cursor visible."""
         self._keep_in_view()
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor there; a second click opens."""
+        """Move the cursor there; a second click opens."""
         offset = event.get_content_offset(self)
         if offset is None or offset.y < 1 or offset.x < _HEADING:
             return
@@ -161,7 +162,7 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
         return self._cell(self._words(row, column), tone, base)
 
     def _words(self, row: int, column: int) -> str:
-        """The share in percent; in brackets where the row learnt the column, with a sign where it fell since."""
+        """Return the share in percent; in brackets if the row learnt the column, with a sign if it has fallen since."""
         share = self._cells[row][column]
         if share is None:
             return "–"
@@ -197,7 +198,7 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
 
     def _tell(self) -> None:
         row, column = self.here or (None, None)
-        self.post_message(self.Highlighted(self, row, column))
+        self.post_message(self.CellHighlighted(self, row, column))
 
     def _keep_in_view(self) -> None:
         cell = Region(self._here.x * _CELL, self._here.y, _CELL, 1)

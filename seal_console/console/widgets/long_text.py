@@ -1,7 +1,6 @@
-"""A text of any length, wrapped to the width: lines are styled and drawn when they come into view, and kept.
+"""A text of any length, wrapped to the width: lines are styled and drawn when they become visible, then cached.
 
-Textual's `Static` wraps, styles and lays out the whole text for each change, which holds up the keys that are typed
-meanwhile.
+Textual's `Static` wraps, styles and lays out the whole text on each change, which delays keys.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions
 
-from seal_console.console.error_boundary import ErrorBoundary
+from seal_console.console.runtime import ErrorBoundary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from textual import events
     from textual.css.styles import RulesMap
@@ -71,7 +70,7 @@ class LongText(ErrorBoundary, ScrollView, can_focus=True):
         self._wrap()
 
     def notify_style_update(self) -> None:
-        """Draw anew in other colours."""
+        """Draw again in other colours."""
         super().notify_style_update()
         self._drawn.clear()
 
@@ -87,16 +86,16 @@ class LongText(ErrorBoundary, ScrollView, can_focus=True):
         return strips[row - self._tops[line]].extend_cell_length(width, blank)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The selected text, and what ends it."""
+        """Return the selected text and its end."""
         return selection.extract(self.text.plain), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
-        """Show what is selected."""
+        """Highlight the selection."""
         self._drawn.clear()
         super().selection_updated(selection)
 
     def _wrap(self) -> None:
-        """Wrap to the width that is left: beside a scrollbar where the text is longer than the view."""
+        """Wrap to the available width, without the scrollbar if the text is longer than the view."""
         self._drawn.clear()
         self._width = self.size.width
         self._tops = self._wrapped()
@@ -107,7 +106,7 @@ class LongText(ErrorBoundary, ScrollView, can_focus=True):
         self.refresh()
 
     def _be_as_long_as(self, rows: int) -> None:
-        """Tell the scrollbar; the screen is laid out anew only where one comes or goes."""
+        """Update the scrollbar; lay the screen out again only if it appears or disappears."""
         size = Size(self._width, rows)
         if self.show_vertical_scrollbar and rows > self.size.height:
             self.set_reactive(LongText.virtual_size, size)
@@ -154,10 +153,30 @@ def _parsed(style: str | Style) -> Style:
 
 
 def _placed(strip: Strip, line: int) -> Strip:
-    """Say in each segment from which place of which line it comes; a content of one line calls every line the first."""
+    """Note in each segment its place and its line; a content of one line calls every line the first."""
     segments = []
     for text, style, control in strip:
         x, _ = (style.meta if style else {}).get("offset", (0, 0))
         offset = RichStyle.from_meta({"offset": (x, line)})
         segments.append(Segment(text, style + offset if style else offset, control))
     return Strip(segments, strip.cell_length)
+
+
+class DetailPane(LongText):
+    """A pane of text; `show` sets it and returns to the top only if the subject is new."""
+
+    DEFAULT_CSS = """
+    DetailPane { scrollbar-size-vertical: 1; }
+    """
+
+    def __init__(self, title: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id, classes="panel")
+        self.border_title = title
+        self._about: Hashable = None
+
+    def show(self, text: Content, about: Hashable) -> None:
+        """Show a text about something."""
+        self.put([text])
+        if about != self._about:
+            self._about = about
+            self.scroll_home(animate=False)

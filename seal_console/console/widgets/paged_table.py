@@ -1,15 +1,15 @@
-"""A table of any length whose rows are fetched when they come into view.
+"""A table of any length whose rows are fetched when they become visible.
 
-It is given keys in their order, and a function that fetches rows by key. A row never moves under the cursor: new keys
-come only with `show`, which keeps the cursor on the row that it was on. Textual's own table holds and measures every
-cell, which takes seconds for 100,000 rows; here only what is in view is fetched, measured and drawn.
+It gets keys in their order and a function that fetches rows by key. Rows never move under the cursor: new keys come
+only with `show`, which keeps the cursor on its row. Textual's own table stores and measures every cell, which takes
+seconds for 100,000 rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -21,48 +21,21 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from seal_console.console.error_boundary import ErrorBoundary
-from seal_console.console.widgets.fitting import fitted
+from seal_console.console.runtime import ErrorBoundary
+from seal_console.console.widgets.table_columns import GAP, GUTTER, Column, Row, fit_text, share_width
 
 if TYPE_CHECKING:
     from textual import events
 
-Tone = Literal["", "good", "bad", "warn", "dim", "accent"]
 _PAGE = 64
-_GUTTER = 2
-_GAP = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: `width` in cells, 0 for a share of what is left, of `least` cells or more.
-
-    Where there is no room the optional ones go, those of the highest number first and then from the right.
-    """
-
-    name: str
-    width: int = 0
-    right: bool = False
-    sort: str | None = None
-    optional: int = 0
-    least: int = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Text of any origin, and its tone; the tone is never the only sign of what it says."""
-
-    text: str
-    tone: Tone = ""
-
-
-Row = Sequence[Cell | str]
 FetchRows = Callable[[Sequence[int]], dict[int, Row]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a row's looks depend on besides its cells and the columns' widths."""
+    """Everything except cells and column widths that a row's appearance depends on."""
 
     key: int
     here: bool
@@ -106,7 +79,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
     cursor: reactive[int] = reactive(0, repaint=False)
 
     @dataclass
-    class Highlighted(Message):
+    class RowHighlighted(Message):
         """The cursor is on another row, or on the same one with other content; `key` is None in an empty table."""
 
         table: PagedTable
@@ -118,7 +91,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             return self.table
 
     @dataclass
-    class Opened(Message):
+    class RowOpened(Message):
         """Enter, or a click on the row under the cursor."""
 
         table: PagedTable
@@ -130,7 +103,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             return self.table
 
     @dataclass
-    class SortAsked(Message):
+    class SortRequested(Message):
         """A heading that can be sorted by was clicked."""
 
         table: PagedTable
@@ -166,7 +139,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         return self.keys[self.cursor] if 0 <= self.cursor < len(self.keys) else None
 
     def show(self, keys: Sequence[int], *, keep: bool = True) -> None:
-        """Show other keys; the cursor stays on its row where that is still there, else on its place."""
+        """Show other keys; the cursor stays on its row if that is still there, else at its place."""
         on = self.key
         self.keys = keys
         self.marked &= set(keys) if self.marked else set()
@@ -176,17 +149,17 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         self.set_reactive(PagedTable.cursor, max(0, min(place, len(keys) - 1)))
         self._keep_in_view()
         self.refresh()
-        self.post_message(self.Highlighted(self, self.key))
+        self.post_message(self.RowHighlighted(self, self.key))
 
     def set_columns(self, columns: Sequence[Column]) -> None:
-        """Have other columns, for which `fetch` gives as many cells."""
+        """Change the columns; `fetch` must return as many cells."""
         self.columns = list(columns)
         self._widths = share_width(self.columns, self.size.width)
         self._rows.clear()
         self.refresh()
 
     def refetch(self) -> None:
-        """Read the rows in view anew, and draw those that say something else; their order stays."""
+        """Read the visible rows again and draw those that changed; their order stays."""
         top = self.scroll_offset.y
         in_view = range(top, min(top + self.size.height - 1, len(self.keys)))
         before = {place: self._rows.get(self.keys[place]) for place in in_view}
@@ -202,15 +175,15 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         return [] if self.key is None else [self.key]
 
     def move_to(self, place: int) -> None:
-        """Put the cursor on a row by its place."""
+        """Move the cursor to a row by its place."""
         self.cursor = max(0, min(place, len(self.keys) - 1))
 
     def watch_cursor(self, before: int, after: int) -> None:
-        """Redraw the two rows and tell the screen."""
+        """Draw the two rows again and post a message."""
         self._keep_in_view()
         for place in (before, after):
             self._refresh_row(place)
-        self.post_message(self.Highlighted(self, self.key))
+        self.post_message(self.RowHighlighted(self, self.key))
 
     def action_move(self, by: int) -> None:
         """Move the cursor by rows."""
@@ -231,10 +204,10 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
     def action_open(self) -> None:
         """Open the row under the cursor."""
         if self.key is not None:
-            self.post_message(self.Opened(self, self.key))
+            self.post_message(self.RowOpened(self, self.key))
 
     def action_mark(self) -> None:
-        """Mark the row, or take the mark back, and go on to the next."""
+        """Toggle the mark of a row and move to the next."""
         if self.key is None:
             return
         self.marked ^= {self.key}
@@ -242,7 +215,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         if self.cursor + 1 < len(self.keys):
             self.move_to(self.cursor + 1)
         else:
-            self.post_message(self.Highlighted(self, self.key))
+            self.post_message(self.RowHighlighted(self, self.key))
 
     def unmark(self) -> None:
         """Take all marks back."""
@@ -257,7 +230,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor there; a second click opens; a click on a heading sorts."""
+        """Move the cursor there; a second click opens; a click on a heading sorts."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -267,7 +240,7 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
         place = offset.y - 1 + self.scroll_offset.y
         if place >= len(self.keys):
             return
-        if offset.x < _GUTTER:
+        if offset.x < GUTTER:
             self.move_to(place)
             self.action_mark()
         elif place == self.cursor and event.chain > 1:
@@ -314,16 +287,16 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
                     continue
                 text, tone = (cell, "") if isinstance(cell, str) else (cell.text, cell.tone)
                 style = plain if not tone or (look.here and look.focused) else base + self._style(tone) + over
-                segments += [*fitted(text, cells, style, right=column.right), Segment(" " * _GAP, plain)]
+                segments += [*fit_text(text, cells, style, right=column.right), Segment(" " * GAP, plain)]
         return Strip(segments).adjust_cell_length(look.width, plain)
 
     def _heading(self, width: int, base: Style) -> Strip:
         style = base + self._style("header")
-        segments = [Segment(" " * _GUTTER, style)]
+        segments = [Segment(" " * GUTTER, style)]
         for column, cells in zip(self.columns, self._widths, strict=False):
             if cells > 0:
                 sign = ("▲" if self.sorted_by[1] else "▼") if column.sort and column.sort == self.sorted_by[0] else ""
-                segments += [*fitted(column.name + sign, cells, style, right=column.right), Segment(" " * _GAP, style)]
+                segments += [*fit_text(column.name + sign, cells, style, right=column.right), Segment(" " * GAP, style)]
         return Strip(segments).adjust_cell_length(width, style)
 
     def _row_of(self, place: int, key: int) -> Row | None:
@@ -355,34 +328,14 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             self.scroll_to(y=self.cursor - height + 1, animate=False, force=True, immediate=True)
 
     def _click_heading(self, x: int) -> None:
-        at = _GUTTER
+        at = GUTTER
         for column, cells in zip(self.columns, self._widths, strict=False):
             if cells <= 0:
                 continue
-            if at <= x < at + cells + _GAP and column.sort:
-                self.post_message(self.SortAsked(self, column.sort))
+            if at <= x < at + cells + GAP and column.sort:
+                self.post_message(self.SortRequested(self, column.sort))
                 return
-            at += cells + _GAP
+            at += cells + GAP
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"table--{name}", partial=True)
-
-
-def share_width(columns: Sequence[Column], width: int) -> list[int]:
-    """Widths of the columns in cells; 0 for one that is left out. Optional columns go first, from the right."""
-    kept = list(range(len(columns)))
-
-    def needed() -> int:
-        return _GUTTER + sum((columns[one].width or columns[one].least) + _GAP for one in kept)
-
-    for one in sorted(kept, key=lambda one: (-columns[one].optional, -one)):
-        if needed() > width and columns[one].optional:
-            kept.remove(one)
-    flexible = [one for one in kept if columns[one].width == 0]
-    spare = max(0, width - needed())
-    widths = [0] * len(columns)
-    for one in kept:
-        widths[one] = columns[one].width or columns[one].least
-    for place, one in enumerate(flexible):
-        widths[one] += spare // len(flexible) + (1 if place < spare % len(flexible) else 0)
-    return widths
