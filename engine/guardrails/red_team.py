@@ -66,8 +66,9 @@ class RedTeamPrompt:
 
     def as_hashed(self) -> dict[str, Any]:
         """Return what the prompt says, without its place in the file."""
-        known = {key: value for key, value in asdict(self).items() if key != "place"}
-        return {**known, "verdict": hashed_verdict(self.verdict)}
+        known = {key: value for key, value in asdict(self).items() if key not in ("place", "raw")}
+        # Under its former name, so that the hashes of unchanged guardrails stay what they are in finished rounds.
+        return {**known, "as_it_stands": self.raw, "verdict": hashed_verdict(self.verdict)}
 
     def says(self) -> str:
         """Say what must hold."""

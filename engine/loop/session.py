@@ -24,6 +24,7 @@ from engine.model.base import BaseModel, load_base
 from engine.runtime.engine_lock import lock_workspace
 from engine.runtime.progress import Progress, Report, ignore_progress
 from engine.settings.reading import load_settings
+from engine.trackers.jsonl import JsonLinesTracker
 from engine.trackers.store_tracker import StoreTracker
 from engine.trackers.tracker import Tracker, TrackerGroup
 from store.answers import model_state
@@ -67,8 +68,10 @@ class Session:
 
     @cached_property
     def tracker(self) -> Tracker:
-        """Follows rounds."""
-        return TrackerGroup([StoreTracker(self.db)])
+        """Follows rounds. The store is last: it ends the round, and a finished round is never reported again."""
+        file = self.settings.tracking.file
+        others = [] if file is None else [JsonLinesTracker(self.workspace.root / file, self.say)]
+        return TrackerGroup([*others, StoreTracker(self.db)])
 
     def say(self, sentence: str) -> None:
         """Report a sentence that is worth a line of its own."""

@@ -215,7 +215,7 @@ class RetentionSettings(Section):
 class ProtectionSettings(Section):
     """What each inner update trains on in addition to its self-edit, so that it forgets less."""
 
-    former_keys: ClassVar = {"perturbed_ratio": "perturbed_ratio", "perturbed_weight": "perturbed_weight"}
+    former_keys: ClassVar = {"lookalike_ratio": "perturbed_ratio", "lookalike_weight": "perturbed_weight"}
 
     replay_ratio: float = Field(
         default=1.5,
@@ -325,6 +325,16 @@ class AcceptanceSettings(Section):
     )
 
 
+class TrackingSettings(Section):
+    """Where rounds are reported besides the workspace's own store."""
+
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="JSON Lines file that each round appends its figures to, from the workspace's folder; null: none",
+    )
+
+
 class ConsoleSettings(Section):
     """The operator console: its theme and its keys."""
 
@@ -354,4 +364,5 @@ class Settings(Section):
     protection: ProtectionSettings = ProtectionSettings()
     alarms: AlarmSettings = AlarmSettings()
     acceptance: AcceptanceSettings = AcceptanceSettings()
+    tracking: TrackingSettings = TrackingSettings()
     console: ConsoleSettings = ConsoleSettings()

@@ -1,29 +1,31 @@
 """A tracker that appends one JSON object for each report to a file, for whatever reads such logs.
 
-The file is a convenience: a line that cannot be written is dropped, because tracking must not fail a round. An
+A line that cannot be written is dropped, because tracking must not fail a round; the first one is reported. An
 interrupted round that is resumed reports again.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from store.clock import utc_now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from engine.trackers.summary import RoundSummary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JsonLinesTracker:
-    """Appends to `path`."""
+    """Appends to `path`; `warn` gets one sentence if a line cannot be written."""
 
     path: Path
+    warn: Callable[[str], None]
+    _failed: bool = field(default=False, init=False)
 
     def round_began(self, number: int, *, train_tasks: int, held_out_tasks: int) -> None:
         """Append the round's number and the sizes of its task sets."""
@@ -45,5 +47,10 @@ class JsonLinesTracker:
 
     def _append(self, event: str, values: dict[str, Any]) -> None:
         line = json.dumps({"event": event, "at": utc_now(), **values}, ensure_ascii=False)
-        with suppress(OSError), self.path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                self.warn(f"tracking.file: cannot write to {self.path}: {error.strerror}. Figures are missing there.")

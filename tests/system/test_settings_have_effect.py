@@ -86,6 +86,7 @@ SHOWN_ELSEWHERE = {
     "protection.perturbed_ratio": "test_protection.py",
     "protection.perturbed_weight": "test_protection.py",
     "protection.curvature": "test_protection.py",
+    "tracking.file": "test_tracking.py: it changes no result",
     "alarms.one_answer": "test_alarm_rules.py",
     "alarms.accuracy_fall": "test_alarm_rules.py",
     "alarms.alike": "test_alarm_rules.py and test_automatic_acceptance.py",

@@ -94,8 +94,8 @@ def test_all_problems_are_reported_together() -> None:
             "seal.yaml:1: inner_update.target_modules: must be",
         ),
         (
-            "protection:\n  perturbed_ratio: 1\n",
-            "seal.yaml:2: protection.perturbed_ratio: renamed to 'pert",
+            "protection:\n  lookalike_ratio: 1\n",
+            "seal.yaml:2: protection.lookalike_ratio: renamed to 'pert",
         ),
         ("model: {path: !!timestamp x}\n", "seal.yaml:1: cannot read the value"),
         ("model: {path: !!set {a, b}}\n", "seal.yaml:1: the tag tag:yaml.org,2002:set is not supported"),
@@ -119,7 +119,7 @@ def test_an_absent_file_and_another_encoding_are_wrong_use(tmp_path: Path) -> No
 
 
 def test_a_recorded_round_with_former_keys_still_loads() -> None:
-    recorded = Round(1, "done", 0, {"protection": {"perturbed_ratio": 2.0, "anchor_ratio": 1.0}}, "now", None, None)
+    recorded = Round(1, "done", 0, {"protection": {"lookalike_ratio": 2.0, "anchor_ratio": 1.0}}, "now", None, None)
     protection = settings_of_round(recorded).protection
     assert (protection.perturbed_ratio, protection.anchor_ratio) == (2.0, 1.0)
 
