@@ -167,10 +167,11 @@ def require_words(actor: str, reason: str) -> None:
 def hash_proposal(candidate: Candidate) -> str:
     """Return the hash of a candidate as it was proposed.
 
-    `derived_from` is left out for candidates that the policy wrote, so that events older than this field still verify.
+    `derived_from` is left out for candidates that the policy wrote, and `loss_starts` if it is empty, so that events
+    older than these fields still verify.
     """
-    unhashed = EXAMINED_FIELDS if candidate.derived_from is not None else EXAMINED_FIELDS | {"derived_from"}
-    return hash_json(to_row(candidate, without=unhashed))
+    absent = {name for name in ("derived_from", "loss_starts") if not getattr(candidate, name)}
+    return hash_json(to_row(candidate, without=EXAMINED_FIELDS | absent))
 
 
 def hash_exam(db: Database, candidate: Candidate) -> str:

@@ -52,6 +52,7 @@ def version_files(
             "prompt": candidate.prompt,
             "completion": candidate.completion,
             "sequences": candidate.sequences,
+            **({"loss_starts": candidate.loss_starts} if candidate.loss_starts else {}),
             "sampling": candidate.sampling,
             "seed": candidate.seed,
             "policy_version": candidate.policy_version,

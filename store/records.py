@@ -82,6 +82,8 @@ class Round:
 class Candidate:
     """One self-edit. `sequences` are its training sequences, in order.
 
+    `loss_starts` is the character that the loss begins at in each sequence; empty if every sequence is trained on whole.
+
     `reward_mean` and `reward_std` are over repeats, on the reward split, as a gain over the untouched model (−1 … 1);
     `audit_gain` is the same on the audit split. `adapter_hash` is the first repeat's adapter, which acceptance makes
     live. `derived_from` is the candidate that a person edited to make this one; None if the policy wrote it.
@@ -108,6 +110,7 @@ class Candidate:
     adapter_hash: str | None = None
     imported: bool = False
     derived_from: str | None = None
+    loss_starts: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

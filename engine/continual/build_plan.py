@@ -10,7 +10,7 @@ from engine.continual.curvature import cached_preconditioner
 from engine.continual.distillation import DistilledExample, cached_distillation
 from engine.continual.perturbed_anchors import perturb_anchors
 from engine.continual.replay_plan import DECAY, NEWEST, TRIM_BELOW, ReplayPlan, naming_none_of
-from engine.domains.domain import TrainingExample
+from engine.domains.domain import examples_of
 from engine.retention.earlier import lineage
 from engine.retention.reading import read_retention
 from engine.retention.suites import Retention
@@ -20,12 +20,12 @@ from store.hashing import hash_json
 from store.tasks import get_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlite_utils import Database
 
     from engine.bank.job import TrainingSequence
-    from engine.domains.domain import Domain
+    from engine.domains.domain import Domain, TrainingExample
     from engine.model.base import BaseModel
     from engine.settings.sections import ProtectionSettings
     from store.records import Candidate, Version
@@ -90,15 +90,17 @@ class ReplayPlanner:
         self, newest_first: Sequence[Candidate]
     ) -> tuple[tuple[TrainingSequence, ...], tuple[TrainingSequence, ...]]:
         """Return the sequences of the newest edits, and those of all earlier ones that are not among them."""
-        texts = [self.domain.replayed(one.sequences, get_task(self.db, one.task_id)) for one in newest_first]
+        examples = [self.domain.replayed(examples_of(one), get_task(self.db, one.task_id)) for one in newest_first]
+        by_text = {one.text: one for of_edit in reversed(examples) for one in of_edit}
+        texts = [[one.text for one in of_edit] for of_edit in examples]
         limit = self.settings.replay_from
         newest = round_robin_sample(texts[:NEWEST], limit, self.seed)
         before = [[text for text in of_edit if text not in newest] for of_edit in texts[NEWEST:]]
         older = round_robin_sample(before, limit - len(newest), self.seed)
-        return self._encode(newest), self._encode(older)
+        return self._encode(by_text[text] for text in newest), self._encode(by_text[text] for text in older)
 
-    def _encode(self, texts: Sequence[str]) -> tuple[TrainingSequence, ...]:
-        encoded = (encode_example(self.base, TrainingExample(text)) for text in texts)
+    def _encode(self, examples: Iterable[TrainingExample]) -> tuple[TrainingSequence, ...]:
+        encoded = (encode_example(self.base, one) for one in examples)
         return tuple(one for one in encoded if one is not None)
 
 

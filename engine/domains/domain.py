@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from store.records import Question, Task
+    from store.records import Candidate, Question, Task
 
 StopRule = Literal["line", "end"]
 
@@ -29,6 +29,18 @@ class UpdatePlan:
     """What an inner update trains on, in order."""
 
     examples: tuple[TrainingExample, ...]
+
+
+def loss_starts_of(examples: Sequence[TrainingExample]) -> list[int]:
+    """Return where the loss of each example begins, as a candidate records it: empty if each is trained on whole."""
+    starts = [example.loss_start for example in examples]
+    return starts if any(starts) else []
+
+
+def examples_of(candidate: Candidate) -> list[TrainingExample]:
+    """Return the training examples that a candidate records."""
+    starts = candidate.loss_starts or [0] * len(candidate.sequences)
+    return [TrainingExample(text, start) for text, start in zip(candidate.sequences, starts, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +73,8 @@ class Domain(Protocol):
         """Turn a self-edit into training data. An empty one leaves what the task itself offers."""
         ...
 
-    def replayed(self, sequences: Sequence[str], task: Task) -> list[str]:
-        """Return which training texts of an accepted edit later updates replay."""
+    def replayed(self, examples: Sequence[TrainingExample], task: Task) -> list[TrainingExample]:
+        """Return which training examples of an accepted edit later updates replay."""
         ...
 
     def anchor(self, text: str) -> TrainingExample:

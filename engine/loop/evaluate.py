@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.bank.encode import encode_example
 from engine.bank.job import InnerJob, InnerResult, RunningUpdate
 from engine.continual.replay_plan import ReplayPlan, replay_rates
-from engine.domains.domain import TrainingExample
+from engine.domains.domain import examples_of
 from engine.exams.exam import EvalRequest, ModelRef
 from engine.gates.gate import GateSubject
 from engine.gates.stages import StageGates
@@ -35,6 +35,7 @@ from store.records import Answer, Candidate, GateResult, InnerUpdate, Task
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from engine.domains.domain import TrainingExample
     from engine.lora.adapter import Adapter
 
 _EVALUATED_TOGETHER = 16
@@ -87,7 +88,7 @@ def evaluate_candidates(session: Session, screened: ScreenedCandidates, tasks: S
     before = session.examiner.answers_before_update(live, live_version, questions)
     plan = session.planner.plan(live_version)
     jobs = [
-        inner_job(session, live, _examples(candidate), plan, key=candidate.id, repeat=repeat)
+        inner_job(session, live, examples_of(candidate), plan, key=candidate.id, repeat=repeat)
         for candidate in todo
         for repeat in range(session.settings.inner_update.repeats)
     ]
@@ -267,10 +268,6 @@ class CandidateEvaluator:
             adapter_hash=adapter_hash,
             finished_at=utc_now(),
         )
-
-
-def _examples(candidate: Candidate) -> list[TrainingExample]:
-    return [TrainingExample(text) for text in candidate.sequences]
 
 
 def _refuse(session: Session, candidate_id: str, gates: Sequence[GateResult]) -> Candidate:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.domains.domain import TrainingExample, examples_of
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -53,17 +54,20 @@ def edit_from_payload(payload: Mapping[str, Any]) -> OperatorEdit:
     return OperatorEdit(**payload)
 
 
-def edited_sequences(edit: OperatorEdit, original: Candidate, task: Task, domain: Domain) -> list[str]:
-    """Return what the edited candidate trains on. Raises WrongUseError if nothing is left, or an index is wrong."""
-    sequences = original.sequences
+def edited_examples(edit: OperatorEdit, original: Candidate, task: Task, domain: Domain) -> list[TrainingExample]:
+    """Return what the edited candidate trains on: sequences that the operator wrote are trained on whole.
+
+    Raises WrongUseError if nothing is left, or an index is wrong.
+    """
+    examples = examples_of(original)
     if edit.sequences is not None:
-        sequences = edit.sequences
+        examples = [TrainingExample(text) for text in edit.sequences]
     elif edit.completion is not None:
-        sequences = [example.text for example in domain.compile(edit.completion, task).examples]
+        examples = list(domain.compile(edit.completion, task).examples)
     off = set(edit.off or [])
-    if too_large := sorted(index for index in off if index >= len(sequences)):
-        raise WrongUseError(f"No sequence {too_large[0]} to switch off: there are {len(sequences)}, counted from 0.")
-    left = [sequence for index, sequence in enumerate(sequences) if index not in off]
+    if too_large := sorted(index for index in off if index >= len(examples)):
+        raise WrongUseError(f"No sequence {too_large[0]} to switch off: there are {len(examples)}, counted from 0.")
+    left = [example for index, example in enumerate(examples) if index not in off]
     if not left:
         raise WrongUseError(
             "All sequences are switched off, so nothing is left to train on.", next_step="Leave at least one on."

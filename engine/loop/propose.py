@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.domains.domain import loss_starts_of
 from engine.generation.sampling import Sampling
 from engine.runtime.progress import Progress
 from engine.seeds import derive_seed
@@ -120,6 +121,7 @@ def _candidate_id(context: ProposalContext, writer: Writer, task: Task, position
 def _candidate(session: Session, context: ProposalContext, writer: Writer, slot: _Slot, completion: str) -> Candidate:
     current, task = context.round, slot.task
     settings, domain = session.settings.self_edit, session.domain
+    examples = domain.compile(completion, task).examples
     return Candidate(
         id=slot.candidate_id,
         round_number=current.number,
@@ -138,7 +140,8 @@ def _candidate(session: Session, context: ProposalContext, writer: Writer, slot:
         seed=slot.seed,
         state="proposed",
         created_at=utc_now(),
-        sequences=[example.text for example in domain.compile(completion, task).examples],
+        sequences=[example.text for example in examples],
+        loss_starts=loss_starts_of(examples),
         live_version=current.live_version,
         policy_version=context.policy.version,
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.domains.domain import loss_starts_of
 from engine.guardrails.reading import read_guardrails
 from engine.loop.evaluate import screen_and_evaluate
-from engine.loop.operator_edit import OperatorEdit, edit_from_payload, edited_sequences
+from engine.loop.operator_edit import OperatorEdit, edit_from_payload, edited_examples
 from engine.loop.round_setup import require_base
 from engine.settings.reading import settings_of_round
 from store.candidates import add_candidates, get_candidate, list_candidates
@@ -24,6 +25,7 @@ from store.tasks import get_task
 from store.version_rows import live_version
 
 if TYPE_CHECKING:
+    from engine.domains.domain import TrainingExample
     from engine.loop.session import Session
 
 
@@ -43,19 +45,22 @@ def reexamine(session: Session, payload: dict[str, Any], actor: str) -> Candidat
     guardrails = read_guardrails(session.workspace).rules
     session = session.under(settings_of_round(current), guardrails)
     task = get_task(session.db, original.task_id)
-    sequences = edited_sequences(edit, original, task, session.domain)
-    candidate = _known_or_new(session, original, edit, sequences, actor)
+    examples = edited_examples(edit, original, task, session.domain)
+    candidate = _known_or_new(session, original, edit, examples, actor)
     session.say(f"Re-examining “{task.title}”, edited by {actor}.")
     screen_and_evaluate(session, [candidate], [task])
     return get_candidate(session.db, candidate.id)
 
 
 def _known_or_new(
-    session: Session, original: Candidate, edit: OperatorEdit, sequences: list[str], actor: str
+    session: Session, original: Candidate, edit: OperatorEdit, examples: list[TrainingExample], actor: str
 ) -> Candidate:
     completion = original.completion if edit.completion is None else edit.completion
     live = live_version(session.db)
-    candidate_id = hash_json(["derived", original.id, live, completion, sequences])
+    sequences, loss_starts = [example.text for example in examples], loss_starts_of(examples)
+    # Masks are left out if there are none, so that edits recorded before there were any are found again.
+    masks = [loss_starts] if loss_starts else []
+    candidate_id = hash_json(["derived", original.id, live, completion, sequences, *masks])
     of_task = list_candidates(session.db, round_number=original.round_number, task_id=original.task_id)
     known = {candidate.id: candidate for candidate in of_task}
     if candidate_id in known:
@@ -76,6 +81,7 @@ def _known_or_new(
         sequences=sequences,
         live_version=live,
         derived_from=original.id,
+        loss_starts=loss_starts,
     )
     add_candidates(session.db, [new])
     return new

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.domains.domain import TrainingExample, loss_starts_of
 from engine.domains.knowledge.compile import compile_sequences
 from engine.domains.knowledge.domain import KnowledgeDomain
-from engine.loop.operator_edit import OperatorEdit, edit_from_payload, edited_sequences
+from engine.loop.operator_edit import OperatorEdit, edit_from_payload, edited_examples
 from store.errors import WrongUseError
 from store.records import Candidate, Task
 
@@ -18,7 +20,9 @@ ORIGINAL = Candidate("c", 1, "t", 0, "train", "rewrite", "p", "a\nb", {}, 1, "ex
 
 
 def edited(**changes: Any) -> list[str]:
-    return edited_sequences(edit_from_payload({"candidate": "c", **changes}), ORIGINAL, TASK, DOMAIN)
+    examples = edited_examples(edit_from_payload({"candidate": "c", **changes}), ORIGINAL, TASK, DOMAIN)
+    assert not loss_starts_of(examples)
+    return [example.text for example in examples]
 
 
 def test_what_is_not_changed_stays() -> None:
@@ -33,6 +37,14 @@ def test_sequences_are_switched_off_rewritten_or_compiled_anew() -> None:
     assert edited(completion="one\ntwo") == compiled
     assert edited(completion="one\ntwo", off=[0]) == compiled[1:]
     assert edited(completion="one\ntwo", sequences=["as it stands"]) == ["as it stands"]
+
+
+def test_sequences_that_stay_keep_their_loss_masks() -> None:
+    masked = replace(ORIGINAL, loss_starts=[0, 1, 0])
+    kept = edited_examples(OperatorEdit("c", off=[0]), masked, TASK, DOMAIN)
+    assert kept == [TrainingExample("B", 1), TrainingExample("C", 0)]
+    rewritten = edited_examples(OperatorEdit("c", sequences=["A", "b"]), masked, TASK, DOMAIN)
+    assert rewritten == [TrainingExample("A"), TrainingExample("b")]
 
 
 @given(st.sets(st.integers(0, 2)))

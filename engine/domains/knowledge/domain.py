@@ -36,10 +36,10 @@ class KnowledgeDomain:
         texts = compile_sequences(self_edit, title=task.title, context=task.context, splitting=self.splitting)
         return UpdatePlan(tuple(TrainingExample(text) for text in texts))
 
-    def replayed(self, sequences: Sequence[str], task: Task) -> list[str]:
+    def replayed(self, examples: Sequence[TrainingExample], task: Task) -> list[TrainingExample]:
         """Return the self-edit's own lines, or the passage if there is nothing else."""
         passage = passage_sequence(task.title, task.context)
-        return [text for text in sequences if text != passage] or list(sequences)
+        return [one for one in examples if one.text != passage] or list(examples)
 
     def anchor(self, text: str) -> TrainingExample:
         """Return an anchor; of a question with its answer only the answer is learnt."""
