@@ -187,7 +187,7 @@ def test_a_refusal_survives_an_interruption_and_the_round_keeps_its_rules(
     (summary,) = run(workspace)["rounds"]
     (finished,) = list_rounds(db)
     assert (finished.state, summary["refused"]) == ("done", len(before))
-    assert finished.settings["policy_rules"]["text"] == RULES
+    assert finished.settings["guardrails"]["text"] == RULES
     assert by_task(list_candidates(db), leaky) == before
     assert {one.id: gates_of(db, one.id) for one in before} == gates
     trained = fetch(db, "SELECT DISTINCT candidate_id FROM inner_updates")
@@ -200,7 +200,7 @@ def test_rules_that_cannot_be_read_stop_a_round_and_a_re_examination_before_anyt
     workspace = small_workspace(tmp_path / "w", pages=2, held_out=0, train=2, epochs=1)
     workspace.guardrails_file.write_text("rules: [{rule: a, kind: secret}]\n", encoding="utf-8")
     with open_session(workspace, "test") as session:
-        with pytest.raises(WrongUseError, match=r"1 problem in policy\.yaml"):
+        with pytest.raises(WrongUseError, match=r"1 problem in guardrails\.yaml"):
             run_round(session)
         assert list_rounds(session.db) == []
         workspace.guardrails_file.unlink()
@@ -208,7 +208,7 @@ def test_rules_that_cannot_be_read_stop_a_round_and_a_re_examination_before_anyt
         original = list_candidates(session.db)[0]
         assert gates_of(session.db, original.id) == []
         workspace.guardrails_file.write_text("rules: 3\n", encoding="utf-8")
-        with pytest.raises(WrongUseError, match=r"policy\.yaml"):
+        with pytest.raises(WrongUseError, match=r"guardrails\.yaml"):
             reexamine(session, {"candidate": original.id, "completion": "A line."}, "Ada")
         assert list_candidates(session.db, derived=True) == []
         workspace.guardrails_file.write_text(RULES, encoding="utf-8")
