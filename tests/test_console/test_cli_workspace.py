@@ -64,7 +64,7 @@ def test_init_with_a_model(call: CliCaller, tmp_path: Path) -> None:
 def test_tasks_are_checked_added_and_listed(workspace: Workspace, call: CliCaller) -> None:
     assert call("tasks", "check").code == 3
     assert call("tasks", "add").code == 3
-    assert "no tasks yet" in call("tasks", "list").out
+    assert "No tasks yet" in call("tasks", "list").out
     write_document(workspace.tasks_folder)
     assert "1 task with 2 questions (1 for the audit)" in call("tasks", "check").out
     assert call("tasks", "list", "--json").objects == []
@@ -72,7 +72,7 @@ def test_tasks_are_checked_added_and_listed(workspace: Workspace, call: CliCalle
     assert (added["new"], added["already_there"], added["new_documents"]) == (1, 0, 1)
     again = call("tasks", "add")
     assert again.code == 3
-    assert "here already" in again.err
+    assert "in the workspace already" in again.err
     (listed,) = call("tasks", "list", "--json").objects
     assert (listed["title"], listed["reward_questions"], listed["audit_questions"]) == ("Returns", 1, 1)
     assert listed["source"].startswith("tasks/r.questions.yaml")
