@@ -82,7 +82,7 @@ class Round:
 class Candidate:
     """One self-edit. `sequences` are its training sequences, in order.
 
-    `loss_starts` is the character that the loss begins at in each sequence; empty if every sequence is trained on whole.
+    `loss_starts` is the character at which the loss begins in each sequence; empty if all of them are trained on whole.
 
     `reward_mean` and `reward_std` are over repeats, on the reward split, as a gain over the untouched model (−1 … 1);
     `audit_gain` is the same on the audit split. `adapter_hash` is the first repeat's adapter, which acceptance makes
