@@ -14,7 +14,7 @@ from store.errors import WrongUseError
 from store.lock import current_user, hold_lock
 from store.rounds import list_rounds, start_round
 from store.version_rows import list_moves
-from tests.shared_data import SEAL_DATA, needs_seal_data
+from tests.published_run import best_rows, write_published_run
 from tests.test_console.cli_scenario import CandidateMaker, CliCaller, make_task
 
 if TYPE_CHECKING:
@@ -300,21 +300,20 @@ def test_export_of_a_round_of_ones_own(maker: CandidateMaker, call: CliCaller, w
     assert call("export", "sft", "--round", "7").code == 2
 
 
-@needs_seal_data
-def test_a_published_run_gives_exactly_seals_own_rows(workspace: Workspace, call: CliCaller) -> None:
-    (imported,) = call("lab", "import", "seal", SEAL_DATA / "rank_iter0.json", "--json").objects
+def test_a_published_run_gives_exactly_seals_own_rows(workspace: Workspace, call: CliCaller, tmp_path: Path) -> None:
+    run_file = write_published_run(tmp_path / "rank_iter0.json")
+    (imported,) = call("lab", "import", "seal", run_file, "--json").objects
     assert (imported["round_number"], imported["tasks"], imported["candidates"]) == (1, 50, 250)
-    assert (imported["graded_answers"], imported["differences"]) == (3375, [])
+    assert (imported["graded_answers"], imported["differences"]) == (3750, [])
     assert imported["mean_gain"] == pytest.approx(imported["said_mean_gain"], abs=1e-3)
-    again = call("lab", "import", "seal", SEAL_DATA / "rank_iter0.json")
+    again = call("lab", "import", "seal", run_file)
     assert again.code == 3
     assert "round 1" in again.err
     assert len(call("review", "list", "--imported", "--json", "--limit", "999").objects) == 250
     assert call("review", "list", "--json").objects == []
     assert call("export", "sft", "--selection", "paper", "--out", "sft.jsonl").code == 0
     written = (workspace.root / "sft.jsonl").read_text(encoding="utf-8")
-    published = (SEAL_DATA / "sft_best1of5_iter0.jsonl").read_text(encoding="utf-8")
-    assert [json.loads(line) for line in written.splitlines()] == [json.loads(line) for line in published.splitlines()]
+    assert [json.loads(line) for line in written.splitlines()] == best_rows()
     assert call("export", "sft", "--selection", "paper").out == written
     (candidate,) = call("review", "list", "--imported", "--limit", "1", "--json").objects
     shown = call("review", "show", candidate["id"])

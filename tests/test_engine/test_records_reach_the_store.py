@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from engine.lab.published_runs.records import numbered, read_published_run
@@ -12,7 +11,7 @@ from store.candidates import add_candidates, answers_of, list_candidates, record
 from store.database import open_database, transaction
 from store.rounds import finish_round, start_round
 from store.tasks import add_documents, add_tasks, get_task
-from tests.shared_data import SEAL_DATA, needs_seal_data
+from tests.published_run import best_rows, write_published_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +33,8 @@ def test_tasks_of_documents_come_back_as_they_were_read(tmp_path: Path) -> None:
     db.close()
 
 
-@needs_seal_data
 def test_a_published_run_goes_through_the_store_to_seals_own_rows(tmp_path: Path) -> None:
-    run = read_published_run(SEAL_DATA / "rank_iter0.json")
+    run = read_published_run(write_published_run(tmp_path / "rank_iter0.json"))
     db = open_database(tmp_path / "seal.db")
     with transaction(db):
         add_tasks(db, run.tasks)
@@ -68,6 +66,5 @@ def test_a_published_run_goes_through_the_store_to_seals_own_rows(tmp_path: Path
         reward = reward_of_answers(before, after, asked)
         assert (reward.mean, reward.std) == (candidate.reward_mean, candidate.reward_std)
         rewarded.append(score_candidate(candidate.id, candidate.task_id, candidate.position, reward))
-    lines = (SEAL_DATA / "sft_best1of5_iter0.jsonl").read_text(encoding="utf-8").splitlines()
-    assert sft_rows(candidates, select(rewarded, mode="paper")) == [json.loads(line) for line in lines]
+    assert sft_rows(candidates, select(rewarded, mode="paper")) == best_rows()
     db.close()

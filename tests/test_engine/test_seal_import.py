@@ -16,7 +16,7 @@ from engine.loop.reward import reward_of_answers
 from engine.loop.select import score_candidate, select
 from store.errors import WrongUseError
 from store.hashing import canonical_json
-from tests.shared_data import SEAL_DATA, needs_seal_data
+from tests.published_run import best_rows, write_published_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,30 +199,24 @@ def test_any_part_replaced_gives_records_or_wrong_use(tmp_path: Path, walk: list
         canonical_json([found.round.settings, [task.title for task in found.tasks]]).encode()
 
 
-@needs_seal_data
-def test_paper_selection_over_the_published_run_gives_seals_own_rows() -> None:
-    run = read_published_run(SEAL_DATA / "rank_iter0.json")
+def test_paper_selection_over_a_published_run_gives_seals_own_rows(tmp_path: Path) -> None:
+    run = read_published_run(write_published_run(tmp_path / "rank_iter0.json"))
     candidates = [published.candidate for published in run.candidates]
     selection = select(
         (score_candidate(p.candidate.id, p.candidate.task_id, p.candidate.position, p.reward) for p in run.candidates),
         mode="paper",
     )
-    lines = (SEAL_DATA / "sft_best1of5_iter0.jsonl").read_text(encoding="utf-8").splitlines()
-    assert sft_rows(candidates, selection) == [json.loads(line) for line in lines]
-    kept = [p for p in run.candidates if p.candidate.id in selection.candidate_ids]
-    assert sum(p.reward.mean <= 0 for p in kept) == 10
+    assert sft_rows(candidates, selection) == best_rows()
 
 
-@needs_seal_data
 @pytest.mark.parametrize(
-    ("name", "tasks", "candidates", "graded_answers", "role"),
-    [("rank_iter0.json", 50, 250, 3375, "train"), ("eval_iter2.json", 200, 200, 974, "held_out")],
+    ("evaluation", "candidates", "graded_answers", "role"), [(False, 250, 3750, "train"), (True, 50, 250, "held_out")]
 )
-def test_the_published_runs_are_read_whole(
-    name: str, tasks: int, candidates: int, graded_answers: int, role: str
+def test_published_runs_are_read_whole(
+    tmp_path: Path, *, evaluation: bool, candidates: int, graded_answers: int, role: str
 ) -> None:
-    run = read_published_run(SEAL_DATA / name)
-    assert (len(run.tasks), len(run.candidates), run.differences) == (tasks, candidates, [])
+    run = read_published_run(write_published_run(tmp_path / "run.json", evaluation=evaluation))
+    assert (len(run.tasks), len(run.candidates), run.differences) == (50, candidates, [])
     assert sum(len(published.answers) for published in run.candidates) == 2 * graded_answers
     assert {published.candidate.role for published in run.candidates} == {role}
     assert {published.candidate.edit_format for published in run.candidates} == {"implications"}
@@ -233,8 +227,7 @@ def test_the_published_runs_are_read_whole(
         assert reward_of_answers(before, after, question_ids[published.candidate.task_id]) == published.reward
 
 
-@needs_seal_data
-def test_published_questions_are_never_graded_again() -> None:
-    question = read_published_run(SEAL_DATA / "eval_iter2.json").tasks[0].questions[0]
+def test_published_questions_are_never_graded_again(tmp_path: Path) -> None:
+    question = read(tmp_path, small_run()).tasks[0].questions[0]
     with pytest.raises(WrongUseError, match="unknown grader 'published'"):
         grade_answer(question, "anything")

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domains.knowledge.compile import compile_sequences
 from engine.domains.knowledge.templates import FORMATS, exam_prompt, prompt_for
-from tests.shared_data import SEAL_DATA, needs_seal_data
+from tests.published_run import published_run
 
 LINES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12).map("x".__add__)
 
@@ -108,8 +106,6 @@ def test_templates_are_filled_literally_and_once() -> None:
     assert exam_prompt("{title}?") == "Question: {title}?\nAnswer:"
 
 
-@needs_seal_data
 def test_the_prompt_for_implications_is_seals() -> None:
-    articles = json.loads((SEAL_DATA / "rank_iter0.json").read_text(encoding="utf-8"))["articles"]
-    for article in articles:
+    for article in published_run()["articles"]:
         assert prompt_for("implications", article["title"], article["context"]) == article["prompt"]

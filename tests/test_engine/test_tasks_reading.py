@@ -13,7 +13,6 @@ from engine.tasks.documents import title_and_context
 from engine.tasks.reading import TaskSet, read_tasks
 from store.errors import WrongUseError
 from store.hashing import hash_file
-from tests.shared_data import SEAL_DATA, needs_seal_data
 
 YAML = """\
 - title: Returns
@@ -230,14 +229,25 @@ def test_what_is_not_squad_is_refused(tmp_path: Path, data: str, problem: str) -
     assert problems_of(tmp_path, "a.json")[0].startswith(problem)
 
 
-@needs_seal_data
-def test_the_squad_file_of_seal_loads() -> None:
-    found = read_tasks([SEAL_DATA / "squad_val_300.json"], audit_share=0.25, root=SEAL_DATA)
+def test_a_large_squad_file_loads_with_its_share_of_audit_questions(tmp_path: Path) -> None:
+    passages = [
+        {
+            "title": f"Passage {number}",
+            "context": f"Passage {number} has {number} pages.",
+            "questions": [
+                {"question": f"How many pages has {number}, wording {wording}?", "answer": str(number)}
+                for wording in range(6)
+            ],
+        }
+        for number in range(300)
+    ]
+    (tmp_path / "squad.json").write_text(json.dumps(passages), encoding="utf-8")
+    found = read_tasks([tmp_path / "squad.json"], audit_share=0.25, root=tmp_path)
     assert len(found.tasks) == 300
     questions = [question for one in found.tasks for question in one.questions]
-    assert len(questions) == len({question.id for question in questions}) == 1918
+    assert len(questions) == len({question.id for question in questions}) == 1800
     assert 0.18 < sum(question.split == "audit" for question in questions) / len(questions) < 0.25
-    assert all(one.source.startswith("squad_val_300.json:") for one in found.tasks)
+    assert all(one.source.startswith("squad.json:") for one in found.tasks)
 
 
 JSON_VALUES = st.recursive(

@@ -1,4 +1,4 @@
-"""A published run of SEAL as the queue: 250 self-edits of 50 tasks, with the figures that its authors computed."""
+"""A run in the format that SEAL publishes as the queue: 250 self-edits of 50 tasks, with the figures of the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from store.database import open_database
 from store.jobs import list_jobs
 from store.ranking import candidate_rank
 from store.workspace import Workspace, create_workspace
-from tests.shared_data import SEAL_DATA, needs_seal_data
+from tests.published_run import published_run, write_published_run
 from tests.test_console.cli_scenario import CandidateMaker
 from tests.test_console.console_scenario import ConsoleDriver, drive, run
 
@@ -32,14 +32,13 @@ if TYPE_CHECKING:
     from seal_console.console.screens.candidate_content import CandidateContent
     from seal_console.queries.queue import QueueRow
 
-pytestmark = needs_seal_data
-RUN = SEAL_DATA / "rank_iter0.json"
-
 
 @pytest.fixture(scope="module")
 def imported_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = create_workspace(tmp_path_factory.mktemp("published") / "w", default_settings_text())
-    assert main(["-w", str(workspace.root), "lab", "import", "seal", str(RUN)]) == 0
+    folder = tmp_path_factory.mktemp("published")
+    workspace = create_workspace(folder / "w", default_settings_text())
+    run_file = write_published_run(folder / "rank_iter0.json")
+    assert main(["-w", str(workspace.root), "lab", "import", "seal", str(run_file)]) == 0
     return workspace
 
 
@@ -51,9 +50,8 @@ def published(imported_once: Workspace, tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="module")
 def said() -> dict[str, Any]:
-    """The file as it was published."""
-    found: dict[str, Any] = json.loads(RUN.read_text(encoding="utf-8"))
-    return found
+    """The content of the imported file."""
+    return published_run()
 
 
 async def all_in_review(console: ConsoleDriver) -> None:
@@ -135,8 +133,8 @@ def test_filters_find_what_the_published_file_has(published: Workspace, said: di
     edits = [(article["title"], one) for article in said["articles"] for one in article["completions"]]
     gains = [one["stats"]["gain_mean"] for _, one in edits]
     texts = [f"{title}\n{one['text']}".lower() for title, one in edits]
-    about = {word: sum(word in text for text in texts) for word in ("greece", "x-ray")}
-    of_title = sum("Child labour" in title for title, _ in edits)
+    about = {word: sum(word in text for text in texts) for word in ("greece", "málaga")}
+    of_title = sum(title == "Harbour of Ostrey" for title, _ in edits)
 
     async def flow() -> None:
         async with drive(published) as console:
@@ -145,10 +143,10 @@ def test_filters_find_what_the_published_file_has(published: Workspace, said: di
             assert all((row.reward_mean or 0.0) > 0.3 for row in await filtered(console, "reward>0.3", better))
             for word, count in about.items():
                 await filtered(console, word, count)
-            rows = await filtered(console, 'task:"child labour"', of_title)
-            assert {row.title for row in rows} == {"Child labour"}
+            rows = await filtered(console, 'task:"harbour of ostrey"', of_title)
+            assert {row.title for row in rows} == {"Harbour of Ostrey"}
             best = [row for row in rows if (row.reward_mean or 0.0) > 0.4]
-            assert await filtered(console, 'task:"child labour" reward>0.4 -state:refused', len(best)) == best
+            assert await filtered(console, 'task:"harbour of ostrey" reward>0.4 -state:refused', len(best)) == best
             await filtered(console, "imported:1 round:1", 250)
             await filtered(console, "imported:0", 0)
 
