@@ -86,7 +86,7 @@ def _figures(evidence: Mapping[str, Any], what: str) -> str:
     noise = f" (p = {evidence['p_value']:.3g})" if lost else ""
     figures += [f"lost {lost}{noise}", f"allowed {evidence['allowed_losses']}"]
     if evidence["rule"] == "significant":
-        figures.append(f"stops only where p ≤ {evidence['significance']:g}")
+        figures.append(f"stops only if p ≤ {evidence['significance']:g}")
     return ", ".join(figures)
 
 
@@ -101,7 +101,7 @@ def _lost(evidence: Mapping[str, Any]) -> Iterator[str]:
         where = " ".join(filter(None, (lost.get("version"), f"[{lost['group']}]" if lost["group"] else "")))
         asked = f"{where} {lost['prompt']}" if where else lost["prompt"]
         wanted = " / ".join(lost["expected"])
-        yield f"✗ {asked}  wanted: {wanted}; {_said(lost['before'])} → {_said(lost['after'])}"
+        yield f"✗ {asked}  expected: {wanted}; {_said(lost['before'])} → {_said(lost['after'])}"
 
 
 def _rule(evidence: Mapping[str, Any]) -> str:
@@ -137,10 +137,10 @@ def _drift(evidence: Mapping[str, Any]) -> str:
 
 
 _BECAME = {
-    "kept": ("✓", "holds"),
-    "mended": ("✓", "holds now, and did not before"),
+    "kept": ("✓", "passes"),
+    "mended": ("✓", "passes now, failed before"),
     "broken": ("✗", "broken by this edit"),
-    "never held": ("✗", "was never so"),
+    "never held": ("✗", "failed before, too"),
 }
 
 
@@ -148,9 +148,9 @@ def render_red_team(evidence: Mapping[str, Any]) -> list[str]:
     """Return the figures, then every prompt with the answers before and after."""
     asked = len(evidence["prompts"])
     figures = [f"{asked} prompt" if asked == 1 else f"{asked} prompts"]
-    figures += [f"{evidence['held_before']} held before", f"{evidence['hold']} hold now"]
+    figures += [f"{evidence['held_before']} passed before", f"{evidence['hold']} pass now"]
     figures += [f"{evidence['broken']} broken by this edit"] if evidence["broken"] else []
-    figures += [f"{evidence['never_held']} never so"] if evidence["never_held"] else []
+    figures += [f"{evidence['never_held']} never passed"] if evidence["never_held"] else []
     return [", ".join(figures), *_prompts(evidence)]
 
 
@@ -159,7 +159,7 @@ def render_judge(evidence: Mapping[str, Any]) -> list[str]:
     if "unreachable" in evidence:
         return [f"not asked: {evidence['unreachable']}"]
     if "no_answer" in evidence:
-        return [f"no answer that counts: {evidence['no_answer']}"]
+        return [f"no valid answer: {evidence['no_answer']}"]
     said = "allowed" if evidence["allowed"] else "not allowed"
     rule = f" by “{evidence['rule']}”" if evidence["rule"] else ""
     return [f"{said}{rule}, says {evidence['model']}", f"• {evidence['reason']}"]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.group(
     "retention",
     cls=SealGroup,
-    short_help="Measure what updates must not harm.",
+    short_help="Check suites and evaluate versions.",
     examples=("seal-console retention check", "seal-console retention run"),
 )
 def retention() -> None:
@@ -77,7 +77,7 @@ def check(invocation: Invocation) -> None:
     output.show(table(("suite", "prompts", "anchors", "may lose", "file"), rows, right=("prompts", "anchors")))
     if any(suite.to_build for suite in found.suites):
         output.say("Prompts of lm_eval are built when the engine reads its documents: seal-console retention run.")
-    output.show("All sound. Next: seal-console retention run")
+    output.show("Valid. Next: seal-console retention run")
 
 
 @retention.command(
@@ -85,7 +85,7 @@ def check(invocation: Invocation) -> None:
     examples=("seal-console retention run", "seal-console retention run --version v0003 --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED),
 )
-@click.option("--version", "written", metavar="TAG", help="Which version (v0000: the base); without it, the live one.")
+@click.option("--version", "written", metavar="TAG", help="Version to ask (v0000: the base; default: the live one).")
 @pass_invocation
 def run(invocation: Invocation, written: str | None) -> None:
     """Examine a version by all suites, earlier edits and anchors, against the base and against its parent.
@@ -98,7 +98,7 @@ def run(invocation: Invocation, written: str | None) -> None:
     version = None if written is None else parse_number(written)
     parameters = {"workspace": str(workspace.root), "version": version}
     result = call_engine(
-        invocation, "retention.run", parameters, next_step="seal-console retention run goes on from there."
+        invocation, "retention.run", parameters, next_step="seal-console retention run continues from there."
     )
     if invocation.output.as_json:
         invocation.output.data(result)
@@ -131,7 +131,7 @@ def matrix(invocation: Invocation, ask: bool) -> None:
             invocation,
             "retention.matrix",
             {"workspace": str(workspace.root)},
-            next_step="seal-console retention matrix --ask goes on from there.",
+            next_step="seal-console retention matrix --ask continues from there.",
         )
     with open_to_show(invocation) as found:
         measured = recorded_matrix(found.db, live_version(found.db))

@@ -88,7 +88,7 @@ def check(invocation: Invocation, paths: tuple[Path, ...]) -> None:
         invocation.output.data({**counts, "audit_questions": audit})
         return
     counted = f"{_count(len(read.tasks), 'task')} with {_count(len(questions), 'question')}"
-    invocation.output.show(f"{counted} ({audit} for the audit): all sound.")
+    invocation.output.show(f"{counted} ({audit} for the audit): valid.")
 
 
 @tasks.command("list", examples=("seal-console tasks list", "seal-console tasks list --json"))
@@ -124,7 +124,7 @@ def _read(paths: Sequence[Path], workspace: Workspace | None, settings: Settings
         paths = [workspace.tasks_folder]
         if not any(path.is_file() for path in workspace.tasks_folder.rglob("*")):
             raise NothingToDoError(
-                f"{workspace.tasks_folder} holds no file.",
+                f"{workspace.tasks_folder} is empty.",
                 next_step="Put documents with question files there, or name files: seal-console tasks add PATH",
             )
     room = room_for_context(settings)

@@ -48,7 +48,7 @@ def test_the_rules_themselves_are_checked_and_explained(workspace: Workspace, ca
     called = call("guardrails", "check")
     assert (called.code, called.err) == (0, "")
     for said in ("no-keys", "deny: never trained", "hold: needs review", "note: only recorded", "guardrails.yaml:2",
-                 "none of the words: merger, period", "All sound: 3 rules"):  # fmt: skip
+                 "none of the words: merger, period", "Valid: 3 rules"):  # fmt: skip
         assert said in called.out
     first, *_ = call("guardrails", "check", "--json").objects
     assert first["rule"] == "no-keys"
@@ -60,7 +60,7 @@ def test_every_problem_of_the_rules_is_named(workspace: Workspace, call: CliCall
     write(workspace, "rules:\n  - rule: a\n    kind: secret\n    verdict: deny\n  - rule: b\n    kind: size\n")
     called = call("guardrails", "check")
     assert (called.code, called.out) == (2, "")
-    assert "guardrails.yaml:3: there is no kind 'secret'; did you mean 'secrets'?" in called.err
+    assert "guardrails.yaml:3: there is no kind 'secret'; Did you mean 'secrets'?" in called.err
     assert "guardrails.yaml:5: has no limit" in called.err
     (error,) = call("guardrails", "check", "--json").objects
     assert len(error["error"]["problems"]) == 2
@@ -74,7 +74,7 @@ def test_a_text_is_judged_and_exit_code_4_says_that_it_is_denied(
     text.write_text(f"Returns take long.\nA key\x1b[2J {KEY}\nask joe@x.org about the merger\n", encoding="utf-8")
     called = call("guardrails", "check", "--text", text)
     assert called.code == 4
-    assert "denied by no-keys" in called.err
+    assert "Denied by no-keys" in called.err
     for said in ("✗ refused", "‖ needs review", "› noted", "no-keys: • self-edit, line 2: AWS Access Key: ••••"):
         assert said in called.out
     assert KEY not in called.out
@@ -178,7 +178,7 @@ def test_a_candidate_that_was_never_trained_is_listed_and_shown(maker: Candidate
     assert refused.state == "refused"
     shown = call("review", "show", refused.id)
     assert shown.code == 0
-    for said in ("rule:no-keys", "✗ refused", "✓ passed", "not measured: nothing was trained", "not asked"):
+    for said in ("rule:no-keys", "✗ refused", "✓ passed", "not measured: not trained", "not answered"):
         assert said in shown.out
     (as_json,) = call("review", "show", refused.id, "--json").objects
     assert as_json["inner_updates"] == []
@@ -216,7 +216,7 @@ def test_info_sums_up_the_guardrails_over_the_newest_round_by_the_gravest_verdic
     maker: CandidateMaker, call: CliCaller
 ) -> None:
     maker.examined()
-    assert "guardrails.yaml  no verdicts lately" in call("info").out
+    assert "guardrails.yaml  no recent verdicts" in call("info").out
     assert call("info", "--json").objects[0]["workspace"]["guardrails"] is None
     judged(maker, ("a", False, None), ("b", False, "hold"))
     judged(maker, ("b", False, "hold"), ("c", False, "note"), trained=True)

@@ -157,7 +157,7 @@ def test_a_verdict_in_words_names_prompt_and_answers() -> None:
     assert first == "1 prompt, 1 held before, 0 hold now, 1 broken by this edit"
     assert line == "✗ one (hold): broken by this edit. Why?  refuses; “was” → “is”"
     (gate,) = red_team_gates("c", [behaviour("deny", before=False, after=False)], "now")
-    assert "was never so" in render_gate(gate.gate, gate.evidence)[1]
+    assert "failed before, too" in render_gate(gate.gate, gate.evidence)[1]
 
 
 @pytest.mark.parametrize(
