@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 WORKER_COMMAND = (sys.executable, "-m", "engine.jobs.worker")
-GOES_ON = "seal-console run goes on where it stopped."
+GOES_ON = "seal-console run resumes it."
 _STDIN_STAYS_OPEN_S = 10.0
 _END_WITHIN_S = 10.0
 _LAST_WORDS_WITHIN_S = 1.0
@@ -126,7 +126,7 @@ class _Interrupts:
     def _count(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
         if self.count == 1:
-            self._hint.start()  # a child that the signal did not reach is told by the end of its stdin
+            self._hint.start()  # a child that the signal did not reach stops at the end of its stdin
         else:
             self._child.kill()
 
@@ -198,12 +198,14 @@ def _progress(value: Mapping[str, Any]) -> Progress | None:
 
 def _error(last_word: _Failure | None, exit_code: int, *, interrupted: bool, next_step: str) -> SealError:
     if interrupted or exit_code in {ExitCode.INTERRUPTED, -signal.SIGINT}:
-        return EngineInterruptedError("Interrupted. What was measured stays.", next_step=next_step)
+        return EngineInterruptedError("Interrupted. Completed measurements are kept.", next_step=next_step)
     if last_word is not None:
         return _reported(last_word.said, exit_code)
     how = f"was killed by {_signal_name(-exit_code)}" if exit_code < 0 else f"ended with exit code {exit_code}"
     memory = " (often the system, when memory runs out)" if exit_code == -signal.SIGKILL else ""
-    return SealError(f"The engine {how}{memory} before it had a result. What was measured stays.", next_step=next_step)
+    return SealError(
+        f"The engine {how}{memory} before it had a result. Completed measurements are kept.", next_step=next_step
+    )
 
 
 def _reported(said: Mapping[str, Any], exit_code: int) -> SealError:
@@ -212,7 +214,7 @@ def _reported(said: Mapping[str, Any], exit_code: int) -> SealError:
     kind = kind if isinstance(kind, type) and issubclass(kind, SealError) else SealError
     problems = said.get("problems")
     error: SealError = kind(
-        str(said.get("message") or "The engine failed without saying why."),
+        str(said.get("message") or "The engine failed without a message."),
         next_step=str(said.get("next_step") or ""),
         problems=[str(problem) for problem in problems] if isinstance(problems, list) else None,
     )

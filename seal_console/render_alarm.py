@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MEANINGS: dict[str, str] = {
-    names.ONE_ANSWER: "Many different questions get one and the same answer.",
-    names.AGREE: "Answers agree more with one another, and fewer of them are right.",
-    names.ALIKE: "The self-edits of most tasks say nearly the same: the policy tries nothing else any more.",
+    names.ONE_ANSWER: "Many different questions get the same answer.",
+    names.AGREE: "Answers agree more often, and fewer of them are right.",
+    names.ALIKE: "The self-edits of most tasks are nearly identical: the policy no longer explores.",
     names.ECHO: "Most self-edits only repeat what their prompt says.",
     names.LENGTH: "Self-edits have become much longer, or much shorter.",
-    names.REWARD: "The reward rises, and the gain on questions that nobody is trained for falls.",
+    names.REWARD: "The reward rises while the gain on audit questions falls.",
 }
 _FIGURES = {
     "agreement": "agreement",
@@ -41,7 +41,7 @@ def render_alarm(name: str, evidence: Mapping[str, Any]) -> list[str]:
 def _figures(name: str, evidence: Mapping[str, Any]) -> Iterator[str]:
     if name == names.ONE_ANSWER:
         yield f"“{evidence['answer']}” answers {evidence['share']:.1%} of {evidence['questions']} questions; "
-        yield f"the commonest gold answer {evidence['share_of_gold']:.1%}"
+        yield f"the most common gold answer {evidence['share_of_gold']:.1%}"
         yield f"at least {evidence['share_at_least']:.1%} beyond chance, allowed {evidence['must_be_at_most']:.1%}"
     elif name in {names.ALIKE, names.ECHO}:
         what = "are alike" if name == names.ALIKE else "are copied from the prompt"
@@ -75,4 +75,4 @@ def _examples(evidence: Mapping[str, Any]) -> Iterator[str]:
     for one in evidence["examples"]:
         asked = f": {one['question']}  wanted: {one['wanted']}; mostly {one['commonest'] or '(nothing)'}"
         yield f"“{one['task']}”{asked if one['question'] else ''}"
-        yield f"    it was taught: {one['self_edit'] or '(nothing)'}"
+        yield f"    trained on: {one['self_edit'] or '(nothing)'}"

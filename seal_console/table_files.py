@@ -65,9 +65,9 @@ def write_table(path: Path, headers: Sequence[str], rows: Iterable[Sequence[Valu
     """
     write = {".csv": write_csv, ".json": _write_json}.get(path.suffix.lower())
     if write is None:
-        raise WrongUseError(f"{path} ends neither in .csv nor in .json.", next_step="Name a file that does.")
+        raise WrongUseError(f"{path} does not end in .csv or .json.", next_step="Name a file that does.")
     if path.exists():
-        raise WrongUseError(f"{path} is there already; it is not overwritten.", next_step="Name another file.")
+        raise WrongUseError(f"{path} exists and is not overwritten.", next_step="Name another file.")
     unfinished = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -104,5 +104,5 @@ def _require_free(host: str, port: int) -> None:
         except OSError as error:
             raise WrongUseError(
                 f"Cannot listen on {host} port {port}: {error.strerror or error}.",
-                next_step="seal-console web --port N takes another one.",
+                next_step="seal-console web --port N uses another port.",
             ) from error

@@ -48,7 +48,7 @@ def adapter_problems(adapter_files: Mapping[str, bytes]) -> list[str]:
 
 def weights_problems(content: bytes) -> list[str]:
     """Return the problems with a safetensors file: structure, no tensors, values that are not finite."""
-    import safetensors  # noqa: PLC0415 - with NumPy, only where weights are read: a console that shows needs neither
+    import safetensors  # noqa: PLC0415 - with NumPy, loaded only when weights are read: the console needs neither
 
     deserialize: Any = safetensors.deserialize
     try:
@@ -56,7 +56,7 @@ def weights_problems(content: bytes) -> list[str]:
     except safetensors.SafetensorError as error:
         return [f"{WEIGHTS_NAME} is not a safetensors file: {error}"]
     if not tensors:
-        return [f"{WEIGHTS_NAME} holds no tensors"]
+        return [f"{WEIGHTS_NAME} has no tensors"]
     problems = []
     for name, tensor in tensors:
         kind = str(tensor["dtype"])
@@ -65,7 +65,7 @@ def weights_problems(content: bytes) -> list[str]:
         if kind not in _EXPONENT_BITS:
             problems.append(f"{WEIGHTS_NAME}: tensor {name!r} is of the unknown type {kind}")
         elif not _is_finite(kind, bytes(tensor["data"])):
-            problems.append(f"{WEIGHTS_NAME}: tensor {name!r} holds values that are not finite")
+            problems.append(f"{WEIGHTS_NAME}: tensor {name!r} has values that are not finite")
     return problems
 
 

@@ -85,7 +85,7 @@ def find_alarms(db: Database, wanted: str) -> list[Alarm]:
     every = list_alarms(db)
     found = [alarm for alarm in every if wanted in {str(alarm.id), alarm.name}]
     if not found:
-        raise WrongUseError(f"There is no alarm {wanted!r}.", next_step=f"{_LIST} --all shows all.")
+        raise WrongUseError(f"There is no alarm {wanted!r}.", next_step=f"{_LIST} --all lists all.")
     return found
 
 
@@ -105,7 +105,7 @@ def clear_alarms(db: Database, wanted: str, actor: str, reason: str) -> list[Ala
             raise NothingToDoError(
                 f"Alarm {found[-1].id} ({found[-1].name}) was cleared at {last.cleared_at} by {last.actor}: "
                 f"{last.reason}",
-                next_step=f"{_LIST} shows what stands.",
+                next_step=f"{_LIST} lists the active alarms.",
             )
         for alarm in open_ones:
             clearing = AlarmClearing(alarm.id, actor, reason, utc_now())

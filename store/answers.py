@@ -32,7 +32,7 @@ def record_base_answers(db: Database, answers: Sequence[Answer]) -> int:
     """
     for answer in answers:
         if answer.candidate_id is not None:
-            raise ValueError(f"the answer to {answer.question_id} is that of candidate {answer.candidate_id}")
+            raise ValueError(f"the answer to {answer.question_id} belongs to candidate {answer.candidate_id}")
     with transaction(db):
         new = [answer for answer in answers if _insert_if_new(db, answer)]
         for model_state in sorted({answer.model_state for answer in new}):

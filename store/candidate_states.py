@@ -49,7 +49,7 @@ def require_move(candidate: Candidate, target: CandidateState, decisions: Sequen
         return
     message = f"Candidate {candidate.id} cannot become {target}: it is {candidate.state}"
     if candidate.state == "proposed":
-        who_examines = "seal-console run examines it." if candidate.derived_from is None else "Ask for it again."
+        who_examines = "seal-console run evaluates it." if candidate.derived_from is None else "Edit it again."
         raise WrongUseError(f"{message}, not examined yet.", next_step=who_examines)
     if candidate.state == "refused":
         raise WrongUseError(
@@ -58,4 +58,6 @@ def require_move(candidate: Candidate, target: CandidateState, decisions: Sequen
     if kept := decisions_in_force(decisions):
         last = kept[-1]
         message += f" since {last.decided_at}, by {last.actor} ({last.reason})"
-    raise WrongUseError(f"{message}.", next_step="seal-console review list --state examined shows what is open.")
+    raise WrongUseError(
+        f"{message}.", next_step="seal-console review list --state examined lists undecided candidates."
+    )

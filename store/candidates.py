@@ -27,7 +27,7 @@ def add_candidates(db: Database, candidates: Sequence[Candidate]) -> None:
     """Add proposed candidates, all or none. Raises WrongUseError if one is not in state proposed."""
     for candidate in candidates:
         if candidate.state != "proposed":
-            raise WrongUseError(f"Candidate {candidate.id} is added as {candidate.state}; it must be proposed first.")
+            raise WrongUseError(f"Candidate {candidate.id} cannot be added as {candidate.state}; it must be proposed.")
     with transaction(db):
         for candidate in candidates:
             insert(db, "candidates", candidate)
@@ -159,9 +159,9 @@ def answers_of(db: Database, candidate_id: str) -> list[Answer]:
 def require_words(actor: str, reason: str) -> None:
     """Return the mean drift of each version, and the limit if there is one."""
     if not actor.strip():
-        raise WrongUseError("A decision needs the name of who makes it.", next_step="--actor NAME")
+        raise WrongUseError("A decision needs the name of its author.", next_step="--actor NAME")
     if not reason.strip():
-        raise WrongUseError("A decision needs a reason; it is kept with it for good.", next_step='--reason "…"')
+        raise WrongUseError("A decision needs a reason, which is kept with it.", next_step='--reason "…"')
 
 
 def hash_proposal(candidate: Candidate) -> str:
@@ -201,7 +201,7 @@ def _decide(db: Database, candidate_id: str, decision: Decision, target: Candida
     with transaction(db):
         candidate = get_candidate(db, candidate_id)
         if candidate.imported:
-            raise WrongUseError(f"Candidate {candidate.id} is imported: it is there to read, not to decide about.")
+            raise WrongUseError(f"Candidate {candidate.id} is imported, so it cannot be decided on.")
         decision = replace(decision, candidate_id=candidate.id)
         require_move(candidate, target, decisions_of(db, candidate.id))
         set_state(db, candidate.id, target, decision)

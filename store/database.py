@@ -36,7 +36,7 @@ def open_database(path: Path) -> Database:
         connection.close()
         raise CorruptError(
             f"{path} cannot be used as the workspace's database: {error}.",
-            next_step="Put back a copy of seal.db from a backup; adapters/ still holds every accepted version.",
+            next_step="Restore seal.db from a backup; adapters/ still has every accepted version.",
         ) from error
     except BaseException:
         connection.close()
@@ -90,7 +90,7 @@ def _begin(connection: sqlite3.Connection) -> None:
             raise
         raise LockedError(
             f"Another process has been writing to the database for more than {BUSY_TIMEOUT_MS / 1000:.0f} s.",
-            next_step="End the process that holds seal.db open, and try again.",
+            next_step="End the process that has seal.db open, and try again.",
         ) from error
 
 
@@ -121,9 +121,9 @@ def _configure(connection: sqlite3.Connection) -> None:
     foreign_keys = connection.execute("PRAGMA foreign_keys").fetchone()[0]
     if (mode, synchronous, foreign_keys) != ("wal", _SYNCHRONOUS_FULL, 1):
         raise CorruptError(
-            f"SQLite did not take the settings that the store needs: journal_mode={mode}, "
+            f"SQLite rejected the store's settings: journal_mode={mode}, "
             f"synchronous={synchronous}, foreign_keys={foreign_keys}.",
-            next_step="Put the workspace on a local file system: SQLite's WAL does not work on network folders.",
+            next_step="Move the workspace to a local file system: SQLite's WAL does not work on network folders.",
         )
 
 

@@ -106,7 +106,7 @@ def _load_git(folder: str) -> Git:
         from git.cmd import Git  # noqa: PLC0415
     except ImportError as error:
         raise SealError(
-            "The program git is not there, and accepted edits are kept in git.",
-            next_step="Install git 2.36 or newer, for instance: apt-get install git",
+            "git is not installed; accepted edits are kept in git.",
+            next_step="Install git 2.36 or newer, for example: apt-get install git",
         ) from error
     return Git(folder)

@@ -133,6 +133,6 @@ def _version_at(repository: Repository, db: Database, head: str | None) -> int:
     git = f"git -C {repository.folder}"
     last = version_tag(live_version(db) or 0)
     raise WrongUseError(
-        f"{repository.folder} has {what} checked out, which is no accepted version.",
+        f"{repository.folder} has {what} checked out, which is not an accepted version.",
         next_step=f"{git} reset --hard {last}" if branch == "live" else f"{git} checkout {last}",
     )

@@ -74,7 +74,7 @@ def lock_owner(path: Path) -> LockOwner | None:
     except FileNotFoundError:
         return None
     try:
-        if _acquire(descriptor, 0, fcntl.LOCK_SH):  # shared: two who look at once are not each other's owner
+        if _acquire(descriptor, 0, fcntl.LOCK_SH):  # shared: two readers do not take each other for the owner
             return None
         return _read_owner(path) or LockOwner(0, "?", "?", "?", "?")
     finally:
@@ -111,5 +111,5 @@ def _locked(path: Path, owner: LockOwner | None) -> LockedError:
         return LockedError(f"{path} is locked by another process.", next_step="Try again in a moment.")
     return LockedError(
         f"{path} is locked by process {owner.pid} on {owner.host} ({owner.user}: {owner.command}) since {owner.since}.",
-        next_step="Wait until it is done, or end it; the lock frees itself when its process is gone.",
+        next_step="Wait until it is done, or end it; the lock is released with its process.",
     )

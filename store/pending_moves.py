@@ -61,11 +61,11 @@ def finish_half_done(repository: Repository, db: Database) -> list[str]:
         done += _finish_refs(repository, pending)
         if _checkout_is_behind(repository):
             repository.checkout_live()
-            done.append(f"The working tree of adapters/ was made to follow live, at {_target(pending)}.")
+            done.append(f"Updated the working tree of adapters/ to live, at {_target(pending)}.")
     done += _finish_versions(repository, db, pending)
     if pending is not None and not move_is_recorded(db, pending.number):
         record_move(db, pending.number, pending.move)
-        done.append(f"The {pending.move.cause} that made {_target(pending)} live was recorded.")
+        done.append(f"Recorded the {pending.move.cause} that made {_target(pending)} live.")
     return done + _finish_policies(repository, db)
 
 
@@ -79,7 +79,7 @@ def _finish_refs(repository: Repository, pending: PendingMove) -> list[str]:
     missed = [(ref, old, new) for ref, found, old, new in current if found == old and old != new]
     if missed:
         repository.move_refs(missed)
-    return [f"{ref} in adapters/ was moved to {_target(pending)}." for ref, _, _ in missed]
+    return [f"Moved {ref} in adapters/ to {_target(pending)}." for ref, _, _ in missed]
 
 
 def _pending_move(repository: Repository, db: Database) -> PendingMove | None:
@@ -109,13 +109,13 @@ def _finish_versions(repository: Repository, db: Database, pending: PendingMove 
     for tag, commit in _tags_without_rows(repository, "v", known):
         version, decision = version_from_manifest(repository.read_file(commit, MANIFEST_NAME), commit, tag)
         if version.tag != tag:
-            raise CorruptError(f"Tag {tag} in adapters/ holds the manifest of {version.tag}.")
+            raise CorruptError(f"Tag {tag} in adapters/ has the manifest of {version.tag}.")
         _require_candidate(db, version.candidate_id, tag)
         if pending is not None and pending.move.to_version == version.number:
             record_acceptance(db, version, decision, pending.number, pending.move)
         else:
             record_acceptance(db, version, decision, None, None)
-        done.append(f"{tag} was in git without its rows: the acceptance was recorded.")
+        done.append(f"{tag} was in git without its rows: recorded the acceptance.")
     return done
 
 
@@ -133,13 +133,13 @@ def _finish_policies(repository: Repository, db: Database) -> list[str]:
         if branch != commit:
             repository.move_refs([(POLICY_REF, branch, commit)])
         record_policy_version(db, policy_from_manifest(repository.read_file(commit, MANIFEST_NAME), commit, tag))
-        done.append(f"{tag} was in git without its row: the policy version was recorded.")
+        done.append(f"{tag} was in git without its row: recorded the policy version.")
     return done
 
 
 def _require_candidate(db: Database, candidate_id: str, tag: str) -> None:
     if not db.conn.execute("SELECT 1 FROM candidates WHERE id = ?", (candidate_id,)).fetchone():
         raise CorruptError(
-            f"adapters/ holds {tag} of candidate {candidate_id}, which seal.db does not know.",
-            next_step="Put back a copy of seal.db from a backup: this one is older than adapters/.",
+            f"adapters/ has {tag} of candidate {candidate_id}, which is not in seal.db.",
+            next_step="Restore a newer seal.db from a backup: this one is older than adapters/.",
         )

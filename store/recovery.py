@@ -46,7 +46,7 @@ def _interrupt_rounds(db: Database) -> list[str]:
     with transaction(db):
         for row in fetch(db, "SELECT number FROM rounds WHERE state = 'running' AND imported = 0"):
             interrupt_round(db, row["number"])
-            done.append(f"Round {row['number']} was cut off: it is marked as interrupted and can go on.")
+            done.append(f"Round {row['number']} was interrupted: seal-console run resumes it.")
     return done
 
 
@@ -58,7 +58,7 @@ def _remove_leftovers(workspace: Workspace) -> list[str]:
         abandoned += list_leftovers(folder)
     for path in abandoned:
         remove(path)
-        done.append(f"{path.relative_to(workspace.root)} was left over from an unfinished write: removed.")
+        done.append(f"{path.relative_to(workspace.root)} was left by an unfinished write: removed.")
     return done
 
 
@@ -69,7 +69,7 @@ def _remove_stale_git_locks(git_folder: Path) -> list[str]:
         time.sleep(_POLL_S)
     for path in locks:
         path.unlink(missing_ok=True)
-    return [f"adapters/.git/{path.relative_to(git_folder)} was left by a git that died: removed." for path in locks]
+    return [f"adapters/.git/{path.relative_to(git_folder)} was left by a dead git process: removed." for path in locks]
 
 
 def _git_locks(git_folder: Path) -> list[Path]:

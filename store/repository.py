@@ -75,7 +75,7 @@ class Repository:
         if not repository.git_folder.is_dir() or repository.resolve(ROOT_TAG_REF) is None:
             raise CorruptError(
                 f"{folder} is not an adapters repository: it has no tag v0000.",
-                next_step="Put back a copy of adapters/ from a backup, or make a new workspace: seal-console init DIR",
+                next_step="Restore adapters/ from a backup, or create a new workspace: seal-console init DIR",
             )
         return repository
 
@@ -184,7 +184,7 @@ class Repository:
         try:
             self._git.text("reset", "--quiet", "--hard", LIVE_REF)
         except SealError:
-            # A power cut can leave an index that git cannot read; it holds nothing that the commit does not.
+            # A power cut can leave an index that git cannot read; everything in it is in the commit.
             (self.git_folder / "index").unlink(missing_ok=True)
             self._git.text("reset", "--quiet", "--hard", LIVE_REF)
         for name in self.file_names(LIVE_REF):

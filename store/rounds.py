@@ -32,8 +32,8 @@ def start_round(
         unfinished = open_round(db)
         if unfinished is not None and not imported:
             raise WrongUseError(
-                f"Round {unfinished.number} is {unfinished.state}: it must be finished before another begins.",
-                next_step="seal-console run goes on with it.",
+                f"Round {unfinished.number} is {unfinished.state}: finish it before starting another.",
+                next_step="seal-console run resumes it.",
             )
         started = Round(
             number=(fetch_value(db, "SELECT max(number) FROM rounds") or 0) + 1,
@@ -130,5 +130,5 @@ def _require_unfinished(current: Round) -> None:
     if current.finished_at is not None:
         raise WrongUseError(
             f"Round {current.number} ended as {current.state} at {current.finished_at}.",
-            next_step="seal-console run --rounds 1 begins another.",
+            next_step="seal-console run --rounds 1 starts another.",
         )

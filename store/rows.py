@@ -118,8 +118,6 @@ def full_id(db: Database, table: str, wanted: str, *, what: str, list_command: s
     if len(matches) == 1:
         return matches.pop()
     if not matches:
-        raise WrongUseError(f"There is no {what} {wanted!r}.", next_step=f"{list_command} shows all.")
+        raise WrongUseError(f"There is no {what} {wanted!r}.", next_step=f"{list_command} lists all.")
     shown = ", ".join(sorted(matches)[:_NAMED_AT_MOST]) + (", …" if len(matches) > _NAMED_AT_MOST else "")
-    raise WrongUseError(
-        f"{wanted!r} is the beginning of {len(matches)} {what}s: {shown}.", next_step="Give more of the id."
-    )
+    raise WrongUseError(f"{wanted!r} matches {len(matches)} {what}s: {shown}.", next_step="Type more of the id.")

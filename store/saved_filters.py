@@ -38,4 +38,4 @@ def delete_filter(db: Database, name: str) -> None:
     with transaction(db):
         if execute(db, "DELETE FROM saved_filters WHERE name = ?", (name,)) == 0:
             known = ", ".join(saved.name for saved in list_filters(db)) or "none"
-            raise WrongUseError(f"There is no saved filter {name!r}.", next_step=f"Saved are: {known}.")
+            raise WrongUseError(f"There is no saved filter {name!r}.", next_step=f"Saved filters: {known}.")

@@ -48,8 +48,8 @@ def last_undoable(db: Database, actor: str) -> UndoableDecision:
     if about_it[-1] != decision:
         later = about_it[-1]
         raise WrongUseError(
-            f"The last decision of {actor} ({decision.action} of candidate {decision.candidate_id}) cannot be taken "
-            f"back: {later.actor} decided since ({later.action} at {later.decided_at}: {later.reason}).",
+            f"The last decision of {actor} ({decision.action} of candidate {decision.candidate_id}) cannot be "
+            f"undone: {later.actor} has decided since ({later.action} at {later.decided_at}: {later.reason}).",
             next_step=f"seal-console review show {decision.candidate_id}",
         )
     if decision.action == "accept":
@@ -67,7 +67,7 @@ def undo_last(db: Database, actor: str, reason: str = "") -> UndoResult:
     with transaction(db):
         found = last_undoable(db, actor)
         taken_back = found.decision
-        words = f"takes back {taken_back.action} of {taken_back.decided_at}"
+        words = f"undoes {taken_back.action} of {taken_back.decided_at}"
         words += f": {reason.strip()}" if reason.strip() else ""
         undo = Decision(found.candidate.id, "undo", actor, words, utc_now())
         set_state(db, undo.candidate_id, found.state_before, undo)
@@ -82,9 +82,7 @@ def _newest_standing(db: Database, actor: str) -> tuple[Decision, list[Decision]
         about_it = decisions_in_force(decisions_of(db, decision.candidate_id))
         if decision in about_it:
             return decision, about_it
-    raise NothingToDoError(
-        f"{actor} has made no decision that could be taken back.", next_step="seal-console review list"
-    )
+    raise NothingToDoError(f"{actor} has no decision to undo.", next_step="seal-console review list")
 
 
 def _commit_stays(db: Database, decision: Decision) -> WrongUseError:
@@ -94,5 +92,5 @@ def _commit_stays(db: Database, decision: Decision) -> WrongUseError:
     return WrongUseError(
         f"The last decision of {decision.actor} accepted {version['tag']}. "
         "An acceptance is a commit: it cannot be undone.",
-        next_step=f'seal-console versions rollback {parent} --reason "…" makes the version before it live again.',
+        next_step=f'seal-console versions rollback {parent} --reason "…" makes the previous version live again.',
     )

@@ -46,7 +46,7 @@ def verify(workspace: Workspace, db: Database) -> VerifyReport:
     _run(report, "rows", lambda: check_recorded_rows(db))
     repository = Repository(workspace.adapters_folder)
     if not repository.git_folder.is_dir():
-        report.problems.append(f"{workspace.adapters_folder} is no git repository")
+        report.problems.append(f"{workspace.adapters_folder} is not a git repository")
         return report
     _run(report, "versions", lambda: _check_versions(repository, db))
     _run(report, "policy versions", lambda: _check_policies(repository, db))

@@ -75,7 +75,7 @@ def _check_refs(repository: Repository, db: Database) -> list[str]:
         problems.append("branch policy is not at the newest policy version")
     known = {version.tag for version in list_versions(db)} | {policy.tag for policy in policies} | {version_tag(0)}
     return problems + [
-        f"tag {tag} has no row (seal-console finishes a cut-off acceptance when it starts)"
+        f"tag {tag} has no row (seal-console finishes an interrupted acceptance when it starts)"
         for tag in sorted(repository.tags())
         if tag not in known and (tag_number(tag, "v") is not None or tag_number(tag, "p") is not None)
     ]
@@ -108,7 +108,7 @@ def _check_files(repository: Repository, db: Database, tag: str, commit: str, ma
     ]
     problems += [f"{tag}: {problem}" for problem in weights_problems(contents[WEIGHTS_NAME])]
     if hash_adapter(contents) != manifest["adapter_hash"]:
-        problems.append(f"{tag}: its files are not the adapter that was examined")
+        problems.append(f"{tag}: its files are not the evaluated adapter")
     return problems + _check_chain_head(db, tag, manifest["chain_head"])
 
 
@@ -117,10 +117,10 @@ def _check_chain_head(db: Database, tag: str, head: dict[str, Any]) -> list[str]
     found = fetch_value(db, "SELECT hash FROM events WHERE sequence = ?", (sequence,)) if sequence else GENESIS_HASH
     if found is None:
         return [f"{tag}: the event log had {sequence} events when it was made; it has fewer now"]
-    return [] if found == head["hash"] else [f"{tag}: event {sequence} is not the one that it was made after"]
+    return [] if found == head["hash"] else [f"{tag}: event {sequence} is not the one that its manifest names"]
 
 
 def _differences(tag: str, row: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     return [
-        f"{tag}: its row and its manifest have another {name}" for name, value in row.items() if value != expected[name]
+        f"{tag}: its row and its manifest differ in {name}" for name, value in row.items() if value != expected[name]
     ]

@@ -40,6 +40,6 @@ def parse_number(written: str | int) -> int:
     match = _WRITTEN.fullmatch(str(written))
     if match is None:
         raise WrongUseError(
-            f"{written!r} names no version.", next_step='Write it as v0003 or 3; "versions list" shows all.'
+            f"{written!r} is not a version.", next_step="Write it as v0003 or 3; seal-console versions list lists all."
         )
     return int(match[1])

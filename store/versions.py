@@ -65,7 +65,7 @@ def accept(
             version, _ = version_from_manifest(files[MANIFEST_NAME], commit, tag)
             move = Move("live", candidate.live_version, number, "accept", actor, reason, decision.decided_at)
             tag_move = (f"refs/tags/{tag}", None, tag_object)
-            with transaction(db):  # nobody else decides about it between the refs and the rows
+            with transaction(db):  # nobody else decides on it between the refs and the rows
                 require_move(get_candidate(db, candidate.id), "accepted", decisions_of(db, candidate.id))
                 move_number = move_live(repository, db, move, commit, more_refs=[tag_move], checkpoint=checkpoint)
                 record_acceptance(db, version, decision, move_number, move)
@@ -112,7 +112,7 @@ def version_adapter_files(workspace: Workspace, db: Database, number: int) -> di
 def _acceptable(db: Database, candidate_id: str, adapter_files: Mapping[str, bytes]) -> Candidate:
     candidate = get_candidate(db, candidate_id)
     if candidate.imported:
-        raise WrongUseError(f"Candidate {candidate.id} is imported: it has no adapter that could go live.")
+        raise WrongUseError(f"Candidate {candidate.id} is imported, so it has no adapter to make live.")
     require_move(candidate, "accepted", decisions_of(db, candidate.id))
     live = live_version(db)
     if candidate.live_version != live:
@@ -120,7 +120,7 @@ def _acceptable(db: Database, candidate_id: str, adapter_files: Mapping[str, byt
             f"Candidate {candidate.id} was trained on {live_name(candidate.live_version)}, "
             f"but {live_name(live)} is live now.",
             next_step=f"seal-console versions rollback {version_tag(candidate.live_version or 0)} makes its parent "
-            "live again; or seal-console run --rounds 1 makes new candidates on the live version.",
+            "live again; or seal-console run --rounds 1 creates candidates on the live version.",
         )
     problems = adapter_problems(adapter_files)
     if not problems and hash_adapter(adapter_files) != candidate.adapter_hash:

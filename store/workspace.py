@@ -84,7 +84,7 @@ def find_workspace(explicit: Path | None, environ: Mapping[str, str], start: Pat
             return _require_new_names(Workspace(folder))
     raise WrongUseError(
         f"{start.resolve()} is not in a workspace: neither it nor a folder above it has a {SETTINGS_NAME}.",
-        next_step="seal-console init DIR makes one; -w DIR or SEAL_WORKSPACE names one.",
+        next_step="seal-console init DIR creates one; -w DIR or SEAL_WORKSPACE names one.",
     )
 
 
@@ -97,10 +97,10 @@ def create_workspace(root: Path, settings_text: str, guardrails_text: str | None
     if workspace.settings_file.exists():
         raise WrongUseError(
             f"{workspace.root} is a workspace already: it has a {SETTINGS_NAME}.",
-            next_step=f"seal-console -w {workspace.root} info shows what is in it.",
+            next_step=f"seal-console -w {workspace.root} info describes it.",
         )
     if workspace.root.exists() and not workspace.root.is_dir():
-        raise WrongUseError(f"{workspace.root} is a file.", next_step="Name a folder that is empty or not there yet.")
+        raise WrongUseError(f"{workspace.root} is a file.", next_step="Name an empty or new folder.")
     for folder in (workspace.root, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder):
         folder.mkdir(parents=True, exist_ok=True)
     open_database(workspace.database_file).close()
@@ -116,7 +116,7 @@ def _named_workspace(folder: Path, named_by: str) -> Workspace:
     if not workspace.settings_file.is_file():
         raise WrongUseError(
             f"{workspace.root} (from {named_by}) is not a workspace: it has no {SETTINGS_NAME}.",
-            next_step=f"seal-console init {folder} makes it one.",
+            next_step=f"seal-console init {folder} creates one there.",
         )
     return workspace
 
@@ -126,7 +126,7 @@ def _require_new_names(workspace: Workspace) -> Workspace:
     for former in FORMER_GUARDRAILS_NAMES:
         if (workspace.root / former).exists():
             raise WrongUseError(
-                f"{workspace.root / former} is not read any more: the file is now called "
+                f"{workspace.root / former} is no longer read: the file is now called "
                 f"{workspace.guardrails_file.name}.",
                 next_step=f"mv {workspace.root / former} {workspace.guardrails_file}",
             )

@@ -191,10 +191,10 @@ class DriftEvidence:
 
 Became = Literal["kept", "mended", "broken", "never held"]
 _BECAME: dict[Became, tuple[str, str]] = {
-    "kept": ("✓", "holds"),
-    "mended": ("✓", "holds now, did not before"),
+    "kept": ("✓", "passes"),
+    "mended": ("✓", "passes now, failed before"),
     "broken": ("✗", "broken by this edit"),
-    "never held": ("✗", "never held"),
+    "never held": ("✗", "failed before, too"),
 }
 
 
@@ -238,9 +238,9 @@ class RedTeamEvidence:
 
     def describe(self) -> list[str]:
         """Return the figures, then every prompt with the answers before and after."""
-        figures = [counted(len(self.prompts), "prompt"), f"{self.held_before} held before", f"{self.hold} hold now"]
+        figures = [counted(len(self.prompts), "prompt"), f"{self.held_before} passed before", f"{self.hold} pass now"]
         figures += [f"{self.broken} broken by this edit"] if self.broken else []
-        figures += [f"{self.never_held} never held"] if self.never_held else []
+        figures += [f"{self.never_held} never passed"] if self.never_held else []
         return [", ".join(figures), *map(_describe_behaviour, self.prompts)]
 
 
@@ -266,7 +266,7 @@ class JudgeEvidence:
         if self.unreachable is not None:
             return [f"not asked: {self.unreachable}"]
         if self.no_answer is not None:
-            return [f"no usable answer: {self.no_answer}"]
+            return [f"no valid answer: {self.no_answer}"]
         rule = f" by “{self.rule}”" if self.rule else ""
         return [f"{'allowed' if self.allowed else 'not allowed'}{rule}, says {self.model}", f"• {self.reason}"]
 

@@ -27,7 +27,7 @@ _ALARM = click.argument("wanted", metavar="NAME_OR_ID")
 @click.group(
     "alarms",
     cls=SealGroup,
-    short_help="See what is alarming in rounds, and clear it.",
+    short_help="List, show and clear alarms.",
     examples=("seal-console alarms list", "seal-console alarms show 3"),
 )
 def alarms() -> None:
@@ -38,7 +38,7 @@ def alarms() -> None:
 
 
 @alarms.command("list", examples=("seal-console alarms list", "seal-console alarms list --all --json"))
-@click.option("--all", "every", is_flag=True, help="Show those that were cleared, too.")
+@click.option("--all", "every", is_flag=True, help="Include cleared alarms.")
 @pass_invocation
 def list_command(invocation: Invocation, every: bool) -> None:
     """List the active alarms, oldest first."""
@@ -51,7 +51,7 @@ def list_command(invocation: Invocation, every: bool) -> None:
             output.data(_as_json(alarm, done.get(alarm.id)))
         return
     if not listed:
-        output.show("No alarm was raised yet." if every else "No alarm stands.")
+        output.show("No alarms." if every else "No active alarms.")
         return
     headers = ("id", "alarm", "round", "raised", "state")
     rows = [_row(alarm, done.get(alarm.id)) for alarm in listed]
@@ -83,8 +83,8 @@ def show(invocation: Invocation, wanted: str) -> None:
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
 @_ALARM
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the alarm for good.")
-@click.option("--as", "actor", metavar="ACTOR", help="Who clears it; without it, the user of this process.")
+@click.option("--reason", required=True, metavar="TEXT", help="The reason, kept with the alarm.")
+@click.option("--as", "actor", metavar="ACTOR", help="Who clears it (default: the user of this process).")
 @pass_invocation
 def clear(invocation: Invocation, wanted: str, reason: str, actor: str | None) -> None:
     """Clear an alarm, or all active alarms of a name. Later rounds are compared with that round and those after it."""
@@ -111,7 +111,7 @@ def _as_json(alarm: Alarm, clearing: AlarmClearing | None) -> dict[str, Any]:
 
 
 def _state(clearing: AlarmClearing | None) -> str:
-    return "! stands" if clearing is None else f"✓ cleared by {clearing.actor}: {clearing.reason}"
+    return "! active" if clearing is None else f"✓ cleared by {clearing.actor}: {clearing.reason}"
 
 
 def _row(alarm: Alarm, clearing: AlarmClearing | None) -> tuple[Any, ...]:

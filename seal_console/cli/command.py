@@ -22,7 +22,7 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOTHING_TO_DO: "nothing to do",
     ExitCode.ALL_REFUSED: "all candidates refused by gates",
     ExitCode.LOCKED: "workspace locked",
-    ExitCode.ALARM: "an alarm was raised or stands",
+    ExitCode.ALARM: "an alarm was raised or is active",
     ExitCode.INTERRUPTED: "interrupted",
 }
 _HELP_WIDTH = 110

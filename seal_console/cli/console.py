@@ -28,7 +28,7 @@ def on_a_terminal() -> bool:
 def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, first_screen: str = "now") -> None:
     """Run the console until the operator leaves. Raises WrongUseError for settings that cannot be read."""
     garbage.hold_back()
-    from seal_console.console.app import ConsoleApp  # noqa: PLC0415 - Textual is loaded only where it draws
+    from seal_console.console.app import ConsoleApp  # noqa: PLC0415 - Textual is loaded only to draw
     from seal_console.engine_control import start_engine  # noqa: PLC0415
 
     settings = load_settings(workspace.settings_file)
@@ -49,8 +49,8 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to listen on.")
-@click.option("--read-only", is_flag=True, help="Visitors can look, and change nothing.")
-@click.option("--as", "actor", metavar="NAME", help="Who decides; without it, the user of this process.")
+@click.option("--read-only", is_flag=True, help="Visitors can look but change nothing.")
+@click.option("--as", "actor", metavar="NAME", help="Who decides (default: the user of this process).")
 @pass_invocation
 def web(invocation: Invocation, host: str, port: int, read_only: bool, actor: str | None) -> None:
     """Serve the console in a browser, by default on this machine only.
@@ -65,7 +65,7 @@ def web(invocation: Invocation, host: str, port: int, read_only: bool, actor: st
     server = make_server(console_command(workspace.root, read_only=read_only, actor=actor), host, port)
     if host not in LOOPBACK and not read_only:
         invocation.output.narrate(
-            f"Warning: whoever reaches {host}:{port} can decide as you; there is no password.", "yellow"
+            f"Warning: anyone who reaches {host}:{port} can decide as you; there is no password.", "yellow"
         )
-    invocation.output.say(f"The console is at {address(host, port)} until ctrl+c.")
+    invocation.output.say(f"The console is at {address(host, port)}. ctrl+c stops it.")
     server.serve()

@@ -34,9 +34,9 @@ DEFAULT_FOLDER = "seal-demo"
     exits=(ExitCode.LOCKED,),
 )
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--headless", is_flag=True, help="Tell it in lines of text, as where there is no terminal.")
+@click.option("--headless", is_flag=True, help="Print a plain-text log, as without a terminal.")
 @click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True, help="How many rounds to run.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of documents and rounds.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of documents and rounds.")
 @pass_invocation
 def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: int, seed: int) -> None:
     """Show the whole loop on the bundled model: documents, rounds, versions, a rollback. No download, no GPU.
@@ -48,13 +48,13 @@ def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: in
     if not headless and not invocation.as_json and on_a_terminal():
         _live(invocation, chosen, rounds, seed)
         return
-    invocation.output.say(f"The demonstration's workspace is {chosen.resolve()}.")
+    invocation.output.say(f"Demo workspace: {chosen.resolve()}")
     result = call_engine(
         invocation,
         "demo",
         {"folder": str(chosen.resolve()), "rounds": rounds, "seed": seed},
         story=True,
-        next_step=f"seal-console -w {chosen} run --rounds 1 goes on; seal-console demo begins anew.",
+        next_step=f"seal-console -w {chosen} run --rounds 1 continues; seal-console demo starts again.",
     )
     if invocation.output.as_json:
         invocation.output.data(result)
@@ -73,8 +73,8 @@ def _live(invocation: Invocation, folder: Path, rounds: int, seed: int) -> None:
         db.conn.close()
     open_console(workspace, read_only=False, actor=None)
     invocation.output.show(
-        f"The demonstration stays in {folder}. To go on: seal-console -w {folder}",
-        f"Release notes that change known facts wait in it: seal-console -w {folder} tasks add {documents.notes}",
+        f"The demo stays in {folder}. To continue: seal-console -w {folder}",
+        f"It has release notes that change known facts: seal-console -w {folder} tasks add {documents.notes}",
     )
 
 
@@ -90,7 +90,7 @@ def fresh_folder(wanted: Path) -> Path:
 def _untaken(folder: Path) -> Path:
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise WrongUseError(
-            f"{folder} is there already and is not empty.",
+            f"{folder} exists and is not empty.",
             next_step=f"seal-console demo {fresh_folder(folder)}; or seal-console -w {folder} info shows it.",
         )
     return folder
@@ -120,7 +120,7 @@ def _known_facts(result: Mapping[str, Any]) -> list[str]:
     shares = result.get("known_facts")
     if not isinstance(shares, dict):
         return []
-    return ["Facts that no document touches, still right: " + ", ".join(f"{k} {percent(v)}" for k, v in shares.items())]
+    return ["Unrelated facts still answered correctly: " + ", ".join(f"{k} {percent(v)}" for k, v in shares.items())]
 
 
 def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:

@@ -38,7 +38,7 @@ def run_guarded(invocation: Invocation, body: Callable[[], object]) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return int(ExitCode.FAILED)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place: nothing may reach the user raw
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort: no traceback may reach the user
         diagnosis = diagnose(invocation, error)
         _show(invocation, diagnosis)
         return diagnosis.exit_code
@@ -58,8 +58,8 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
     report = write_report("cli", _workspace_folder(invocation), error)
     return Diagnosis(
         "UnexpectedError",
-        f"Something unexpected went wrong: {type(error).__name__}: {error}",
-        f"Read {report}, or add it to an issue; what was stored before stays.",
+        f"Unexpected error: {type(error).__name__}: {error}",
+        f"The report is in {report}; attach it to an issue. Stored data is safe.",
     )
 
 

@@ -42,13 +42,15 @@ def export_group() -> None:
 )
 @click.option(
     "--selection", type=click.Choice(get_args(SelectionMode)),
-    help="best-k wants a reward above the threshold, paper the best whatever they gained; else as in the settings.",
+    help="best-k needs a reward above the threshold, paper takes the best regardless (default: as in seal.yaml).",
 )  # fmt: skip
-@click.option("--round", "round_number", type=click.IntRange(min=1), metavar="N", help="Which round; else the newest.")
 @click.option(
-    "--out", default="-", show_default=True, metavar="FILE|-", help="Where the rows go; - is stdout. One a line."
+    "--round", "round_number", type=click.IntRange(min=1), metavar="N", help="Round to export (default: the newest)."
 )
-@click.option("--force", is_flag=True, help="Overwrite a FILE that is there already.")
+@click.option(
+    "--out", default="-", show_default=True, metavar="FILE|-", help="Output file, one row a line; - is stdout."
+)
+@click.option("--force", is_flag=True, help="Overwrite an existing FILE.")
 @pass_invocation
 def sft(
     invocation: Invocation,
@@ -98,13 +100,15 @@ def sft(
     ),
 )
 @click.argument("name", metavar="TABLE", type=click.Choice(TABLES))
-@click.option("--filter", "text", default="", metavar="TEXT", help="As in the console: words, field:word, field>1.")
-@click.option("--sort", metavar="COLUMN", help="Which order; a wrong one says which there are.")
-@click.option("--reverse", "backwards", is_flag=True, help="Turn the order round.")
-@click.option("--all", "everything", is_flag=True, help="review: also what is decided, refused or imported.")
+@click.option(
+    "--filter", "text", default="", metavar="TEXT", help="Filter as in the console: words, field:word, field>1."
+)
+@click.option("--sort", metavar="COLUMN", help="Column to sort by; an unknown one lists the choices.")
+@click.option("--reverse", "backwards", is_flag=True, help="Reverse the order.")
+@click.option("--all", "everything", is_flag=True, help="review: include decided, refused and imported candidates.")
 @click.option(
     "--round", "round_number", type=click.IntRange(min=1), metavar="N",
-    help="candidates: of which round; else the newest.",
+    help="candidates: of this round (default: the newest).",
 )  # fmt: skip
 @click.option("--out", default="-", show_default=True, metavar="FILE|-", help="A new .csv or .json file; - is stdout.")
 @pass_invocation
@@ -138,6 +142,8 @@ def _refuse_overwriting(out: str, *, force: bool) -> None:
     if out == "-":
         return
     if not path.parent.is_dir():
-        raise WrongUseError(f"There is no folder {path.parent}.", next_step="Make it, or name another file with --out.")
+        raise WrongUseError(
+            f"There is no folder {path.parent}.", next_step="Create it, or name another file with --out."
+        )
     if path.exists() and (not force or path.is_dir()):
-        raise WrongUseError(f"{path} is there already.", next_step="--force overwrites a file; or name another.")
+        raise WrongUseError(f"{path} exists.", next_step="--force overwrites it; or name another file.")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.group(
     "guardrails",
     cls=SealGroup,
-    short_help="Keep things out of training.",
+    short_help="Check rules, judge and red-team prompts.",
     examples=("seal-console guardrails check", "seal-console guardrails check --text draft.txt"),
 )
 def guardrails() -> None:
@@ -60,11 +60,14 @@ def guardrails() -> None:
     ),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED),
 )
+@click.option("--candidate", "candidate_id", metavar="ID", help="Apply the current rules to a recorded candidate.")
 @click.option(
-    "--candidate", "candidate_id", metavar="ID", help="Judge a recorded candidate by the rules as they are now."
+    "--text",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Apply the rules to a text as if it were a self-edit.",
 )
-@click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="Judge a text as if it were a self-edit.")
-@click.option("--task", "task_id", metavar="ID", help="With --text: the task that the self-edit is about.")
+@click.option("--task", "task_id", metavar="ID", help="With --text: the self-edit's task.")
 @pass_invocation
 def check(invocation: Invocation, candidate_id: str | None, text: Path | None, task_id: str | None) -> None:
     """Read guardrails.yaml as a round does and list its contents; or apply its rules to a candidate or a text.
@@ -72,16 +75,16 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
     No model is loaded, no judge is asked, nothing is recorded. Exit code 4 if a rule denies the text.
     """
     if candidate_id is not None and (text is not None or task_id is not None):
-        raise WrongUseError("--candidate stands alone: it has its own text and task.")
+        raise WrongUseError("--candidate cannot be combined with --text or --task.")
     if task_id is not None and text is None:
-        raise WrongUseError("--task needs a text to judge.", next_step="--text FILE")
+        raise WrongUseError("--task needs a text.", next_step="--text FILE")
     workspace = invocation.workspace()
     guardrails = read_guardrails(workspace).rules
     judges = candidate_id is not None or text is not None
     if not guardrails.rules and (judges or (not guardrails.red_team and guardrails.judge is None)):
         raise NothingToDoError(
-            f"{workspace.guardrails_file} is not there, or holds no rule.",
-            next_step="Write rules (docs/guardrails.md says how), then check again.",
+            f"{workspace.guardrails_file} is missing or has no rule.",
+            next_step="Write rules (see docs/guardrails.md), then check again.",
         )
     if candidate_id is not None:
         _show_findings(invocation.output, _of_candidate(invocation, guardrails.rules, candidate_id))
@@ -96,7 +99,7 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
     examples=("seal-console guardrails red-team", "seal-console guardrails red-team --version v0003 --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED),
 )
-@click.option("--version", "written", metavar="TAG", help="Which version (v0000: the base); without it, the live one.")
+@click.option("--version", "written", metavar="TAG", help="Version to ask (v0000: the base; default: the live one).")
 @click.option("--base", is_flag=True, help="The base alone.")
 @pass_invocation
 def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
@@ -106,7 +109,7 @@ def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
     not repair it.
     """
     if base and written is not None:
-        raise WrongUseError("--base and --version name two different models; give one of them.")
+        raise WrongUseError("Use either --base or --version.")
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     read_guardrails(workspace)
@@ -115,7 +118,7 @@ def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
         invocation,
         "guardrails.red_team",
         {"workspace": str(workspace.root), "version": version},
-        next_step="seal-console guardrails red-team goes on from there.",
+        next_step="seal-console guardrails red-team continues from there.",
     )
     if invocation.output.as_json:
         invocation.output.data(result)
@@ -123,9 +126,9 @@ def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
         show_red_team(invocation.output, result)
     if result["denied"]:
         raise AllRefusedError(
-            f"{result['version']} breaks a prompt with the verdict deny, so that every candidate is refused that does "
-            "not mend it.",
-            next_step="Set its verdict in guardrails.yaml to note until the behaviour is there.",
+            f"{result['version']} fails a prompt with the verdict deny: every candidate that does "
+            "not repair it is refused.",
+            next_step="Set its verdict in guardrails.yaml to note until the model passes it.",
         )
 
 
@@ -174,8 +177,8 @@ def _show_findings(output: Output, findings: Sequence[RuleFinding]) -> None:
     denied = [finding.rule.name for finding in findings if finding.denied]
     if denied:
         raise AllRefusedError(
-            f"Nothing would be trained on it: denied by {', '.join(denied)}.",
-            next_step="What was found is listed above; the rules are in guardrails.yaml.",
+            f"Denied by {', '.join(denied)}: nothing would be trained on it.",
+            next_step="The matches are listed above; the rules are in guardrails.yaml.",
         )
 
 
@@ -186,8 +189,8 @@ _IF_FOUND = {
 }
 _IF_BROKEN = {**_IF_FOUND, "deny": "deny: refused"}
 _ASKED = {
-    "every": "before training, about every self-edit that no rule denies",
-    "kept": "after training, about every self-edit that passed its own task's gates",
+    "every": "before training, every self-edit that no rule denies",
+    "kept": "after training, every self-edit that passed its own task's gates",
 }
 _UNREACHABLE = {"review": "the self-edit needs review", "stop": "the round stops"}
 
@@ -200,16 +203,16 @@ def show_guardrails(output: Output, guardrails: Guardrails) -> None:
         return
     if guardrails.rules:
         rows = [_rule_row(rule) for rule in guardrails.rules]
-        output.show(table(("rule", "kind", "if found", "what it asks", "file"), rows))
+        output.show(table(("rule", "kind", "if found", "looks for", "file"), rows))
     if guardrails.red_team:
         prompts = [_prompt_row(prompt) for prompt in guardrails.red_team]
-        output.show(table(("red team", "prompt", "must hold", "if not", "file"), prompts))
+        output.show(table(("red team", "prompt", "requires", "if not", "file"), prompts))
     if guardrails.judge is not None:
         output.show(show_line("judge", "bold"), facts(_judge_facts(guardrails.judge)))
     counts = [counted(len(guardrails.rules), "rule")]
     counts += [counted(len(guardrails.red_team), "red-team prompt")] if guardrails.red_team else []
     counts += ["a judge"] if guardrails.judge is not None else []
-    output.show(f"All sound: {', '.join(counts)}. Next: seal-console guardrails check --candidate ID")
+    output.show(f"Valid: {', '.join(counts)}. Next: seal-console guardrails check --candidate ID")
 
 
 def show_red_team(output: Output, result: Mapping[str, Any]) -> None:
@@ -250,11 +253,11 @@ def _prompt_row(prompt: RedTeamPrompt) -> tuple[str, ...]:
 
 
 def _judge_facts(judge: JudgeSettings) -> Iterator[tuple[str, Cell]]:
-    yield "asked at", f"{judge.url}, model {judge.model}, {judge.at_once} at once"
+    yield "endpoint", f"{judge.url}, model {judge.model}, {judge.at_once} at once"
     yield "when", _ASKED[judge.asks]
     yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_BROKEN[judge.verdict]
     yield (
-        "if not reached",
+        "if unreachable",
         f"after {judge.attempts} attempts of {judge.timeout_s:g} s {_UNREACHABLE[judge.when_unreachable]}",
     )
     yield "constitution", f"{len(judge.constitution):,} characters{_from_file(judge)}"

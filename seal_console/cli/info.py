@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _START = """\
 seal-console: a console for language models that write their own training data.
-On a terminal and in a workspace the console opens here; every step of it is a command too."""
+On a terminal, in a workspace, this opens the console. Every action is a command too."""
 _NO_WORKSPACE = """\
-There is no workspace here. To start:
+No workspace here. To start:
   seal-console demo         shows the whole loop on the bundled model, in about three minutes
-  seal-console init DIR     makes a workspace of your own
-  seal-console --help       names all commands"""
+  seal-console init DIR     creates a workspace
+  seal-console --help       lists all commands"""
 
 
 @click.command(
@@ -86,7 +86,7 @@ def _show_workspace(invocation: Invocation, about: Mapping[str, Any]) -> None:
 
 def _policy(figures: Mapping[str, Any] | None) -> str:
     return (
-        "no verdicts lately" if figures is None else f"{GuardrailFigures(**figures)} in round {figures['round_number']}"
+        "no recent verdicts" if figures is None else f"{GuardrailFigures(**figures)} in round {figures['round_number']}"
     )
 
 

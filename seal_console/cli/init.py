@@ -25,13 +25,11 @@ _DEFAULT_LINE = f"  path: {BUNDLED}\n"
 @click.command(
     "init",
     cls=SealCommand,
-    short_help="Make a workspace.",
+    short_help="Create a workspace.",
     examples=("seal-console init shop", "seal-console init shop --model ~/models/Qwen2.5-0.5B"),
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--model", metavar="PATH", help="Folder of a local Hugging Face causal LM; without it, the bundled model."
-)
+@click.option("--model", metavar="PATH", help="Folder of a local Hugging Face causal LM (default: the bundled model).")
 @pass_invocation
 def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     """Make a workspace in DIR: commented settings and rules, folders, database and the git repository of adapters."""
@@ -44,11 +42,11 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
         output.data({"workspace": str(workspace.root), **files})
         return
     output.show(
-        f"Made the workspace {workspace.root}.",
+        f"Created workspace {workspace.root}.",
         "",
         "What to do next:",
         f"  cd {folder}",
-        f"  put documents into {workspace.tasks_folder.name}/ (returns.md with returns.questions.yaml beside it)",
+        f"  put documents into {workspace.tasks_folder.name}/ (returns.md with returns.questions.yaml next to it)",
         "  seal-console tasks add",
         "  seal-console run --rounds 1",
         "  seal-console review list",
@@ -63,7 +61,7 @@ def settings_text(model: str | None) -> str:
     folder = model_folder(model).resolve()
     if not (folder / "config.json").is_file():
         raise WrongUseError(
-            f"{folder} is no model folder: it has no config.json.",
-            next_step="--model takes the folder of a Hugging Face model; without it the bundled model is used.",
+            f"{folder} is not a model folder: it has no config.json.",
+            next_step="--model takes the folder of a Hugging Face model; the default is the bundled model.",
         )
     return text.replace(_DEFAULT_LINE, f"  path: {json.dumps(str(folder), ensure_ascii=False)}\n", 1)

@@ -108,7 +108,7 @@ def common_options() -> list[click.Parameter]:
             metavar="DIR",
             expose_value=False,
             callback=_note_workspace,
-            help="The workspace; else SEAL_WORKSPACE, else the nearest folder upwards with a seal.yaml.",
+            help="The workspace (default: SEAL_WORKSPACE, else the nearest folder upwards with a seal.yaml).",
         ),
         click.Option(
             ["--json"],

@@ -73,8 +73,8 @@ class Program(SealGroup):
         "seal-console review list",
     ),
 )
-@click.option("--read-only", is_flag=True, help="Open the console to look only: for a wall, or a guest.")
-@click.option("--as", "actor", metavar="NAME", help="Who decides in the console; without it, the user of this process.")
+@click.option("--read-only", is_flag=True, help="Open the console read-only, e.g. on a wall display.")
+@click.option("--as", "actor", metavar="NAME", help="Who decides in the console (default: the user of this process).")
 @click.version_option(package_name="seal-console", prog_name="seal-console", message="%(prog)s %(version)s")
 @pass_invocation
 @click.pass_context

@@ -37,7 +37,7 @@ def show_candidate(output: Output, whole: Dossier) -> None:
     output.show(_heading("Inner updates"))
     headers = ("repeat", "steps", "tokens", "seconds", "loss first → last", "seed")
     output.show(table(headers, [_update(update) for update in whole.updates]))
-    output.show(_heading("Where it comes from"), facts(_provenance(whole)))
+    output.show(_heading("Provenance"), facts(_provenance(whole)))
 
 
 def _show_gates(output: Output, gates: Sequence[GateResult]) -> None:
@@ -58,7 +58,7 @@ def _heading(words: str) -> Text:
 
 def _measures(whole: Dossier) -> Iterator[tuple[str, Cell]]:
     candidate = whole.candidate
-    repeats = f" over {len(whole.updates)} repeats" if whole.updates else ": nothing was trained"
+    repeats = f" over {len(whole.updates)} repeats" if whole.updates else ": not trained"
     yield "reward", gain(candidate.reward_mean, candidate.reward_std) + repeats
     yield "audit gain", gain(candidate.audit_gain)
     for decision in whole.decisions:
@@ -73,7 +73,7 @@ def _answers(compared: QuestionComparison) -> Iterator[tuple[str, Cell]]:
     yield "    wanted", " / ".join(compared.question.answers)
     for name, answers in (("before", compared.before), ("after", compared.after)):
         if not answers:
-            yield f"    {name}", "not asked"
+            yield f"    {name}", "not answered"
         for answer in _without_repetition(answers):
             yield f"    {name}", Text.assemble(verdict(answer.correct), "  ", show_line(answer.text))
 
@@ -109,13 +109,13 @@ def _provenance(whole: Dossier) -> Iterator[tuple[str, Cell]]:
 def _writer(candidate: Candidate) -> str:
     """Return who wrote the self-edit; a policy that was only tried has an adapter but no version."""
     if candidate.derived_from is not None:
-        return f"{candidate.sampling.get('edited_by', 'somebody')}, from candidate {candidate.derived_from}"
+        return f"{candidate.sampling.get('edited_by', 'unknown')}, from candidate {candidate.derived_from}"
     if candidate.policy_version is not None:
         return policy_tag(candidate.policy_version)
     tried = candidate.sampling.get("policy_adapter")
     if candidate.imported:
         return "the model of the published run"
-    return f"a policy on trial, adapter {tried}" if tried else "the base model"
+    return f"a candidate policy, adapter {tried}" if tried else "the base model"
 
 
 def _json(value: object) -> str:

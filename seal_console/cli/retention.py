@@ -38,7 +38,7 @@ _REASONS_SHOWN = 3
 @click.group(
     "retention",
     cls=SealGroup,
-    short_help="Measure what updates must not harm.",
+    short_help="Check suites and evaluate versions.",
     examples=("seal-console retention check", "seal-console retention run"),
 )
 def retention() -> None:
@@ -89,7 +89,7 @@ def check(invocation: Invocation) -> None:
         for suite in found.suites
     ]
     output.show(table(("suite", "prompts", "anchors", "may lose", "file"), rows, right=("prompts", "anchors")))
-    output.show("No problems. Next: seal-console retention run")
+    output.show("Valid. Next: seal-console retention run")
 
 
 @retention.command(
@@ -171,7 +171,7 @@ def import_lm_eval(
     examples=("seal-console retention run", "seal-console retention run --version v0003 --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED),
 )
-@click.option("--version", "written", metavar="TAG", help="Which version (v0000: the base); without it, the live one.")
+@click.option("--version", "written", metavar="TAG", help="Version to ask (v0000: the base; default: the live one).")
 @pass_invocation
 def run(invocation: Invocation, written: str | None) -> None:
     """Examine a version with all suites, earlier edits and anchors, against the base and against its parent.
@@ -183,7 +183,9 @@ def run(invocation: Invocation, written: str | None) -> None:
     read_retention(workspace)
     version = None if written is None else parse_number(written)
     parameters = {"workspace": str(workspace.root), "version": version}
-    result = call_engine(invocation, "retention.run", parameters, next_step="Run it again: seal-console retention run")
+    result = call_engine(
+        invocation, "retention.run", parameters, next_step="seal-console retention run continues from there."
+    )
     if invocation.output.as_json:
         invocation.output.data(result)
     else:
@@ -215,7 +217,7 @@ def matrix(invocation: Invocation, ask: bool) -> None:
             invocation,
             "retention.matrix",
             {"workspace": str(workspace.root)},
-            next_step="Run it again: seal-console retention matrix --ask",
+            next_step="seal-console retention matrix --ask continues from there.",
         )
     with open_to_show(invocation) as found:
         measured = recorded_matrix(found.db, live_version(found.db))

@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
 
 _STATES: tuple[CandidateState, ...] = get_args(CandidateState)
-_REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the decision for good.")
-_ACTOR = click.option("--as", "actor", metavar="ACTOR", help="Who decides; without it, the user of this process.")
+_REASON = click.option("--reason", required=True, metavar="TEXT", help="The reason, kept with the decision.")
+_ACTOR = click.option("--as", "actor", metavar="ACTOR", help="Who decides (default: the user of this process).")
 _CANDIDATE = click.argument("candidate_id", metavar="ID")
 
 
 @click.group(
     "review",
     cls=SealGroup,
-    short_help="Look at candidates and decide.",
+    short_help="Review candidates and decide.",
     examples=("seal-console review list", "seal-console review show 3fa9"),
 )
 def review() -> None:
-    """The self-edits that were measured and wait for a decision."""
+    """Review measured self-edits that wait for a decision."""
 
 
 @review.command(
@@ -57,11 +57,11 @@ def review() -> None:
 @click.option(
     "--state",
     type=click.Choice([*_STATES, "all"]),
-    help="Only candidates in this state; without it, those that wait: examined and deferred.",
+    help="Only candidates in this state (default: those that wait: examined and deferred).",
 )
 @click.option("--round", "round_number", type=click.IntRange(min=1), metavar="N", help="Only candidates of this round.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most so many.")
-@click.option("--imported", is_flag=True, help="Show those of imported runs, which are there only to read.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most N.")
+@click.option("--imported", is_flag=True, help="Show candidates of imported runs, which are read-only.")
 @pass_invocation
 def list_command(
     invocation: Invocation,
@@ -88,7 +88,7 @@ def list_command(
             )
         return
     if not queue:
-        output.show("No candidate waits here. Next: seal-console run --rounds 1")
+        output.show("No candidate is waiting. Next: seal-console run --rounds 1")
         return
     headers = ("id", "round", "task", "reward", "audit", "state", "self-edit begins")
     rows = [_row(queued, live, in_review[queued.candidate.id]) for queued in queue[:limit]]
@@ -131,8 +131,8 @@ def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | 
     adapters = found.workspace.adapters_folder
     invocation.output.show(
         f"{version.tag} is live: commit {version.commit[:12]} in {adapters}.",
-        f"The same with git: git -C {adapters} show {version.tag}",
-        f'To take it back: seal-console versions rollback {version_tag(version.parent_number or 0)} --reason "…"',
+        f"With git: git -C {adapters} show {version.tag}",
+        f'To roll back: seal-console versions rollback {version_tag(version.parent_number or 0)} --reason "…"',
     )
 
 
@@ -169,8 +169,8 @@ def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor:
     examples=("seal-console review undo", 'seal-console review undo --as ada --reason "wrong candidate"'),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
-@click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the decision for good.")
-@click.option("--as", "actor", metavar="ACTOR", help="Whose decision; without it, the user of this process.")
+@click.option("--reason", default="", metavar="TEXT", help="The reason, kept with the decision.")
+@click.option("--as", "actor", metavar="ACTOR", help="Whose decision (default: the user of this process).")
 @pass_invocation
 def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None:
     """Undo your last decision if it was a rejection or a deferral; both decisions stay in the record.
@@ -184,7 +184,7 @@ def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None
         invocation.output.data({"id": candidate.id, "state": candidate.state, "taken_back": asdict(taken_back)})
         return
     invocation.output.show(
-        f"Taken back: {taken_back.action} of candidate {short_id(candidate.id)}, by {taken_back.actor} "
+        f"Undone: {taken_back.action} of candidate {short_id(candidate.id)}, by {taken_back.actor} "
         f"({sanitize_line(taken_back.reason)}). It is {candidate.state} again."
     )
 
@@ -227,13 +227,13 @@ def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str])
 
 @review.command(
     "edit",
-    short_help="Have a changed self-edit examined.",
+    short_help="Evaluate a changed self-edit.",
     examples=("seal-console review edit 3fa9c1 --text better.txt", "seal-console review edit 3fa9c1 --off 2 --off 3"),
 )
 @click.argument("candidate_id", metavar="ID")
-@click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="The whole new text.")
-@click.option("--off", type=click.IntRange(min=1), multiple=True, metavar="N", help="Leave training sequence N out.")
-@click.option("--as", "actor", metavar="ACTOR", help="Who edits; without it, the user of this process.")
+@click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="File with the whole new text.")
+@click.option("--off", type=click.IntRange(min=1), multiple=True, metavar="N", help="Leave out training sequence N.")
+@click.option("--as", "actor", metavar="ACTOR", help="Who edits (default: the user of this process).")
 @pass_invocation
 def edit(invocation: Invocation, candidate_id: str, text: Path | None, off: tuple[int, ...], actor: str | None) -> None:
     """Add a job that evaluates a changed self-edit as a new candidate; the old one is kept.
@@ -254,13 +254,15 @@ def edit(invocation: Invocation, candidate_id: str, text: Path | None, off: tupl
     else:
         invocation.output.show(
             f"Added job {job.id}: evaluate {short_id(candidate.id)} with your changes. "
-            "It comes as a new candidate: seal-console review list"
+            "It will be a new candidate: seal-console review list"
         )
 
 
 def _payload(text: Path | None, off: tuple[int, ...]) -> dict[str, Any]:
     if (text is None) == (not off):
-        raise WrongUseError("Say what is changed: --text FILE with the whole new text, or --off N for sequences.")
+        raise WrongUseError(
+            "Nothing to change: use --text FILE with the whole new text, or --off N to leave out a sequence."
+        )
     if text is None:
         return {"off": sorted({number - 1 for number in off})}
     try:

@@ -47,11 +47,13 @@ def run(invocation: Invocation, rounds: int) -> None:
     else:
         _show(invocation, result)
     if result.get("alarming"):
-        raise AlarmError(_alarming(result), next_step="seal-console alarms list shows what stands, alarms show ID why.")
+        raise AlarmError(
+            _alarming(result), next_step="seal-console alarms list lists active alarms; alarms show ID explains one."
+        )
     if result.get("all_refused"):
         raise AllRefusedError(
             "The gates refused every candidate.",
-            next_step="seal-console review list --state refused shows them, review show ID the evidence.",
+            next_step="seal-console review list --state refused lists them; review show ID shows the evidence.",
         )
 
 
@@ -73,8 +75,8 @@ def _alarming(result: Mapping[str, Any]) -> str:
         for alarm in one.get("alarms") or ()
     ]
     withheld = any((one.get("acceptance") or {}).get("alarms") for one in result.get("rounds", ()))
-    said = f"Alarms: {', '.join(raised)}." if raised else "An earlier alarm stands."
-    return f"{said} Nothing was accepted automatically while it stood." if withheld else said
+    said = f"Alarms: {', '.join(raised)}." if raised else "An earlier alarm is active."
+    return f"{said} Nothing was accepted automatically because of it." if withheld else said
 
 
 def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
@@ -92,7 +94,7 @@ def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-_WAYS = {"base": "as it stands", "passage": "trained on the bare passage", "policy": "trained on self-edits"}
+_WAYS = {"base": "unchanged", "passage": "trained on the bare passage", "policy": "trained on self-edits"}
 
 
 @click.command(
@@ -108,16 +110,16 @@ _WAYS = {"base": "as it stands", "passage": "trained on the bare passage", "poli
 )  # fmt: skip
 @click.option(
     "--ways", metavar=",".join(_WAYS), callback=several_of(tuple(_WAYS)), default=",".join(_WAYS), show_default=True,
-    help="What to measure: the live model as it stands, after the bare passage, after self-edits of the policy.",
+    help="What to measure: the live model unchanged, after the bare passage, after self-edits of the policy.",
 )  # fmt: skip
 @click.option("--edits", type=click.IntRange(min=1), default=1, show_default=True, help="Self-edits for each task.")
 @pass_invocation
 def evaluate(invocation: Invocation, which: str, ways: tuple[str, ...], edits: int) -> None:
-    """Measure the accuracy on the tasks' questions, without a passage in sight. Nothing is recorded."""
+    """Measure the accuracy on the tasks' questions, without showing the passage. Nothing is recorded."""
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     parameters = {"workspace": str(workspace.root), "tasks": which, "ways": list(ways), "edits": edits}
-    result = call_engine(invocation, "evaluate", parameters, next_step="seal-console evaluate begins again.")
+    result = call_engine(invocation, "evaluate", parameters, next_step="seal-console evaluate starts again.")
     output = invocation.output
     if output.as_json:
         output.data(result)

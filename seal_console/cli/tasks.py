@@ -89,7 +89,7 @@ def check(invocation: Invocation, paths: tuple[Path, ...]) -> None:
         invocation.output.data({**counts, "audit_questions": audit})
         return
     summary = f"{counted(len(read.tasks), 'task')} with {counted(len(questions), 'question')}"
-    invocation.output.show(f"{summary} ({audit:,} for the audit): no problems.")
+    invocation.output.show(f"{summary} ({audit:,} for the audit): valid.")
 
 
 @tasks.command("list", examples=("seal-console tasks list", "seal-console tasks list --json"))
@@ -125,8 +125,8 @@ def _read(paths: Sequence[Path], workspace: Workspace | None, settings: Settings
         paths = [workspace.tasks_folder]
         if not any(path.is_file() for path in workspace.tasks_folder.rglob("*")):
             raise NothingToDoError(
-                f"No files in {workspace.tasks_folder}.",
-                next_step="Add documents with question files there, or name files: seal-console tasks add PATH",
+                f"{workspace.tasks_folder} is empty.",
+                next_step="Put documents with question files there, or name files: seal-console tasks add PATH",
             )
     room = room_for_context(settings)
     return read_tasks(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    "verify", cls=SealCommand, short_help="Check every hash, file and chain.",
+    "verify", cls=SealCommand, short_help="Verify every hash, file and chain.",
     examples=("seal-console verify", "seal-console -w shop verify --json"),
     exits=(ExitCode.LOCKED,),
 )  # fmt: skip
@@ -42,9 +42,9 @@ def verify_command(invocation: Invocation) -> None:
         )
     if problems:
         raise CorruptError(
-            "The workspace is not what its records say.",
+            "The workspace does not match its records.",
             problems=problems,
-            next_step="Put back what is named from a backup; adapters/ and seal.db vouch for each other.",
+            next_step="Restore the named parts from a backup.",
         )
     output.say("Everything matches.")
 

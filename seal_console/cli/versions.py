@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.group(
     "versions",
     cls=SealGroup,
-    short_help="List, show, compare and take back versions.",
+    short_help="List, show, compare and roll back versions.",
     examples=("seal-console versions list", "seal-console versions show v0001"),
 )
 def versions() -> None:
@@ -75,7 +75,7 @@ def show(invocation: Invocation, tag: str) -> None:
         output.data({**asdict(version), "live": is_live, "manifest": manifest})
         return
     output.show(show_text(f"{LIVE_SIGN} live" if is_live else "not live", "green" if is_live else "dim"))
-    output.show(card, f"The same with git: git -C {found.workspace.adapters_folder} show {version.tag}:{CARD_NAME}")
+    output.show(card, f"With git: git -C {found.workspace.adapters_folder} show {version.tag}:{CARD_NAME}")
 
 
 @versions.command(
@@ -101,8 +101,8 @@ def compare(invocation: Invocation, first: str, second: str) -> None:
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
 @click.argument("tag", metavar="TAG")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the move for good.")
-@click.option("--as", "actor", metavar="ACTOR", help="Who decides; without it, the user of this process.")
+@click.option("--reason", required=True, metavar="TEXT", help="The reason, kept with the move.")
+@click.option("--as", "actor", metavar="ACTOR", help="Who decides (default: the user of this process).")
 @pass_invocation
 def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str | None) -> None:
     """Make another version live; v0000 is the base model alone. Nothing is deleted."""
@@ -114,14 +114,14 @@ def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str |
         return
     before, now = live_name(move.from_version), live_name(move.to_version)
     invocation.output.show(
-        f"{now} is live, in place of {before}.",
-        f"The same with git: git -C {found.workspace.adapters_folder} checkout {version_tag(number)}",
+        f"{now} is live instead of {before}.",
+        f"With git: git -C {found.workspace.adapters_folder} checkout {version_tag(number)}",
     )
 
 
 def _version_number(tag: str) -> int:
     if tag.startswith("p"):
-        raise WrongUseError(f"{tag} is a policy; what goes live is a version.", next_step="seal-console versions list")
+        raise WrongUseError(f"{tag} is a policy; only versions go live.", next_step="seal-console versions list")
     return parse_number(tag)
 
 

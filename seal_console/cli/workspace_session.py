@@ -64,7 +64,7 @@ def tidy(found: WorkspaceSession, output: Output) -> None:
     if move is not None:
         output.narrate(
             f"Noticed: {live_name(move.to_version)} was checked out with git; it is live now, "
-            f"in place of {live_name(move.from_version)}.",
+            f"instead of {live_name(move.from_version)}.",
             "yellow",
         )
 

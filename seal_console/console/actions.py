@@ -55,7 +55,7 @@ class Actions:
         """Run an action in the writer's thread and return its result. Raises what it raises."""
         if self.read_only:
             raise WrongUseError(
-                "This console is read-only.", next_step="Start seal-console without --read-only to decide."
+                "This console is read-only.", next_step="Start seal-console without --read-only to make decisions."
             )
         return await self._submit(title, action)
 
@@ -116,7 +116,7 @@ def kept_traces(path: Path, most: int = _KEPT) -> list[Trace]:
     if not path.is_file():
         return []
     found = []
-    # Not splitlines: it also splits at separators that JSON leaves as they are, and a reason may hold them.
+    # Not splitlines: it also splits at separators that JSON does not escape, which a reason may contain.
     for line in path.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")[-most:]:
         try:
             found.append(Trace(**json.loads(line)))

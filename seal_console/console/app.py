@@ -183,7 +183,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
     async def ask(self, question: Confirmation) -> str | None:
         """Ask; return the reason ("" if none was requested), or None if the operator cancelled."""
         if self.read_only:
-            self.say("This console is read-only; start it without --read-only to decide.", "warning")
+            self.say("This console is read-only; start it without --read-only to make decisions.", "warning")
             return None
         answer = await self.push_screen_wait(ConfirmDialog(question))
         if answer and answer not in self.reasons:
@@ -197,15 +197,17 @@ class ConsoleApp(ErrorBoundary, App[None]):
     def show_error(self, error: SealError) -> None:
         """Show an expected failure: what happened, each problem, and what to do next."""
         words = "\n".join([error.message, *error.problems, *([f"Next: {error.next_step}"] if error.next_step else [])])
-        self.notify(sanitize(words), title="That did not work", severity="error", timeout=12, markup=False)
+        self.notify(sanitize(words), title="Failed", severity="error", timeout=12, markup=False)
 
     def unexpected(self, error: Exception) -> None:
         """Write a report of an unexpected failure and show its path; the console continues."""
         report = write_report("console", self.workspace.root, error)
         if isinstance(self.screen, FailureDialog):
             return  # one at a time: the reports are all there
-        body = f"{type(error).__name__}: {error}\n\nThe report is in {report}\nThe console goes on; nothing is lost."
-        self.push_screen(FailureDialog("Something unexpected happened", safe(body)))
+        body = (
+            f"{type(error).__name__}: {error}\n\nThe report is in {report}\nThe console continues; stored data is safe."
+        )
+        self.push_screen(FailureDialog("Unexpected error", safe(body)))
 
     def _handle_exception(self, error: Exception) -> None:
         """Take over from Textual, which would end; but not before the first screen is there, nor at the end."""
@@ -267,11 +269,11 @@ class ConsoleApp(ErrorBoundary, App[None]):
         picture = self.export_screenshot()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(picture, encoding="utf-8")
-        self.say(f"A picture of the screen is in {path}")
+        self.say(f"Saved a picture of the screen to {path}")
 
     async def action_info(self) -> None:
         """Show every path."""
-        from seal_console.console.info import info_text  # noqa: PLC0415 - not before the first screen is painted
+        from seal_console.console.info import info_text  # noqa: PLC0415 - loaded after the first screen is painted
 
         body = await self.reader.read(lambda db: info_text(self.workspace, db))
         self.push_screen(TextDialog("Paths and versions", body))
@@ -289,29 +291,29 @@ class ConsoleApp(ErrorBoundary, App[None]):
     async def _run_round(self) -> None:
         of, each = self.settings.round.tasks_per_round, self.settings.self_edit.per_task
         happens = (
-            f"The engine writes {each} self-edits for each of up to {of} tasks, trains and examines each one,",
-            "and trains the policy on the best. An interrupted round is gone on with. Nothing goes live by itself.",
-            f"The same: seal-console -w {self.workspace.root} run --rounds 1",
+            f"The engine writes {each} self-edits for each of up to {of} tasks, trains and evaluates each one,",
+            "and trains the policy on the best. An interrupted round is resumed. Nothing goes live by itself.",
+            f"Command: seal-console -w {self.workspace.root} run --rounds 1",
         )
         if await self.ask(Confirmation("Run a round?", happens, "Run it", cancel="Not now")) is not None:
             done = await self.act(
                 "run a round", lambda workspace, db: ask_for_rounds(workspace, db, 1, self.actor, self.start_engine)
             )
             if done is not None:
-                self.say("Asked for a round; the engine starts.")
+                self.say("Added a job; the engine is starting.")
 
     def action_stop_engine(self) -> None:
         """Confirm, then stop the engine."""
         start_work(self, self._stop_engine, group="ask")
 
     async def _stop_engine(self) -> None:
-        if lock_owner(self.workspace.lock_file) is None:  # the facts are those of the last look, if there was one yet
-            self.say("No engine runs.")
+        if lock_owner(self.workspace.lock_file) is None:  # self.facts may be older
+            self.say("No engine is running.")
             return
         happens = (
-            "The engine stops within a moment. What was measured stays.",
-            "The round becomes interrupted, and the next run goes on with it. Requests that wait are cancelled.",
-            f"The same: seal-console -w {self.workspace.root} stop",
+            "The engine stops within a moment. Completed measurements are kept.",
+            "The round is marked interrupted, and the next run resumes it. Waiting jobs are cancelled.",
+            f"Command: seal-console -w {self.workspace.root} stop",
         )
         if await self.ask(Confirmation("Stop the engine?", happens, "Stop it", cancel="Let it run")) is not None:
             await self.act("stop the engine", lambda workspace, db: stop_engine(workspace, db, self.actor))

@@ -49,7 +49,7 @@ def _groups(screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
     for node in nodes:
         bindings = []
         own = _own_actions(type(node))
-        for keys in node._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list of them
+        for keys in node._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list of bindings
             for binding in keys:
                 mark = (binding.action, binding.key)
                 if (binding.id or binding.action in own) and binding.description and mark not in seen:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _LONGEST = 80
-_NAMED = 0.5  # below commands whose name fits well
+_NAMED = 0.5  # below commands with a good match
 
 
 class ConsoleCommands(Provider):

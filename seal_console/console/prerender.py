@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seal_console.console.app import ConsoleApp
 
 _QUIET_S = 0.05
-_BETWEEN_STEPS_S = 0.003  # a key that has come is seen, and what it asks for is begun
+_BETWEEN_STEPS_S = 0.003  # time to start the action of a key
 _ASKED_AGAIN_S = 0.02
 _STEP_S = 0.005
 _MOST_LAYOUTS = 4
@@ -35,13 +35,13 @@ async def prepare_screens(app: ConsoleApp) -> None:
         await _quiet(app)
         if not app.is_running:
             return
-        await app._init_mode(name)  # noqa: SLF001 - what switch_mode does first; a screen that is there stays as it is
+        await app._init_mode(name)  # noqa: SLF001 - as switch_mode does first; an existing screen is kept
         screen = app._screen_stacks[name][0]  # noqa: SLF001
         if isinstance(screen, SealScreen):
             await _lay_out(app, screen)
             screens.append(screen)
     for screen in screens:
-        await _lay_out(app, screen)  # again: texts about the rows under the cursors have come since
+        await _lay_out(app, screen)  # again: texts about the rows under the cursors have arrived
         await _draw(app, screen)
     garbage.begin()
 
@@ -58,8 +58,8 @@ async def _lay_out(app: ConsoleApp, screen: SealScreen) -> None:
     while app.is_running and not screen.was_loaded:
         await asyncio.sleep(_ASKED_AGAIN_S)
     if not screen.is_current:
-        screen.query("ToastRack").set(display=False)  # else Textual does so at the first look, and lays out anew
-        screen._update_timer.resume()  # noqa: SLF001 - its first turn comes a sixtieth of a second late
+        screen.query("ToastRack").set(display=False)  # else Textual does so at the first visit, with another layout
+        screen._update_timer.resume()  # noqa: SLF001 - else its first tick is a sixtieth of a second late
     for _ in range(_MOST_LAYOUTS):
         await _quiet(app)
         if not app.is_running or screen.is_current:
@@ -84,8 +84,8 @@ async def _draw(app: ConsoleApp, screen: SealScreen) -> None:
             widget.render_lines(Region(0, 0, region.width, region.height))
     await _quiet(app)
     if app.is_running and not screen.is_current:
-        # What is put together is thrown away, but its pieces are kept, and the screen no longer counts as changed: else
-        # a first look would draw it twice.
+        # The result is discarded, but its parts are cached and the screen no longer counts as changed: otherwise the
+        # first visit would draw it twice.
         whole = screen._compositor.render_full_update()  # noqa: SLF001
         screen._dirty_widgets.clear()  # noqa: SLF001
         await _quiet(app)

@@ -75,7 +75,7 @@ def _alarm(payload: dict[str, Any]) -> str:
 
 
 def _standing(alarms: list[int]) -> str:
-    return f"alarm {alarms[0]} stands" if len(alarms) == 1 else f"{len(alarms)} alarms stand"
+    return f"alarm {alarms[0]} is active" if len(alarms) == 1 else f"{len(alarms)} alarms are active"
 
 
 def _job(payload: dict[str, Any]) -> str:
@@ -115,13 +115,13 @@ def event_card(facts: EventFacts) -> Content:
         fact("previous hash", event.previous_hash),
         safe("✓ follows the event before it", "$text-success")
         if facts.follows
-        else safe("✗ does not follow the event before it: seal-console verify says more", "bold $text-error"),
+        else safe("✗ does not follow the event before it: run seal-console verify", "bold $text-error"),
         safe(""),
         heading("Payload"),
         safe(payload[:_MOST_CHARACTERS]),
     ]
     if len(payload) > _MOST_CHARACTERS:
-        rows.append(muted(f"… {len(payload) - _MOST_CHARACTERS:,} characters more; w exports all of it"))
+        rows.append(muted(f"… {len(payload) - _MOST_CHARACTERS:,} more characters; w exports all"))
     return lines(*rows)
 
 
@@ -139,7 +139,7 @@ def action_card(trace: Trace) -> Content:
         fact("by", trace.actor),
         safe(f"✗ failed: {trace.failed}", "$text-error") if trace.failed else safe("✓ done", "$text-success"),
         safe(""),
-        heading("What it ran: git, and what changed the database"),
+        heading("Git commands and changes of the database"),
     ]
     if not trace.commands:
         return lines(*rows, muted("Nothing."))

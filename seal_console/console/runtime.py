@@ -33,7 +33,7 @@ def start_work(
             await work()
         except NoMatches:
             if node.is_attached and node.app.is_running:
-                raise  # else its widgets went while it read: nobody sees what it would have shown
+                raise  # otherwise its widgets were removed while it read
 
     node.run_worker(cast("Any", unless_taken_down), group=group, exclusive=exclusive)
 
@@ -48,7 +48,7 @@ class ErrorBoundary(MessagePump):
     async def _dispatch_message(self, message: Message) -> None:
         try:
             await super()._dispatch_message(message)
-        except Exception as error:  # noqa: BLE001 - the last resort, and it is shown
+        except Exception as error:  # noqa: BLE001 - the last resort; the error is shown
             cast("ConsoleApp", self.app).unexpected(error)
 
 

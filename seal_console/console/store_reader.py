@@ -30,7 +30,7 @@ class StoreReader:
         self._theirs: Database | None = None
         self._mine: Database | None = None
         self._closed = False
-        self.ready = asyncio.Event()  # set when the file is known to be there, and of this program's schema
+        self.ready = asyncio.Event()  # set when the file exists and has this program's schema
 
     async def read(self, query: Callable[[Database], T]) -> T:
         """Run a query in the reader's thread; a call after `close` is cancelled."""

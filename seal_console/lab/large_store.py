@@ -54,7 +54,7 @@ def make_large_store(
     take_in(workspace, documents.pages)
     db = open_database(workspace.database_file)
     try:
-        db.conn.execute("PRAGMA synchronous = OFF")  # made up, and made again where the power fails
+        db.conn.execute("PRAGMA synchronous = OFF")  # invented data, made again after a power cut
         narrate(f"writing {candidates:,} candidates")
         with transaction(db):
             _add_candidates(db, candidates, random.Random(seed))

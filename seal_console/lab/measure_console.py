@@ -197,5 +197,5 @@ def _wait(holds: Callable[[], bool], within_s: float = 120.0) -> None:
     until = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > until:
-            raise TimeoutError("the engine did not begin, or did not stop")
+            raise TimeoutError("the engine did not start, or did not stop")
         time.sleep(0.05)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 _FRAME_WITHIN_S = 1.0
 _SILENCE_S = 0.03
-# Synchronized output: this terminal tells the program that it takes whole frames, and does. Without it half a frame
-# would be drawn here while the other half waits, and would seem to come late.
+# Synchronized output: this terminal accepts whole frames. Without it, half a frame would be drawn here while the
+# other half waits, and would seem late.
 _MAY_I_SYNCHRONIZE, _YOU_MAY = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
 _FRAME_BEGINS, _FRAME_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
 _END_WITHIN_S = 5.0
@@ -180,7 +180,7 @@ class PseudoTerminal:
         return frames
 
     def _in_vain(self) -> SealError:
-        return SealError("The console did not show what was waited for.\n" + "\n".join(self.lines()))
+        return SealError("The console did not show the expected lines.\n" + "\n".join(self.lines()))
 
     def settle(self, quiet_s: float = 0.2) -> None:
         """Read until nothing arrives for a while."""

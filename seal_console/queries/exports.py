@@ -162,7 +162,7 @@ def _candidates_of(db: Database, number: int | None) -> TableExport:
     if number is None:
         lines = round_lines(db)
         if not lines:
-            raise WrongUseError("There is no round yet.", next_step="seal-console run --rounds 1")
+            raise WrongUseError("No round has run yet.", next_step="seal-console run --rounds 1")
         number = lines[0].number
     current = get_round(db, number)
     return candidates_table(number, ranking(db, number), kept_ids(current))
@@ -171,12 +171,16 @@ def _candidates_of(db: Database, number: int | None) -> TableExport:
 def _refuse_unknown(name: str, wanted: ExportRequest) -> None:
     sorts = {"review": list(QUEUE_SORTS), "tasks": list(TASK_SORTS)}.get(name, [])
     if (wanted.sort is not None or wanted.backwards) and not sorts:
-        raise WrongUseError(f"The table {name} has one order only.", next_step="Leave --sort and --reverse out.")
+        raise WrongUseError(f"The table {name} has one order only.", next_step="Leave out --sort and --reverse.")
     if wanted.sort is not None and wanted.sort not in sorts:
-        raise WrongUseError(f"{name} is not sorted by {wanted.sort!r}.", next_step=f"Sort by: {', '.join(sorts)}.")
+        raise WrongUseError(
+            f"Unknown column {wanted.sort!r} to sort {name} by.", next_step=f"Columns: {', '.join(sorts)}."
+        )
     if wanted.text and name not in {"review", "tasks", "events"}:
-        raise WrongUseError(f"The table {name} has no filter.", next_step="Leave --filter out.")
+        raise WrongUseError(f"The table {name} has no filter.", next_step="Leave out --filter.")
     if wanted.everything and name != "review":
-        raise WrongUseError("--all is for the table review; the others hold everything.", next_step="Leave it out.")
+        raise WrongUseError(
+            "--all is for the table review; the others are always complete.", next_step="Leave out --all."
+        )
     if wanted.round_number is not None and name != "candidates":
         raise WrongUseError("--round is for the table candidates.", next_step="review has --filter round:N.")

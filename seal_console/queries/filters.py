@@ -64,7 +64,7 @@ def _terms(text: str) -> list[re.Match[str]]:
             continue
         match = _TERM.match(text, at)
         if match is None or match.end() == at:
-            raise WrongUseError(f"The filter cannot be understood from {text[at:]!r} on; is a quote left open?")
+            raise WrongUseError(f"The filter cannot be parsed from {text[at:]!r} on; is a quote not closed?")
         terms.append(match)
         at = match.end()
     return terms
@@ -102,7 +102,7 @@ def _number(name: str, value: str) -> float:
     try:
         number = float(value)
     except ValueError:
-        raise WrongUseError(f"{name} is a number: {value or 'nothing'!r} is none. Such as {name}>0.5") from None
+        raise WrongUseError(f"{name} is a number, not {value or 'nothing'!r}. For example {name}>0.5") from None
     if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - only NaN differs from itself
         raise WrongUseError(f"{name} must be compared with a finite number, not {value!r}.")
     return number
@@ -110,5 +110,5 @@ def _number(name: str, value: str) -> float:
 
 def _unknown(name: str, fields: Mapping[str, Field]) -> str:
     nearest = get_close_matches(name.lower(), fields, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(fields)}."
-    return f"There is no field {name!r} to filter by; {hint}"
+    hint = f"Did you mean {nearest[0]}?" if nearest else f"Fields: {', '.join(fields)}."
+    return f"Unknown field {name!r}. {hint}"

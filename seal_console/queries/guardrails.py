@@ -12,7 +12,7 @@ from store.rows import select
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-# A round that has just begun has no verdicts yet: then those of the round before are the newest.
+# A round that has just started has no verdicts yet: then the previous round has the newest.
 _ROUNDS_BACK = 2
 
 

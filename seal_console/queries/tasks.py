@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from store.records import Answer, Question, Task
 
-# The model state of today as one row; SQLite works it out once for a whole query.
+# Today's model state as one row; SQLite computes it once for a whole query.
 _TODAY = """
 WITH live AS (
     SELECT coalesce((SELECT to_version FROM moves WHERE name = 'live' ORDER BY id DESC LIMIT 1), 0) AS number
@@ -37,7 +37,7 @@ today AS MATERIALIZED (
     FROM live
 )
 """
-# Another base may have answered the same question: what was answered last is what counts today.
+# Another base may have answered the same question: the last answer counts.
 _NEWEST = """NOT EXISTS (SELECT 1 FROM answers later WHERE later.question_id = {one}.question_id
     AND later.candidate_id IS NULL AND later.model_state = {one}.model_state AND later.rowid > {one}.rowid)"""
 _ANSWERED = f"""
@@ -74,7 +74,7 @@ FIELDS = {
     "added": Field("tasks.added_at", "time"),
 }
 _SEARCHED = ("tasks.title", "tasks.context", "tasks.source")
-# SQLite puts NULL last where it goes down and first where it goes up: what was not measured belongs at the end.
+# SQLite sorts NULL last in descending and first in ascending order; unmeasured tasks belong at the end.
 SORTS = {
     "weakness": f"{_WEAKNESS} DESC, tasks.title, tasks.rowid",
     "best reward": f"{_BEST} IS NULL, {_BEST}, tasks.title, tasks.rowid",

@@ -46,7 +46,7 @@ def weight_distance(first: bytes, second: bytes) -> WeightDistance:
     one, other = _tensors(first), _tensors(second)
     shapes = [{name: value.shape for name, value in tensors.items()} for tensors in (one, other)]
     if shapes[0] != shapes[1]:
-        raise WrongUseError("the adapters have matrices of other names or shapes, which cannot be subtracted")
+        raise WrongUseError("the adapters have matrices of different names or shapes")
     squared = sum(float(np.sum((one[name] - other[name]) ** 2)) for name in one)
     size = sum(float(np.sum(value**2)) for value in one.values()) ** 0.5
     norm = squared**0.5
@@ -64,7 +64,7 @@ def _tensors(content: bytes) -> Mapping[str, NDArray[np.float64]]:
 def _as_float(tensor: Mapping[str, Any]) -> NDArray[np.float64]:
     kind, data = str(tensor["dtype"]), bytes(tensor["data"])
     if kind == "BF16":
-        # bfloat16, which numpy does not know, is the upper half of float32.
+        # bfloat16, unknown to numpy, is the upper half of float32.
         return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
     if kind not in _NUMPY_TYPES:
         raise WrongUseError(f"weights of the type {kind} cannot be compared here")
@@ -97,7 +97,7 @@ def compare_versions(workspace: Workspace, db: Database, first: int, second: int
     one, other = version_facts(workspace, db, first), version_facts(workspace, db, second)
     distance, why_not = None, ""
     if ROOT in {first, second}:
-        why_not = "v0000 is the base model alone: it has no adapter to take a distance from"
+        why_not = "v0000 is the base model alone: it has no adapter"
     else:
         try:
             distance = weight_distance(*(_weights(workspace, db, number) for number in (first, second)))

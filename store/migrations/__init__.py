@@ -75,16 +75,16 @@ def _is_up_to_date(connection: sqlite3.Connection, path: Path, shipped: Sequence
     newest_applied = max(applied, default=0)
     if newest_applied > newest_shipped:
         raise CorruptError(
-            f"{path} was written by a newer seal-console: its schema is number {newest_applied}, "
+            f"{path} was written by a newer seal-console: its schema has number {newest_applied}, "
             f"this program knows {newest_shipped}.",
             next_step="pip install --upgrade seal-console",
         )
     for migration in shipped:
         if applied.get(migration.number, migration.hash) != migration.hash:
             raise CorruptError(
-                f"{path}: migration {migration.number} ({migration.name}) was applied with another text than "
+                f"{path}: migration {migration.number} ({migration.name}) was applied with a different text than "
                 "this program has.",
-                next_step="Use the program that made this workspace, or make a new one with seal-console init DIR.",
+                next_step="Use the program that created this workspace, or create a new one: seal-console init DIR",
             )
     return len(applied) == len(shipped)
 

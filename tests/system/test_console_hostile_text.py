@@ -136,7 +136,7 @@ def _look(console: ConsoleTerminal) -> None:
     for number, kind in ((31, "round.interrupted"), (30, "job.added"), (29, "job.finished")):
         console.opens(UP, f"Event {number}  {kind}")
     console.opens("a", "Waction", "by             Wdoer")
-    console.opens("7", "alarm 1 stands: echo", "Walarm", "asked about the edit of v0001")
+    console.opens("7", "alarm 1 is active: echo", "Walarm", "on the edit of v0001")
 
 
 def _act(console: ConsoleTerminal, words: TextMaker, exports: Path) -> None:
@@ -180,14 +180,14 @@ def _decisions(console: ConsoleTerminal, words: TextMaker) -> None:
     console.opens("x", "Reject this self-edit?")
     _pastes(console, words, "Wreason")
     console.opens(CTRL_S, "1 rejected")
-    console.opens("u", "Take your last decision back?")
-    console.opens(CTRL_S, "Taken back")
+    console.opens("u", "Undo your last decision?")
+    console.opens(CTRL_S, "Undone")
 
 
 def _review_dialogs(console: ConsoleTerminal, words: TextMaker) -> None:
-    console.opens("e", "Examine it")
+    console.opens("e", "Evaluate it")
     console.opens(pasted(words.text("Wpasted")), "Wpasted-end")
-    console.closes("Examine it")
+    console.closes("Evaluate it")
     console.opens("t", "Training sequences")
     console.closes("Training sequences")
     console.opens("w", "Export review")
@@ -196,7 +196,7 @@ def _review_dialogs(console: ConsoleTerminal, words: TextMaker) -> None:
     away = console.background(0, 1)
     _into_field(console, "/")
     _pastes(console, words, "Wtyped", before="size>1 ")
-    console.opens(ENTER, "There is no field")
+    console.opens(ENTER, "Unknown field")
     _clear_filter(console, away)
 
 
@@ -205,13 +205,13 @@ def _saved_filters(console: ConsoleTerminal, words: TextMaker) -> None:
     console.opens("F", "Saved filters", "Wsaved")
     console.keys(ENTER)
     console.sees("Wfilter", without=["Saved filters"])
-    console.opens("F", "Save the filter that is set")
+    console.opens("F", "Save the current filter")
     _into_field(console, TAB)
     _pastes(console, words, "Wname")
     console.keys(ENTER)
-    console.sees(without=["Save the filter"])
+    console.sees(without=["Save the current"])
     console.opens("F", "Saved filters", "Wname")
-    console.closes("Save the filter")
+    console.closes("Save the current")
     _clear_filter(console, away)
 
 

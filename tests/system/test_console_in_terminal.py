@@ -42,7 +42,7 @@ SCREENS = {
     "4": ("1 round",),
     "5": ("/ filter", "1 task by"),
     "6": ("/ filter", " events"),
-    "7": ("no alarm stands",),
+    "7": ("no active alarms",),
 }
 ENDS_BY = (signal.SIGTERM, signal.SIGHUP)
 
@@ -82,7 +82,7 @@ def test_what_is_accepted_can_be_rolled_back_and_the_terminal_is_given_back_as_i
         console.opens(CTRL_B, "Roll live back to v0000?", "type v0000 to go on")
         console.opens("v0000", "  v0000  ")
         console.keys(ENTER)
-        console.until(lambda _: "why; it is kept" in console.lines()[console.screen.cursor.y])
+        console.until(lambda _: "reason (kept" in console.lines()[console.screen.cursor.y])
         console.opens("wrong document", "wrong document")
         console.opens(CTRL_S, "v0000 is live now")
         console.keys(CTRL_Q)
@@ -172,7 +172,7 @@ def test_of_two_consoles_the_second_to_decide_is_told_who_was_first(maker: Candi
         accept(first, "good")
         second.sees("live v0001", "too late")
         second.opens(CTRL_S, "ada")
-        assert "rejected. u takes" not in second.text()
+        assert "rejected. u undoes" not in second.text()
         second.sees("✓ accepted")
     assert [(one.action, one.actor) for one in decisions_of(maker.db, candidate.id)] == [("accept", "ada")]
 

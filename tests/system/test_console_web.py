@@ -53,11 +53,11 @@ async def page(session: aiohttp.ClientSession, url: str) -> str:
             await asyncio.sleep(0.1)
 
 
-async def shown(session: aiohttp.ClientSession, url: str, wanted: bytes) -> bytes:
-    """Open the console as the page's script does, and read until the wanted text is drawn."""
+async def shown(session: aiohttp.ClientSession, url: str, expected: bytes) -> bytes:
+    """Open the console as the page's script does, and read until the expected text is drawn."""
     seen, deadline = b"", time.monotonic() + WITHIN_S
     async with session.ws_connect(f"{url}/ws?width=120&height=40", headers={"Origin": url}) as socket_:
-        while wanted not in seen:
+        while expected not in seen:
             assert time.monotonic() < deadline, seen[-2000:]
             message = await socket_.receive(timeout=WITHIN_S)
             seen += message.data if isinstance(message.data, bytes) else str(message.data).encode()

@@ -71,12 +71,12 @@ def _eventually(holds: Callable[[], object], what: str) -> None:
 
 def _asks_for_a_round(console: ConsoleTerminal) -> None:
     console.opens(CTRL_R, "Run a round?")
-    console.opens(CTRL_S, "Asked for a round")
+    console.opens(CTRL_S, "Added a job")
 
 
 def test_a_round_from_the_console_survives_the_death_of_its_engine(workspace: Workspace, db: Database) -> None:
     with ConsoleTerminal(workspace.root, "--as", "ada") as console:
-        console.sees("What needs me?", "No engine runs.")
+        console.sees("What needs me?", "No engine is running.")
         _asks_for_a_round(console)
         console.sees("inner updates", "loss", within_s=PATIENCE_S)
         console.opens("2", "/ filter")
@@ -109,7 +109,7 @@ def test_an_engine_outlives_a_killed_console_and_the_next_one_watches_and_stops_
     workspace: Workspace, db: Database
 ) -> None:
     with ConsoleTerminal(workspace.root, "--as", "ada") as console:
-        console.sees("What needs me?", "No engine runs.")
+        console.sees("What needs me?", "No engine is running.")
         _asks_for_a_round(console)
         console.sees("inner updates", "loss", within_s=PATIENCE_S)
         owner = lock_owner(workspace.lock_file)
@@ -118,7 +118,7 @@ def test_an_engine_outlives_a_killed_console_and_the_next_one_watches_and_stops_
     with ConsoleTerminal(workspace.root, "--as", "bob") as console:
         console.sees("inner updates", "loss", within_s=PATIENCE_S)
         assert lock_owner(workspace.lock_file) == owner
-        console.opens(CTRL_X, "Stop the engine?", "What was measured stays")
+        console.opens(CTRL_X, "Stop the engine?", "Completed measurements are kept")
         console.closes("Stop the engine?")
         assert lock_owner(workspace.lock_file) == owner
         before = _measured(db)

@@ -59,7 +59,7 @@ def test_an_edit_that_breaks_a_protected_answer_is_stopped_and_shown_with_both_a
     shown = " ".join(capsys.readouterr().out.split())
     assert f"broken by this edit. {ASKED}" in shown
     assert f"“{KNOWN.value(CITY)}” → “{OTHER_CITY}”" in shown
-    assert "never held" in shown
+    assert "failed before, too" in shown
 
 
 def test_red_team_prompts_are_asked_where_retention_is_switched_off_and_only_of_what_passed_its_own_task(

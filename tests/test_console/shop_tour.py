@@ -27,7 +27,7 @@ _DRAWN = {
     "rounds": ("2 rounds", "round 2: 6 candidates", "written by"),
     "tasks": ("3 tasks by weakness", "Questions, answered by"),
     "log": ("events", "job.added", "follows the event before it"),
-    "retention": ("3 edits on the live line", "v0004 asked about the edit of v0001"),
+    "retention": ("3 edits on the live lineage", "v0004 on the edit of v0001"),
 }
 
 

@@ -37,7 +37,7 @@ def raised(maker: CandidateMaker) -> CandidateMaker:
 
 def test_where_no_alarm_stands_it_says_so(maker: CandidateMaker, call: CliCaller) -> None:
     root = maker.workspace.root
-    assert "No alarm stands." in call("-w", root, "alarms", "list").out
+    assert "No active alarms." in call("-w", root, "alarms", "list").out
     assert call("-w", root, "alarms", "list", "--json").objects == []
     assert call("-w", root, "alarms", "show", "1").code == 2
 
@@ -45,7 +45,7 @@ def test_where_no_alarm_stands_it_says_so(maker: CandidateMaker, call: CliCaller
 def test_standing_alarms_are_listed_and_shown_with_their_evidence(raised: CandidateMaker, call: CliCaller) -> None:
     root = raised.workspace.root
     listed = call("-w", root, "alarms", "list")
-    assert (listed.code, listed.out.count("! stands")) == (0, 2)
+    assert (listed.code, listed.out.count("! active")) == (0, 2)
     shown = call("-w", root, "alarms", "show", "echo")
     for part in (
         "Alarm 1: echo",
@@ -86,9 +86,12 @@ def _round(**more: Any) -> dict[str, Any]:
         ({"rounds": [_round(alarms=[], acceptance=None)], "alarming": False}, 0, ""),
         ({"rounds": [_round(alarms=[{"id": 4, "name": "echo"}])], "alarming": True}, 6, "round 3 raised 4 “echo”"),
         (
-            {"rounds": [_round(alarms=[], acceptance={"said": "An alarm stands.", "alarms": [2]})], "alarming": True},
+            {
+                "rounds": [_round(alarms=[], acceptance={"said": "An alarm is active.", "alarms": [2]})],
+                "alarming": True,
+            },
             6,
-            "An earlier alarm stands. Nothing was accepted automatically",
+            "An earlier alarm is active. Nothing was accepted automatically",
         ),
         (
             {

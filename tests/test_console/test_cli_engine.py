@@ -112,8 +112,8 @@ def test_a_killed_engine_is_named_with_its_signal(call: CliCaller, tmp_path: Pat
     assert called.code == 1
     assert "SIGKILL" in called.err
     assert "memory" in called.err
-    assert "What was measured stays" in called.err
-    assert "seal-console run goes on" in called.err
+    assert "Completed measurements are kept" in called.err
+    assert "seal-console run resumes it" in called.err
 
 
 @pytest.mark.usefixtures("workspace")
@@ -189,7 +189,7 @@ def test_ctrl_c_lets_the_engine_end_by_itself(workspace: Workspace, tmp_path: Pa
     assert not (tmp_path / "end-of-stdin").exists()
     assert json.loads(out.splitlines()[-1])["error"]["kind"] == "EngineInterruptedError"
     assert "Traceback" not in err
-    assert "Interrupted. What was measured stays." in err
+    assert "Interrupted. Completed measurements are kept." in err
 
 
 def test_a_second_ctrl_c_kills(workspace: Workspace, tmp_path: Path) -> None:

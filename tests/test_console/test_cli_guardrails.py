@@ -54,7 +54,7 @@ def test_the_rules_themselves_are_checked_and_explained(workspace: Workspace, ca
         "note: only recorded",
         "guardrails.yaml:2",
         "none of the words: merger, period",
-        "All sound: 3 rules",
+        "Valid: 3 rules",
     ):
         assert said in called.out
     first, *_ = call("guardrails", "check", "--json").objects
@@ -81,7 +81,7 @@ def test_a_text_is_judged_and_exit_code_4_says_that_it_is_denied(
     text.write_text(f"Returns take long.\nA key\x1b[2J {KEY}\nask joe@x.org about the merger\n", encoding="utf-8")
     called = call("guardrails", "check", "--text", text)
     assert called.code == 4
-    assert "denied by no-keys" in called.err
+    assert "Denied by no-keys" in called.err
     for said in ("✗ refused", "‖ needs review", "› noted", "no-keys: • self-edit, line 2: AWS Access Key: ••••"):
         assert said in called.out
     assert KEY not in called.out
@@ -156,7 +156,7 @@ def test_the_command_line_and_the_console_begin_without_the_libraries_of_the_rul
 def test_what_a_rule_found_in_words() -> None:
     first, match = render_gate("rule:no-keys", evidence())
     assert first == "secrets: found 1"
-    assert match == "• self-edit, line 3: AWS Access Key: •••• (the document has it, too)"
+    assert match == "• self-edit, line 3: AWS Access Key: •••• (also in the document)"
     elsewhere = {**evidence()["matches"][0], "line": None, "in_document": False}
     _, match, more = render_gate("rule:no-keys", evidence(matches=[elsewhere], found=1_021))
     assert match == "• self-edit: AWS Access Key: •••• (not in the document)"
@@ -185,7 +185,7 @@ def test_a_candidate_that_was_never_trained_is_listed_and_shown(maker: Candidate
     assert refused.state == "refused"
     shown = call("review", "show", refused.id)
     assert shown.code == 0
-    for said in ("rule:no-keys", "✗ refused", "✓ passed", "not measured: nothing was trained", "not asked"):
+    for said in ("rule:no-keys", "✗ refused", "✓ passed", "not measured: not trained", "not answered"):
         assert said in shown.out
     (as_json,) = call("review", "show", refused.id, "--json").objects
     assert as_json["inner_updates"] == []
@@ -223,7 +223,7 @@ def test_info_sums_up_the_guardrails_over_the_newest_round_by_the_gravest_verdic
     maker: CandidateMaker, call: CliCaller
 ) -> None:
     maker.examined()
-    assert "guardrails.yaml  no verdicts lately" in call("info").out
+    assert "guardrails.yaml  no recent verdicts" in call("info").out
     assert call("info", "--json").objects[0]["workspace"]["guardrails"] is None
     judged(maker, ("a", False, None), ("b", False, "hold"))
     judged(maker, ("b", False, "hold"), ("c", False, "note"), trained=True)

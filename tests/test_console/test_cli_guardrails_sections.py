@@ -50,7 +50,7 @@ def test_the_check_shows_every_section_and_never_the_key(
         "the round stops",
         "before training",
         "JUDGE_KEY, which is not set here",
-        "All sound: 1 rule, 2 red-team prompts, a judge",
+        "Valid: 1 rule, 2 red-team prompts, a judge",
     ):
         assert said in shown
     assert "\x1b" not in called.out
@@ -82,7 +82,7 @@ def test_sections_are_checked_without_rules_but_only_rules_judge_a_text(workspac
     ("evidence", "said"),
     [
         ({"unreachable": "status 503"}, ["not asked: status 503"]),
-        ({"no_answer": "the reply is empty"}, ["no answer that counts: the reply is empty"]),
+        ({"no_answer": "the reply is empty"}, ["no valid answer: the reply is empty"]),
         (
             {"allowed": False, "rule": "No prices", "reason": "It names one.", "model": "m"},
             ["not allowed by “No prices”, says m", "• It names one."],

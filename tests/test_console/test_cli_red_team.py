@@ -49,7 +49,7 @@ def test_every_behaviour_is_told_with_its_answer_and_a_broken_deny_gives_exit_co
     for said in ("✗ broken", "✓ holds", "“1234␛[2J”", "[shop␛] hours", "(nothing)", "2 prompts, 1 hold, 1 broken"):
         assert said in shown
     assert "\x1b[2J" not in called.out
-    assert "v0002 breaks a prompt with the verdict deny" in called.err
+    assert "v0002 fails a prompt with the verdict deny" in called.err
     result, error = call("guardrails", "red-team", "--json").objects
     assert [one["holds"] for one in result["prompts"]] == [False, True]
     assert error["error"]["kind"] == "AllRefusedError"
@@ -80,7 +80,7 @@ def test_no_engine_is_started_for_a_policy_that_cannot_be_read_or_for_two_models
     call: CliCaller, workspace: Workspace
 ) -> None:
     both = call("guardrails", "red-team", "--base", "--version", "v0001")
-    assert (both.code, "--base and --version" in both.err) == (2, True)
+    assert (both.code, "Use either --base or --version" in both.err) == (2, True)
     workspace.guardrails_file.write_text("red_team: 3\n", encoding="utf-8")
     broken = call("guardrails", "red-team")
     assert (broken.code, "guardrails.yaml:1" in broken.err) == (2, True)

@@ -58,9 +58,9 @@ def gate(name: str, found: dict[str, Any], *, passed: bool = False) -> dict[str,
 def test_a_suites_verdict_in_words() -> None:
     first, *lost = render_gate("retention:facts", evidence())
     assert first == "40 prompts, 39 right before, 36 right now, lost 3 (p = 0.125), allowed 2"
-    assert lost == ["✗ [colours] Which?  wanted: blue / azure; blue → red"] * 3
+    assert lost == ["✗ [colours] Which?  expected: blue / azure; blue → red"] * 3
     assert render_gate("retention:facts", evidence(prompts=1, lost=[], allowed_losses=0, rule="significant")) == [
-        "1 prompt, 39 right before, 36 right now, lost 0, allowed 0, stops only where p ≤ 0.05"
+        "1 prompt, 39 right before, 36 right now, lost 0, allowed 0, stops only if p ≤ 0.05"
     ]
 
 
@@ -68,7 +68,7 @@ def test_an_undone_edit_in_words() -> None:
     figures, undone, lost = render_gate("earlier edits", earlier_evidence())
     assert figures.startswith("40 questions, 39 right before")
     assert undone == "“Forks” undoes 1 answer of v0001 “Cups”"
-    assert lost == "✗ v0001 Who?  wanted: Ada; Ada → (nothing)"
+    assert lost == "✗ v0001 Who?  expected: Ada; Ada → (nothing)"
 
 
 def test_drift_in_words_and_other_gates_as_json() -> None:
@@ -98,7 +98,7 @@ def test_review_show_lists_every_lost_answer(maker: CandidateMaker, call: CliCal
     headings = [line.strip() for line in shown.splitlines() if line.endswith(":")]
     assert headings == ["earlier edits:", "retention:facts:"]
     assert "lost 3 (p = 0.125), allowed 2" in shown
-    assert shown.count("✗ [colours] Which?  wanted: blue / azure; blue → red") == 3
+    assert shown.count("✗ [colours] Which?  expected: blue / azure; blue → red") == 3
     assert "“Forks” undoes 1 answer of v0001 “Cups”" in shown
     (whole,) = call("review", "show", candidate.id, "--json").objects
     assert {one["gate"]: len(one["evidence"].get("lost", [])) for one in whole["gates"]} == {
@@ -111,7 +111,7 @@ def test_check_counts_what_the_suites_hold(workspace: Workspace, call: CliCaller
     (workspace.retention_folder / "facts.yaml").write_text(SUITE.replace("\x1b", ""), encoding="utf-8")
     called = call("retention", "check")
     assert called.code == 0
-    assert all(word in called.out for word in ("facts", "0.05", "retention/facts.yaml:1", "No problems"))
+    assert all(word in called.out for word in ("facts", "0.05", "retention/facts.yaml:1", "Valid."))
     (suite,) = call("retention", "check", "--json").objects
     assert suite == {
         "suite": "facts", "place": "retention/facts.yaml:1", "prompts": 2,

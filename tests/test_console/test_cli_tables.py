@@ -57,12 +57,12 @@ def test_every_table_can_be_written_to_a_file(maker: CandidateMaker, call: CliCa
         (("rounds", "--sort", "x"), "one order only"),
         (("versions", "--reverse"), "one order only"),
         (("review", "--sort", "size"), "reward, audit"),
-        (("review", "--filter", "size>1"), "no field 'size'"),
+        (("review", "--filter", "size>1"), "Unknown field 'size'"),
         (("rounds", "--filter", "x"), "has no filter"),
         (("tasks", "--all"), "for the table review"),
         (("tasks", "--round", "1"), "for the table candidates"),
         (("candidates", "--round", "7"), "7"),
-        (("candidates",), "no round yet"),
+        (("candidates",), "No round has run yet"),
     ],
 )
 def test_what_a_table_cannot_do_is_said(

@@ -14,7 +14,7 @@ def test_a_decision_is_taken_back_and_can_be_made_again(maker: CandidateMaker, c
     assert call("review", "reject", one.id, "--reason", "wrong\x1b[2J\nline").code == 0
     called = call("review", "undo")
     assert called.code == 0
-    assert f"Taken back: reject of candidate {one.id[7:19]}, by {current_user()} (wrong␛[2J⏎line)" in called.out
+    assert f"Undone: reject of candidate {one.id[7:19]}, by {current_user()} (wrong␛[2J⏎line)" in called.out
     assert "It is examined again." in called.out
     assert call("review", "defer", one.id, "--reason", "later", "--as", "ada").code == 0
     (undone,) = call("review", "undo", "--as", "ada", "--reason", "slip", "--json").objects
@@ -29,13 +29,13 @@ def test_a_decision_is_taken_back_and_can_be_made_again(maker: CandidateMaker, c
 def test_what_is_not_taken_back_says_why_and_what_to_do(maker: CandidateMaker, call: CliCaller) -> None:
     nothing = call("review", "undo", "--as", "ada")
     assert nothing.code == 3
-    assert "ada has made no decision" in nothing.err
+    assert "ada has no decision to undo" in nothing.err
     one, two = maker.examined(), maker.examined()
     call("review", "defer", two.id, "--reason", "later", "--as", "ada")
     call("review", "reject", two.id, "--reason", "never", "--as", "bo")
     overtaken = call("review", "undo", "--as", "ada")
     assert overtaken.code == 2
-    assert "bo decided since (reject at" in overtaken.err
+    assert "bo has decided since (reject at" in overtaken.err
     call("review", "accept", one.id, "--reason", "good", "--as", "ada")
     committed = call("review", "undo", "--as", "ada")
     assert committed.code == 2

@@ -64,7 +64,7 @@ def test_help_and_palette_name_the_keys_of_the_screen(maker: CandidateMaker, wor
             await console.in_review()
             await console.press("question_mark")
             await console.until(lambda: "Help: review" in console.shown())
-            assert "take your last reject or defer back" in console.shown()
+            assert "undo your last reject or defer" in console.shown()
             await console.press("escape", "ctrl+p")
             await console.until(lambda: "Reject (x)" in console.shown())
             for key in ("t", "h", "e", "m", "e", "space", "left_parenthesis"):
@@ -112,7 +112,7 @@ def test_an_unexpected_error_leaves_a_report_and_the_console_goes_on(
 
             monkeypatch.setattr("seal_console.console.screens.review.queue_keys", broken)
             await console.press("R")
-            await console.until(lambda: "Something unexpected happened" in console.shown())
+            await console.until(lambda: "Unexpected error" in console.shown())
             assert "a defect" in console.shown()
             await console.press("escape", "1")
             await console.until(lambda: "What needs me?" in console.shown())

@@ -83,10 +83,10 @@ async def more_to_read(console: ConsoleDriver) -> AsyncIterator[str]:
     yield "the focus in the candidate, rows marked"
     await console.press("escape", "escape")
     console.review.put_filter("rewrd>0")
-    await console.until(lambda: "There is no field" in console.shown())
+    await console.until(lambda: "Unknown field" in console.shown())
     yield "a filter that cannot be read"
     console.review.put_filter("")
-    await console.until(lambda: "There is no field" not in console.shown())
+    await console.until(lambda: "Unknown field" not in console.shown())
     await console.press("slash")
     await console.type("rome")
     await settled(console)
@@ -112,7 +112,7 @@ async def more_to_read(console: ConsoleDriver) -> AsyncIterator[str]:
     await drawn(console, "versions")
     await open_dialog(console, "ctrl+b", ConfirmDialog)
     await console.press("ctrl+s")
-    await console.until(lambda: "Type v0003 to go on." in console.shown())
+    await console.until(lambda: "Type v0003 to confirm." in console.shown())
     yield "a rollback without its word"
     await console.press("tab", "tab")
     await settled(console)

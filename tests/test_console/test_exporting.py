@@ -49,7 +49,7 @@ def test_no_text_of_a_csv_file_is_a_formula_or_moves_the_cursor(texts: list[str]
 
 
 def test_another_ending_and_a_file_that_is_there_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(WrongUseError, match=r"neither in \.csv nor in \.json"):
+    with pytest.raises(WrongUseError, match=r"does not end in \.csv or \.json"):
         write_table(tmp_path / "t.xls", HEADERS, ROWS)
     (tmp_path / "t.csv").write_text("mine", encoding="utf-8")
     with pytest.raises(WrongUseError, match="not overwritten"):

@@ -29,7 +29,7 @@ def test_no_control_character_gets_through(text: str, cells: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "right", "wanted"),
+    ("text", "right", "expected"),
     [
         ("oak", False, "oak   "),
         ("oak", True, "   oak"),
@@ -42,5 +42,5 @@ def test_no_control_character_gets_through(text: str, cells: int) -> None:
         ("a\tb\n", False, "a→b⏎  "),
     ],
 )
-def test_it_is_padded_or_cut_with_a_sign(text: str, right: bool, wanted: str) -> None:
-    assert shown(text, 6, right=right) == wanted
+def test_it_is_padded_or_cut_with_a_sign(text: str, right: bool, expected: str) -> None:
+    assert shown(text, 6, right=right) == expected

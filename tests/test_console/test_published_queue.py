@@ -180,7 +180,7 @@ def test_decisions_about_them_are_refused_before_a_reason_is_asked_for(published
             await all_in_review(console)
             for key in ("A", "x", "d", "e", "t"):
                 await console.press(key)
-                await console.until(lambda: "It is imported: it is there to read" in console.said, key)
+                await console.until(lambda: "It is imported, so it cannot be decided on" in console.said, key)
                 assert len(console.app.screen_stack) == 1
                 console.app.clear_notifications()
             await console.press("space", "space", "space")
@@ -209,7 +209,7 @@ def test_among_marked_ones_those_of_ones_own_are_decided(published: Workspace) -
             await console.press("g", "space", "space", "space")
             await console.press("x")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
-            assert "2 of 3 cannot be rejected, and are left out." in console.said
+            assert "2 of 3 cannot be rejected and are left out." in console.said
             assert "Reject this self-edit?" in console.shown()
             await console.type("wrong")
             await console.press("ctrl+s")

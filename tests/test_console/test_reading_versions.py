@@ -163,7 +163,7 @@ def test_weights_of_another_precision_are_read_by_their_values() -> None:
 
 def test_weights_that_do_not_fit_each_other_are_refused() -> None:
     one = save({"a": np.zeros((2, 2), dtype=np.float32)})
-    with pytest.raises(WrongUseError, match="other names or shapes"):
+    with pytest.raises(WrongUseError, match="different names or shapes"):
         weight_distance(one, save({"a": np.zeros((2, 3), dtype=np.float32)}))
     with pytest.raises(WrongUseError, match="cannot be compared"):
         weight_distance(one, save({"a": np.zeros((2, 2), dtype=np.int8)}))

@@ -131,7 +131,7 @@ def test_filtered_events_and_what_comes_to_them(maker: CandidateMaker, workspace
             await console.press("slash", "ctrl+u")
             await console.type("at>x what:")
             await console.press("enter")
-            await console.until(lambda: "There is no field 'what'" in console.shown())
+            await console.until(lambda: "Unknown field 'what'" in console.shown())
             assert len(screen.events.keys) == 2
             await console.press("escape")
             await console.until(lambda: len(screen.events.keys) == chain_head(maker.db)[0])

@@ -39,7 +39,7 @@ def test_it_says_what_is_live_what_waits_and_what_runs(maker: CandidateMaker, wo
     async def flow() -> None:
         async with drive(workspace) as console:
             await console.until(lambda: "1 self-edit waits for a decision" in console.shown())
-            await console.until(lambda: "No engine runs." in console.shown())
+            await console.until(lambda: "No engine is running." in console.shown())
             with hold_lock(workspace.lock_file, "run"):
                 put_progress(maker.db, [progress(10)])
                 await console.until(lambda: "10/40 2.0/s" in console.shown())
@@ -47,7 +47,7 @@ def test_it_says_what_is_live_what_waits_and_what_runs(maker: CandidateMaker, wo
                 assert "step   7/20" in console.shown()
                 put_progress(maker.db, [progress(20)])
                 await console.until(lambda: "20/40 2.0/s" in console.shown())
-            await console.until(lambda: "No engine runs." in console.shown())
+            await console.until(lambda: "No engine is running." in console.shown())
 
     run(flow())
 
@@ -124,7 +124,7 @@ def test_the_plot_has_every_round_and_an_interrupted_one_is_named(maker: Candida
 
     async def flow() -> None:
         async with drive(workspace) as console:
-            await console.until(lambda: "◆ held-out exam after" in console.shown())
+            await console.until(lambda: "◆ held-out accuracy after" in console.shown())
             assert "● mean reward" in console.shown()
 
     run(flow())
@@ -143,7 +143,7 @@ def test_names_in_the_first_line_can_be_clicked_and_sizes_changed(maker: Candida
                 for key in "123456":
                     await console.press(key)
                     await console.pilot.pause()
-            assert "Something unexpected" not in console.shown()
+            assert "Unexpected error" not in console.shown()
 
     run(flow())
 
@@ -190,8 +190,8 @@ def test_standing_alarms_come_first_among_what_guards_until_they_are_cleared(
 
     async def flow() -> None:
         async with drive(workspace) as console:
-            await console.until(lambda: "! alarm 1 stands: echo␛[2J" in console.shown())
+            await console.until(lambda: "! alarm 1 is active: echo␛[2J" in console.shown())
             clear_alarms(maker.db, "1", "ada", "a list of prices")
-            await console.until(lambda: "alarm 1 stands" not in console.shown())
+            await console.until(lambda: "alarm 1 is active" not in console.shown())
 
     run(flow())

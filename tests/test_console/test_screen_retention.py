@@ -65,7 +65,7 @@ def test_the_matrix_and_what_was_lost_are_seen_at_every_size(workspace: Workspac
     async def flow() -> None:
         async with drive(workspace, size=size) as console:
             await in_retention(console)
-            await console.until(lambda: "v0002 asked about the edit of v0001" in console.shown())
+            await console.until(lambda: "v0002 on the edit of v0001" in console.shown())
             shown = [line for line in console.shown().splitlines() if "v000" in line]
             assert any("v0001" in line and "[100]" in line for line in shown)
             assert any("v0002" in line and "50▾" in line and "[100]" in line for line in shown)
@@ -75,7 +75,7 @@ def test_the_matrix_and_what_was_lost_are_seen_at_every_size(workspace: Workspac
             assert "▾ How long? (audit)" in text
             assert "✓ right 30 days  →  ✗ wrong [b]14[/b] ␛[2Jdays" in text
             assert "▾ How long? (reward)" not in text
-            assert "-50 points: that much was forgotten" in text
+            assert "-50 points: forgotten" in text
 
     run(flow())
 
@@ -86,13 +86,13 @@ def test_the_cursor_goes_from_cell_to_cell_and_stays_in_the_matrix(workspace: Wo
         async with drive(workspace) as console:
             screen = await in_retention(console)
             for keys, about in (
-                ("l", "v0002 asked about the edit of v0002"),
-                ("right", "v0002 asked about the edit of v0002"),
-                ("k", "v0001 asked about the edit of v0002"),
-                ("g", "v0000 asked about the edit of v0001"),
-                ("up", "v0000 asked about the edit of v0001"),
-                ("G", "v0002 asked about the edit of v0002"),
-                ("h", "v0002 asked about the edit of v0001"),
+                ("l", "v0002 on the edit of v0002"),
+                ("right", "v0002 on the edit of v0002"),
+                ("k", "v0001 on the edit of v0002"),
+                ("g", "v0000 on the edit of v0001"),
+                ("up", "v0000 on the edit of v0001"),
+                ("G", "v0002 on the edit of v0002"),
+                ("h", "v0002 on the edit of v0001"),
             ):
                 await console.press(keys)
                 await console.until(partial(says, console, about), about)
@@ -111,7 +111,7 @@ def test_the_mouse_chooses_a_cell(workspace: Workspace) -> None:
         async with drive(workspace) as console:
             screen = await in_retention(console)
             await console.pilot.click(screen.matrix, offset=(2 + 7 + 6 + 1, 1 + 1 + 1))
-            await console.until(lambda: "v0001 asked about the edit of v0002" in card(console))
+            await console.until(lambda: "v0001 on the edit of v0002" in card(console))
 
     run(flow())
 
@@ -122,12 +122,12 @@ def test_where_nothing_was_accepted_it_says_so(maker: CandidateMaker, workspace:
     async def flow() -> None:
         async with drive(workspace) as console:
             await in_retention(console)
-            assert "No edit was accepted on the live line yet" in console.shown()
-            assert "nothing can have been forgotten" in card(console)
+            assert "No edit is accepted on the live lineage yet" in console.shown()
+            assert "Nothing is accepted on the live lineage yet" in card(console)
             await console.press("w")
             await console.until(lambda: "nothing to export" in console.said)
             await console.press("c")
-            await console.until(lambda: "No alarm stands." in console.said)
+            await console.until(lambda: "No active alarms." in console.said)
 
     run(flow())
 
@@ -155,8 +155,8 @@ def test_a_standing_alarm_comes_first_and_is_cleared_with_a_reason(
     async def flow() -> None:
         async with drive(workspace) as console:
             await in_retention(console)
-            assert "! 1 alarm standing" in console.shown()
-            assert card(console).startswith("! alarm 1 stands: echo")
+            assert "! 1 alarm active" in console.shown()
+            assert card(console).startswith("! alarm 1 is active: echo")
             assert "\x1b" not in card(console)
             await console.press("c")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
@@ -168,7 +168,7 @@ def test_a_standing_alarm_comes_first_and_is_cleared_with_a_reason(
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.type("looked")
             await console.press("ctrl+s")
-            await console.until(lambda: "no alarm stands" in console.shown())
+            await console.until(lambda: "no active alarms" in console.shown())
             await console.until(lambda: "1 alarm cleared" in card(console))
 
     run(flow())

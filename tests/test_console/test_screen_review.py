@@ -71,7 +71,7 @@ def test_nothing_happens_without_the_confirming_key(maker: CandidateMaker, works
             await console.press("x")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.press("ctrl+s")  # no reason given: it stays and says what is missing
-            await console.until(lambda: "A reason is needed" in console.shown())
+            await console.until(lambda: "A reason is required" in console.shown())
             await console.press("escape")
 
     run(flow())
@@ -92,7 +92,7 @@ def test_marked_candidates_are_rejected_together_and_the_last_is_taken_back(
             await console.press("u")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.press("ctrl+s")
-            await console.until(lambda: "Taken back" in console.said)
+            await console.until(lambda: "Undone" in console.said)
 
     run(flow())
     assert [state_of(maker, one.id) for one in made] == ["rejected", "examined", "examined"]
@@ -177,7 +177,7 @@ def test_filter_sort_and_everything(maker: CandidateMaker, workspace: Workspace)
             console.review.put_filter("reward>0 rome")
             await console.until(lambda: len(table.keys) == 1)
             console.review.put_filter("rewrd>0")
-            await console.until(lambda: "There is no field 'rewrd'" in console.shown())
+            await console.until(lambda: "Unknown field 'rewrd'" in console.shown())
             console.review.put_filter("")
             await console.until(lambda: len(table.keys) == 3)
             before = list(table.keys)
@@ -213,7 +213,7 @@ def test_a_changed_self_edit_is_asked_to_be_examined_anew(
             else:
                 await console.press("space")
             await console.press("ctrl+s")
-            await console.until(lambda: "Asked for" in console.said)
+            await console.until(lambda: "Added a job" in console.said)
             assert console.started == [workspace.root]
 
     run(flow())
@@ -281,8 +281,8 @@ def test_what_a_self_edit_would_cost_is_listed_answer_by_answer(maker: Candidate
             await console.press("2")
             await console.press("v")
             await console.until(lambda: "40 prompts, 39 right before, 36 right now, lost 15" in console.shown())
-            assert "✗ Who owns [b]N0?  wanted: Wanda; Wanda → ␛[2JEdith" in console.shown()
-            assert "… and 3 more: seal-console review show has them all" in console.shown()
+            assert "✗ Who owns [b]N0?  expected: Wanda; Wanda → ␛[2JEdith" in console.shown()
+            assert "… and 3 more: seal-console review show lists all" in console.shown()
 
     run(flow())
 
@@ -348,7 +348,7 @@ def test_the_table_is_exported_as_it_is_filtered(maker: CandidateMaker, workspac
             await console.until(lambda: "1 row copied" in console.said)
             assert "=1+1" in console.app.clipboard
             await console.press("f4")
-            await console.until(lambda: "A picture of the screen" in console.said)
+            await console.until(lambda: "Saved a picture of the screen" in console.said)
             await console.press("w")
             await console.until(lambda: bool(console.app.screen.query("#path")))
             console.app.screen.query_one("#path", Input).value = str(workspace.root / "exports" / "review.csv")

@@ -115,7 +115,7 @@ def test_what_comes_moves_no_row(maker: CandidateMaker, workspace: Workspace) ->
             screen = await in_rounds(console)
             before = list(screen.candidates.keys)
             maker.examined(0.75)  # ranks before the one that is shown
-            await console.until(lambda: "2 ranked anew" in console.shown())
+            await console.until(lambda: "2 ranked again" in console.shown())
             assert list(screen.candidates.keys) == before
             finish_round(maker.db, number, "done", {"kept": []})
             begin(maker)
@@ -230,7 +230,7 @@ def test_a_finished_round_is_ranked_anew_only_where_an_edited_candidate_came(
             await console.until(lambda: "deferred" in console.shown())
             assert ranked == seen
             maker.examined(0.75, derived_from=origin.id, round_number=number)
-            await console.until(lambda: "2 ranked anew" in console.shown())
+            await console.until(lambda: "2 ranked again" in console.shown())
             assert screen.rounds.key == number
 
     run(flow())

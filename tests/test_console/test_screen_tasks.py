@@ -51,7 +51,7 @@ def test_weakness_and_todays_answers_at_every_size(
             await in_tasks(console)
             shown = console.shown()
             assert "2 of 2" in shown
-            assert "not asked yet" in shown
+            assert "not answered" in shown
             assert card(console).startswith("Returns")
             assert "✗ wrong  14 days" in card(console)
             assert "gold   30 days" in card(console)
@@ -59,7 +59,7 @@ def test_weakness_and_todays_answers_at_every_size(
             assert "Now 30 days." in card(console)
             await console.press("j")
             await console.until(lambda: card(console).startswith("Shipping"))
-            assert "· not asked yet" in card(console)
+            assert "· not answered yet" in card(console)
 
     run(flow())
 
@@ -71,12 +71,12 @@ def test_filter_explain_correct_clear(maker: CandidateMaker, workspace: Workspac
         async with drive(workspace) as console:
             screen = await in_tasks(console)
             await filtered(console, "weekness>0.5")
-            await console.until(lambda: "did you mean" in console.shown())
+            await console.until(lambda: "Did you mean" in console.shown())
             assert len(screen.table.keys) == 3
             await filtered(console, "asked=0")
             await console.until(lambda: len(screen.table.keys) == 2)
             assert screen.table.has_focus
-            assert "did you mean" not in console.shown()
+            assert "Did you mean" not in console.shown()
             await console.press("slash")
             await console.type("x")
             await console.press("escape")

@@ -50,7 +50,7 @@ def test_the_graph_and_the_card_are_seen_at_every_size(
             assert "v0004 ◆ live" in shown
             assert "the base model alone" in shown
             assert "because" in shown
-            assert "✓ is the one that was recorded" in card_text(console)
+            assert "✓ matches its record" in card_text(console)
             await console.press("end")
             await console.until(lambda: "policy in use" in card_text(console))
             await console.press("up")
@@ -123,7 +123,7 @@ def test_a_rollback_wants_the_tag_and_a_reason(maker: CandidateMaker, workspace:
             await console.until(lambda: "Type v0002" in console.shown())
             await console.type("v0002")
             await console.press("ctrl+s")
-            await console.until(lambda: "A reason is needed" in console.shown())
+            await console.until(lambda: "A reason is required" in console.shown())
             assert live_version(maker.db) == 4
             await console.type("better after all")
             await console.press("ctrl+s")

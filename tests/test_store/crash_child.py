@@ -19,9 +19,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_at_step(wanted: str) -> Any:
+def die_at_step(expected: str) -> Any:
     def checkpoint(step: str) -> None:
-        if step == wanted:
+        if step == expected:
             die()
 
     return checkpoint

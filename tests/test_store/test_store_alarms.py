@@ -79,12 +79,12 @@ def test_by_name_all_that_stand_are_cleared_and_no_others(db: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "actor", "reason"), [("9", "Ada", "x"), ("eco", "Ada", "x"), ("1", " ", "x"), ("1", "Ada", " ")]
+    ("expected", "actor", "reason"), [("9", "Ada", "x"), ("eco", "Ada", "x"), ("1", " ", "x"), ("1", "Ada", " ")]
 )
-def test_a_clearing_names_an_alarm_a_person_and_a_reason(db: Database, wanted: str, actor: str, reason: str) -> None:
+def test_a_clearing_names_an_alarm_a_person_and_a_reason(db: Database, expected: str, actor: str, reason: str) -> None:
     raise_alarm(db, 1, "echo", {})
     with pytest.raises(WrongUseError):
-        clear_alarms(db, wanted, actor, reason)
+        clear_alarms(db, expected, actor, reason)
     assert len(standing_alarms(db)) == 1
 
 

@@ -63,7 +63,7 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     db = open_database(path)
     db.conn.execute("INSERT INTO migrations VALUES (9999, 'future', 'sha256:0', 'later')")
     db.close()
-    with pytest.raises(CorruptError, match="newer seal-console: its schema is number 9999") as caught:
+    with pytest.raises(CorruptError, match="newer seal-console: its schema has number 9999") as caught:
         open_database(path)
     assert "upgrade" in caught.value.next_step
 
@@ -73,7 +73,7 @@ def test_a_migration_with_another_text_is_refused(tmp_path: Path) -> None:
     db = open_database(path)
     db.conn.execute("UPDATE migrations SET hash = 'sha256:0'")
     db.close()
-    with pytest.raises(CorruptError, match="another text"):
+    with pytest.raises(CorruptError, match="a different text"):
         open_database(path)
 
 

@@ -36,7 +36,7 @@ def test_a_rejection_is_taken_back_and_stays_in_the_record(lab: Lab) -> None:
     rejected, undo = decisions_of(lab.db, candidate.id)
     assert (undone.taken_back, undone.decision) == (rejected, undo)
     assert (undo.action, undo.actor) == ("undo", "Ada")
-    assert undo.reason == f"takes back reject of {rejected.decided_at}: typo"
+    assert undo.reason == f"undoes reject of {rejected.decided_at}: typo"
     assert verify(lab.workspace, lab.db).problems == []
     assert lab.accept(candidate).number == 1
     assert verify(lab.workspace, lab.db).problems == []
@@ -51,7 +51,7 @@ def test_undo_goes_back_step_by_step_and_ends(lab: Lab) -> None:
     assert (last_undoable(lab.db, "Ada").candidate.id, state(lab, second)) == (second.id, "rejected")
     assert undo_last(lab.db, "Ada").candidate.id == second.id
     assert (undo_last(lab.db, "Ada").candidate.id, state(lab, first)) == (first.id, "examined")
-    with pytest.raises(NothingToDoError, match="Ada has made no decision"):
+    with pytest.raises(NothingToDoError, match="Ada has no decision to undo"):
         undo_last(lab.db, "Ada")
     assert verify(lab.workspace, lab.db).problems == []
 
@@ -60,7 +60,7 @@ def test_nobody_takes_back_what_another_decided(lab: Lab) -> None:
     candidate = lab.examined()
     defer(lab.db, candidate.id, "Ada", "later")
     reject(lab.db, candidate.id, "Bob", "dull")
-    with pytest.raises(WrongUseError, match=r"Bob decided since \(reject at 20.*: dull\)"):
+    with pytest.raises(WrongUseError, match=r"Bob has decided since \(reject at 20.*: dull\)"):
         undo_last(lab.db, "Ada")
     with pytest.raises(NothingToDoError, match="Eve"):
         undo_last(lab.db, "Eve")

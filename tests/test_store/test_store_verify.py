@@ -98,12 +98,12 @@ def test_a_sound_workspace(rich: Lab) -> None:
         ("DELETE FROM events WHERE sequence > 2", "it has fewer now"),
         (
             "UPDATE versions SET reason = 'other' WHERE number = 1",
-            "v0001: its row and its manifest have another reason",
+            "v0001: its row and its manifest differ in reason",
         ),
         ("UPDATE versions SET manifest_hash = 'sha256:0' WHERE number = 2", "v0002: manifest.json is not the one"),
         ("UPDATE versions SET \"commit\" = '00' WHERE number = 2", "v0002: its tag points to"),
         ("DELETE FROM versions WHERE number = 2", "tag v0002 has no row"),
-        ("UPDATE policy_versions SET metrics = '{}'", "p0001: its row and its manifest have another metrics"),
+        ("UPDATE policy_versions SET metrics = '{}'", "p0001: its row and its manifest differ in metrics"),
         ("UPDATE moves SET to_version = 2 WHERE id = 3", "moves: move 3"),
         ("DELETE FROM moves WHERE id = 3", "branch live is not at v0002"),
         ("UPDATE decisions SET actor = 'Eve' WHERE id = 1", "decisions: the row"),
@@ -199,4 +199,4 @@ def test_a_version_rewritten_in_git_and_in_its_row_is_still_noticed(rich: Lab) -
 
 def test_a_missing_repository_is_reported(lab: Lab) -> None:
     (lab.workspace.adapters_folder / ".git").rename(lab.workspace.root / "gone")
-    assert problems(lab) == [f"{lab.workspace.adapters_folder} is no git repository"]
+    assert problems(lab) == [f"{lab.workspace.adapters_folder} is not a git repository"]

@@ -240,7 +240,7 @@ def test_a_checkout_of_no_version_says_what_to_type(lab: Lab) -> None:
     with pytest.raises(WrongUseError, match="branch 'policy'") as caught:
         sync_checkout(lab.workspace, lab.db)
     assert caught.value.next_step == f"git -C {folder} checkout v0001"
-    with pytest.raises(WrongUseError, match="no accepted version"):
+    with pytest.raises(WrongUseError, match="not an accepted version"):
         lab.accept(candidate)
     subprocess.run(caught.value.next_step.split(), check=True, capture_output=True)
     assert sync_checkout(lab.workspace, lab.db) is None

@@ -36,15 +36,17 @@ def bench() -> None:
     "console",
     examples=("seal-console lab bench console", "seal-console lab bench console --keep /tmp/large --out console.json"),
 )
-@click.option("--candidates", type=click.IntRange(min=1_000), default=100_000, show_default=True, help="In the store.")
-@click.option("--events", type=click.IntRange(min=0), default=1_000_000, show_default=True, help="In the store.")
-@click.option("--keys", type=click.IntRange(min=1), default=100, show_default=True, help="Keys pressed on each screen.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is in the store.")
-@click.option("--no-engine", is_flag=True, help="Leave out the part in which a round runs.")
 @click.option(
-    "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep the store there, or use the one that is there."
+    "--candidates", type=click.IntRange(min=1_000), default=100_000, show_default=True, help="Number in the store."
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures there as JSON.")
+@click.option("--events", type=click.IntRange(min=0), default=1_000_000, show_default=True, help="Number in the store.")
+@click.option("--keys", type=click.IntRange(min=1), default=100, show_default=True, help="Keys pressed on each screen.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the store's contents.")
+@click.option("--no-engine", is_flag=True, help="Skip the part with a running round.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep the store in DIR, or use the one there."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures to FILE as JSON.")
 @pass_invocation
 def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_engine: bool, **effort: int) -> None:
     """Time the console in a real terminal over a large store: first paint, and each key until the screen shows it.
@@ -77,34 +79,40 @@ def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_e
         "seal-console lab bench inner --model random-100m --epochs 1 --seal-steps 2",
     ),
 )
+@click.option("--model", default="bundled", show_default=True, metavar="bundled|random-100m|PATH", help="Base model.")
 @click.option(
-    "--model", default="bundled", show_default=True, metavar="bundled|random-100m|PATH", help="On which base model."
+    "--updates", type=click.IntRange(min=1), default=64, show_default=True, help="Inner updates for each method."
 )
 @click.option(
-    "--updates", type=click.IntRange(min=1), default=64, show_default=True, help="Inner updates for each way."
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often the methods take turns."
 )
 @click.option(
-    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often the ways take turns."
+    "--epochs", type=click.IntRange(min=1), default=10, show_default=True, help="Epochs of each inner update."
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True, help="Of each inner update.")
 @click.option(
-    "--seal-steps", type=click.IntRange(min=1), help="Stop SEAL's way after so many steps a round; else one update."
+    "--seal-steps",
+    type=click.IntRange(min=1),
+    help="Stop SEAL's method after this many steps a round (default: one update).",
 )
-@click.option("--slots", type=click.IntRange(min=1), help="Adapters that the bank trains at once; else as many as fit.")
+@click.option(
+    "--slots", type=click.IntRange(min=1), help="Adapters that the bank trains at once (default: as many as fit)."
+)
 @click.option(
     "--ways",
     metavar=",".join(WAYS),
     callback=several_of(WAYS),
     default=",".join(WAYS),
     show_default=True,
-    help="What to compare.",
+    help="Methods to compare.",
 )
 @click.option(
     "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="float32", show_default=True,
-    help="Of the frozen base, the same for each way.",
+    help="Precision of the frozen base, the same for each method.",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the data and the adapters.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures there as JSON.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the data and the adapters."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures to FILE as JSON.")
 @pass_invocation
 def inner(invocation: Invocation, /, out: Path | None, **choices: Any) -> None:
     """Compare inner updates in the bank with SEAL's way and with a good sequential loop, on the same data.
@@ -127,7 +135,7 @@ _NAMES = {
     "peft": "peft: one by one, no padding",
     "seal": "seal: one by one, padded, through the disk",
 }
-_HEADERS = ("way", "updates/s", "steps/s", "real tokens/s", "slots busy", "peak memory", "bank is faster")
+_HEADERS = ("method", "updates/s", "steps/s", "real tokens/s", "slots busy", "peak memory", "bank is faster")
 _MEBIBYTE = 2**20
 
 
@@ -183,7 +191,10 @@ def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     equality = result.get("equality")
     if equality:
         gap, compared = equality["largest_relative_weight_gap"], equality["compared"]
-        yield "equality", f"{compared} adapters of bank and peft differ by at most {gap:.1e} of their way in training"
+        yield (
+            "equality",
+            f"{compared} adapters of bank and peft differ by at most {gap:.1e} of their distance moved in training",
+        )
         yield (
             "",
             f"and their logits by {equality['largest_logit_difference']:.1e} of up to {equality['largest_logit']:.1f}",

@@ -30,7 +30,7 @@ _SHOWN_EDITS = 12
 @click.group(
     "experiment",
     cls=SealGroup,
-    short_help="Measure what an idea is worth.",
+    short_help="Measure methods on the bundled model.",
     examples=("seal-console lab experiment forgetting --lines 2 --edits 4", "seal-console lab experiment collapse"),
 )
 def experiment() -> None:
@@ -44,14 +44,20 @@ def experiment() -> None:
         "seal-console lab experiment forgetting --edits 32 --ways naive,ours --out forgetting-32.json",
     ),
 )
-@click.option("--lines", type=click.IntRange(min=1), default=8, show_default=True, help="Lines of edits, side by side.")
-@click.option("--edits", type=click.IntRange(2, 64), default=8, show_default=True, help="Edits in each line.")
+@click.option(
+    "--lines",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Sequences of edits, trained side by side.",
+)
+@click.option("--edits", type=click.IntRange(2, 64), default=8, show_default=True, help="Edits in each sequence.")
 @click.option(
     "--ways", callback=several_of(WAYS), default="naive,ours", show_default=True, metavar="NAME,…",
-    help=f"Ways to train, of {', '.join(WAYS)}.",
+    help=f"Methods: {', '.join(WAYS)}.",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
-@click.option("--out", metavar="FILE", help="Write all figures there as JSON.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
+@click.option("--out", metavar="FILE", help="Write all figures to FILE as JSON.")
 @pass_invocation
 def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> None:
     """Make many edits in a row and test all of them after each: the forgetting matrix, for several methods.
@@ -70,8 +76,8 @@ def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> Non
     ),
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Rounds of each arm.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
-@click.option("--out", metavar="FILE", help="Write all figures there as JSON.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
+@click.option("--out", metavar="FILE", help="Write all figures to FILE as JSON.")
 @pass_invocation
 def collapse(invocation: Invocation, /, out: str | None, **wanted: Any) -> None:
     """Provoke the collapse of self-training, and check whether the alarms notice it.
@@ -96,7 +102,7 @@ def _told(
 def _show(output: Output, result: dict[str, Any]) -> None:
     ways: dict[str, dict[str, Any]] = result["ways"]
     first = next(iter(ways.values()))
-    headers = ("way", "after its edit", "at the end", "kept", "untouched", "CPU s", "cost")
+    headers = ("method", "after its edit", "at the end", "kept", "untouched", "CPU s", "cost")
     rows = [
         (
             name,

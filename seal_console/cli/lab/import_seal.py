@@ -24,7 +24,7 @@ _SHOWN_DIFFERENCES = 20
 @click.group(
     "import",
     cls=SealGroup,
-    short_help="Bring in published runs.",
+    short_help="Import published runs.",
     examples=("seal-console lab import seal rank_iter0.json",),
 )
 def import_group() -> None:

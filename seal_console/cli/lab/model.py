@@ -35,17 +35,13 @@ def model() -> None:
 
 @model.command("build", examples=("seal-console lab model build my-model --seed 7",))
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Everything random follows from it."
-)
-@click.option(
-    "--steps", type=click.IntRange(min=1), help="Training steps; without it, as many as the bundled model had."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps (default: as many as the bundled model had).")
 @pass_invocation
 def build(invocation: Invocation, folder: Path, seed: int, steps: int | None) -> None:
     """Make corpus, tokenizer and weights of the bundled model from a seed, in DIR. Takes long on a CPU."""
     if folder.is_file() or (folder.is_dir() and any(path.suffix == ".safetensors" for path in folder.iterdir())):
-        raise WrongUseError(f"{folder} holds a model already, or is a file.", next_step="Name another folder.")
+        raise WrongUseError(f"{folder} already has a model, or is a file.", next_step="Name another folder.")
     parameters = {"folder": str(folder.resolve()), "seed": seed, "steps": steps}
     result = call_engine(invocation, "model.build", parameters, next_step=f"seal-console lab model build {folder}")
     if invocation.output.as_json:
@@ -59,7 +55,7 @@ def build(invocation: Invocation, folder: Path, seed: int, steps: int | None) ->
     "measure", examples=("seal-console lab model measure", "seal-console lab model measure --model my-model")
 )
 @click.option("--model", "path", default=BUNDLED, show_default=True, metavar="PATH", help="Folder of the model.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the things asked about.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tested facts.")
 @pass_invocation
 def measure(invocation: Invocation, path: str, seed: int) -> None:
     """Measure the abilities that the card states."""
@@ -108,5 +104,5 @@ def _figure(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - where decimals stop to matter
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - decimals no longer matter
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)

@@ -55,9 +55,9 @@ class ChooseDialog(ErrorBoundary, SingleDismiss[Choice | None]):
                 )
             )
             if self._new:
-                yield Static(assemble("Save the filter that is set, ", safe_line(self._new, limit=_SHORT), ", as:"))
+                yield Static(assemble("Save the current filter, ", safe_line(self._new, limit=_SHORT), ", as:"))
                 yield SafeInput(placeholder="a name, then enter", id="name")
-            yield Static(safe("enter uses one · delete forgets it · esc closes", "$text-muted"))
+            yield Static(safe("enter applies · delete deletes · esc closes", "$text-muted"))
 
     def on_mount(self) -> None:
         """Focus the list, or the field if there is nothing to choose from."""

@@ -32,7 +32,7 @@ class Confirmation:
     title: str
     will_happen: tuple[str, ...]
     confirm: str
-    cancel: str = "Leave it as it is"
+    cancel: str = "Cancel"
     reason: str | None = None
     reasons: tuple[str, ...] = ()
     typed: str | None = None
@@ -61,7 +61,7 @@ class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
     """
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Leave it", id="dialog.cancel"),
+        Binding("escape", "cancel", "Cancel", id="dialog.cancel"),
         Binding("ctrl+s", "confirm", "Do it", id="dialog.confirm", priority=True),
         Binding("up", "earlier(1)", "Earlier reason", show=False),
         Binding("down", "earlier(-1)", "Later reason", show=False),
@@ -81,7 +81,7 @@ class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
             with VerticalScroll(id="what", can_focus=False):
                 yield Static(lines(*(safe(line) for line in asked.will_happen)))
             if asked.typed is not None:
-                yield SafeInput(placeholder=f"type {asked.typed} to go on", id="typed")
+                yield SafeInput(placeholder=f"type {asked.typed} to confirm", id="typed")
             if asked.reason is not None:
                 yield SafeInput(placeholder=asked.reason, id="reason")
             yield Static("", id="problem")
@@ -104,13 +104,13 @@ class ConfirmDialog(ErrorBoundary, SingleDismiss[str | None]):
         """Confirm if nothing is missing; otherwise show what is."""
         asked = self._question
         if asked.typed is not None and self.query_one("#typed", Input).value.strip() != asked.typed:
-            self._missing("#typed", f"Type {asked.typed} to go on.")
+            self._missing("#typed", f"Type {asked.typed} to confirm.")
             return
         reason = ""
         if asked.reason is not None:
             reason = self.query_one("#reason", Input).value.strip()
             if not reason:
-                self._missing("#reason", "A reason is needed; it is kept with the decision for good.")
+                self._missing("#reason", "A reason is required; it is kept with the decision.")
                 return
         self.dismiss(reason)
 

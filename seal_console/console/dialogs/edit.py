@@ -35,8 +35,8 @@ class EditDialog(ErrorBoundary, SingleDismiss[str | None]):
     EditDialog Button { margin-left: 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Leave it", id="edit.cancel", priority=True),
-        Binding("ctrl+s", "confirm", "Examine it", id="edit.confirm", priority=True),
+        Binding("escape", "cancel", "Cancel", id="edit.cancel", priority=True),
+        Binding("ctrl+s", "confirm", "Evaluate it", id="edit.confirm", priority=True),
     ]
 
     def __init__(self, title: str, text: str) -> None:
@@ -48,14 +48,14 @@ class EditDialog(ErrorBoundary, SingleDismiss[str | None]):
         """Lay out the text and the explanation."""
         with Vertical(id="box"):
             yield Static(safe_line(self._title, "bold"))
-            note = "The engine trains and examines the changed text as a new candidate; the old one stays as it is."
+            note = "The engine trains and evaluates the changed text as a new candidate; the old one is kept."
             if self._signs:
-                note += " Control characters of the original are shown as signs, and stay signs."
+                note += " Control characters of the original are replaced by signs."
             yield Static(safe(note), id="note")
             yield TextArea(self._text, show_line_numbers=True, soft_wrap=True)
             with Horizontal():
-                yield Button("Leave it  esc", id="cancel", variant="primary")
-                yield Button("Examine it  ctrl+s", id="confirm")
+                yield Button("Cancel  esc", id="cancel", variant="primary")
+                yield Button("Evaluate it  ctrl+s", id="confirm")
 
     def on_mount(self) -> None:
         """Begin in the text."""
@@ -95,8 +95,8 @@ class SequencesDialog(ErrorBoundary, SingleDismiss[list[int] | None]):
     SequencesDialog Button { margin-left: 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Leave it", id="sequences.cancel"),
-        Binding("ctrl+s", "confirm", "Examine what is left", id="sequences.confirm", priority=True),
+        Binding("escape", "cancel", "Cancel", id="sequences.cancel"),
+        Binding("ctrl+s", "confirm", "Evaluate the rest", id="sequences.confirm", priority=True),
     ]
 
     def __init__(self, title: str, sequences: Sequence[str]) -> None:
@@ -108,7 +108,8 @@ class SequencesDialog(ErrorBoundary, SingleDismiss[list[int] | None]):
         with Vertical(id="box"):
             yield Static(safe_line(self._title, "bold"))
             yield Static(
-                safe("space switches a sequence on or off; what stays on is trained and examined anew."), id="note"
+                safe("space switches a sequence on or off; the rest is trained and evaluated as a new candidate."),
+                id="note",
             )
             yield SelectionList[int](
                 *(
@@ -117,8 +118,8 @@ class SequencesDialog(ErrorBoundary, SingleDismiss[list[int] | None]):
                 )
             )
             with Horizontal():
-                yield Button("Leave it  esc", id="cancel", variant="primary")
-                yield Button("Examine what is left  ctrl+s", id="confirm")
+                yield Button("Cancel  esc", id="cancel", variant="primary")
+                yield Button("Evaluate the rest  ctrl+s", id="confirm")
 
     def on_mount(self) -> None:
         """Begin in the list."""
@@ -135,6 +136,6 @@ class SequencesDialog(ErrorBoundary, SingleDismiss[list[int] | None]):
         on_places = set(self.query_one(SelectionList).selected)
         off = [place for place in range(len(self._sequences)) if place not in on_places]
         if not on_places:
-            self.query_one("#note", Static).update(safe("One sequence at least must stay on.", "$text-error"))
+            self.query_one("#note", Static).update(safe("At least one sequence must stay on.", "$text-error"))
             return
         self.dismiss(off or None)

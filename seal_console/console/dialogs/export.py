@@ -31,7 +31,7 @@ class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
     ExportDialog #title { text-style: bold; margin-bottom: 1; }
     ExportDialog #hint { margin: 1 0; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Write nothing", id="export.cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="export.cancel")]
 
     def __init__(self, what: str, suggested: Path) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
                 lines(
                     assemble(("the ending decides: ", "$text-muted"), ".csv", (" or ", "$text-muted"), ".json"),
                     assemble(("a relative path is in ", "$text-muted"), safe_line(str(Path.cwd()))),
-                    assemble(("enter", "$text-accent"), " writes it   ", ("esc", "$text-accent"), " writes nothing"),
+                    assemble(("enter", "$text-accent"), " writes it   ", ("esc", "$text-accent"), " cancels"),
                 ),
                 id="hint",
             )

@@ -65,7 +65,7 @@ class SealScreen(ErrorBoundary, Screen[None]):
         self._behind = False
         self.was_loaded = False
         self._styled_for: tuple[str, bool] | None = None
-        # Mounting gives it its styles; Textual takes it for out of date and would parse all styles anew at first sight.
+        # Mounting applies the styles; Textual would otherwise parse them all again at the first visit.
         self._css_update_count = self.app._css_update_count  # noqa: SLF001
 
     @property
@@ -101,8 +101,8 @@ class SealScreen(ErrorBoundary, Screen[None]):
 
     async def on_screen_resume(self, event: ScreenResume) -> None:
         """Read on the first visit, and what has changed since the last one."""
-        # Textual would style every widget anew, and draw every line anew after that: most of the time of a change of
-        # screens. But styles follow classes and focus also where nobody sees them; they lack what the application says.
+        # Textual would style every widget again and then draw every line: most of the time of a change of screens. But
+        # hidden screens follow classes and focus too; they only miss changes of theme and application focus.
         styled_for = (self.app.theme, self.app.app_focus)
         event.refresh_styles = event.refresh_styles and styled_for != self._styled_for
         self._styled_for = styled_for
@@ -126,7 +126,7 @@ class SealScreen(ErrorBoundary, Screen[None]):
     def show_top(self) -> None:
         """Update the top bar."""
         facts = self.console.facts
-        for bar in self.query(TopBar):  # none where the screen is being taken down
+        for bar in self.query(TopBar):  # none while the screen is being removed
             bar.show(
                 waiting=facts.waiting, live=facts.live, engine=facts.engine, read_only=self.console.read_only,
                 name=self.console.workspace.root.name,
@@ -149,17 +149,17 @@ class SealScreen(ErrorBoundary, Screen[None]):
         """Copy the table's rows to the clipboard, through the terminal."""
         table = self.table_export()
         if table is None:
-            self.console.say("There is no table here, or it is empty.", "warning")
+            self.console.say("No table here, or it is empty.", "warning")
             return
         text, count = await asyncio.to_thread(as_text, self.console.workspace, table, MOST_COPIED)
         self.app.copy_to_clipboard(text)
-        more = f"; at most {MOST_COPIED:,} are, w exports all" if count == MOST_COPIED else ""
+        more = " (the limit; w exports all)" if count == MOST_COPIED else ""
         self.console.say(f"{count:,} {'row' if count == 1 else 'rows'} copied{more}.")
 
     async def export(self, table: TableExport | None) -> None:
         """Ask for a path and write the table there."""
         if table is None:
-            self.console.say("The table is empty; there is nothing to export.", "warning")
+            self.console.say("The table is empty: nothing to export.", "warning")
             return
         workspace = self.console.workspace
         path = await self.app.push_screen_wait(ExportDialog(table.name, suggested_path(workspace, table.name)))

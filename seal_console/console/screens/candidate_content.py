@@ -58,7 +58,7 @@ def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
         found.append(("Edited from", _difference(shown.original, candidate)))
     found += [
         ("Answers before → after", _answers(whole.compared)),
-        ("Against the other self-edits of this task", _others(shown)),
+        ("Other self-edits of this task", _others(shown)),
         ("Gates", _gates(whole)),
         (f"Trained on {counted(len(candidate.sequences), 'sequence')}", _sequences(candidate)),
         ("Loss of the inner updates", lines(*(_loss(update, width) for update in whole.updates)) or safe("none")),
@@ -102,7 +102,7 @@ def _answers(compared: Sequence[QuestionComparison]) -> Content:
             assemble(
                 split,
                 safe_line(one.question.text, "bold"),
-                (f"  wanted {' / '.join(one.question.answers)}", "$text-muted"),
+                (f"  expected {' / '.join(one.question.answers)}", "$text-muted"),
             )
         )
         rows.append(assemble("    ", *_said(one.before), ("  →  ", "$text-muted"), *_said(one.after)))
@@ -112,7 +112,7 @@ def _answers(compared: Sequence[QuestionComparison]) -> Content:
 def _said(answers: Sequence[Answer]) -> list[Content]:
     """The answers, those that several repeats share only once, with how many repeats gave them."""
     if not answers:
-        return [safe("not asked", "$text-muted")]
+        return [safe("not answered", "$text-muted")]
     counts: dict[tuple[str, bool], int] = {}
     for answer in answers:
         counts[answer.text, answer.correct] = counts.get((answer.text, answer.correct), 0) + 1
@@ -176,7 +176,7 @@ def _gates(whole: Dossier) -> Content:
         rows += [assemble("    ", safe_line(line, limit=_EVIDENCE_CHARACTERS)) for line in evidence[:_EVIDENCE_LINES]]
         left_out = len(evidence) - _EVIDENCE_LINES
         if left_out > 0:
-            rows.append(safe(f"    … and {left_out:,} more: seal-console review show has them all", "$text-muted"))
+            rows.append(safe(f"    … and {left_out:,} more: seal-console review show lists all", "$text-muted"))
     return lines(*rows)
 
 
@@ -211,7 +211,7 @@ def _provenance(whole: Dossier) -> Content:
         "trained on": state_name(candidate.live_version),
         "sampling": f"{_json(candidate.sampling)}, seed {candidate.seed}",
         "inner update": render_recipe(whole.updates[0].hyperparameters) if whole.updates else "none",
-        "beside it": render_replay(whole.updates[0].hyperparameters) if whole.updates else "nothing",
+        "rehearsed": render_replay(whole.updates[0].hyperparameters) if whole.updates else "nothing",
         "inner seeds": ", ".join(str(update.seed) for update in whole.updates) or "none",
         "adapter": candidate.adapter_hash or "none",
         "created": candidate.created_at,
@@ -228,7 +228,7 @@ def _writer(candidate: Candidate) -> str:
         return f"{edited}, from {short_id(candidate.derived_from or '')}"
     if candidate.policy_version is not None:
         return policy_tag(candidate.policy_version)
-    return "the model of the published run" if candidate.imported else "the base model, or a policy on trial"
+    return "the model of the published run" if candidate.imported else "the base model, or a candidate policy"
 
 
 def _difference(original: Candidate, candidate: Candidate) -> Content:
@@ -239,7 +239,7 @@ def _difference(original: Candidate, candidate: Candidate) -> Content:
         style = {"+": "$text-success", "-": "$text-error"}.get(line[:1], "$text-muted")
         if not line.startswith("?"):
             rows.append(safe_line(line, style))
-    return lines(assemble((f"{short_id(original.id)}; + added, - taken away", "$text-muted")), *rows)
+    return lines(assemble((f"{short_id(original.id)}; + added, - removed", "$text-muted")), *rows)
 
 
 def _decision(whole: Dossier, place: int) -> Content:

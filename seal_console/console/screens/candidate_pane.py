@@ -53,8 +53,8 @@ class CandidatePane(LongText):
             self._headings = []
             self.put([
                 assemble(
-                    ("No candidate waits here. ", "$text-muted"), ("v", "$text-accent"),
-                    " shows those too that are decided, refused or imported; ", ("ctrl+r", "$text-accent"),
+                    ("No candidate is waiting. ", "$text-muted"), ("v", "$text-accent"),
+                    " shows decided, refused and imported ones too; ", ("ctrl+r", "$text-accent"),
                     " runs a round.",
                 )
             ])  # fmt: skip

@@ -45,14 +45,14 @@ class LogScreen(FilteredScreen):
 
     NAME = "log"
     HELP = (
-        "Every event, the newest at the bottom; on the last row the cursor follows what comes. f freezes the list. "
-        "Filter: words, or kind:moved actor:ada text:word round:3 number>100 at>=2026-11-22T09 hash:… ; a minus in "
-        "front turns a term round. a shows what the actions of this console ran, git and SQL."
+        "Every event, the newest at the bottom; on the last row the cursor follows new events. f freezes the list. "
+        "Filter: words, or kind:moved actor:ada text:word round:3 number>100 at>=2026-11-22T09 hash:… ; a minus "
+        "negates a term. a shows the git commands and SQL of this console's actions."
     )
     AUTO_FOCUS = "#events"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "freeze", "Freeze", id="log.freeze", tooltip="let the list stand still, or follow what comes"),
-        Binding("a", "actions", "Actions/events", id="log.actions", tooltip="what the actions of consoles here ran"),
+        Binding("f", "freeze", "Freeze", id="log.freeze", tooltip="stop or follow new events"),
+        Binding("a", "actions", "Actions/events", id="log.actions", tooltip="the commands of consoles' actions"),
         *FILTER_KEYS,
         *TABLE_KEYS,
     ]
@@ -79,8 +79,8 @@ class LogScreen(FilteredScreen):
         with Horizontal(id="columns"):
             with Vertical(id="left"):
                 yield FilterBar("words kind:moved")
-                yield PagedTable(_EVENTS, self._event_rows, id="events", empty="No event fits.")
-                yield PagedTable(_ACTIONS, self._action_rows, id="actions", empty="No action has changed anything yet.")
+                yield PagedTable(_EVENTS, self._event_rows, id="events", empty="No event matches.")
+                yield PagedTable(_ACTIONS, self._action_rows, id="actions", empty="No actions yet.")
             yield DetailPane("Event", id="card")
 
     @property
@@ -185,7 +185,7 @@ class LogScreen(FilteredScreen):
     def action_filter(self) -> None:
         """Let a filter for the events be typed."""
         if self.shows_actions:
-            self.console.say("The filter is for events; a goes back to them.")
+            self.console.say("The filter is for events; a shows them again.")
         else:
             super().action_filter()
 

@@ -30,9 +30,9 @@ class NowScreen(SealScreen):
     """The first screen."""
 
     NAME = "now"
-    HELP = "What is live and what happens right now. The panel 'What needs me?' says what to do next."
+    HELP = "The live version and current activity. The panel 'What needs me?' shows what to do next."
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "next_step", "Do what is next", id="now.next"),
+        Binding("enter", "next_step", "Next step", id="now.next"),
     ]
     DEFAULT_CSS = """
     NowScreen #left { width: 3fr; }
@@ -57,7 +57,7 @@ class NowScreen(SealScreen):
 
     def body(self) -> ComposeResult:
         """Lay out two columns: the engine and its rounds; open problems and recent events."""
-        with HorizontalScroll(id="columns"):  # can have the focus: where it is narrow, keys scroll it
+        with HorizontalScroll(id="columns"):  # focusable, so that keys scroll it on a narrow screen
             with Vertical(id="left"):
                 yield _panel("needs", "What needs me?")
                 yield _panel("engine", "Engine")
@@ -116,12 +116,12 @@ def needs(state: Overview, *, running: bool) -> list[Content]:
     if state.open_round is not None and state.open_round[1] == "interrupted" and not running:
         found.append(
             assemble(("! ", "$text-warning bold"), f"Round {state.open_round[0]} is interrupted. ",
-                   ("ctrl+r", "$text-accent"), " goes on with it.")
+                   ("ctrl+r", "$text-accent"), " resumes it.")
         )  # fmt: skip
     abandoned = [one for one in state.jobs if one["state"] == "running"]
     if abandoned and not running:
-        died = f"The engine died over “{abandoned[0]['kind']}”; cache/engine.log says more. "
-        found.append(assemble(("! ", "$text-error bold"), died, ("ctrl+r", "$text-accent"), " goes on with it."))
+        died = f"The engine died over the job “{abandoned[0]['kind']}”; see cache/engine.log. "
+        found.append(assemble(("! ", "$text-error bold"), died, ("ctrl+r", "$text-accent"), " resumes it."))
     if waiting:
         wait = counted(waiting, "self-edit waits", "self-edits wait")
         found.append(
@@ -130,7 +130,7 @@ def needs(state: Overview, *, running: bool) -> list[Content]:
         )  # fmt: skip
     if deferred:
         were = counted(deferred, "was", "were")
-        found.append(assemble(("· ", "$text-muted"), f"{were} put aside: filter state:deferred in the review."))
+        found.append(assemble(("· ", "$text-muted"), f"{were} deferred: filter state:deferred in the review."))
     if state.imported and not waiting:
         count = counted(state.imported, "self-edit")
         found.append(
@@ -139,14 +139,14 @@ def needs(state: Overview, *, running: bool) -> list[Content]:
         )  # fmt: skip
     if not state.tasks:
         found.append(
-            assemble(("! ", "$text-warning bold"), "There are no tasks to train on yet: ",
-                   ("seal-console tasks add", "$text-accent"), " brings documents in.")
+            assemble(("! ", "$text-warning bold"), "No tasks yet: ",
+                   ("seal-console tasks add", "$text-accent"), " adds documents.")
         )  # fmt: skip
     elif not waiting and not running and state.open_round is None:
         found.append(
             assemble(("→ ", "$text-accent bold"), "Nothing waits. ", ("ctrl+r", "$text-accent"), " runs a round.")
         )
-    return found or [assemble(("✓ ", "$text-success"), "Nothing. The engine works; results arrive by themselves.")]
+    return found or [assemble(("✓ ", "$text-success"), "Nothing. The engine is working; results appear here.")]
 
 
 def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) -> Content:
@@ -156,8 +156,8 @@ def engine_lines(state: Overview, stages: list[LiveProgress], *, engine: str) ->
         number, condition = state.open_round
         rows.append(assemble(f"Round {number} ", (condition, "bold")))
     if engine == "idle":
-        rows.append(safe("No engine runs.", "$text-muted"))
-        stages = []  # what an engine that died left behind
+        rows.append(safe("No engine is running.", "$text-muted"))
+        stages = []  # left by a dead engine
     rows += [_stage(stage) for stage in sorted(stages, key=_place) if stage.total]
     rows += _newest_note(stages)
     for update in _updates(stages):
@@ -225,7 +225,7 @@ def guard_lines(state: Overview) -> Content:
     alarms = [
         assemble(
             ("! ", "$text-error bold"),
-            (f"alarm {one.id} stands: {one.name}", "bold"),
+            (f"alarm {one.id} is active: {one.name}", "bold"),
             (f" in round {one.round_number}; ", "$text-muted"),
             (f"seal-console alarms show {one.id}", "$text-accent"),
         )
@@ -249,14 +249,14 @@ def guard_lines(state: Overview) -> Content:
             )
         )
     if not state.guards:
-        rows += [safe("No candidate was examined for retention: a suite in retention/ does that.", "$text-muted")]
+        rows += [safe("No retention gate has run: add a suite to retention/.", "$text-muted")]
     return lines(*alarms, *rows, safe("No version is in shadow.", "$text-muted"))
 
 
 def queue_lines(state: Overview) -> Content:
     """How many candidates are in which state."""
     order = ("examined", "deferred", "proposed", "accepted", "rejected", "refused")
-    words = {"examined": "wait", "deferred": "put aside", "proposed": "not yet examined", "refused": "refused by gates"}
+    words = {"examined": "wait", "deferred": "deferred", "proposed": "not yet examined", "refused": "refused by gates"}
     return lines(*(assemble(f"{state.counts.get(one, 0):>7,} ", (words.get(one, one), "$text-muted")) for one in order))
 
 

@@ -35,14 +35,14 @@ class RetentionScreen(SealScreen):
 
     NAME = "retention"
     HELP = (
-        "Each row is a version of the live line, each column an accepted edit: how many of its questions the version "
-        f"answers right, in percent. [ ] is the version that learnt it, {FALLEN} says that it fell since, – that it "
-        "was not asked. Enter opens the version. Below: how far versions are from the base, and what the rounds "
-        "measured that alarms are raised by."
+        "Rows are versions of the live lineage, columns accepted edits: how many of the edit's questions the version "
+        f"answers right, in percent. [ ] marks the version that learnt it, {FALLEN} a fall since then, – not "
+        "measured. Enter opens the version. Below: the versions' drift from the base, and the figures of rounds "
+        "that raise alarms."
     )
     AUTO_FOCUS = "#matrix"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "clear_alarm", "Clear an alarm", id="retention.clear", tooltip="after asking why"),
+        Binding("c", "clear_alarm", "Clear an alarm", id="retention.clear", tooltip="asks for a reason"),
         Binding("w", "export", "Export", id="retention.export", tooltip="the matrix, to a file"),
         Binding("Y", "copy_table", "Copy the table", show=False, id="retention.copy"),
         Binding("tab", "other_pane", "Other pane", show=False, id="retention.other_pane"),
@@ -72,11 +72,11 @@ class RetentionScreen(SealScreen):
         with Horizontal(id="panes"):
             with Vertical(id="left"):
                 yield Static(id="status", classes="status")
-                yield HeatMap(id="matrix", empty="No edit was accepted on the live line yet: 2 shows what waits.")
+                yield HeatMap(id="matrix", empty="No edit is accepted on the live lineage yet: 2 shows the queue.")
                 with Horizontal(id="plots"):
-                    yield LinesPlot("Drift, nats a token", "no drift was measured", id="drift")
-                    yield LinesPlot("◆ held out ● agree ▲ diverse", "no round was measured", id="rounds_plot")
-            yield DetailPane("What is under the cursor", id="card")
+                    yield LinesPlot("Drift, nats a token", "no drift measured", id="drift")
+                    yield LinesPlot("◆ held out ● agree ▲ diverse", "no round measured", id="rounds_plot")
+            yield DetailPane("Under the cursor", id="card")
 
     @property
     def matrix(self) -> HeatMap:
@@ -140,13 +140,13 @@ class RetentionScreen(SealScreen):
         console, facts = self.console, self._facts
         standing = [alarm for alarm in facts.alarms if alarm.id in facts.standing] if facts else []
         if not standing:
-            console.say("No alarm stands.")
+            console.say("No active alarms.")
             return
         alarm = standing[0]
         happens = (
             f"{alarm.name}, raised in round {alarm.round_number}.",
-            "It stops standing in the way of automatic acceptance; the record of it and of who cleared it stays.",
-            f'The same: seal-console alarms clear {alarm.id} --reason "…"',
+            "It no longer blocks automatic acceptance; the alarm and its clearing stay in the record.",
+            f'Command: seal-console alarms clear {alarm.id} --reason "…"',
         )
         question = Confirmation(
             f"Clear alarm {alarm.id}?", happens, "Clear it", reason="why", reasons=tuple(console.reasons)
@@ -166,8 +166,8 @@ class RetentionScreen(SealScreen):
             return
         standing = len(facts.standing)
         words = assemble(
-            (f"! {counted(standing, 'alarm')} standing" if standing else "no alarm stands",
+            (f"! {counted(standing, 'alarm')} active" if standing else "no active alarms",
              "$text-error bold" if standing else ""),
-            f" · {counted(len(facts.matrix.columns), 'edit')} on the live line",
+            f" · {counted(len(facts.matrix.columns), 'edit')} on the live lineage",
         )  # fmt: skip
         self.query_one("#status", Static).update(words if standing else safe_line(words.plain))

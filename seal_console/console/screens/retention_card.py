@@ -1,4 +1,4 @@
-"""Text next to the forgetting matrix: one cell question by question, lost answers, alarms, plotted figures."""
+"""Text and plotted lines next to the forgetting matrix: one cell question by question, lost answers, alarms."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def retention_card(facts: RetentionFacts, cell: CellFacts | None) -> Content:
 
 def _alarm(alarm: Alarm) -> list[Content]:
     return [
-        assemble(("! ", "$text-error bold"), (f"alarm {alarm.id} stands: {alarm.name}", "bold"),
+        assemble(("! ", "$text-error bold"), (f"alarm {alarm.id} is active: {alarm.name}", "bold"),
                (f"  round {alarm.round_number}", "$text-muted")),
         assemble("  ", safe_line(MEANINGS.get(alarm.name, ""))),
         *(
             assemble("  ", safe_line(line, "$text-muted", limit=300))
             for line in render_alarm(alarm.name, alarm.evidence)
         ),
-        assemble("  ", ("c", "$text-accent"), " clears it; nothing is accepted automatically while it stands."),
+        assemble("  ", ("c", "$text-accent"), " clears it; nothing is accepted automatically while it is active."),
     ]  # fmt: skip
 
 
@@ -55,13 +55,13 @@ def _cell(matrix: Matrix, cell: CellFacts) -> list[Content]:
     row = matrix.rows.index(cell.version)
     share, learnt = matrix.cells[row][place], matrix.cells[place + 1][place]
     rows = [
-        heading(f"{cell.version} asked about the edit of {cell.edit}"),
+        heading(f"{cell.version} on the edit of {cell.edit}"),
         fact("task", cell.task),
         fact("right", _share(share, len(cell.answers))),
         fact("when learnt", _share(learnt, len(cell.answers))),
     ]
     if share is None:
-        rows.append(muted("Not all of it was asked: seal-console retention matrix --ask asks, with the model."))
+        rows.append(muted("Not all measured: seal-console retention matrix --ask measures the rest."))
     for one in cell.answers:
         rows += _answer(one, is_own=cell.version == cell.edit)
     return rows
@@ -71,7 +71,7 @@ def _answer(one: CellAnswer, *, is_own: bool) -> list[Content]:
     lost = not is_own and one.learnt is not None and one.now is not None and one.learnt.correct and not one.now.correct
     sign = ("▾ ", "$text-error bold") if lost else ("  ", "")
     question = assemble(
-        sign, safe_line(one.question.text, "bold"), (f"  wanted {' / '.join(one.question.answers)}", "$text-muted")
+        sign, safe_line(one.question.text, "bold"), (f"  expected {' / '.join(one.question.answers)}", "$text-muted")
     )
     said: list[Piece] = [] if is_own else [*_said(one.learnt), ("  →  ", "$text-muted")]
     return [question, assemble("    ", *said, *_said(one.now))]
@@ -79,21 +79,21 @@ def _answer(one: CellAnswer, *, is_own: bool) -> list[Content]:
 
 def _said(answer: Answer | None) -> list[Content]:
     if answer is None:
-        return [muted("not asked")]
+        return [muted("not answered")]
     return [right_or_wrong(answer.correct), assemble(" "), safe_line(answer.text or "(no answer)", limit=60)]
 
 
 def _line(matrix: Matrix) -> list[Content]:
     if not matrix.columns:
-        return [muted("Nothing was accepted on the live line yet, so nothing can have been forgotten.")]
+        return [muted("Nothing is accepted on the live lineage yet.")]
     found = figures(matrix)
     transfer = found["backward_transfer"]
     words = "–" if transfer is None else f"{100 * transfer:+.0f} points" if transfer else "nothing was forgotten"
     return [
-        heading("The live line"),
+        heading("The live lineage"),
         fact("edits", str(len(matrix.columns))),
-        fact("known now", percent(found["mean_now"]) + " of what they taught is answered right"),
-        fact("since learnt", words + ("" if transfer is None or transfer >= 0 else ": that much was forgotten")),
+        fact("known now", percent(found["mean_now"]) + " of the edits' questions answered right"),
+        fact("since learnt", words + ("" if transfer is None or transfer >= 0 else ": forgotten")),
     ]
 
 
@@ -103,7 +103,7 @@ def _share(share: float | None, questions: int) -> str:
     return f"{round(share * questions)} of {questions} ({percent(share)})"
 
 
-# Held-out accuracy and agreement belong side by side: that they part is how self-training collapses.
+# Held-out accuracy and agreement in one plot: self-training collapses when they diverge.
 _OF_ROUNDS = (
     ("held_out", "held-out accuracy", "◆", "text-success"),
     ("agreement", "agreement", "●", "text-accent"),

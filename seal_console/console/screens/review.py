@@ -38,17 +38,17 @@ class ReviewScreen(SealScreen):
 
     NAME = "review"
     HELP = (
-        "The self-edits that were measured and wait for a decision, best first; beside them the one under the cursor.\n"
-        "Filter: words, and field:word or field>number, all of which must hold; - before a term means not.\n"
+        "Measured self-edits that wait for a decision, best first; next to them the one under the cursor.\n"
+        "Filter: words, field:word, field>number; all terms must match; - before a term negates it.\n"
         "Fields: id task text state role format source round reward spread audit imported review.\n"
-        "A row never moves by itself: what arrives is counted, and R shows it."
+        "Rows never move by themselves: new candidates are counted, and R shows them."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("A", "accept", "Accept", id="review.accept", tooltip="make it the live version, after asking"),
+        Binding("A", "accept", "Accept", id="review.accept", tooltip="make it the live version; asks first"),
         Binding("x", "reject", "Reject", id="review.reject", tooltip="the marked ones, else the one under the cursor"),
-        Binding("d", "defer", "Defer", id="review.defer", tooltip="put aside; it can still be decided about"),
-        Binding("u", "undo", "Undo", id="review.undo", tooltip="take your last reject or defer back"),
-        Binding("e", "edit", "Edit", id="review.edit", tooltip="change its text; examined as a new candidate"),
+        Binding("d", "defer", "Defer", id="review.defer", tooltip="decide later"),
+        Binding("u", "undo", "Undo", id="review.undo", tooltip="undo your last reject or defer"),
+        Binding("e", "edit", "Edit", id="review.edit", tooltip="change its text; evaluated as a new candidate"),
         Binding("E", "edit_outside", "In $EDITOR", show=False, id="review.edit_outside"),
         Binding("t", "sequences", "Sequences", id="review.sequences", tooltip="switch training sequences off"),
         Binding("slash", "filter", "Filter", key_display="/", id="review.filter"),
@@ -56,14 +56,14 @@ class ReviewScreen(SealScreen):
         Binding("s", "sort(1)", "Sort", show=False, id="review.sort"),
         Binding("S", "sort_backwards", "Reverse the order", show=False, id="review.sort_backwards"),
         Binding("v", "everything", "All / waiting", show=False, id="review.everything",
-                tooltip="show decided, refused and imported ones too"),
-        Binding("R", "show_new", "Show new", id="review.show_new", tooltip="read the queue anew"),
+                tooltip="include decided, refused and imported candidates"),
+        Binding("R", "show_new", "Show new", id="review.show_new", tooltip="read the queue again"),
         Binding("tab", "other_pane", "Other pane", show=False, id="review.other_pane"),
-        Binding("left_square_bracket", "section(-1)", "Last section", show=False, id="review.section_up"),
+        Binding("left_square_bracket", "section(-1)", "Previous section", show=False, id="review.section_up"),
         Binding("right_square_bracket", "section(1)", "Next section", show=False, id="review.section_down"),
         Binding("escape", "unmark", "Unmark all", show=False, id="review.unmark"),
         Binding("Y", "copy_table", "Copy the table", show=False, id="review.copy"),
-        Binding("w", "export", "Export", show=False, id="review.export", tooltip="what the table shows, as CSV"),
+        Binding("w", "export", "Export", show=False, id="review.export", tooltip="the table, as CSV"),
     ]  # fmt: skip
     DEFAULT_CSS = """
     ReviewScreen #queue { width: 5fr; }

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _NAMED = 8
 _PAGE = 500
-_IMPORTED = "It is imported: it is there to read, not to decide about."
+_IMPORTED = "It is imported, so it cannot be decided on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class DecisionFlows:
         """Make the candidate under the cursor the live version."""
         console, rows = self._screen.console, self._decidable("accepted")
         if len(rows) > 1:
-            console.say("One at a time: each acceptance changes what the next would have to be trained on.", "warning")
+            console.say("Accept one at a time: each acceptance changes the parent of the next.", "warning")
             return
         if not rows:
             return
@@ -69,9 +69,9 @@ class DecisionFlows:
             f"reward {gain(row.reward_mean, row.reward_std)}, audit {gain(row.audit_gain)}",
             *(["A gate requires your review: the section Gates shows why."] if row.needs_review else []),
             "",
-            f"{tag} will be live in place of {live}: one commit and one tag in {console.workspace.adapters_folder}.",
-            f"To take it back: roll back to {live}. An acceptance itself is not undone.",
-            f'The same: seal-console review accept {short_id(row.id)} --reason "…"',
+            f"{tag} replaces {live} as live: one commit and one tag in {console.workspace.adapters_folder}.",
+            f"To reverse it, roll back to {live}. Undo does not apply to acceptances.",
+            f'Command: seal-console review accept {short_id(row.id)} --reason "…"',
         )
         reason = await self._ask(f"Accept this self-edit as {tag}?", happens, "Accept")
         if reason is None:
@@ -90,7 +90,7 @@ class DecisionFlows:
 
     async def defer(self) -> None:
         """Defer the marked candidates, else the one under the cursor."""
-        await self._decide("defer", "Put aside", "put aside", defer)
+        await self._decide("defer", "Defer", "deferred", defer)
 
     async def undo(self) -> None:
         """Undo the operator's last decision if that is possible; otherwise say why not."""
@@ -106,14 +106,14 @@ class DecisionFlows:
                 f"{found.decision.reason}"
             ),
             f"The candidate will be {found.state_before} again. Both decisions stay in the record.",
-            "The same: seal-console review undo",
+            "Command: seal-console review undo",
         )
-        question = Confirmation("Take your last decision back?", happens, "Take it back")
+        question = Confirmation("Undo your last decision?", happens, "Undo it")
         if await console.ask(question) is None:
             return
         undone = await console.act("undo", lambda _, db: undo_last(db, console.actor))
         if undone is not None:
-            console.say(f"Taken back: {short_id(undone.candidate.id)} is {undone.candidate.state} again.")
+            console.say(f"Undone: {short_id(undone.candidate.id)} is {undone.candidate.state} again.")
             self._screen.table.refetch()
 
     async def edit(self) -> None:
@@ -143,7 +143,7 @@ class DecisionFlows:
             return
         changed = text is not None and text != candidate.completion
         if not changed:
-            self._screen.console.say("Nothing was changed.")
+            self._screen.console.say("No changes.")
         await self._reexamine(candidate, {"completion": text}, wanted=changed)
 
     async def sequences(self) -> None:
@@ -188,7 +188,7 @@ class DecisionFlows:
         many = f"{len(rows):,} self-edits" if len(rows) > 1 else "this self-edit"
         happens = [f"{short_id(row.id)}  {row.title}: {row.beginning[:60]}" for row in rows[:_NAMED]]
         happens += [f"… and {len(rows) - _NAMED:,} more"] if len(rows) > _NAMED else []
-        happens += ["", "u takes it back.", f'The same: seal-console review {name} {short_id(rows[0].id)} --reason "…"']
+        happens += ["", "u undoes it.", f'Command: seal-console review {name} {short_id(rows[0].id)} --reason "…"']
         reason = await self._ask(f"{words} {many}?", tuple(happens), words)
         if reason is None:
             return
@@ -201,7 +201,7 @@ class DecisionFlows:
         if outcome.refused:
             console.say("\n".join(outcome.refused[:_NAMED]), "warning")
         if outcome.done:
-            console.say(f"{outcome.done:,} {past}. u takes {'the last one' if outcome.done > 1 else 'it'} back.")
+            console.say(f"{outcome.done:,} {past}. u undoes {'the last one' if outcome.done > 1 else 'it'}.")
         self._screen.go_on()
 
     async def _ask(self, title: str, happens: tuple[str, ...], confirm: str) -> str | None:
@@ -222,7 +222,7 @@ class DecisionFlows:
             ),
         )
         if asked is not None:
-            console.say("Asked for; the engine trains and examines it. It comes as a new candidate, marked ✎.")
+            console.say("Added a job; the engine evaluates it as a new candidate, marked ✎.")
 
     def _candidate(self) -> Candidate | None:
         if self._screen.console.read_only:
@@ -243,7 +243,7 @@ class DecisionFlows:
         left_out = [row for row in rows if row not in fitting]
         if left_out:
             why = self._screen.console.reader.read_now(lambda db: _why_not(db, left_out[0], target))
-            many = f"{len(left_out):,} of {len(rows):,} cannot be {target}, and are left out. The first: "
+            many = f"{len(left_out):,} of {len(rows):,} cannot be {target} and are left out. The first: "
             self._screen.console.say((many if len(rows) > 1 else "") + why, "warning")
         return fitting
 
@@ -251,7 +251,7 @@ class DecisionFlows:
         keys = self._screen.table.chosen()
         rows = self._screen.console.reader.read_now(lambda db: _in_order(db, keys[:_PAGE]))
         if len(keys) > _PAGE:
-            self._screen.console.say(f"Only the first {_PAGE} of the marked ones are decided at once.", "warning")
+            self._screen.console.say(f"Only the first {_PAGE} marked candidates are decided at once.", "warning")
         return rows
 
 
@@ -262,7 +262,7 @@ def _why_not(db: Database, row: QueueRow, target: CandidateState) -> str:
         require_move(get_candidate(db, row.id), target, decisions_of(db, row.id))
     except SealError as error:
         return error.message
-    return "It was decided about this moment."
+    return "Someone else has just decided on it."
 
 
 def edit_in_program(command: Sequence[str], text: str) -> str | None:

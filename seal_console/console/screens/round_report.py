@@ -72,7 +72,7 @@ def _head(facts: RoundFacts) -> list[Content]:
     )
     if line.imported:
         source = str(facts.round.settings.get("source") or facts.round.settings.get("path") or "a published run")
-        return [title, fact("from", source), fact("brought in", format_time(line.started_at)), safe("")]
+        return [title, fact("from", source), fact("imported", format_time(line.started_at)), safe("")]
     return [
         title,
         fact("started", format_time(line.started_at)),
@@ -89,7 +89,7 @@ def _e_step(facts: RoundFacts) -> list[Content]:
     line = facts.line
     formats = ", ".join(f"{count:,} as {name}" for name, count in facts.by_format.items())
     rows = [
-        heading("E-step: self-edits written and examined"),
+        heading("E-step: self-edits written and evaluated"),
         fact("candidates", formats or "none yet"),
         fact("reward", f"mean {gain(line.mean_reward)}, best {gain(line.best_reward)}"),
         fact("kept", "not known" if line.kept is None else f"{line.kept:,}"),
@@ -102,7 +102,7 @@ def _e_step(facts: RoundFacts) -> list[Content]:
         rows.append(fact("loss", f"{facts.first_loss:.3f} → {facts.last_loss:.3f}, first to last step"))
     most = max((one.count for one in facts.rewards), default=0)
     if most:
-        rows.append(muted("Rewards, and how many candidates have them"))
+        rows.append(muted("Candidates by reward"))
     for one in facts.rewards if most else []:
         bar = "█" * math.ceil(_BAR_CELLS * one.count / most)
         rows.append(assemble(f"{one.low:+.2f} … {one.high:+.2f} ", (bar, "$text-accent"), f" {one.count:,}"))
@@ -116,7 +116,7 @@ def _refused(facts: RoundFacts) -> str:
 
 def _m_step(facts: RoundFacts) -> list[Content]:
     line = facts.line
-    rows = [heading("M-step: the policy is trained on what was kept")]
+    rows = [heading("M-step: the policy is trained on kept self-edits")]
     if line.imported:
         return [*rows, muted("Not published with the run."), safe("")]
     if not line.held_out_tasks:
@@ -134,9 +134,9 @@ def _m_step(facts: RoundFacts) -> list[Content]:
     if facts.policy is not None:
         rows.append(safe(f"✓ the new policy was kept as {facts.policy.tag}", "$text-success"))
     elif line.policy_dropped:
-        rows.append(safe("✗ the new policy was dropped: it did no better on tasks held out", "$text-error"))
+        rows.append(safe("✗ the new policy was dropped: it did no better on held-out tasks", "$text-error"))
     elif line.finished_at is not None:
-        rows.append(muted("Nothing was kept, so the policy stays as it was."))
+        rows.append(muted("Nothing was kept, so the policy is unchanged."))
     return [*rows, *_policy_training(facts), safe("")]
 
 
@@ -146,7 +146,7 @@ def _policy_training(facts: RoundFacts) -> list[Content]:
         return []
     losses = [float(loss) for loss in training["losses"] if loss is not None]
     if not losses:
-        return [muted("No loss of the policy's training was a number.")]
+        return [muted("The policy's training had no finite loss.")]
     curve = assemble((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
     return [
         fact("trained", f"{training['steps']:,} steps on {training['trained_tokens']:,} tokens"),

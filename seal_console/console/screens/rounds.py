@@ -46,9 +46,9 @@ class RoundsScreen(TableScreen):
 
     NAME = "rounds"
     HELP = (
-        "Every round, the newest first. Enter goes to its candidates, which stand in the order in which the round "
-        "ranks them; enter there opens one in the review. ✓ and ✗ say whether the new policy was kept; ✓ behind a "
-        "reward says that the policy was trained on this self-edit."
+        "Every round, the newest first. Enter goes to its candidates, the best first; "
+        "enter there opens one in the review. ✓ and ✗ show whether the new policy was kept; ✓ after a "
+        "reward marks self-edits that the policy was trained on."
     )
     AUTO_FOCUS = "#rounds"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -82,9 +82,7 @@ class RoundsScreen(TableScreen):
 
     def body(self) -> ComposeResult:
         """The rounds above; below, the report on one of them and its candidates."""
-        yield PagedTable(
-            ROUND_COLUMNS, self._round_rows, id="rounds", empty="No round has run here yet: ctrl+r runs one."
-        )
+        yield PagedTable(ROUND_COLUMNS, self._round_rows, id="rounds", empty="No round has run yet: ctrl+r runs one.")
         yield Static(id="status", classes="status")
         with Horizontal(id="lower"):
             yield DetailPane("Round", id="report")
@@ -201,7 +199,7 @@ class RoundsScreen(TableScreen):
         own = [one for one in self._lines.values() if not one.imported]
         imported = len(self._lines) - len(own)
         words = self.with_news(
-            f"{self._ranked_anew:,} ranked anew · R shows them" if self._ranked_anew else "",
+            f"{self._ranked_anew:,} ranked again · R shows them" if self._ranked_anew else "",
             f"{len(own):,} {'round' if len(own) == 1 else 'rounds'}",
             f"{imported:,} imported" if imported else "",
             "" if self._shown is None else f"round {self._shown}: {len(self._places):,} candidates, the best first",

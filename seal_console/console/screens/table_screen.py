@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from textual.content import Content
 
 
-# Subclasses put these behind their own keys, so that the footer begins with what is special to the screen.
+# Subclasses list these after their own keys, so that the footer starts with the screen's own.
 TABLE_KEYS: tuple[Binding, ...] = (
-    Binding("w", "export", "Export", id="list.export", tooltip="what the table shows, to a file"),
+    Binding("w", "export", "Export", id="list.export", tooltip="the table, to a file"),
     Binding("Y", "copy_table", "Copy the table", show=False, id="list.copy", tooltip="its rows, to the clipboard"),
-    Binding("R", "show_new", "Show new", show=False, id="list.show_new", tooltip="read everything anew"),
+    Binding("R", "show_new", "Show new", show=False, id="list.show_new", tooltip="read everything again"),
 )
 FILTER_KEYS: tuple[Binding, ...] = (
     Binding("slash", "filter", "Filter", key_display="/", id="list.filter"),

@@ -67,14 +67,14 @@ class TasksScreen(FilteredScreen):
 
     NAME = "tasks"
     HELP = (
-        "Every task, the weakest first. 'Wrong today' is the share of its questions that the live model is recorded to "
-        "answer wrong; nobody is asked for it. Filter: words, or title: text: source: document: question: id: "
-        "weakness>0.5 best<0 asked=0 reward>3 audit=0 imported:1 added>=2026-11; a minus in front turns a term round. "
+        "Every task, the weakest first. 'Wrong today' is the share of its questions that the live model has answered "
+        "wrong, as recorded. Filter: words, or title: text: source: document: question: id: "
+        "weakness>0.5 best<0 asked=0 reward>3 audit=0 imported:1 added>=2026-11; a minus negates a term. "
         "Enter opens the best self-edit so far."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "Sort", id="tasks.sort"),
-        Binding("S", "turn_round", "Reverse", id="tasks.turn_round", tooltip="turn the order round"),
+        Binding("S", "turn_round", "Reverse", id="tasks.turn_round", tooltip="reverse the order"),
         *FILTER_KEYS,
         *TABLE_KEYS,
     ]
@@ -98,7 +98,7 @@ class TasksScreen(FilteredScreen):
         with Horizontal(id="columns"):
             with Vertical(id="left"):
                 yield FilterBar("words weakness>0.5")
-                yield PagedTable(_COLUMNS, self._rows, id="table", empty="No task fits, or there are none yet.")
+                yield PagedTable(_COLUMNS, self._rows, id="table", empty="No task matches, or there are none yet.")
             yield DetailPane("Task", id="card")
 
     @property
@@ -193,13 +193,13 @@ def _row(task: TaskRow) -> Row:
 
 def _wrong_today(task: TaskRow) -> Cell:
     if task.weakness is None:
-        return Cell("not asked yet", "dim")
+        return Cell("not answered", "dim")
     wrong = round(task.weakness * task.asked)
     bar = share_bar(task.weakness, _BAR_CELLS)
     return Cell(f"{bar} {wrong} of {task.asked}", "bad" if wrong else "good")
 
 
-NOT_ASKED = "· not asked yet"
+NOT_ASKED = "· not answered yet"
 
 
 def task_card(facts: TaskFacts) -> Content:
@@ -215,7 +215,7 @@ def task_card(facts: TaskFacts) -> Content:
         fact("self-edits", _edits(facts)),
         safe(""),
         heading(f"Questions, answered by {_today(facts.today)}"),
-        muted("Those of the audit are kept from every training; they are only asked."),
+        muted("Audit questions are never trained on."),
     ]
     for number, one in enumerate(facts.questions, 1):
         rows += _question(number, one)

@@ -55,7 +55,7 @@ def version_card(facts: VersionFacts, adapters_folder: Path) -> Content:
         if facts.candidate is not None:
             rows += [safe(""), heading("Self-edit"), safe(facts.candidate.completion)]
     rows += _moves(facts.moves, facts.number)
-    rows += [safe(""), heading("The same with git"), safe(checkout_command(adapters_folder, facts.tag))]
+    rows += [safe(""), heading("With git"), safe(checkout_command(adapters_folder, facts.tag))]
     return lines(*rows)
 
 
@@ -124,14 +124,14 @@ def _manifest(stored: StoredAdapter) -> list[Content]:
         return [*rows, safe(f"✗ {stored.problem}", "$text-error")]
     manifest = stored.manifest
     rows.append(
-        safe("✓ is the one that was recorded", "$text-success")
+        safe("✓ matches its record", "$text-success")
         if stored.is_the_recorded_one
-        else safe("✗ is not the one that was recorded: seal-console verify says more", "bold $text-error")
+        else safe("✗ does not match its record: run seal-console verify", "bold $text-error")
     )
     rows.append(fact("base", ", ".join(_short(value) for value in (manifest.get("base") or {}).values())))
     for update in (manifest.get("inner_updates") or [])[:1]:
         recipe = update.get("hyperparameters") or {}
-        rows += [fact("recipe", render_recipe(recipe)), fact("beside it", render_replay(recipe))]
+        rows += [fact("recipe", render_recipe(recipe)), fact("rehearsed", render_replay(recipe))]
         rows.append(fact("trained", f"{update.get('steps', 0):,} steps on {update.get('trained_tokens', 0):,} tokens"))
     head = manifest.get("chain_head") or {}
     rows.append(fact("log up to", f"event {head.get('sequence', '–')}, {_short(head.get('hash', '–'))}"))
@@ -147,7 +147,7 @@ def _short(value: object) -> str:
 def _moves(moves: list[Move], number: int) -> list[Content]:
     rows = [safe(""), heading("Moves to and from it")]
     if not moves:
-        return [*rows, muted("It was never live." if number else "It has always been live: nothing was accepted yet.")]
+        return [*rows, muted("It was never live." if number else "Live from the beginning: nothing is accepted yet.")]
     for move in moves[::-1][:_MOVES]:
         there = (move.to_version or 0) == number
         rows.append(

@@ -35,9 +35,9 @@ _RECIPE = ("rank", "alpha", "learning_rate", "epochs", "batch_size", "target_mod
 def comparison_text(compared: VersionComparison, cells: int) -> Content:
     """Write the comparison for a width in cells: answers, weights, figures and provenance."""
     first, second = compared.first, compared.second
-    rows: list[Content] = [heading("Answers, as they are recorded"), *_answers(compared), safe("")]
+    rows: list[Content] = [heading("Recorded answers"), *_answers(compared), safe("")]
     rows += [heading("Weights"), *_weights(compared), safe("")]
-    rows += [heading("Figures and provenance"), muted("≠ stands where they differ")]
+    rows += [heading("Figures and provenance"), muted("≠ marks differences")]
     one, other = dict(_provenance(first)), dict(_provenance(second))
     names = [*one, *(name for name in other if name not in one)]
     rows += side_by_side([("", first.tag, second.tag)], cells)
@@ -51,7 +51,7 @@ def comparison_text(compared: VersionComparison, cells: int) -> Content:
 def _answers(compared: VersionComparison) -> list[Content]:
     first, second = compared.first.tag, compared.second.tag
     if not compared.answers:
-        return [muted("Neither has a task: there is nothing that both could have been asked.")]
+        return [muted("Neither has a task, so they share no questions.")]
     counts = Counter(_outcome(one) for one in compared.answers)
     words = {
         (True, True): "both right",
@@ -61,7 +61,7 @@ def _answers(compared: VersionComparison) -> list[Content]:
     }
     said = [f"{counts[key]} {meaning}" for key, meaning in words.items() if counts[key]]
     unasked = sum(count for key, count in counts.items() if None in key)
-    said += [f"{unasked} not asked of both"] if unasked else []
+    said += [f"{unasked} not answered by both"] if unasked else []
     rows = [safe(f"{counted(len(compared.answers), 'question')}: " + ", ".join(said))]
     title = ""
     for one in compared.answers:
@@ -70,7 +70,7 @@ def _answers(compared: VersionComparison) -> list[Content]:
             rows.append(assemble((title, "bold")))
         rows += [
             assemble((f"{one.question.split:<7}", "$text-muted"), safe_line(one.question.text)),
-            assemble(("       should be ", "$text-muted"), safe_line(" / ".join(one.question.answers))),
+            assemble(("       expected ", "$text-muted"), safe_line(" / ".join(one.question.answers))),
             _said(first, one.first),
             _said(second, one.second),
         ]
@@ -83,7 +83,7 @@ def _outcome(one: AnswerChanges) -> tuple[bool | None, bool | None]:
 
 def _said(tag: str, answer: Answer | None) -> Content:
     if answer is None:
-        return assemble(f"       {tag} ", ("· not asked", "$text-muted"))
+        return assemble(f"       {tag} ", ("· not answered", "$text-muted"))
     return assemble(f"       {tag} ", right_or_wrong(answer.correct), "  ", safe_line(answer.text, limit=300))
 
 
@@ -94,7 +94,7 @@ def _weights(compared: VersionComparison) -> list[Content]:
     relative = "" if distance.relative is None else f", {distance.relative:.1%} of the size of {compared.first.tag}"
     return [
         safe(f"Euclidean distance {distance.norm:,.4g}{relative}, over {distance.tensors} matrices"),
-        muted("Of the matrices A and B as they are stored, not of their products."),
+        muted("Between the stored matrices A and B, not their products."),
     ]
 
 
@@ -126,6 +126,6 @@ def _from_manifest(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     for update in (manifest.get("inner_updates") or [])[:1]:
         recipe = update.get("hyperparameters") or {}
         rows += [(name.replace("_", " "), str(recipe[name])) for name in _RECIPE if name in recipe]
-        rows.append(("beside it", render_replay(recipe)))
+        rows.append(("rehearsed", render_replay(recipe)))
         rows += [("steps", str(update.get("steps", "–"))), ("tokens", str(update.get("trained_tokens", "–")))]
     return rows

@@ -52,16 +52,16 @@ class VersionsScreen(TableScreen):
 
     NAME = "versions"
     HELP = (
-        "Every accepted version with its parents, the newest first, then the policies. Mark one with m and press m on "
-        "another to compare them. ctrl+b or f8 makes the version under the cursor live; nothing is ever deleted."
+        "Every accepted version with its parents, the newest first, then the policies. Press m on two to "
+        "compare them. ctrl+b or f8 makes the version under the cursor live; nothing is ever deleted."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "mark", "Mark", id="versions.mark", tooltip="to compare it with the one that is marked next"),
+        Binding("m", "mark", "Mark", id="versions.mark", tooltip="mark it for a comparison"),
         Binding(
-            "c", "compare", "Compare", id="versions.compare", tooltip="the marked one and the one under the cursor"
+            "c", "compare", "Compare", id="versions.compare", tooltip="the marked version and the one under the cursor"
         ),
         Binding(
-            "ctrl+b,f8", "rollback", "Roll back", id="versions.rollback", tooltip="make this version live, after asking"
+            "ctrl+b,f8", "rollback", "Roll back", id="versions.rollback", tooltip="make this version live; asks first"
         ),
         Binding("y", "copy", "Copy git", id="versions.copy", tooltip="the git command that makes this version live"),
         *TABLE_KEYS,
@@ -154,13 +154,13 @@ class VersionsScreen(TableScreen):
         if line is not None and line.candidate_id is not None:
             self.post_message(ShowCandidate(line.candidate_id))
         else:
-            self.console.say("There is no candidate behind this line: the base and policies have none.")
+            self.console.say("This line has no candidate: only versions have.")
 
     def action_mark(self) -> None:
         """Mark a version, or compare it with the marked one; on the marked one, take the mark back."""
         table = self.table
         if table.key is None or table.key < ROOT:
-            self.console.say("Two versions can be compared; this is a policy.", "warning")
+            self.console.say("Only versions can be compared; this is a policy.", "warning")
         elif not table.marked:
             table.marked = {table.key}
         elif table.key in table.marked:
@@ -198,7 +198,7 @@ class VersionsScreen(TableScreen):
         if number is None:
             return  # the versions are not read yet
         if number < ROOT:
-            self.console.say("A policy writes self-edits; what goes live is a version.", "warning")
+            self.console.say("A policy writes self-edits; only versions go live.", "warning")
             return
         live = next((one.number for one in self._versions.values() if "live" in one.pointers), ROOT)
         tag = version_tag(number)
@@ -213,25 +213,25 @@ class VersionsScreen(TableScreen):
             f"roll back to {tag}", lambda workspace, db: rollback(workspace, db, number, actor, reason)
         )
         if moved is not None:
-            self.console.say(f"{tag} is live now, in place of {live_name(moved.from_version)}.")
+            self.console.say(f"{tag} is live now instead of {live_name(moved.from_version)}.")
             await self.store_changed()
 
     def _question(self, live: int, number: int) -> Confirmation:
         workspace, tag = self.console.workspace, version_tag(number)
         stays = (
-            f"Nothing is deleted: {version_tag(live)} stays as it is and can be made live again the same way. "
-            "Candidates that were trained on it cannot be accepted while another version is live."
+            f"Nothing is deleted: {version_tag(live)} can be made live again the same way. "
+            "Candidates trained on it cannot be accepted while another version is live."
         )
         return Confirmation(
             f"Roll live back to {tag}?" if number < live else f"Make {tag} live again?",
             (
                 f"live moves from {live_name(live)} to {live_name(number)}, at once.",
                 stays,
-                f"The same: {checkout_command(workspace.adapters_folder, tag)}",
-                f"The same: seal-console -w {workspace.root} versions rollback {tag} --reason …",
+                f"With git: {checkout_command(workspace.adapters_folder, tag)}",
+                f"Command: seal-console -w {workspace.root} versions rollback {tag} --reason …",
             ),
             f"Make {tag} live",
-            reason="why; it is kept with the move for good",
+            reason="reason (kept with the move)",
             reasons=tuple(self.console.reasons),
             typed=tag,
             grave=True,

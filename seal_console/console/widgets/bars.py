@@ -117,7 +117,7 @@ class KeyBar(Static):
 
     def _show(self, screen: Screen[object]) -> None:
         if screen is not self.screen or not self.size.width or not self.app.screen_stack:
-            return  # the last: an app that closes empties its stack before the prepared screens are gone
+            return  # the last: a closing app empties its stack before the prepared screens are gone
         pieces, self._places = [], []
         at = 0
         for binding, piece in self._fitting(self._shown(screen)):

@@ -86,7 +86,7 @@ class FilterBar(Vertical):
     def say(self, words: str, *, wrong: bool = False) -> None:
         """Show the number of rows, or the problem with the filter."""
         if (words, wrong) == self._said:
-            return  # laying the screen out anew for the same words would slow every key down
+            return  # a new layout for the same words would slow down every key
         self._said = (words, wrong)
         self.set_class(wrong, "-wrong")
         self.query_one("#problem" if wrong else "#status", Static).update(safe_line(words))

@@ -251,8 +251,8 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Draw one line of the view: the heading stays at the top."""
         width = self.size.width
-        base = self.visual_style.rich_style  # `rich_style` says the same, but goes up the tree for each row
-        if not self._widths:  # drawn before it was ever laid out: it was hidden until now
+        base = self.visual_style.rich_style  # `rich_style` is the same, but walks up the tree for each row
+        if not self._widths:  # drawn before the first layout: it was hidden until now
             self._widths = share_width(self.columns, width)
         if y == 0:
             return self._heading(width, base)

@@ -92,7 +92,7 @@ class RoundsPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
         plot.clear_figure()
         measured = [one for one in self._points or () if one.mean_reward is not None]
         if not measured:
-            plot.title("no round has been measured yet")
+            plot.title("no round measured yet")
         else:
             numbers = [one.number for one in measured]
             rewards = [one.mean_reward or 0.0 for one in measured]
@@ -102,7 +102,7 @@ class RoundsPlot(PlotextPlot):  # type: ignore[misc, unused-ignore]
             held = [(one.number, one.held_out_after) for one in measured if one.held_out_after is not None]
             if held:
                 rounds, exams = zip(*held, strict=True)
-                plot.scatter(rounds, exams, marker="◆", color=of_exam, label="◆ held-out exam after")
+                plot.scatter(rounds, exams, marker="◆", color=of_exam, label="◆ held-out accuracy after")
             plot.xticks(numbers)
             plot.ylim(min(0.0, *rewards), 1.0)
         self.refresh()

@@ -67,7 +67,7 @@ def share_width(columns: Sequence[Column], width: int) -> list[int]:
 
 def fit_text(text: str, cells: int, style: Style, *, right: bool) -> list[Segment]:
     """Return the text in exactly `cells` cells, padded or cut with “…”; it cannot move the cursor."""
-    if text.isascii() and text.isprintable():  # nearly all are, and then a character is a cell: no need to measure it
+    if text.isascii() and text.isprintable():  # nearly all are; then each character is one cell
         shown = (
             [Segment(text, style)] if len(text) <= cells else [Segment(text[: cells - 1], style), Segment("…", style)]
         )
