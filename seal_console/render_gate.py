@@ -48,12 +48,12 @@ def render_gate(gate: str, evidence: Mapping[str, Any]) -> list[str]:
     unknown format, is one line of JSON.
     """
     try:
-        return _words(gate, evidence)
+        return _render(gate, evidence)
     except (KeyError, TypeError, ValueError, AttributeError):
         return [json.dumps(evidence, ensure_ascii=False, sort_keys=True)]
 
 
-def _words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
+def _render(gate: str, evidence: Mapping[str, Any]) -> list[str]:
     if gate == "reward":
         return [f"{evidence['reward_mean']:+.3f}, must be above {evidence['must_be_above']:g}"]
     if gate == "audit":
@@ -66,10 +66,10 @@ def _words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
         return [_figures(evidence, "question"), *_undone(evidence), *_lost(evidence)]
     if gate == DRIFT_GATE:
         return [_drift(evidence)]
-    return _policy_words(gate, evidence)
+    return _render_guardrail(gate, evidence)
 
 
-def _policy_words(gate: str, evidence: Mapping[str, Any]) -> list[str]:
+def _render_guardrail(gate: str, evidence: Mapping[str, Any]) -> list[str]:
     if gate.startswith(RULE_GATE):
         return [_rule(evidence), *_matches(evidence)]
     if gate == RED_TEAM_GATE or gate.startswith(f"{RED_TEAM_GATE}:"):
@@ -101,7 +101,7 @@ def _lost(evidence: Mapping[str, Any]) -> Iterator[str]:
         where = " ".join(filter(None, (lost.get("version"), f"[{lost['group']}]" if lost["group"] else "")))
         asked = f"{where} {lost['prompt']}" if where else lost["prompt"]
         wanted = " / ".join(lost["expected"])
-        yield f"✗ {asked}  expected: {wanted}; {_said(lost['before'])} → {_said(lost['after'])}"
+        yield f"✗ {asked}  expected: {wanted}; {_answer(lost['before'])} → {_answer(lost['after'])}"
 
 
 def _rule(evidence: Mapping[str, Any]) -> str:
@@ -123,7 +123,7 @@ def _matches(evidence: Mapping[str, Any]) -> Iterator[str]:
         yield f"… and {evidence['found'] - len(kept):,} more"
 
 
-def _said(answer: str) -> str:
+def _answer(answer: str) -> str:
     return answer or "(nothing)"
 
 
