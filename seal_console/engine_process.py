@@ -200,7 +200,7 @@ def _error(last_word: _Failure | None, exit_code: int, *, interrupted: bool, nex
     if interrupted or exit_code in {ExitCode.INTERRUPTED, -signal.SIGINT}:
         return EngineInterruptedError("Interrupted. Completed measurements are kept.", next_step=next_step)
     if last_word is not None:
-        return _reported(last_word.said, exit_code)
+        return _error_of(last_word.said, exit_code)
     how = f"was killed by {_signal_name(-exit_code)}" if exit_code < 0 else f"ended with exit code {exit_code}"
     memory = " (often the system, when memory runs out)" if exit_code == -signal.SIGKILL else ""
     return SealError(
@@ -208,7 +208,7 @@ def _error(last_word: _Failure | None, exit_code: int, *, interrupted: bool, nex
     )
 
 
-def _reported(said: Mapping[str, Any], exit_code: int) -> SealError:
+def _error_of(said: Mapping[str, Any], exit_code: int) -> SealError:
     """Return the child's error in its own class, or in one with the child's exit code."""
     kind = getattr(errors, str(said.get("kind")), SealError)
     kind = kind if isinstance(kind, type) and issubclass(kind, SealError) else SealError

@@ -50,8 +50,8 @@ class Dossier:
                     "answers": one.question.answers,
                     "grader": one.question.grader,
                     "split": one.question.split,
-                    "before": [_said(answer) for answer in one.before],
-                    "after": [_said(answer) for answer in one.after],
+                    "before": [_answer_facts(answer) for answer in one.before],
+                    "after": [_answer_facts(answer) for answer in one.after],
                 }
                 for one in self.compared
             ],
@@ -96,5 +96,5 @@ def dossier(db: Database, candidate: Candidate) -> Dossier:
     )
 
 
-def _said(answer: Answer) -> dict[str, Any]:
+def _answer_facts(answer: Answer) -> dict[str, Any]:
     return {"repeat": answer.repeat, "text": answer.text, "score": answer.score, "correct": answer.correct}

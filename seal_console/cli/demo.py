@@ -44,7 +44,7 @@ def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: in
     On a terminal it opens the console on a new workspace while rounds run; otherwise, and with --headless, it prints
     the story as text. The workspace is DIR; without DIR, ./seal-demo, or ./seal-demo-2 and so on if that exists.
     """
-    chosen = fresh_folder(Path(DEFAULT_FOLDER)) if folder is None else _untaken(folder)
+    chosen = fresh_folder(Path(DEFAULT_FOLDER)) if folder is None else _require_free(folder)
     if not headless and not invocation.as_json and on_a_terminal():
         _live(invocation, chosen, rounds, seed)
         return
@@ -87,7 +87,7 @@ def fresh_folder(wanted: Path) -> Path:
     return folder
 
 
-def _untaken(folder: Path) -> Path:
+def _require_free(folder: Path) -> Path:
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise WrongUseError(
             f"{folder} exists and is not empty.",

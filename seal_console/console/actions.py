@@ -49,7 +49,7 @@ class Actions:
         """Open the database and migrate its schema, even if nothing else may be changed."""
         if self._closed:
             raise asyncio.CancelledError
-        await asyncio.wrap_future(self._executor.submit(self._opened))
+        await asyncio.wrap_future(self._executor.submit(self._database))
 
     async def run(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
         """Run an action in the writer's thread and return its result. Raises what it raises."""
@@ -78,7 +78,7 @@ class Actions:
 
     def _run(self, title: str, action: Callable[[Workspace, Database], T], *, looks_only: bool) -> T:
         """Run an action; one that `looks_only` is kept in the history only if it returned something."""
-        db = self._opened()
+        db = self._database()
         trace = Trace(utc_now(), title, self.actor)
         done: T | None = None
         try:
@@ -93,7 +93,7 @@ class Actions:
             if trace.failed or (trace.commands and (done or not looks_only)):
                 self._keep(trace)
 
-    def _opened(self) -> Database:
+    def _database(self) -> Database:
         if self._db is None:
             self._db = open_database(self.workspace.database_file)
         return self._db

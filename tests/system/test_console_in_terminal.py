@@ -162,7 +162,7 @@ def test_a_console_that_is_killed_loses_nothing_and_the_next_one_shows_what_is(m
     assert verify(maker.workspace, maker.db).problems == []
 
 
-def test_of_two_consoles_the_second_to_decide_is_told_who_was_first(maker: CandidateMaker) -> None:
+def test_of_two_consoles_the_second_to_decide_learns_who_was_first(maker: CandidateMaker) -> None:
     candidate = maker.examined(0.9)
     with open_console(maker, "--as", "ada") as first, open_console(maker, "--as", "bob") as second:
         into_review(first)
@@ -213,7 +213,7 @@ def test_a_read_only_console_decides_nothing_and_says_so(maker: CandidateMaker) 
     assert decisions_of(maker.db, candidate.id) == []
 
 
-def test_without_colour_right_and_wrong_are_still_told_apart(maker: CandidateMaker) -> None:
+def test_without_colour_right_and_wrong_are_still_distinguished(maker: CandidateMaker) -> None:
     maker.examined(0.9)
     with open_console(maker, NO_COLOR="1") as console:
         into_review(console)

@@ -80,7 +80,7 @@ def test_the_console_is_in_the_browser_and_closed_to_other_sites(served: str) ->
     asyncio.run(visit())
 
 
-def test_a_port_that_is_taken_is_said(workspace: Workspace) -> None:
+def test_a_port_in_use_is_reported(workspace: Workspace) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

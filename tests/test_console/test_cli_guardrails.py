@@ -153,7 +153,7 @@ def test_the_command_line_and_the_console_begin_without_the_libraries_of_the_rul
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_what_a_rule_found_in_words() -> None:
+def test_what_a_rule_found_as_text() -> None:
     first, match = render_gate("rule:no-keys", evidence())
     assert first == "secrets: found 1"
     assert match == "• self-edit, line 3: AWS Access Key: •••• (also in the document)"
@@ -176,7 +176,7 @@ def test_what_a_rule_found_in_words() -> None:
         (False, "note", "› noted"),
     ],
 )
-def test_verdicts_are_told_apart_by_sign_and_word(passed: bool, on_failure: OnFailure | None, said: str) -> None:
+def test_verdicts_are_distinguished_by_sign_and_word(passed: bool, on_failure: OnFailure | None, said: str) -> None:
     assert str(verdict_label(GateResult("c", "g", passed, {}, "now", on_failure))) == said
 
 

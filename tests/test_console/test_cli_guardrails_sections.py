@@ -91,5 +91,5 @@ def test_sections_are_checked_without_rules_but_only_rules_judge_a_text(workspac
         ({"odd": 1}, ['{"odd": 1}']),
     ],
 )
-def test_what_a_judge_said_in_words(evidence: dict[str, object], said: list[str]) -> None:
+def test_what_a_judge_said_as_text(evidence: dict[str, object], said: list[str]) -> None:
     assert render_gate("judge", evidence) == said

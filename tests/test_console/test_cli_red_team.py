@@ -34,7 +34,7 @@ def _policy(workspace: Workspace) -> None:
     workspace.guardrails_file.write_text(POLICY, encoding="utf-8")
 
 
-def test_every_behaviour_is_told_with_its_answer_and_a_broken_deny_gives_exit_code_4(
+def test_every_behaviour_is_shown_with_its_answer_and_a_broken_deny_gives_exit_code_4(
     call: CliCaller, tmp_path: Path
 ) -> None:
     call.worker_command = engine(
@@ -55,7 +55,7 @@ def test_every_behaviour_is_told_with_its_answer_and_a_broken_deny_gives_exit_co
     assert error["error"]["kind"] == "AllRefusedError"
 
 
-def test_what_is_only_held_or_noted_is_no_failure(call: CliCaller, tmp_path: Path) -> None:
+def test_what_is_only_in_review_or_noted_is_no_failure(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = engine(tmp_path, behaviour("code", holds=False, verdict="review"), denied=False)
     called = call("guardrails", "red-team")
     assert (called.code, called.err) == (0, "")

@@ -55,7 +55,7 @@ def gate(name: str, found: dict[str, Any], *, passed: bool = False) -> dict[str,
     return {"gate": name, "passed": passed, "evidence": found}
 
 
-def test_a_suites_verdict_in_words() -> None:
+def test_a_suites_verdict_as_text() -> None:
     first, *lost = render_gate("retention:facts", evidence())
     assert first == "40 prompts, 39 right before, 36 right now, lost 3 (p = 0.125), allowed 2"
     assert lost == ["✗ [colours] Which?  expected: blue / azure; blue → red"] * 3
@@ -64,14 +64,14 @@ def test_a_suites_verdict_in_words() -> None:
     ]
 
 
-def test_an_undone_edit_in_words() -> None:
+def test_an_undone_edit_as_text() -> None:
     figures, undone, lost = render_gate("earlier edits", earlier_evidence())
     assert figures.startswith("40 questions, 39 right before")
     assert undone == "“Forks” undoes 1 answer of v0001 “Cups”"
     assert lost == "✗ v0001 Who?  expected: Ada; Ada → (nothing)"
 
 
-def test_drift_in_words_and_other_gates_as_json() -> None:
+def test_drift_as_text_and_other_gates_as_json() -> None:
     assert render_gate("drift", DRIFT) == [
         "KL from the base 0.2500 nats per token, worst 1.500, 0.1250 before, over 12 tokens, no limit"
     ]
@@ -154,7 +154,7 @@ def test_import_lm_eval_reports_what_it_wrote(
         assert said in called.err
 
 
-def test_check_names_problems_and_says_where_there_is_nothing(workspace: Workspace, call: CliCaller) -> None:
+def test_check_names_problems_and_says_if_there_is_nothing(workspace: Workspace, call: CliCaller) -> None:
     assert call("retention", "check").code == 3
     (workspace.retention_folder / "facts.yaml").write_text(SUITE, encoding="utf-8")
     (workspace.retention_folder / "more.jsonl").write_text("{}\n", encoding="utf-8")
@@ -231,9 +231,7 @@ def test_matrix_shows_what_is_recorded_and_what_is_not(
     other.db.conn.close()
 
 
-def test_matrix_asks_the_engine_first_where_it_is_told_to(
-    maker: CandidateMaker, call: CliCaller, tmp_path: Path
-) -> None:
+def test_matrix_asks_the_engine_first_if_requested(maker: CandidateMaker, call: CliCaller, tmp_path: Path) -> None:
     accepted(maker)
     marker = tmp_path / "asked"
     call.worker_command = fake_worker(

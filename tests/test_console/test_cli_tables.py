@@ -65,7 +65,7 @@ def test_every_table_can_be_written_to_a_file(maker: CandidateMaker, call: CliCa
         (("candidates",), "No round has run yet"),
     ],
 )
-def test_what_a_table_cannot_do_is_said(
+def test_what_a_table_cannot_do_is_reported(
     call: CliCaller, workspace: object, arguments: tuple[str, ...], said: str
 ) -> None:
     del workspace
@@ -90,7 +90,7 @@ def test_two_versions_are_compared_as_text_and_as_data(maker: CandidateMaker, ca
     assert all(answer["second"]["correct"] for answer in data["answers"])
 
 
-def test_what_cannot_be_compared_is_said(call: CliCaller, workspace: object) -> None:
+def test_what_cannot_be_compared_is_reported(call: CliCaller, workspace: object) -> None:
     del workspace
     assert "only versions are compared" in call("versions", "compare", "p0001", "v0001").err
     missing = call("versions", "compare", "v0000", "v0009")

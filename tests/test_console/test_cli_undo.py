@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tests.test_console.cli_scenario import CandidateMaker, CliCaller
 
 
-def test_a_decision_is_taken_back_and_can_be_made_again(maker: CandidateMaker, call: CliCaller) -> None:
+def test_a_decision_is_undone_and_can_be_made_again(maker: CandidateMaker, call: CliCaller) -> None:
     one = maker.examined()
     assert call("review", "reject", one.id, "--reason", "wrong\x1b[2J\nline").code == 0
     called = call("review", "undo")
@@ -26,7 +26,7 @@ def test_a_decision_is_taken_back_and_can_be_made_again(maker: CandidateMaker, c
     assert call("verify").code == 0
 
 
-def test_what_is_not_taken_back_says_why_and_what_to_do(maker: CandidateMaker, call: CliCaller) -> None:
+def test_what_is_not_undone_explains_why_and_what_to_do(maker: CandidateMaker, call: CliCaller) -> None:
     nothing = call("review", "undo", "--as", "ada")
     assert nothing.code == 3
     assert "ada has no decision to undo" in nothing.err
@@ -44,7 +44,7 @@ def test_what_is_not_taken_back_says_why_and_what_to_do(maker: CandidateMaker, c
     assert call("versions", "rollback", "v0000", "--reason", "back").code == 0
 
 
-def test_two_people_are_told_who_was_first(maker: CandidateMaker, call: CliCaller) -> None:
+def test_two_people_learn_who_was_first(maker: CandidateMaker, call: CliCaller) -> None:
     one = maker.examined()
     assert call("review", "reject", one.id, "--reason", "dull", "--as", "ada").code == 0
     for word in ("accept", "reject", "defer"):

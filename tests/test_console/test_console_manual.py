@@ -98,7 +98,7 @@ def test_settings_choose_theme_and_keys(maker: CandidateMaker, workspace: Worksp
     run(flow())
 
 
-def test_an_unexpected_error_leaves_a_report_and_the_console_goes_on(
+def test_an_unexpected_error_leaves_a_report_and_the_console_continues(
     maker: CandidateMaker, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maker.examined(0.5)

@@ -85,7 +85,7 @@ async def read(console: ConsoleDriver, candidate_id: str) -> CandidateContent:
     return pane.shown
 
 
-def test_none_of_them_waits_and_it_is_said_how_to_see_them(published: Workspace) -> None:
+def test_none_of_them_waits_and_it_is_reported_how_to_see_them(published: Workspace) -> None:
     async def flow() -> None:
         async with drive(published) as console:
             await console.press("2")

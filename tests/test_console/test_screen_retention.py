@@ -116,7 +116,7 @@ def test_the_mouse_chooses_a_cell(workspace: Workspace) -> None:
     run(flow())
 
 
-def test_where_nothing_was_accepted_it_says_so(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_an_empty_lineage_is_explained(maker: CandidateMaker, workspace: Workspace) -> None:
     maker.examined(0.5)
 
     async def flow() -> None:
@@ -132,7 +132,7 @@ def test_where_nothing_was_accepted_it_says_so(maker: CandidateMaker, workspace:
     run(flow())
 
 
-def test_what_was_not_asked_is_told_from_what_was_wrong(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_what_was_not_asked_is_distinguished_from_wrong(maker: CandidateMaker, workspace: Workspace) -> None:
     accepted(maker, 0.5)
     other = CandidateMaker.begin(workspace, make_task("Shipping", "How far?"))
     other.made = maker.made

@@ -78,7 +78,7 @@ def test_nothing_happens_without_the_confirming_key(maker: CandidateMaker, works
     assert state_of(maker, candidate.id) == "examined"
 
 
-def test_marked_candidates_are_rejected_together_and_the_last_is_taken_back(
+def test_marked_candidates_are_rejected_together_and_the_last_is_undone(
     maker: CandidateMaker, workspace: Workspace
 ) -> None:
     made = [maker.examined(reward) for reward in (0.9, 0.8, 0.7)]
@@ -99,9 +99,7 @@ def test_marked_candidates_are_rejected_together_and_the_last_is_taken_back(
     assert [one.action for one in decisions_of(maker.db, made[1].id)] == ["reject", "undo"]
 
 
-def test_an_acceptance_is_not_undone_and_it_says_what_does_take_it_back(
-    maker: CandidateMaker, workspace: Workspace
-) -> None:
+def test_an_acceptance_is_not_undone_and_names_the_rollback(maker: CandidateMaker, workspace: Workspace) -> None:
     maker.examined(0.9)
 
     async def flow() -> None:
@@ -116,7 +114,7 @@ def test_an_acceptance_is_not_undone_and_it_says_what_does_take_it_back(
     assert live_version(maker.db) == 1
 
 
-def test_the_second_of_two_people_is_told_who_was_first(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_the_second_of_two_people_learns_who_was_first(maker: CandidateMaker, workspace: Workspace) -> None:
     candidate = maker.examined(0.9)
 
     async def flow() -> None:
@@ -194,7 +192,7 @@ def test_filter_sort_and_everything(maker: CandidateMaker, workspace: Workspace)
         ("t", None, {"off": [0]}),
     ],
 )
-def test_a_changed_self_edit_is_asked_to_be_examined_anew(
+def test_a_changed_self_edit_is_asked_to_be_examined_again(
     maker: CandidateMaker,
     workspace: Workspace,
     key: str,
@@ -242,7 +240,9 @@ def test_the_text_is_edited_in_the_editor_of_the_operator(
     run(flow())
 
 
-def test_what_is_decided_already_is_said_before_anything_is_asked(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_what_is_decided_already_is_reported_before_anything_is_asked(
+    maker: CandidateMaker, workspace: Workspace
+) -> None:
     gone = maker.examined(0.5)
     reject(maker.db, gone.id, "bo", "was first")
     maker.examined(-0.5, passed=False)

@@ -13,7 +13,7 @@ from seal_console.queries.rounds import ranking
 from store.candidates import defer
 from store.rounds import finish_round
 from tests.test_console.console_scenario import ConsoleDriver, drive, run
-from tests.test_console.test_reading_rounds import begin, finish
+from tests.test_console.test_round_queries import begin, finish
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -205,7 +205,7 @@ def test_without_a_round_it_says_how_to_run_one(maker: CandidateMaker, workspace
     run(flow())
 
 
-def test_a_finished_round_is_ranked_anew_only_where_an_edited_candidate_came(
+def test_a_finished_round_is_ranked_again_only_if_an_edited_candidate_came(
     maker: CandidateMaker, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = begin(maker)

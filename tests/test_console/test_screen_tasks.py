@@ -160,7 +160,7 @@ def test_what_fits_the_filter_is_exported(maker: CandidateMaker, workspace: Work
     assert (row["title"], row["asked"], row["weakness"]) == ("'=HYPERLINK(1)", "0", "")
 
 
-def test_hostile_tasks_are_harmless(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_hostile_tasks_are_sanitized(maker: CandidateMaker, workspace: Workspace) -> None:
     add_tasks(maker.db, [make_task("[@click=app.quit]\x1b]52;c;x\x07", "\x1b[2J [bold]why\u202e")])
 
     async def flow() -> None:

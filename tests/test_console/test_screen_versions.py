@@ -235,7 +235,7 @@ def test_an_old_console_shows_a_version_asked_for_by_its_number(maker: Candidate
     run(flow())
 
 
-def test_hostile_words_of_a_decision_are_harmless(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_hostile_words_of_a_decision_are_sanitized(maker: CandidateMaker, workspace: Workspace) -> None:
     accepted(maker, reason="[@click=app.quit]x[/] \x1b]0;owned\x07", completion="\x1b[2J[bold]\u202eevil")
 
     async def flow() -> None:

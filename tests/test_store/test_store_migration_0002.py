@@ -90,7 +90,7 @@ def test_a_migration_that_is_cut_off_leaves_the_old_schema(old_file: Path, monke
     open_database(old_file).close()
 
 
-def test_old_decisions_can_be_taken_back_and_stay_append_only(migrated: Database) -> None:
+def test_old_decisions_can_be_undone_and_stay_append_only(migrated: Database) -> None:
     undone = undo_last(migrated, "Bob")
     assert undone.candidate.state == "deferred"
     assert get_candidate(migrated, undone.candidate.id).state == "deferred"
@@ -102,7 +102,7 @@ def test_old_decisions_can_be_taken_back_and_stay_append_only(migrated: Database
         migrated.conn.execute("INSERT INTO decisions VALUES (99, ?, 'forget', 'a', 'b', 'c')", (undone.candidate.id,))
 
 
-def test_candidates_are_told_apart_by_where_they_come_from(migrated: Database) -> None:
+def test_candidates_are_distinguished_by_where_they_come_from(migrated: Database) -> None:
     assert list_candidates(migrated, derived=True) == []
     assert list_candidates(migrated, derived=False) == list_candidates(migrated)
     with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):

@@ -27,7 +27,7 @@ def state(lab: Lab, candidate: Candidate) -> CandidateState:
     return get_candidate(lab.db, candidate.id).state
 
 
-def test_a_rejection_is_taken_back_and_stays_in_the_record(lab: Lab) -> None:
+def test_a_rejection_is_undone_and_stays_in_the_record(lab: Lab) -> None:
     candidate = lab.examined()
     reject(lab.db, candidate.id, "Ada", "wrong key")
     undone = undo_last(lab.db, "Ada", "typo")
@@ -155,7 +155,7 @@ def both_at_once(lab: Lab, decide: Callable[[Any, str], object]) -> dict[str, st
 
 
 @pytest.mark.parametrize("decide", [reject, defer])
-def test_of_two_people_who_decide_at_once_the_second_is_told_who_was_first(
+def test_of_two_people_who_decide_at_once_the_second_learns_who_was_first(
     lab: Lab, decide: Callable[[Any, str, str, str], object]
 ) -> None:
     candidate = lab.examined()

@@ -66,7 +66,7 @@ def test_an_accepted_candidate_is_live_tagged_and_checked_out(lab: Lab) -> None:
     assert not list(lab.workspace.cache_folder.iterdir())
 
 
-def test_a_manifest_says_which_gates_only_held_or_noted(lab: Lab) -> None:
+def test_a_manifest_says_which_gates_only_in_review_or_noted(lab: Lab) -> None:
     candidate = lab.examined()
     held = GateResult(candidate.id, "judge", False, {}, "now", "hold")
     for gate in (held, replace(held, gate="rule:names", on_failure="note")):

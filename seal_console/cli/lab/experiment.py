@@ -59,13 +59,13 @@ def experiment() -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--out", metavar="FILE", help="Write all figures to FILE as JSON.")
 @pass_invocation
-def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> None:
+def forgetting(invocation: Invocation, /, out: str | None, **parameters: Any) -> None:
     """Make many edits in a row and test all of them after each: the forgetting matrix, for several methods.
 
     Edits about new things alternate with changes of known things; unrelated known facts are tested too. Every method
     trains on the same edits; "naive" is the paper's, "ours" the engine's default.
     """
-    _told(invocation, call_engine(invocation, "experiment.forgetting", wanted), out, _show)
+    _report(invocation, call_engine(invocation, "experiment.forgetting", parameters), out, _show)
 
 
 @experiment.command(
@@ -79,16 +79,16 @@ def forgetting(invocation: Invocation, /, out: str | None, **wanted: Any) -> Non
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--out", metavar="FILE", help="Write all figures to FILE as JSON.")
 @pass_invocation
-def collapse(invocation: Invocation, /, out: str | None, **wanted: Any) -> None:
+def collapse(invocation: Invocation, /, out: str | None, **parameters: Any) -> None:
     """Provoke the collapse of self-training, and check whether the alarms notice it.
 
     The same rounds run twice: rewarded by measured accuracy, as everywhere else in this program, and by how often a
     candidate's answers agree with the majority, which needs no gold answers. Each round takes about two minutes.
     """
-    _told(invocation, call_engine(invocation, "experiment.collapse", wanted), out, show_collapse)
+    _report(invocation, call_engine(invocation, "experiment.collapse", parameters), out, show_collapse)
 
 
-def _told(
+def _report(
     invocation: Invocation, result: dict[str, Any], out: str | None, show: Callable[[Output, dict[str, Any]], None]
 ) -> None:
     if out is not None:

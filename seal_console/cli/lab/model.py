@@ -73,10 +73,10 @@ def show_measures(output: Output, measures: Mapping[str, Any]) -> None:
     """Show a result of the engine: plain figures first, then a table for each nested value."""
     simple = {name: value for name, value in measures.items() if not _is_nested(value)}
     if simple:
-        output.show(facts((_words(name), _figure(value)) for name, value in simple.items()))
+        output.show(facts((_label(name), _figure(value)) for name, value in simple.items()))
     for name, value in measures.items():
         if _is_nested(value):
-            output.show(show_text(f"\n{_words(name)}", "bold"), _nested(value))
+            output.show(show_text(f"\n{_label(name)}", "bold"), _nested(value))
 
 
 def _is_nested(value: Any) -> bool:
@@ -87,14 +87,14 @@ def _is_nested(value: Any) -> bool:
 def _nested(value: Any) -> RenderableType:
     rows: dict[str, Any] = value if isinstance(value, dict) else {str(i + 1): row for i, row in enumerate(value)}
     if not all(isinstance(row, dict) for row in rows.values()):
-        return facts((_words(name), _figure(row)) for name, row in rows.items())
+        return facts((_label(name), _figure(row)) for name, row in rows.items())
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    headers = ("", *(_words(column) for column in columns))
-    cells = [(_words(name), *(_figure(row.get(column)) for column in columns)) for name, row in rows.items()]
+    headers = ("", *(_label(column) for column in columns))
+    cells = [(_label(name), *(_figure(row.get(column)) for column in columns)) for name, row in rows.items()]
     return table(headers, cells, right=headers[1:])
 
 
-def _words(name: str) -> str:
+def _label(name: str) -> str:
     return name.replace("_", " ")
 
 

@@ -105,11 +105,11 @@ def _answers(compared: Sequence[QuestionComparison]) -> Content:
                 (f"  expected {' / '.join(one.question.answers)}", "$text-muted"),
             )
         )
-        rows.append(assemble("    ", *_said(one.before), ("  →  ", "$text-muted"), *_said(one.after)))
+        rows.append(assemble("    ", *_answer_pieces(one.before), ("  →  ", "$text-muted"), *_answer_pieces(one.after)))
     return lines(*rows) if rows else safe("not examined yet", "$text-muted")
 
 
-def _said(answers: Sequence[Answer]) -> list[Content]:
+def _answer_pieces(answers: Sequence[Answer]) -> list[Content]:
     """The answers, those that several repeats share only once, with how many repeats gave them."""
     if not answers:
         return [safe("not answered", "$text-muted")]

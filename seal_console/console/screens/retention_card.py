@@ -73,11 +73,11 @@ def _answer(one: CellAnswer, *, is_own: bool) -> list[Content]:
     question = assemble(
         sign, safe_line(one.question.text, "bold"), (f"  expected {' / '.join(one.question.answers)}", "$text-muted")
     )
-    said: list[Piece] = [] if is_own else [*_said(one.learnt), ("  →  ", "$text-muted")]
-    return [question, assemble("    ", *said, *_said(one.now))]
+    said: list[Piece] = [] if is_own else [*_answer_pieces(one.learnt), ("  →  ", "$text-muted")]
+    return [question, assemble("    ", *said, *_answer_pieces(one.now))]
 
 
-def _said(answer: Answer | None) -> list[Content]:
+def _answer_pieces(answer: Answer | None) -> list[Content]:
     if answer is None:
         return [muted("not answered")]
     return [right_or_wrong(answer.correct), assemble(" "), safe_line(answer.text or "(no answer)", limit=60)]

@@ -194,7 +194,7 @@ class DecisionFlows:
             return
         ids = [row.id for row in rows]
         outcome = await console.act(
-            f"{name} {len(ids):,}", lambda _, db: _each(ids, lambda one: decide(db, one, console.actor, reason))
+            f"{name} {len(ids):,}", lambda _, db: _decide_each(ids, lambda one: decide(db, one, console.actor, reason))
         )
         if outcome is None:
             return
@@ -274,7 +274,7 @@ def edit_in_program(command: Sequence[str], text: str) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace").rstrip("\n") if finished.returncode == 0 else None
 
 
-def _each(ids: Sequence[str], decide: Callable[[str], Candidate]) -> _Outcome:
+def _decide_each(ids: Sequence[str], decide: Callable[[str], Candidate]) -> _Outcome:
     done, refused = 0, []
     for one in ids:
         try:

@@ -121,7 +121,7 @@ class RoundsScreen(TableScreen):
         if key is None:
             return
         if key != self._shown:
-            places = await self._ranked_now(key)
+            places = await self._rank_round(key)
             self._shown, self._places, self._ranked_anew = key, places, 0
             self.candidates.show(list(self._places), keep=False)
         await self._show_report()
@@ -173,7 +173,7 @@ class RoundsScreen(TableScreen):
             return
 
         facts = await self.console.reader.read(lambda db: round_facts(db, line))
-        now = await self._ranked_now(line.number)
+        now = await self._rank_round(line.number)
         if line.number != self._shown:
             return
         same = now is self._places
@@ -183,7 +183,7 @@ class RoundsScreen(TableScreen):
         report = round_report(facts, list(self._lines.values())[::-1], self._policies)
         self.query_one("#report", DetailPane).show(report, line.number)
 
-    async def _ranked_now(self, number: int) -> dict[int, int]:
+    async def _rank_round(self, number: int) -> dict[int, int]:
         """Rank a round's candidates; a finished round is ranked again only if its ranking can have changed."""
         (last, places), line = self._ranking, self._lines.get(number)
         finished = line is not None and line.finished_at is not None

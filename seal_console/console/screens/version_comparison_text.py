@@ -71,8 +71,8 @@ def _answers(compared: VersionComparison) -> list[Content]:
         rows += [
             assemble((f"{one.question.split:<7}", "$text-muted"), safe_line(one.question.text)),
             assemble(("       expected ", "$text-muted"), safe_line(" / ".join(one.question.answers))),
-            _said(first, one.first),
-            _said(second, one.second),
+            _answer_line(first, one.first),
+            _answer_line(second, one.second),
         ]
     return rows
 
@@ -81,7 +81,7 @@ def _outcome(one: AnswerChanges) -> tuple[bool | None, bool | None]:
     return (one.first.correct if one.first else None, one.second.correct if one.second else None)
 
 
-def _said(tag: str, answer: Answer | None) -> Content:
+def _answer_line(tag: str, answer: Answer | None) -> Content:
     if answer is None:
         return assemble(f"       {tag} ", ("· not answered", "$text-muted"))
     return assemble(f"       {tag} ", right_or_wrong(answer.correct), "  ", safe_line(answer.text, limit=300))

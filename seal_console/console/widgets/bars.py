@@ -120,7 +120,7 @@ class KeyBar(Static):
             return  # the last: a closing app empties its stack before the prepared screens are gone
         pieces, self._places = [], []
         at = 0
-        for binding, piece in self._fitting(self._shown(screen)):
+        for binding, piece in self._fitting(self._key_pieces(screen)):
             tip = f"{binding.description}: {binding.tooltip}" if binding.tooltip else binding.description
             self._places.append(_Place(at, at + piece.cell_length, binding.key, tip))
             at += piece.cell_length
@@ -130,7 +130,7 @@ class KeyBar(Static):
             self._line = line
             self.update(line, layout=False)
 
-    def _shown(self, screen: Screen[object]) -> list[tuple[Binding, Content]]:
+    def _key_pieces(self, screen: Screen[object]) -> list[tuple[Binding, Content]]:
         """One binding of each action, in the order in which they reach the focus."""
         by_action: dict[str, Binding] = {}
         for _, binding, enabled, _ in screen.active_bindings.values():

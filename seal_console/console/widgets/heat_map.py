@@ -155,13 +155,13 @@ class HeatMap(ErrorBoundary, ScrollView, can_focus=True):
     def _share(self, row: int, column: int, base: Style) -> Segment:
         share = self._cells[row][column]
         if Offset(column, row) == self._here and self.has_focus:
-            return self._cell(self._words(row, column), "cursor", base)
+            return self._cell(self._figure(row, column), "cursor", base)
         if share is None:
             return self._cell("–", "unknown", base)
         tone = "high" if share >= _HIGH else "middle" if share >= _MIDDLE else "low"
-        return self._cell(self._words(row, column), tone, base)
+        return self._cell(self._figure(row, column), tone, base)
 
-    def _words(self, row: int, column: int) -> str:
+    def _figure(self, row: int, column: int) -> str:
         """Return the share in percent; in brackets if the row learnt the column, with a sign if it has fallen since."""
         share = self._cells[row][column]
         if share is None:

@@ -29,23 +29,23 @@ JSON = st.recursive(
 )
 
 
-def test_all_that_stood_beside_it_is_told_and_hashes_are_not() -> None:
+def test_all_that_stood_next_to_it_is_shown_without_hashes() -> None:
     hyperparameters = {"rank": 16, "schedule": "linear", "protection": WHOLE}
     assert render_recipe(hyperparameters) == "rank 16, schedule linear"
     assert render_replay(hyperparameters) == SAID
 
 
 @pytest.mark.parametrize("hyperparameters", [{}, {"protection": None}, {"protection": {}}, {"protection": {"a": 1}}])
-def test_nothing_is_said_to_be_nothing(hyperparameters: dict[str, Any]) -> None:
+def test_nothing_is_reported_as_nothing(hyperparameters: dict[str, Any]) -> None:
     assert render_replay(hyperparameters) == "nothing"
 
 
-def test_anchors_that_were_only_measured_stood_beside_nothing() -> None:
+def test_anchors_that_were_only_measured_stood_next_to_nothing() -> None:
     said = render_replay({"protection": {**WHOLE, "anchor_ratio": 0.0, "lookalikes": None, "replayed": None}})
     assert said == "in the coordinates of what the base knows of 1,280 anchors, at 1.45 × the rate"
 
 
-def test_the_rate_is_told_where_it_was_another() -> None:
+def test_the_rate_is_shown_if_it_differs() -> None:
     assert render_replay({"protection": {**WHOLE, "rate": 1.0}}) == SAID.removesuffix(", at 1.45 × the rate")
 
 

@@ -37,7 +37,7 @@ def test_what_is_no_danger_stays() -> None:
 
 
 @given(st.text(st.characters(codec=None)))
-def test_nothing_dangerous_passes_and_harmless_twice_is_harmless_once(text: str) -> None:
+def test_nothing_dangerous_passes_and_sanitized_twice_is_sanitized_once(text: str) -> None:
     shown = sanitize(text)
     assert not FORBIDDEN & set(shown)
     assert sanitize(shown) == shown
@@ -45,7 +45,7 @@ def test_nothing_dangerous_passes_and_harmless_twice_is_harmless_once(text: str)
 
 
 @given(st.text(st.characters(codec=None)))
-def test_json_lines_are_harmless_and_say_exactly_the_same(text: str) -> None:
+def test_json_lines_are_sanitized_and_say_exactly_the_same(text: str) -> None:
     for ascii_only in (False, True):
         line = json_line({"text": text}, ascii_only=ascii_only)
         assert not FORBIDDEN & set(line)

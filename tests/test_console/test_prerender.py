@@ -106,7 +106,7 @@ def test_while_keys_come_no_screen_is_prepared_but_the_one_that_is_asked_for(wor
     run(flow())
 
 
-def test_a_look_at_a_screen_that_was_seen_styles_no_widget_anew(
+def test_a_look_at_a_screen_that_was_seen_styles_no_widget_again(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     styled: list[DOMNode] = []

@@ -87,7 +87,7 @@ def test_rewards_at_the_ends_are_in_the_first_and_the_last_bin(maker: CandidateM
     assert [one.count for one in histogram(maker.db, number)] == [1, 0, 0, 0, 0, 0, 0, 1]
 
 
-def test_an_imported_round_is_said_to_be_one(maker: CandidateMaker) -> None:
+def test_an_imported_round_is_labelled(maker: CandidateMaker) -> None:
     number = start_round(
         maker.db, seed=0, settings={"path": "eval.json"}, live_version=None, policy_version=None, imported=True
     ).number

@@ -99,7 +99,7 @@ def test_a_version_with_all_that_is_known_of_it(maker: CandidateMaker) -> None:
         version_facts(maker.workspace, maker.db, 9)
 
 
-def test_a_manifest_that_git_cannot_give_is_said_and_the_rest_is_shown(maker: CandidateMaker) -> None:
+def test_a_manifest_that_git_cannot_give_is_reported_and_the_rest_is_shown(maker: CandidateMaker) -> None:
     accepted(maker)
     shutil.rmtree(maker.workspace.adapters_folder / ".git" / "objects")
     facts = version_facts(maker.workspace, maker.db, 1)

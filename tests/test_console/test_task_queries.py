@@ -25,7 +25,7 @@ def titles(maker: CandidateMaker, text: str = "", sort: str = "weakness", *, bac
 
 @pytest.fixture
 def with_more(maker: CandidateMaker) -> CandidateMaker:
-    """The desk's task "Returns" was asked of the base, "Shipping" and "Warranty" were not."""
+    """The task "Returns" was asked of the base, "Shipping" and "Warranty" were not."""
     document = Document("sha256:d1", "pages/shipping.md", "Shipping", "sha256:0", "2026-01-02T00:00:00.000Z")
     add_documents(maker.db, [document])
     shipping = replace(make_task("Shipping", "How fast?"), document_id=document.id, added_at="2026-01-02T03:04:05.000Z")
