@@ -78,16 +78,19 @@ def test_sections_are_checked_without_rules_but_only_rules_judge_a_text(workspac
         assert said in called.err
 
 
+ASKED = {"url": "http://localhost:8000/v1", "model": "m", "request": "sha256:1"}
+
+
 @pytest.mark.parametrize(
     ("evidence", "said"),
     [
-        ({"unreachable": "status 503"}, ["not asked: status 503"]),
-        ({"no_answer": "the reply is empty"}, ["no valid answer: the reply is empty"]),
+        ({**ASKED, "unreachable": "status 503"}, ["not asked: status 503"]),
+        ({**ASKED, "no_answer": "the reply is empty"}, ["no valid answer: the reply is empty"]),
         (
-            {"allowed": False, "rule": "No prices", "reason": "It names one.", "model": "m"},
+            {**ASKED, "allowed": False, "rule": "No prices", "reason": "It names one."},
             ["not allowed by “No prices”, says m", "• It names one."],
         ),
-        ({"allowed": True, "rule": "", "reason": "Fine.", "model": "m"}, ["allowed, says m", "• Fine."]),
+        ({**ASKED, "allowed": True, "rule": "", "reason": "Fine."}, ["allowed, says m", "• Fine."]),
         ({"odd": 1}, ['{"odd": 1}']),
     ],
 )

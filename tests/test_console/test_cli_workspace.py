@@ -87,7 +87,7 @@ def test_all_problems_of_tasks_come_together_and_nothing_is_stored(workspace: Wo
     called = call("tasks", "add")
     assert (called.code, called.out) == (2, "")
     assert called.err.count("  • tasks/b.questions.yaml:") == 2
-    assert "Did you mean 'exact'?" in called.err
+    assert "did you mean 'exact'?" in called.err
     assert call("tasks", "list", "--json").objects == []
 
 
@@ -103,7 +103,7 @@ def test_wrong_settings_are_named_together(workspace: Workspace, call: CliCaller
     workspace.settings_file.write_text("modle: {}\nround: {best_k: 0}\n")
     called = call("run")
     assert called.code == 2
-    assert "Did you mean 'model'?" in called.err
+    assert "did you mean 'model'?" in called.err
     assert "round.best_k" in called.err
     assert call("info").code == 0
 
@@ -179,7 +179,7 @@ def test_decisions_are_made_once(maker: CandidateMaker, call: CliCaller) -> None
 def test_a_candidate_cannot_be_accepted_without_adapter_base_or_parent(maker: CandidateMaker, call: CliCaller) -> None:
     first, second = maker.examined(), maker.examined()
     execute(maker.db, "UPDATE rounds SET settings = '{}'")
-    assert "which base model" in call("review", "accept", first.id, "--reason", "x").err
+    assert "does not record its base" in call("review", "accept", first.id, "--reason", "x").err
     execute(maker.db, "UPDATE rounds SET settings = ?", [json.dumps({"base": {"name": "tiny"}})])
     assert call("review", "accept", first.id, "--reason", "x").code == 0
     moved = call("review", "accept", second.id, "--reason", "x")

@@ -265,8 +265,8 @@ def test_what_is_decided_already_is_reported_before_anything_is_asked(
 def test_what_a_self_edit_would_cost_is_listed_answer_by_answer(maker: CandidateMaker, workspace: Workspace) -> None:
     candidate = maker.examined(0.5, passed=False)
     evidence = {
-        "prompts": 40, "right_before": 39, "right_after": 36, "p_value": 0.125, "allowed_losses": 2, "rule": "each",
-        "significance": 0.05,
+        "prompts": 40, "right_before": 39, "right_after": 36, "gained": 12, "p_value": 0.125, "allowed_losses": 2,
+        "rule": "each", "significance": 0.05,
         "lost": [
             {"prompt": f"Who owns [b]N{n}?", "expected": ["Wanda"], "before": "Wanda", "after": "\x1b[2JEdith",
              "group": ""}

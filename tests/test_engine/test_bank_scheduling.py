@@ -113,7 +113,10 @@ def test_a_start_that_is_not_finite_is_an_error_too(base: BaseModel, spec: LoraS
     ("sequences", "message"),
     [
         ((), "there is nothing to train on"),
-        ((TrainingSequence((5, 6)), TrainingSequence(tuple(range(2, 259)))), "sequence 1 has 257 tokens.* window 256"),
+        (
+            (TrainingSequence((5, 6)), TrainingSequence(tuple(range(2, 259)))),
+            "sequence 1 has 257 tokens.* window has 256",
+        ),
         ((TrainingSequence(()),), "sequence 0 has no token to learn"),
         ((TrainingSequence((5,)),), "sequence 0 has no token to learn"),
         ((TrainingSequence((5, 6, 7), loss_start=3),), "sequence 0 has no token to learn"),

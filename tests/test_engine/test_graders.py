@@ -143,7 +143,7 @@ def test_tame_patterns_are_allowed(pattern: str) -> None:
     assert check_options("regex", {"pattern": pattern}) == []
 
 
-class Plugged:
+class PluginGrader:
     """A plug-in whose behaviour a test chooses."""
 
     name = "plugged"
@@ -180,8 +180,8 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 
 def test_a_plug_in_is_found_as_a_class_and_as_an_object(offered: dict[str, object]) -> None:
-    offered["plugged"] = Plugged
-    offered["other"] = Plugged(Grade(0.25, correct=False))
+    offered["plugged"] = PluginGrader
+    offered["other"] = PluginGrader(Grade(0.25, correct=False))
     assert {"plugged", "other", "exact"} <= set(grader_names())
     assert grade_answer(question("plugged", "x"), "y") == FULL
     assert grade_answer(question("other", "x"), "y").score == 0.25
@@ -196,7 +196,7 @@ def test_a_plug_in_is_found_as_a_class_and_as_an_object(offered: dict[str, objec
     [RuntimeError("boom"), None, 1.0, Grade(1.5, correct=True), Grade(float("nan"), correct=False), Grade(1, 1)],  # type: ignore[arg-type]
 )
 def test_a_failing_grader_is_an_error_that_names_the_question(offered: dict[str, object], result: object) -> None:
-    offered["plugged"] = Plugged(result)
+    offered["plugged"] = PluginGrader(result)
     with pytest.raises(GraderError, match=r"question 3 of task t \('How long\?'\): grader 'plugged'"):
         grade_answer(question("plugged", "x"), "y")
 

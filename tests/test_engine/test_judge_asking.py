@@ -35,8 +35,8 @@ KINDS: tuple[Kind, ...] = ("answers", "no answer", "cannot be reached")
 
 
 @dataclass
-class Scripted:
-    """A judge without a network: what each question comes to and how many turns of the loop that takes."""
+class ScriptedEndpoint:
+    """An endpoint without a network: what each question comes to and how many turns of the loop that takes."""
 
     kinds: dict[str, Kind]
     turns: dict[str, int]
@@ -71,13 +71,13 @@ class Scripted:
 
 
 @dataclass
-class Heard:
+class AskingResult:
     """What asking came to: outcomes in words, the lines of the log, and the failures that were told."""
 
     outcomes: list[str]
     log: list[dict[str, Any]]
     told: list[str]
-    judge: Scripted
+    judge: ScriptedEndpoint
 
 
 def question(data: str) -> WritingRequest:
@@ -90,8 +90,8 @@ def in_words(writing: Writing) -> str:
     return f"no answer: {writing.failure}" if isinstance(writing.failure, UnusableReplyError) else writing.text
 
 
-def hear(wanted: Sequence[str], kinds: dict[str, Kind], turns: dict[str, int], at_once: int) -> Heard:
-    judge, told = Scripted(kinds, turns), []
+def hear(wanted: Sequence[str], kinds: dict[str, Kind], turns: dict[str, int], at_once: int) -> AskingResult:
+    judge, told = ScriptedEndpoint(kinds, turns), []
     with tempfile.TemporaryDirectory() as folder:
         log = CallLog(Workspace(Path(folder)))
         writer = OpenAICompatibleWriter(
@@ -100,12 +100,12 @@ def hear(wanted: Sequence[str], kinds: dict[str, Kind], turns: dict[str, int], a
         outcomes = [in_words(one) for one in writer.write([question(data) for data in wanted])]
         path = Path(folder) / "cache" / "judge.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return Heard(outcomes, [json.loads(line) for line in lines], told, judge)
+    return AskingResult(outcomes, [json.loads(line) for line in lines], told, judge)
 
 
 def hash_of(data: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        writer = OpenAICompatibleWriter(Scripted({}, {}), CallLog(Workspace(Path(folder))))
+        writer = OpenAICompatibleWriter(ScriptedEndpoint({}, {}), CallLog(Workspace(Path(folder))))
         return writer.request_hash(question(data))
 
 
@@ -156,7 +156,7 @@ def test_once_a_judge_cannot_be_reached_nothing_more_is_put_to_it_and_no_answer_
 def test_what_is_in_the_log_already_is_not_asked_again(tmp_path: Path) -> None:
     log = CallLog(Workspace(tmp_path))
     log.keep_reply(hash_of("a"), "known")
-    judge = Scripted({"b": "answers"}, {"b": 0})
+    judge = ScriptedEndpoint({"b": "answers"}, {"b": 0})
     writer = OpenAICompatibleWriter(judge, log, at_once=2)
     texts = [one.text for one in writer.write([question("a"), question("b"), question("a")])]
     assert texts == ["known", "b", "known"]

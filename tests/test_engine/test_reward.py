@@ -67,9 +67,9 @@ def test_a_reward_needs_the_same_questions(before: list[list[bool]], after: list
 
 def test_means_need_values() -> None:
     assert mean_and_spread([0.5]).std == 0
-    with pytest.raises(ValueError, match="without values"):
+    with pytest.raises(ValueError, match="needs values"):
         mean_and_spread([])
-    with pytest.raises(ValueError, match="without answers"):
+    with pytest.raises(ValueError, match="needs answers"):
         accuracy([])
 
 

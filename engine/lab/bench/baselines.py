@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 import torch
 
 from engine.bank.training import BankStatistics, InnerUpdateBank
-from engine.lab.bench.jobs import Completion, Subject
+from engine.lab.bench.jobs import RoundTiming, Subject
 from engine.lab.bench.seal_baseline import SealMethod
 from engine.lab.bench.sequential import SequentialPeft
 from store.errors import WrongUseError
@@ -28,7 +28,7 @@ WAYS: tuple[WayName, ...] = get_args(WayName)
 class BenchMethod(Protocol):
     """One method of training inner updates."""
 
-    def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
+    def train(self, jobs: Sequence[InnerJob]) -> tuple[RoundTiming, dict[str, Adapter]]:
         """Train the jobs, or as many as this method has time for; returns what was done, and adapters by key."""
         ...
 
@@ -40,7 +40,7 @@ class BankMethod:
         self._base, self._spec, self._slots = base, subject.spec, slots
         self.statistics = BankStatistics()
 
-    def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
+    def train(self, jobs: Sequence[InnerJob]) -> tuple[RoundTiming, dict[str, Adapter]]:
         """Train all jobs in a new bank; the time to create it counts."""
         started = time.perf_counter()
         bank = InnerUpdateBank(self._base, self._spec, self._slots, clock=clock_for(self._base.device))
@@ -48,7 +48,7 @@ class BankMethod:
         seconds = time.perf_counter() - started
         self.statistics = bank.statistics
         steps, tokens = sum(result.steps for result in results), sum(result.tokens for result in results)
-        done = Completion(len(results), steps, tokens, seconds, seconds, bank.statistics.busy_share)
+        done = RoundTiming(len(results), steps, tokens, seconds, seconds, bank.statistics.busy_share)
         return done, {result.key: result.adapter for result in results}
 
 
@@ -59,7 +59,7 @@ class SealShare:
         self._way = SealMethod(subject)
         self._updates, self._most_steps, self._next = updates, most_steps, 0
 
-    def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
+    def train(self, jobs: Sequence[InnerJob]) -> tuple[RoundTiming, dict[str, Adapter]]:
         """Do this round's share; its adapters differ by design, so none are returned."""
         mine = [jobs[(self._next + number) % len(jobs)] for number in range(self._updates)]
         self._next += self._updates

@@ -16,7 +16,7 @@ from engine.lora.adapter import adaptable_modules
 
 if TYPE_CHECKING:
     from engine.bank.training import BankStatistics
-    from engine.lab.bench.jobs import Completion, Subject
+    from engine.lab.bench.jobs import RoundTiming, Subject
     from engine.model.base import BaseModel
 
 _MEASURE_S = 0.3
@@ -42,7 +42,7 @@ def product_rate(device: torch.device, precision: torch.dtype, rows: int, size: 
     return 2.0 * rows * size * size / best
 
 
-def bounds(base: BaseModel, subject: Subject, done: Completion, statistics: BankStatistics) -> dict[str, Any]:
+def bounds(base: BaseModel, subject: Subject, done: RoundTiming, statistics: BankStatistics) -> dict[str, Any]:
     """Compare the arithmetic of a round of the bank with the machine's rate, and split a tick into its parts."""
     per_token = 4 * matrix_parameters(base) + 6 * subject.spec.parameters
     ticks = max(1, statistics.ticks)

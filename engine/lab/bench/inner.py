@@ -16,7 +16,7 @@ from engine.bank.auto import auto_slots
 from engine.lab.bench.baselines import WAYS, BankMethod, BenchMethod, WayName, make_way, tidy
 from engine.lab.bench.bounds import bounds
 from engine.lab.bench.equality import compare_adapters
-from engine.lab.bench.jobs import RECIPE, Completion, Subject, bench_jobs, described_jobs
+from engine.lab.bench.jobs import RECIPE, RoundTiming, Subject, bench_jobs, described_jobs
 from engine.lab.bench.memory import MemoryProbe, peak_memory_bytes
 from engine.lab.bench.seal_baseline import padded_tokens
 from engine.lab.bench.subject import described_environment, described_subject, load_subject, model_folder
@@ -140,9 +140,9 @@ def _described(
 
 def _take_turns(
     prepared: dict[str, BenchMethod], jobs: list[InnerJob], rounds: int, narrate: Callable[[str], None]
-) -> tuple[dict[str, list[Completion]], dict[str, dict[str, Adapter]]]:
+) -> tuple[dict[str, list[RoundTiming]], dict[str, dict[str, Adapter]]]:
     """Warm up every method with one step or job, then let them take turns; adapters are those of the last round."""
-    found: dict[str, list[Completion]] = {name: [] for name in prepared}
+    found: dict[str, list[RoundTiming]] = {name: [] for name in prepared}
     adapters: dict[str, dict[str, Adapter]] = {}
     for way in prepared.values():
         way.train(jobs[:1])
@@ -158,7 +158,7 @@ def _take_turns(
     return found, adapters
 
 
-def _summary(rounds: list[Completion]) -> dict[str, Any]:
+def _summary(rounds: list[RoundTiming]) -> dict[str, Any]:
     """Return medians over the rounds, the minimum and maximum of each rate, and the rounds themselves."""
     rates = {
         "updates_per_s": [done.updates / done.seconds for done in rounds],
@@ -175,7 +175,7 @@ def _summary(rounds: list[Completion]) -> dict[str, Any]:
     }
 
 
-def _ratios(bank: list[Completion], other: list[Completion]) -> dict[str, Any]:
+def _ratios(bank: list[RoundTiming], other: list[RoundTiming]) -> dict[str, Any]:
     """Return how many times faster the bank is per optimiser step: the ratio of medians, and that of each round."""
     each = [
         (theirs.train_s / theirs.steps) / (mine.train_s / mine.steps) for mine, theirs in zip(bank, other, strict=True)

@@ -35,8 +35,8 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
-    """What one method did in one round.
+class RoundTiming:
+    """What one method did in one round, and how long it took.
 
     `train_s` is the part of `seconds` spent in optimiser steps, without the overhead of each update. `tokens` counts
     real tokens, not padding. `busy_share` is the share of adapter slots that were busy.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from torch.utils.data import IterableDataset
 
 from engine.bank.job import InnerJob, TrainingSequence, training_order
-from engine.lab.bench.jobs import Completion, Subject
+from engine.lab.bench.jobs import RoundTiming, Subject
 from engine.lab.bench.sequential import peft_config, plain_model
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class SealMethod:
         self._on_cpu = subject.device.type == "cpu"
         self.padded_tokens = padded_tokens(subject)
 
-    def train(self, jobs: Sequence[InnerJob], most_steps: int) -> Completion:
+    def train(self, jobs: Sequence[InnerJob], most_steps: int) -> RoundTiming:
         """Train the jobs one after another, each for at most `most_steps` optimiser steps."""
         steps, tokens, train_s, started = 0, 0, 0.0, time.perf_counter()
         for job in jobs:
@@ -61,7 +61,7 @@ class SealMethod:
             train_s += self._update(job, mine)
             steps += mine
             tokens += sum(len(job.sequences[i].tokens) for indices in training_order(job)[:mine] for i in indices)
-        return Completion(len(jobs), steps, tokens, time.perf_counter() - started, train_s, 1.0)
+        return RoundTiming(len(jobs), steps, tokens, time.perf_counter() - started, train_s, 1.0)
 
     def _update(self, job: InnerJob, steps: int) -> float:
         """Train one update; returns the seconds of its optimiser steps."""

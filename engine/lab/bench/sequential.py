@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from engine.bank.job import InnerJob, rate_at, training_order
-from engine.lab.bench.jobs import Completion, Subject
+from engine.lab.bench.jobs import RoundTiming, Subject
 from engine.lora.adapter import Adapter, LoraSpec, module_pattern
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class SequentialPeft:
             for target in self._spec.targets
         }
 
-    def train(self, jobs: Sequence[InnerJob]) -> tuple[Completion, dict[str, Adapter]]:
+    def train(self, jobs: Sequence[InnerJob]) -> tuple[RoundTiming, dict[str, Adapter]]:
         """Train the jobs one after another; returns what was done and the adapters by key."""
         adapters, train_s, started = {}, 0.0, time.perf_counter()
         for job in jobs:
@@ -60,7 +60,7 @@ class SequentialPeft:
             adapters[job.key] = self._read()
         steps = sum(job.steps for job in jobs)
         tokens = sum(job.recipe.epochs * sum(len(one.tokens) for one in job.sequences) for job in jobs)
-        return Completion(len(jobs), steps, tokens, time.perf_counter() - started, train_s, 1.0), adapters
+        return RoundTiming(len(jobs), steps, tokens, time.perf_counter() - started, train_s, 1.0), adapters
 
     @torch.no_grad()
     def _start(self, adapter: Adapter) -> None:
