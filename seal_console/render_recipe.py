@@ -39,8 +39,8 @@ def _beside(protection: Mapping[str, Any]) -> list[str]:
         parts.append(f"{counted(replayed['sequences'], 'sequence')} of {_versions(replayed['of'])}")
     if _trained_on_anchors(protection):
         parts.append(counted(protection["anchors"]["texts"], "anchor"))
-    if found := protection.get("lookalikes"):
-        parts.append(f"{counted(found['texts'], 'look-alike')} of anchors")
+    if found := protection.get("perturbed_anchors") or protection.get("lookalikes"):  # their former name
+        parts.append(counted(found["texts"], "perturbed anchor"))
     return parts
 
 
@@ -49,7 +49,7 @@ def _preconditioner(protection: Mapping[str, Any]) -> list[str]:
         return []
     rate = float(protection.get("rate", 1.0))
     of = "those anchors" if _trained_on_anchors(protection) else counted(protection["anchors"]["texts"], "anchor")
-    where = f"in the coordinates of what the base knows of {of}"
+    where = f"preconditioned by what the base knows of {of}"
     return [where, f"at {rate:.3g} × the rate"] if rate != 1.0 else [where]
 
 

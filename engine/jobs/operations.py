@@ -38,7 +38,7 @@ def _evaluate(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.loop.session import open_session  # noqa: PLC0415
 
     with open_session(Workspace(Path(parameters["workspace"])), "evaluate", report) as session:
-        return compare_baselines(session, parameters["tasks"], parameters["ways"], int(parameters["edits"]))
+        return compare_baselines(session, parameters["tasks"], parameters["methods"], int(parameters["edits"]))
 
 
 def _retention_run(parameters: Parameters, report: Report) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _bench_inner(parameters: Parameters, report: Report) -> dict[str, Any]:
     return bench_inner(
         parameters["model"],
         seed=int(parameters["seed"]),
-        ways=parameters["ways"],
+        methods=parameters["methods"],
         updates=int(parameters["updates"]),
         slots=parameters.get("slots"),
         precision=parameters["precision"],
@@ -118,8 +118,8 @@ def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, 
 
     return experiment(
         load_base(BUNDLED),
-        methods_named(parameters["ways"]),
-        lines=int(parameters["lines"]),
+        methods_named(parameters["methods"]),
+        lineages=int(parameters["lineages"]),
         edits=int(parameters["edits"]),
         seed=int(parameters["seed"]),
         report=report,

@@ -94,14 +94,14 @@ def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-_WAYS = {"base": "unchanged", "passage": "trained on the bare passage", "policy": "trained on self-edits"}
+_METHODS = {"base": "unchanged", "passage": "trained on the bare passage", "policy": "trained on self-edits"}
 
 
 @click.command(
     "evaluate",
     cls=SealCommand,
     short_help="Measure what the model knows.",
-    examples=("seal-console evaluate", "seal-console evaluate --tasks all --ways base,policy --edits 2"),
+    examples=("seal-console evaluate", "seal-console evaluate --tasks all --methods base,policy --edits 2"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
 @click.option(
@@ -109,24 +109,25 @@ _WAYS = {"base": "unchanged", "passage": "trained on the bare passage", "policy"
     help="The tasks that rounds keep out of policy training, or all.",
 )  # fmt: skip
 @click.option(
-    "--ways", metavar=",".join(_WAYS), callback=several_of(tuple(_WAYS)), default=",".join(_WAYS), show_default=True,
+    "--methods", metavar=",".join(_METHODS), callback=several_of(tuple(_METHODS)), default=",".join(_METHODS),
+    show_default=True,
     help="What to measure: the live model unchanged, after the bare passage, after self-edits of the policy.",
 )  # fmt: skip
 @click.option("--edits", type=click.IntRange(min=1), default=1, show_default=True, help="Self-edits for each task.")
 @pass_invocation
-def evaluate(invocation: Invocation, which: str, ways: tuple[str, ...], edits: int) -> None:
+def evaluate(invocation: Invocation, which: str, methods: tuple[str, ...], edits: int) -> None:
     """Measure the accuracy on the tasks' questions, without showing the passage. Nothing is recorded."""
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
-    parameters = {"workspace": str(workspace.root), "tasks": which, "ways": list(ways), "edits": edits}
+    parameters = {"workspace": str(workspace.root), "tasks": which, "methods": list(methods), "edits": edits}
     result = call_engine(invocation, "evaluate", parameters, next_step="seal-console evaluate starts again.")
     output = invocation.output
     if output.as_json:
         output.data(result)
         return
     accuracy = result["accuracy"]
-    rows = [(way, _WAYS.get(way, ""), percent(accuracy[way]), bar(accuracy[way])) for way in accuracy]
-    output.show(table(("way", "", "accuracy", ""), rows, right=("accuracy",)))
+    rows = [(method, _METHODS.get(method, ""), percent(accuracy[method]), bar(accuracy[method])) for method in accuracy]
+    output.show(table(("method", "", "accuracy", ""), rows, right=("accuracy",)))
     output.show(f"{result['questions']} questions of {result['tasks']} tasks ({which}).")
 
 

@@ -11,6 +11,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from engine.demo.workspace import make_demo_workspace, take_in
+from engine.trackers.summary import RoundSummary
 from store.clock import utc_now
 from store.database import fetch, open_database, transaction
 from store.events import append_event
@@ -72,7 +73,7 @@ def _add_candidates(db: Database, count: int, rng: random.Random) -> None:
     db.conn.execute(
         "INSERT INTO rounds (number, state, seed, settings, started_at, finished_at, summary, imported) "
         "VALUES (1, 'done', 0, ?, ?, ?, ?, 0)",
-        (json.dumps({"made_for": "bench console"}), now, now, json.dumps({"candidates": count})),
+        (json.dumps({"made_for": "bench console"}), now, now, json.dumps(RoundSummary(count, [], 0, None).as_json())),
     )
     questions: dict[str, list[str]] = {}
     for row in fetch(db, "SELECT id, task_id FROM questions ORDER BY task_id, position"):

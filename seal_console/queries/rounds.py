@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.trackers.summary import HeldOutFigures, summary_of
 from store.database import fetch, fetch_value
 from store.ranking import rank_order
 from store.rounds import get_round, list_rounds
@@ -207,14 +208,13 @@ def ranked_rows(db: Database, keys: Sequence[int]) -> dict[int, RankedCandidate]
 
 def kept_ids(current: Round) -> frozenset[str]:
     """Return the candidates that the policy was trained on; empty while that is not known."""
-    kept = (current.summary or {}).get("kept")
-    return frozenset(kept) if isinstance(kept, list) else frozenset()
+    summary = summary_of(current)
+    return frozenset() if summary is None else frozenset(summary.kept)
 
 
 def _line(current: Round, figures: dict[str, Any]) -> RoundLine:
-    summary = current.summary or {}
-    held_out = summary.get("held_out") or {}
-    kept = summary.get("kept")
+    summary = summary_of(current)
+    held_out = HeldOutFigures() if summary is None else summary.held_out
     return RoundLine(
         number=current.number,
         state=current.state,
@@ -223,12 +223,12 @@ def _line(current: Round, figures: dict[str, Any]) -> RoundLine:
         tasks=len(_chosen(current, "train")) or figures.get("tasks", 0),
         held_out_tasks=len(_chosen(current, "held_out")),
         candidates=figures.get("candidates", 0),
-        kept=len(kept) if isinstance(kept, list) else None,
+        kept=None if summary is None else len(summary.kept),
         refused=figures.get("refused", 0),
         mean_reward=figures.get("mean_reward"),
         best_reward=figures.get("best_reward"),
-        held_out_before=(held_out.get("before") or {}).get("accuracy"),
-        held_out_after=(held_out.get("after") or {}).get("accuracy"),
+        held_out_before=None if held_out.before is None else held_out.before.accuracy,
+        held_out_after=None if held_out.after is None else held_out.after.accuracy,
         live_version=current.live_version,
         policy_version=current.policy_version,
         new_policy_version=current.new_policy_version,

@@ -1,4 +1,4 @@
-"""The bench with tiny counts on a tiny model: every way runs, the adapters are equal, and the figures are there."""
+"""The bench with tiny counts on a tiny model: every method runs, the adapters are equal, and the figures are there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     folder = tmp_path_factory.mktemp("bench")
     said, out = list[str](), folder / "result.json"
     result = bench_inner(
-        str(save_random_model("qwen2", folder / "model")), seed=3, ways=["seal", "peft"], updates=5, slots=2,
+        str(save_random_model("qwen2", folder / "model")), seed=3, methods=["seal", "peft"], updates=5, slots=2,
         precision="float32", out=out, narrate=said.append, effort=EFFORT,
     )  # fmt: skip
     return result, said, out
@@ -33,22 +33,22 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
 
 def test_every_way_did_the_same_work(measured: tuple[dict[str, Any], list[str], Path]) -> None:
     result, said, _ = measured
-    jobs, ways = result["jobs"], result["ways"]
-    assert list(ways) == ["bank", "peft", "seal"]
+    jobs, methods = result["jobs"], result["methods"]
+    assert list(methods) == ["bank", "peft", "seal"]
     assert jobs["updates"] == 5
     for name in ("bank", "peft"):
-        for done in ways[name]["rounds"]:
+        for done in methods[name]["rounds"]:
             assert (done["updates"], done["steps"], done["tokens"]) == (5, jobs["steps"], jobs["tokens"])
-    assert [(done["updates"], done["steps"]) for done in ways["seal"]["rounds"]] == [(1, 2), (1, 2)]
-    assert ways["seal"]["padded_to_tokens"] == 256
+    assert [(done["updates"], done["steps"]) for done in methods["seal"]["rounds"]] == [(1, 2), (1, 2)]
+    assert methods["seal"]["padded_to_tokens"] == 256
     assert [line.split(":")[0] for line in said[1:7]] == [
         f"round {number} of 2, {name}" for number in (1, 2) for name in ("bank", "peft", "seal")
     ]
-    assert 0.5 < ways["bank"]["busy_share"] <= 1.0
-    for way in ways.values():
-        assert way["updates_per_s"] > 0
-        assert way["real_tokens_per_s"] > way["steps_per_s"] > 0
-        assert way["spread"]["steps_per_s"][0] <= way["steps_per_s"] <= way["spread"]["steps_per_s"][1]
+    assert 0.5 < methods["bank"]["busy_share"] <= 1.0
+    for method in methods.values():
+        assert method["updates_per_s"] > 0
+        assert method["real_tokens_per_s"] > method["steps_per_s"] > 0
+        assert method["spread"]["steps_per_s"][0] <= method["steps_per_s"] <= method["spread"]["steps_per_s"][1]
 
 
 def test_the_adapters_of_bank_and_peft_are_equal(measured: tuple[dict[str, Any], list[str], Path]) -> None:
@@ -60,7 +60,7 @@ def test_the_adapters_of_bank_and_peft_are_equal(measured: tuple[dict[str, Any],
 
 def test_ratios_and_bounds_follow_from_the_rounds(measured: tuple[dict[str, Any], list[str], Path]) -> None:
     result = measured[0]
-    seconds = {name: way["seconds_per_step"] for name, way in result["ways"].items()}
+    seconds = {name: method["seconds_per_step"] for name, method in result["methods"].items()}
     for name in ("peft", "seal"):
         assert result["ratios"][name]["per_step"] == pytest.approx(seconds[name] / seconds["bank"])
         assert len(result["ratios"][name]["per_step_of_each_round"]) == 2
@@ -91,12 +91,12 @@ def test_the_peak_memory_of_a_way_is_measured_in_a_process_of_its_own(tmp_path: 
 
 
 def test_an_unknown_way_and_no_updates_are_refused() -> None:
-    for ways, updates in ((["bank", "vllm"], 1), (["bank"], 0)):
+    for methods, updates in ((["bank", "vllm"], 1), (["bank"], 0)):
         with pytest.raises(WrongUseError, match="bench inner"):
             bench_inner(
                 "bundled",
                 seed=0,
-                ways=ways,
+                methods=methods,
                 updates=updates,
                 slots=1,
                 precision="auto",

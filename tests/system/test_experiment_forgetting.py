@@ -1,4 +1,4 @@
-"""The experiment on forgetting, in small: the same lines for each way, a matrix for each, and what it is to show."""
+"""The experiment on forgetting in small: each method has the same lineages and a matrix, and shows what it should."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import yaml
 from engine.bundled.world import known_things
 from engine.continual.replay_plan import replay_rates
 from engine.lab.forgetting.experiment import experiment
-from engine.lab.forgetting.lineages import anchor_texts, edit_line, naming_nothing_known
-from engine.lab.forgetting.methods import WAYS, methods_named
+from engine.lab.forgetting.lineages import anchor_texts, draw_lineage, naming_nothing_known
+from engine.lab.forgetting.methods import METHODS, methods_named
 from engine.loop.session import recipe_of
 from engine.model.base import load_base
 from engine.runtime.progress import ignore_progress
 from engine.settings.sections import ProtectionSettings, Settings
-from seal_console.cli.lab.experiment import WAYS as OFFERED
+from seal_console.cli.lab.experiment import METHODS as OFFERED
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -36,37 +36,37 @@ def base() -> BaseModel:
 
 def test_ours_keeps_what_the_paper_s_way_forgets(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.lab.forgetting.experiment.ANCHORS", 600)  # measuring the curvature of more takes long
-    result = experiment(base, methods_named(["naive", "ours"]), lines=2, edits=EDITS, seed=0, report=ignore_progress)
+    result = experiment(base, methods_named(["naive", "ours"]), lineages=2, edits=EDITS, seed=0, report=ignore_progress)
     json.dumps(result)
-    naive, ours = result["ways"]["naive"], result["ways"]["ours"]
-    for way in (naive, ours):
-        assert [len(row) for row in way["matrix"]] == [1, 2, 3]
-        assert all(0.0 <= value <= 1.0 for row in way["matrix"] for value in row)
-        assert way["right_after_its_own_edit"] > 0.8
-        assert way["untouched_before"] > 0.9
-        assert len(way["lines"]) == 2
+    naive, ours = result["methods"]["naive"], result["methods"]["ours"]
+    for method in (naive, ours):
+        assert [len(row) for row in method["matrix"]] == [1, 2, 3]
+        assert all(0.0 <= value <= 1.0 for row in method["matrix"] for value in row)
+        assert method["right_after_its_own_edit"] > 0.8
+        assert method["untouched_before"] > 0.9
+        assert len(method["lineages"]) == 2
     assert naive["untouched_after"] < 0.9 < ours["untouched_after"]
     assert ours["kept_of_gained"] > naive["kept_of_gained"]
     assert ours["tokens"] > naive["tokens"]
 
 
 def test_a_line_is_the_same_again_and_asks_nothing_that_anchors_train() -> None:
-    line = edit_line(seed=0, place=1, edits=5)
-    assert line == edit_line(seed=0, place=1, edits=5)
-    assert line != edit_line(seed=0, place=2, edits=5)
-    assert [edit.changes_what_was_known for edit in line.edits] == [False, True, False, True, False]
-    assert len({edit.name for edit in line.edits}) == 5
+    lineage = draw_lineage(seed=0, place=1, edits=5)
+    assert lineage == draw_lineage(seed=0, place=1, edits=5)
+    assert lineage != draw_lineage(seed=0, place=2, edits=5)
+    assert [edit.changes_what_was_known for edit in lineage.edits] == [False, True, False, True, False]
+    assert len({edit.name for edit in lineage.edits}) == 5
     anchors = "\n".join(anchor_texts(seed=0, count=3000))
-    for edit in line.edits:
+    for edit in lineage.edits:
         assert edit.name not in anchors
-    asked = "\n".join(one.prompt for one in line.untouched)
-    assert not any(edit.name in asked for edit in line.edits)
-    assert not any(one.prompt in anchors for one in line.untouched)
+    asked = "\n".join(one.prompt for one in lineage.untouched)
+    assert not any(edit.name in asked for edit in lineage.edits)
+    assert not any(one.prompt in anchors for one in lineage.untouched)
 
 
 def test_one_way_protects_as_workspaces_do_by_default() -> None:
-    way, settings = WAYS["lookalikes"], ProtectionSettings()
-    assert replay_rates(settings, way.recipe.batch_size) == way.beside
+    method, settings = METHODS["perturbed-anchors"], ProtectionSettings()
+    assert replay_rates(settings, method.recipe.batch_size) == method.rates
     assert settings.curvature
 
 
@@ -74,10 +74,10 @@ def test_the_settings_that_the_documentation_names_are_our_way() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "retention.md").read_text(encoding="utf-8")
     [written] = [one for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "replay_ratio" in one]
     settings = Settings.model_validate(yaml.safe_load(written))
-    way, recipe = WAYS["ours"], recipe_of(settings.inner_update)
-    assert replay_rates(settings.protection, recipe.batch_size) == way.beside
-    assert recipe == replace(way.recipe, learning_rate=recipe.learning_rate)
-    assert recipe.learning_rate == pytest.approx(way.recipe.learning_rate, rel=0.01)
+    method, recipe = METHODS["ours"], recipe_of(settings.inner_update)
+    assert replay_rates(settings.protection, recipe.batch_size) == method.rates
+    assert recipe == replace(method.recipe, learning_rate=recipe.learning_rate)
+    assert recipe.learning_rate == pytest.approx(method.recipe.learning_rate, rel=0.01)
     assert settings.protection.curvature
 
 
@@ -90,8 +90,8 @@ def test_look_alikes_that_chance_named_like_a_known_thing_are_found() -> None:
 def test_an_unknown_way_is_named() -> None:
     with pytest.raises(WrongUseError, match="Unknown method 'best'"):
         methods_named(["naive", "best"])
-    assert all(name == way.name for name, way in WAYS.items())
+    assert all(name == method.name for name, method in METHODS.items())
 
 
 def test_the_command_offers_every_way() -> None:
-    assert list(OFFERED) == list(WAYS)
+    assert list(OFFERED) == list(METHODS)

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from engine.loop.candidate_cache import keep_adapter
+from engine.trackers.summary import HeldOutFigure, HeldOutFigures, PolicyTraining, RoundSummary
 from seal_console.cli.main import main
 from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
@@ -23,6 +24,7 @@ from store.tasks import add_tasks
 from store.version_rows import live_version
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from _pytest.capture import CaptureFixture
@@ -158,3 +160,15 @@ def fake_worker(folder: Path, body: str) -> list[str]:
     path = folder / "fake_worker.py"
     path.write_text(_FAKE_HEAD + body, encoding="utf-8")
     return [sys.executable, str(path)]
+
+
+def round_summary(
+    kept: Sequence[str] = (),
+    before: float | None = None,
+    after: float | None = None,
+    policy_training: PolicyTraining | None = None,
+) -> dict[str, Any]:
+    """Return the summary of a finished round; `before` and `after` are accuracies on held-out tasks."""
+    figures = [None if value is None else HeldOutFigure(value, None, "") for value in (before, after)]
+    summary = RoundSummary(len(kept), list(kept), 0, None, HeldOutFigures(*figures), policy_training)
+    return summary.as_json()

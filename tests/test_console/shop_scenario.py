@@ -19,7 +19,7 @@ from store.rounds import finish_round, start_round
 from store.tasks import add_tasks
 from store.versions import rollback
 from store.workspace import Workspace, create_workspace
-from tests.test_console.cli_scenario import BASE, CandidateMaker, make_adapter
+from tests.test_console.cli_scenario import BASE, CandidateMaker, make_adapter, round_summary
 from tests.test_console.version_scenario import accepted
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ def _finished_round(maker: CandidateMaker, held_out: Task) -> None:
         maker.workspace, maker.db, make_adapter(99), parent_number=None, round_number=first.number,
         metrics={"held_out_before": 0.5, "held_out_after": 0.75}, base=BASE,
     )  # fmt: skip
-    summary = {"kept": [kept.candidate_id], "held_out": {"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75}}}
-    finish_round(maker.db, first.number, "done", summary, policy.number)
+    finish_round(maker.db, first.number, "done", round_summary([kept.candidate_id], 0.5, 0.75), policy.number)
 
 
 def _running_round(maker: CandidateMaker, shipping: Task) -> None:

@@ -293,9 +293,9 @@ MEASURED = """
 say(result={"accuracy": {"new products": 0.05}, "kinds": [{"kind": "city", "right": True}], "note": "x\\x1b[2J"})
 """
 BENCH = """
-way = {"updates_per_s": 40.5, "steps_per_s": 9.0, "real_tokens_per_s": 1200.0, "busy_share": 0.95,
+method = {"updates_per_s": 40.5, "steps_per_s": 9.0, "real_tokens_per_s": 1200.0, "busy_share": 0.95,
     "peak_memory_bytes": 3 * 2**20}
-say(result={"slots": 4, "ways": {"bank": way, "peft": way}, "ratios": {"peft": {"per_step": 5.21}},
+say(result={"slots": 4, "methods": {"bank": method, "peft": method}, "ratios": {"peft": {"per_step": 5.21}},
     "jobs": {"updates": 3, "tokens": 3280}, "subject": {"model": "bundled"}, "environment": {"threads": 2},
     "equality": {"compared": 3, "largest_relative_weight_gap": 1e-6, "largest_logit_difference": 1e-4,
         "largest_logit": 20.2},
@@ -313,13 +313,13 @@ def test_parameters_of_the_other_operations(workspace: Workspace, call: CliCalle
         return called.objects[-1]["asked"]
 
     root = str(workspace.root)
-    assert asked("evaluate", "--tasks", "all", "--ways", "base,policy", "--edits", "2") == [
+    assert asked("evaluate", "--tasks", "all", "--methods", "base,policy", "--edits", "2") == [
         "evaluate",
-        {"workspace": root, "tasks": "all", "ways": ["base", "policy"], "edits": 2},
+        {"workspace": root, "tasks": "all", "methods": ["base", "policy"], "edits": 2},
     ]
     out = str(workspace.root / "b.json")
     assert asked(
-        "lab", "bench", "inner", "--updates", "4", "--slots", "2", "--ways", "bank,peft", "--out", "b.json"
+        "lab", "bench", "inner", "--updates", "4", "--slots", "2", "--methods", "bank,peft", "--out", "b.json"
     ) == [
         "bench.inner",
         {
@@ -327,7 +327,7 @@ def test_parameters_of_the_other_operations(workspace: Workspace, call: CliCalle
             "precision": "float32",
             "updates": 4,
             "slots": 2,
-            "ways": ["bank", "peft"],
+            "methods": ["bank", "peft"],
             "rounds": 3,
             "epochs": 10,
             "seal_steps": None,

@@ -19,8 +19,8 @@ WHOLE: dict[str, Any] = {
     "rate": 1.4500000000000002,
 }
 SAID = (
-    "1 sequence of v0001, 1,280 anchors, 900 look-alikes of anchors, "
-    "in the coordinates of what the base knows of those anchors, at 1.45 × the rate"
+    "1 sequence of v0001, 1,280 anchors, 900 perturbed anchors, "
+    "preconditioned by what the base knows of those anchors, at 1.45 × the rate"
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -42,7 +42,7 @@ def test_nothing_is_reported_as_nothing(hyperparameters: dict[str, Any]) -> None
 
 def test_anchors_that_were_only_measured_stood_next_to_nothing() -> None:
     said = render_replay({"protection": {**WHOLE, "anchor_ratio": 0.0, "lookalikes": None, "replayed": None}})
-    assert said == "in the coordinates of what the base knows of 1,280 anchors, at 1.45 × the rate"
+    assert said == "preconditioned by what the base knows of 1,280 anchors, at 1.45 × the rate"
 
 
 def test_the_rate_is_shown_if_it_differs() -> None:

@@ -7,6 +7,7 @@ import pytest
 from seal_console.queries.rounds import histogram, kept_ids, ranked_rows, ranking, round_facts, round_lines
 from store.clock import utc_now
 from store.rounds import finish_round, start_round
+from tests.test_console.cli_scenario import round_summary
 
 if TYPE_CHECKING:
     from tests.test_console.cli_scenario import CandidateMaker
@@ -21,11 +22,7 @@ def begin(maker: CandidateMaker, *, held_out: bool = False, **more: Any) -> int:
 
 
 def finish(maker: CandidateMaker, number: int, kept: list[str], before: float | None, after: float | None) -> None:
-    held_out = {
-        side: None if value is None else {"accuracy": value, "conditions": "", "policy_version": None}
-        for side, value in (("before", before), ("after", after))
-    }
-    finish_round(maker.db, number, "done", {"kept": kept, "held_out": held_out})
+    finish_round(maker.db, number, "done", round_summary(kept, before, after))
 
 
 def test_a_line_for_each_round_the_newest_first(maker: CandidateMaker) -> None:

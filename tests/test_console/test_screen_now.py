@@ -11,6 +11,7 @@ from store.live_progress import put_progress
 from store.lock import hold_lock
 from store.records import LiveProgress
 from store.rounds import finish_round, open_round
+from tests.test_console.cli_scenario import round_summary
 from tests.test_console.console_scenario import drive, run
 from tests.test_console.rule_scenario import judged
 
@@ -118,9 +119,7 @@ def test_the_plot_has_every_round_and_an_interrupted_one_is_named(maker: Candida
     maker.examined(0.5)
     current = open_round(maker.db)
     assert current is not None
-    finish_round(
-        maker.db, current.number, "done", {"held_out": {"before": {"accuracy": 0.2}, "after": {"accuracy": 0.6}}}, None
-    )
+    finish_round(maker.db, current.number, "done", round_summary(before=0.2, after=0.6), None)
 
     async def flow() -> None:
         async with drive(workspace) as console:

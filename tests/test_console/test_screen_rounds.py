@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.trackers.summary import PolicyTraining
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.rounds import RoundsScreen
@@ -12,6 +13,7 @@ from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.rounds import ranking
 from store.candidates import defer
 from store.rounds import finish_round
+from tests.test_console.cli_scenario import round_summary
 from tests.test_console.console_scenario import ConsoleDriver, drive, run
 from tests.test_console.test_round_queries import begin, finish
 
@@ -49,8 +51,8 @@ def two_rounds(maker: CandidateMaker) -> tuple[str, str]:
 
 def test_the_losses_of_the_policys_training_are_drawn(maker: CandidateMaker, workspace: Workspace) -> None:
     number = begin(maker, held_out=True)
-    training = {"steps": 4, "trained_tokens": 1234, "elapsed_s": 1.0, "losses": [2.0, None, 1.0, 0.5]}
-    finish_round(maker.db, number, "done", {"kept": [], "held_out": {}, "policy_training": training})
+    training = PolicyTraining(steps=4, trained_tokens=1234, elapsed_s=1.0, losses=[2.0, None, 1.0, 0.5])
+    finish_round(maker.db, number, "done", round_summary(policy_training=training))
 
     async def flow() -> None:
         async with drive(workspace) as console:
@@ -117,7 +119,7 @@ def test_what_comes_moves_no_row(maker: CandidateMaker, workspace: Workspace) ->
             maker.examined(0.75)  # ranks before the one that is shown
             await console.until(lambda: "2 ranked again" in console.shown())
             assert list(screen.candidates.keys) == before
-            finish_round(maker.db, number, "done", {"kept": []})
+            finish_round(maker.db, number, "done", round_summary())
             begin(maker)
             await console.until(lambda: "1 new" in console.shown())
             assert list(screen.rounds.keys) == [number]
@@ -137,7 +139,7 @@ def test_after_hurrying_through_the_rounds_the_candidates_are_those_of_the_last(
         number = begin(maker)
         for _ in range(number):
             maker.examined(0.5)
-        finish_round(maker.db, number, "done", {"kept": []})
+        finish_round(maker.db, number, "done", round_summary())
 
     async def flow() -> None:
         async with drive(workspace) as console:
@@ -210,7 +212,7 @@ def test_a_finished_round_is_ranked_again_only_if_an_edited_candidate_came(
 ) -> None:
     number = begin(maker)
     origin = maker.examined(0.25)
-    finish_round(maker.db, number, "done", {"kept": []})
+    finish_round(maker.db, number, "done", round_summary())
     ranked: list[int] = []
 
     def noted(db: Database, of: int) -> dict[int, int]:

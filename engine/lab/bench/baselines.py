@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
 
-WayName = Literal["bank", "peft", "seal"]
-WAYS: tuple[WayName, ...] = get_args(WayName)
+MethodName = Literal["bank", "peft", "seal"]
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
 
 
 class BenchMethod(Protocol):
@@ -66,7 +66,7 @@ class SealShare:
         return self._way.train(mine, self._most_steps), {}
 
 
-def make_way(
+def make_method(
     name: str, base: BaseModel, subject: Subject, *, slots: int, seal_updates: int, seal_steps: int
 ) -> BankMethod | SequentialPeft | SealShare:
     """Prepare a method by its name."""
@@ -76,7 +76,7 @@ def make_way(
         return SequentialPeft(subject)
     if name == "seal":
         return SealShare(subject, updates=seal_updates, most_steps=seal_steps)
-    raise WrongUseError(f"bench inner: unknown method {name!r}", next_step=f"choose among {', '.join(WAYS)}")
+    raise WrongUseError(f"bench inner: unknown method {name!r}", next_step=f"choose among {', '.join(METHODS)}")
 
 
 def clock_for(device: torch.device) -> Callable[[], float]:

@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from engine.bank.auto import auto_slots
-from engine.lab.bench.baselines import WAYS, BankMethod, BenchMethod, WayName, make_way, tidy
+from engine.lab.bench.baselines import METHODS, BankMethod, BenchMethod, MethodName, make_method, tidy
 from engine.lab.bench.bounds import bounds
 from engine.lab.bench.equality import compare_adapters
 from engine.lab.bench.jobs import RECIPE, RoundTiming, Subject, bench_jobs, described_jobs
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def bench_inner(
     base_path: str,
     *,
     seed: int,
-    ways: Sequence[str],
+    methods: Sequence[str],
     updates: int,
     slots: int | None,
     precision: str,
@@ -61,8 +61,8 @@ def bench_inner(
     `base_path` is "bundled", "random-100m" or a model folder; `slots` None means `auto_slots`; the raw result is
     written to `out`. Raises WrongUseError for an unknown method or if there are no updates.
     """
-    _check(ways, updates, effort)
-    names = [name for name in WAYS if name == "bank" or name in ways]
+    _check(methods, updates, effort)
+    names = [name for name in METHODS if name == "bank" or name in methods]
     with model_folder(base_path, seed) as folder:
         base, subject = load_subject(folder, base_path, precision)
         jobs = bench_jobs(base, subject.spec, updates=updates, seed=seed, epochs=effort.epochs)
@@ -78,10 +78,12 @@ def bench_inner(
     return result
 
 
-def _check(ways: Sequence[str], updates: int, effort: InnerBenchEffort) -> None:
-    unknown = sorted(set(ways) - set(WAYS))
+def _check(methods: Sequence[str], updates: int, effort: InnerBenchEffort) -> None:
+    unknown = sorted(set(methods) - set(METHODS))
     if unknown:
-        raise WrongUseError(f"bench inner: unknown method {unknown[0]!r}", next_step=f"choose among {', '.join(WAYS)}")
+        raise WrongUseError(
+            f"bench inner: unknown method {unknown[0]!r}", next_step=f"choose among {', '.join(METHODS)}"
+        )
     if updates < 1 or effort.rounds < 1:
         raise WrongUseError("bench inner: updates and rounds must be at least 1")
 
@@ -90,7 +92,7 @@ def _compared(
     base: BaseModel,
     subject: Subject,
     jobs: list[InnerJob],
-    names: list[WayName],
+    names: list[MethodName],
     *,
     slots: int,
     effort: InnerBenchEffort,
@@ -101,17 +103,19 @@ def _compared(
     prepared: dict[str, BenchMethod] = {
         name: bank
         if name == "bank"
-        else make_way(name, base, subject, slots=slots, seal_updates=effort.seal_updates, seal_steps=effort.seal_steps)
+        else make_method(
+            name, base, subject, slots=slots, seal_updates=effort.seal_updates, seal_steps=effort.seal_steps
+        )
         for name in names
     }
     rounds, adapters = _take_turns(prepared, jobs, effort.rounds, narrate)
     result: dict[str, Any] = {
-        "ways": {name: _summary(done) for name, done in rounds.items()},
+        "methods": {name: _summary(done) for name, done in rounds.items()},
         "ratios": {name: _ratios(rounds["bank"], done) for name, done in rounds.items() if name != "bank"},
         "bounds": bounds(base, subject, rounds["bank"][-1], bank.statistics),
     }
     if "seal" in names:
-        result["ways"]["seal"]["padded_to_tokens"] = padded_tokens(subject)
+        result["methods"]["seal"]["padded_to_tokens"] = padded_tokens(subject)
     if "peft" in names:
         result["equality"] = compare_adapters(base, jobs, adapters["bank"], adapters["peft"])
     return result
@@ -144,12 +148,12 @@ def _take_turns(
     """Warm up every method with one step or job, then let them take turns; adapters are those of the last round."""
     found: dict[str, list[RoundTiming]] = {name: [] for name in prepared}
     adapters: dict[str, dict[str, Adapter]] = {}
-    for way in prepared.values():
-        way.train(jobs[:1])
+    for method in prepared.values():
+        method.train(jobs[:1])
     for number in range(1, rounds + 1):
-        for name, way in prepared.items():
+        for name, method in prepared.items():
             tidy()
-            done, adapters[name] = way.train(jobs)
+            done, adapters[name] = method.train(jobs)
             found[name].append(done)
             narrate(
                 f"round {number} of {rounds}, {name}: {done.updates} updates, {done.steps} steps "
@@ -191,6 +195,6 @@ def _ratios(bank: list[RoundTiming], other: list[RoundTiming]) -> dict[str, Any]
 
 def _add_memory(result: dict[str, Any], probe: MemoryProbe, narrate: Callable[[str], None]) -> None:
     tidy()
-    for name, way in result["ways"].items():
-        way["peak_memory_bytes"] = peak_memory_bytes(replace(probe, way=name))
-        narrate(f"memory, {name}: {way['peak_memory_bytes'] / 2**20:.0f} MiB")
+    for name, method in result["methods"].items():
+        method["peak_memory_bytes"] = peak_memory_bytes(replace(probe, method=name))
+        narrate(f"memory, {name}: {method['peak_memory_bytes'] / 2**20:.0f} MiB")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from engine.lab.bench.baselines import make_way, tidy
+from engine.lab.bench.baselines import make_method, tidy
 from engine.lab.bench.jobs import bench_jobs
 from engine.lab.bench.subject import load_subject
 
@@ -25,7 +25,7 @@ _EPOCHS, _SEAL_STEPS = 2, 2  # the peak is reached at once
 class MemoryProbe:
     """What the child process runs: one method, on a few jobs."""
 
-    way: str
+    method: str
     folder: Path
     precision: str
     seed: int
@@ -45,21 +45,21 @@ def _measure(probe: MemoryProbe, threads: int) -> int:
     before = _resident_bytes()
     base, subject = load_subject(probe.folder, str(probe.folder), probe.precision)
     jobs = bench_jobs(base, subject.spec, updates=probe.updates, seed=probe.seed, epochs=_EPOCHS)
-    if probe.way != "bank":
+    if probe.method != "bank":
         base.model.to("meta")
     tidy()
     _forget_peak()
     if subject.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(subject.device)
-    way = make_way(
-        probe.way,
+    method = make_method(
+        probe.method,
         base,
         subject,
         slots=probe.slots,
         seal_updates=min(2, len(jobs)),
         seal_steps=min(_SEAL_STEPS, probe.seal_steps),
     )
-    way.train(jobs)
+    method.train(jobs)
     if subject.device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(subject.device))
     return _peak_bytes() - before

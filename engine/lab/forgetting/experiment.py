@@ -22,7 +22,7 @@ from engine.continual.replay_plan import NEWEST, ReplayPlan, naming_none_of
 from engine.domains.knowledge.compile import answer_start
 from engine.executors.local import LocalExecutor
 from engine.generation.prompts import TextPrompt
-from engine.lab.forgetting.lineages import anchor_texts, edit_line, naming_nothing_known
+from engine.lab.forgetting.lineages import anchor_texts, draw_lineage, naming_nothing_known
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.runtime.progress import Progress
 from engine.settings.sections import ExamSettings
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engine.model.base import BaseModel
     from engine.runtime.progress import Report
 
-SCHEMA = 1
+SCHEMA = 2
 RANK, ALPHA = 16, 32.0
 ANCHORS = 2000
 
@@ -46,7 +46,7 @@ ANCHORS = 2000
 class _ArmState:
     """One lineage under one method: its adapter, what it has trained on, and its matrix so far."""
 
-    line: Lineage
+    lineage: Lineage
     adapter: Adapter | None = None
     memory: list[tuple[TrainingSequence, ...]] = field(default_factory=list)  # of each edit, without its passage
     before: list[float] = field(default_factory=list)
@@ -62,30 +62,32 @@ class _Cost:
 
 
 def experiment(
-    base: BaseModel, ways: Sequence[ForgettingMethod], *, lines: int, edits: int, seed: int, report: Report
+    base: BaseModel, methods: Sequence[ForgettingMethod], *, lineages: int, edits: int, seed: int, report: Report
 ) -> dict[str, Any]:
     """Run every method over the same lineages; returns figures that JSON can carry (shares 0 … 1, seconds, tokens).
 
     The methods take turns from edit to edit, so whatever slows the machine down for a while slows all of them.
     """
-    drawn = [edit_line(seed, place, edits) for place in range(lines)]
-    bench = _ForgettingBench(base, seed, curvature=any(way.curvature for way in ways))
-    known = bench.accuracies([None] * lines, [line.untouched for line in drawn])
-    runs = [(way, [_ArmState(line) for line in drawn], _Cost()) for way in ways]
+    drawn = [draw_lineage(seed, place, edits) for place in range(lineages)]
+    bench = _ForgettingBench(base, seed, curvature=any(method.curvature for method in methods))
+    known = bench.accuracies([None] * lineages, [lineage.untouched for lineage in drawn])
+    runs = [(method, [_ArmState(lineage) for lineage in drawn], _Cost()) for method in methods]
     for place in range(edits):
-        for turn, (way, running, cost) in enumerate(runs):
+        for turn, (method, running, cost) in enumerate(runs):
             done = place * len(runs) + turn
-            report(Progress("inner updates", done, edits * len(runs), "edits", note=f"{way.name}: edit {place + 1}"))
-            bench.edit(way, running, place, cost)
-    results = {way.name: _figures(way, running, bench.untouched(running), cost, known) for way, running, cost in runs}
+            report(Progress("inner updates", done, edits * len(runs), "edits", note=f"{method.name}: edit {place + 1}"))
+            bench.edit(method, running, place, cost)
+    results = {
+        method.name: _figures(method, running, bench.untouched(running), cost, known) for method, running, cost in runs
+    }
     return {
         "schema": SCHEMA,
         "seed": seed,
-        "lines": lines,
+        "lineages": lineages,
         "edits": edits,
         "anchors": ANCHORS,
         "curvature_seconds": bench.curvature_s,
-        "ways": results,
+        "methods": results,
     }
 
 
@@ -110,31 +112,31 @@ class _ForgettingBench:
         texts = self._base.tokenizer.batch_decode([one.sequence.tokens for one in perturbed])
         return list(compress(perturbed, naming_nothing_known(texts)))
 
-    def edit(self, way: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
+    def edit(self, method: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
         """Train every lineage on its edit at a place, and ask it about all its edits so far."""
-        asked = [one.line.edits[place].questions for one in running]
+        asked = [one.lineage.edits[place].questions for one in running]
         for one, accuracy in zip(running, self.accuracies([one.adapter for one in running], asked), strict=True):
             one.before.append(accuracy)
-        self._train(way, running, place, cost)
+        self._train(method, running, place, cost)
         self._ask_all(running, place)
 
     def untouched(self, running: Sequence[_ArmState]) -> list[float]:
         """Return the accuracy of each lineage on known things that none of its edits touched."""
-        return self.accuracies([one.adapter for one in running], [one.line.untouched for one in running])
+        return self.accuracies([one.adapter for one in running], [one.lineage.untouched for one in running])
 
     def accuracies(self, adapters: Sequence[Adapter | None], asked: Sequence[Sequence[LineageQuestion]]) -> list[float]:
         """Ask each adapter its questions, in one mixed batch."""
         prompts = [
             TextPrompt(one.prompt, index, ExamSettings().max_new_tokens)
-            for index, of_line in enumerate(asked)
-            for one in of_line
+            for index, of_lineage in enumerate(asked)
+            for one in of_lineage
         ]
         found = iter(self._executor.complete(prompts, adapters))
-        return [mean(next(found).text == one.gold for one in of_line) for of_line in asked]
+        return [mean(next(found).text == one.gold for one in of_lineage) for of_lineage in asked]
 
-    def _train(self, way: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
-        jobs = [self._job(way, one, place, index) for index, one in enumerate(running)]
-        preconditioner = self._preconditioner if way.curvature else None
+    def _train(self, method: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
+        jobs = [self._job(method, one, place, index) for index, one in enumerate(running)]
+        preconditioner = self._preconditioner if method.curvature else None
         bank = InnerUpdateBank(self._base, self._spec, len(jobs), preconditioner=preconditioner)
         began, cpu_began = time.perf_counter(), time.process_time()
         for result in bank.train(jobs):
@@ -146,22 +148,22 @@ class _ForgettingBench:
         for one, job in zip(running, jobs, strict=True):
             one.memory.append(job.sequences[:-1])  # the last is the passage
 
-    def _job(self, way: ForgettingMethod, one: _ArmState, place: int, index: int) -> InnerJob:
+    def _job(self, method: ForgettingMethod, one: _ArmState, place: int, index: int) -> InnerJob:
         seed = self._seed * 1_000_003 + index * 1009 + place
-        texts = one.line.edits[place].sequences
-        sequences = tuple(_sequence(self._base, text, answers_only=way.answers_only) for text in texts)
+        texts = one.lineage.edits[place].sequences
+        sequences = tuple(_sequence(self._base, text, answers_only=method.answers_only) for text in texts)
         older, newest = _in_turn(one.memory[:-NEWEST]), _in_turn(one.memory[-NEWEST:])
-        earlier = [text for edit in one.line.edits[:place] for text in edit.sequences]
-        distilled = tuple(naming_none_of(self._distilled, earlier)) if way.beside.perturbed_anchors else ()
-        preconditioner = self._preconditioner if way.curvature else None
+        earlier = [text for edit in one.lineage.edits[:place] for text in edit.sequences]
+        distilled = tuple(naming_none_of(self._distilled, earlier)) if method.rates.perturbed_anchors else ()
+        preconditioner = self._preconditioner if method.curvature else None
         protection = ReplayPlan(older, newest, self._anchors, distilled, preconditioner, edits=place)
         start = one.adapter or fresh_adapter(self._spec, seed)
-        recipe = protection.recipe(way.recipe, len(sequences))
-        replay_groups = protection.replay_groups(way.beside, texts)
+        recipe = protection.recipe(method.recipe, len(sequences))
+        replay_groups = protection.replay_groups(method.rates, texts)
         return InnerJob(str(index), sequences, recipe, seed, start, replay_groups)
 
     def _ask_all(self, running: list[_ArmState], place: int) -> None:
-        asked = [[q for edit in one.line.edits[: place + 1] for q in edit.questions] for one in running]
+        asked = [[q for edit in one.lineage.edits[: place + 1] for q in edit.questions] for one in running]
         prompts = [
             TextPrompt(q.prompt, index, ExamSettings().max_new_tokens)
             for index, questions in enumerate(asked)
@@ -170,7 +172,7 @@ class _ForgettingBench:
         found = iter(self._executor.complete(prompts, [one.adapter for one in running]))
         for one in running:
             one.rows.append(
-                [mean(next(found).text == q.gold for q in edit.questions) for edit in one.line.edits[: place + 1]]
+                [mean(next(found).text == q.gold for q in edit.questions) for edit in one.lineage.edits[: place + 1]]
             )
 
 
@@ -186,14 +188,14 @@ def _sequence(base: BaseModel, text: str, *, answers_only: bool) -> TrainingSequ
 
 
 def _figures(
-    way: ForgettingMethod, running: list[_ArmState], untouched: list[float], cost: _Cost, known: list[float]
+    method: ForgettingMethod, running: list[_ArmState], untouched: list[float], cost: _Cost, known: list[float]
 ) -> dict[str, Any]:
     gained = [row[place] - one.before[place] for one in running for place, row in enumerate(one.rows)]
     kept = [one.rows[-1][place] - before for one in running for place, before in enumerate(one.before)]
     edits = len(running[0].rows)
     return {
-        "about": way.about,
-        "recipe": asdict(way.recipe),
+        "about": method.about,
+        "recipe": asdict(method.recipe),
         "right_after_its_own_edit": mean(row[-1] for one in running for row in one.rows),
         "right_after_the_first_edit": mean(one.rows[0][0] for one in running),
         "right_at_the_end": mean(value for one in running for value in one.rows[-1]),
@@ -207,7 +209,7 @@ def _figures(
         "matrix": [
             [mean(one.rows[row][column] for one in running) for column in range(row + 1)] for row in range(edits)
         ],
-        "lines": [
+        "lineages": [
             {"before": one.before, "matrix": one.rows, "untouched_before": was, "untouched_after": now}
             for one, was, now in zip(running, known, untouched, strict=True)
         ],

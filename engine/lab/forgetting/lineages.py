@@ -50,7 +50,7 @@ class Lineage:
     untouched: tuple[LineageQuestion, ...]
 
 
-def edit_line(seed: int, place: int, edits: int) -> Lineage:
+def draw_lineage(seed: int, place: int, edits: int) -> Lineage:
     """Draw a lineage in which new and changed things alternate. Every edit is written as questions and answers."""
     rng = random.Random(f"line {seed} {place}")
     known = _halves(seed)[1]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation, Output
 
 
-WAYS = ("bank", "peft", "seal")
+METHODS = ("bank", "peft", "seal")
 
 
 @click.group(
@@ -98,10 +98,10 @@ def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_e
     "--slots", type=click.IntRange(min=1), help="Adapters that the bank trains at once (default: as many as fit)."
 )
 @click.option(
-    "--ways",
-    metavar=",".join(WAYS),
-    callback=several_of(WAYS),
-    default=",".join(WAYS),
+    "--methods",
+    metavar=",".join(METHODS),
+    callback=several_of(METHODS),
+    default=",".join(METHODS),
     show_default=True,
     help="Methods to compare.",
 )
@@ -115,12 +115,12 @@ def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_e
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures to FILE as JSON.")
 @pass_invocation
 def inner(invocation: Invocation, /, out: Path | None, **choices: Any) -> None:
-    """Compare inner updates in the bank with SEAL's way and with a good sequential loop, on the same data.
+    """Compare inner updates in the bank with SEAL's method and with a good sequential loop, on the same data.
 
     bank: adapters side by side over one base, always measured. peft: one after the other, no padding. seal: as SEAL's
     code does it, one at a time, padded to 2,048 tokens, adapters through the disk.
     """
-    parameters = {**choices, "ways": list(choices["ways"]), "out": None if out is None else str(out.resolve())}
+    parameters = {**choices, "methods": list(choices["methods"]), "out": None if out is None else str(out.resolve())}
     result = call_engine(
         invocation, "bench.inner", parameters, next_step="seal-console lab bench inner with fewer --updates or --slots."
     )
@@ -142,7 +142,7 @@ _MEBIBYTE = 2**20
 def show_bench(output: Output, result: Mapping[str, Any]) -> None:
     """Show the figures of `lab bench inner`."""
     ratios = result.get("ratios", {})
-    rows = [_row(name, way, ratios.get(name)) for name, way in result.get("ways", {}).items()]
+    rows = [_row(name, method, ratios.get(name)) for name, method in result.get("methods", {}).items()]
     output.show(table(_HEADERS, rows, right=_HEADERS[1:]), "", facts(_facts(result)))
 
 
@@ -169,14 +169,14 @@ def show_console_bench(output: Output, result: Mapping[str, Any]) -> None:
     )
 
 
-def _row(name: str, way: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> tuple[str, ...]:
-    memory = way.get("peak_memory_bytes")
+def _row(name: str, method: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> tuple[str, ...]:
+    memory = method.get("peak_memory_bytes")
     return (
         _NAMES.get(name, name),
-        f"{way['updates_per_s']:.2f}",
-        f"{way['steps_per_s']:.1f}",
-        f"{way['real_tokens_per_s']:,.0f}",
-        percent(way["busy_share"]),
+        f"{method['updates_per_s']:.2f}",
+        f"{method['steps_per_s']:.1f}",
+        f"{method['real_tokens_per_s']:,.0f}",
+        percent(method["busy_share"]),
         "–" if memory is None else f"{memory / _MEBIBYTE:,.0f} MiB",
         "" if ratio is None else f"{ratio['per_step']:.1f} ×",
     )

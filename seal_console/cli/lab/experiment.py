@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation, Output
 
 
-WAYS = (
-    *("naive", "replay", "anchors", "curvature", "lookalikes", "ours"),
-    *("only-curvature", "without-curvature", "without-lookalikes", "answers-only"),
+METHODS = (
+    *("naive", "replay", "anchors", "curvature", "perturbed-anchors", "ours"),
+    *("only-curvature", "without-curvature", "without-perturbed-anchors", "answers-only"),
 )
 _SHOWN_EDITS = 12
 
@@ -31,7 +31,7 @@ _SHOWN_EDITS = 12
     "experiment",
     cls=SealGroup,
     short_help="Measure methods on the bundled model.",
-    examples=("seal-console lab experiment forgetting --lines 2 --edits 4", "seal-console lab experiment collapse"),
+    examples=("seal-console lab experiment forgetting --lineages 2 --edits 4", "seal-console lab experiment collapse"),
 )
 def experiment() -> None:
     """Measure methods on the bundled model; needs no workspace."""
@@ -41,11 +41,11 @@ def experiment() -> None:
     "forgetting",
     examples=(
         "seal-console lab experiment forgetting",
-        "seal-console lab experiment forgetting --edits 32 --ways naive,ours --out forgetting-32.json",
+        "seal-console lab experiment forgetting --edits 32 --methods naive,ours --out forgetting-32.json",
     ),
 )
 @click.option(
-    "--lines",
+    "--lineages",
     type=click.IntRange(min=1),
     default=8,
     show_default=True,
@@ -53,8 +53,8 @@ def experiment() -> None:
 )
 @click.option("--edits", type=click.IntRange(2, 64), default=8, show_default=True, help="Edits in each sequence.")
 @click.option(
-    "--ways", callback=several_of(WAYS), default="naive,ours", show_default=True, metavar="NAME,…",
-    help=f"Methods: {', '.join(WAYS)}.",
+    "--methods", callback=several_of(METHODS), default="naive,ours", show_default=True, metavar="NAME,…",
+    help=f"Methods: {', '.join(METHODS)}.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--out", metavar="FILE", help="Write all figures to FILE as JSON.")
@@ -100,24 +100,24 @@ def _report(
 
 
 def _show(output: Output, result: dict[str, Any]) -> None:
-    ways: dict[str, dict[str, Any]] = result["ways"]
-    first = next(iter(ways.values()))
+    methods: dict[str, dict[str, Any]] = result["methods"]
+    first = next(iter(methods.values()))
     headers = ("method", "after its edit", "at the end", "kept", "untouched", "CPU s", "cost")
     rows = [
         (
             name,
-            percent(way["right_after_its_own_edit"]),
-            percent(way["right_at_the_end"]),
-            percent(way["kept_of_gained"]),
-            f"{percent(way['untouched_before'])} → {percent(way['untouched_after'])}",
-            f"{way['cpu_seconds']:.1f}",
-            f"{way['cpu_seconds'] / first['cpu_seconds']:.2f} ×",
+            percent(method["right_after_its_own_edit"]),
+            percent(method["right_at_the_end"]),
+            percent(method["kept_of_gained"]),
+            f"{percent(method['untouched_before'])} → {percent(method['untouched_after'])}",
+            f"{method['cpu_seconds']:.1f}",
+            f"{method['cpu_seconds'] / first['cpu_seconds']:.2f} ×",
         )
-        for name, way in ways.items()
+        for name, method in methods.items()
     ]
     output.show(table(headers, rows, right=headers[1:]))
-    for name, way in ways.items():
-        output.show(show_text(f"{name}: {way['about']}", "bold"), _matrix(way["matrix"]))
+    for name, method in methods.items():
+        output.show(show_text(f"{name}: {method['about']}", "bold"), _matrix(method["matrix"]))
 
 
 def _matrix(matrix: list[list[float]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from engine.trackers.summary import summary_of
 from seal_console.console.content import (
     assemble,
     fact,
@@ -141,15 +142,16 @@ def _m_step(facts: RoundFacts) -> list[Content]:
 
 
 def _policy_training(facts: RoundFacts) -> list[Content]:
-    training = (facts.round.summary or {}).get("policy_training")
-    if not isinstance(training, dict) or not training.get("losses"):
+    summary = summary_of(facts.round)
+    training = None if summary is None else summary.policy_training
+    if training is None or not training.losses:
         return []
-    losses = [float(loss) for loss in training["losses"] if loss is not None]
+    losses = [loss for loss in training.losses if loss is not None]
     if not losses:
         return [muted("The policy's training had no finite loss.")]
     curve = assemble((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
     return [
-        fact("trained", f"{training['steps']:,} steps on {training['trained_tokens']:,} tokens"),
+        fact("trained", f"{training.steps:,} steps on {training.trained_tokens:,} tokens"),
         fact("policy loss", curve),
     ]
 
