@@ -22,7 +22,7 @@ def test_every_key_is_timed_with_and_without_an_engine_over_a_whole_store(tmp_pa
     result = bench_console(EFFORT, keep=folder, out=out, narrate=said.append)
     assert json.loads(out.read_text(encoding="utf-8")) == result
     assert said[-2:] == ["keys, no engine", "keys, while a round runs"]
-    assert result["first_paint"]["paint_after_import_s"] > 0
+    assert min(result["first_paint"]["start_to_paint_s"]) > 0
     for figures in result["keys"].values():
         for kind in ("screens", "review_down", "review_page"):
             assert 0 < figures[kind]["p50_ms"] <= figures[kind]["p95_ms"] <= figures[kind]["worst_ms"]
