@@ -88,9 +88,9 @@ def check(invocation: Invocation) -> None:
 @click.option("--version", "written", metavar="TAG", help="Version to ask (v0000: the base; default: the live one).")
 @pass_invocation
 def run(invocation: Invocation, written: str | None) -> None:
-    """Examine a version by all suites, earlier edits and anchors, against the base and against its parent.
+    """Evaluate a version on all suites, earlier edits and anchors, against the base and its parent.
 
-    Exit code 4 where a gate would stop it on top of its parent.
+    Exit code 4 if a gate would stop it on top of its parent.
     """
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
@@ -116,10 +116,10 @@ def run(invocation: Invocation, written: str | None) -> None:
     examples=("seal-console retention matrix", "seal-console retention matrix --ask --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
-@click.option("--ask", is_flag=True, help="Ask the versions first what they were never asked; loads the model.")
+@click.option("--ask", is_flag=True, help="Measure missing answers first; loads the model.")
 @pass_invocation
 def matrix(invocation: Invocation, ask: bool) -> None:
-    """Show how much of every accepted edit each version of the live line still knows.
+    """Show how much of every accepted edit each version of the live lineage still knows.
 
     Rows are versions, columns the edits in order, cells the share of the edit's questions answered right; – was not
     asked. Without --ask only what is recorded is shown.

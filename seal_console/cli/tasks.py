@@ -36,7 +36,7 @@ _PATHS = click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(
     examples=("seal-console tasks add tasks/", "seal-console tasks list"),
 )
 def tasks() -> None:
-    """Contexts with their questions: what the model is taught, and how it is examined."""
+    """Contexts with their questions: what the model learns, and how it is evaluated."""
 
 
 @tasks.command(
@@ -47,9 +47,9 @@ def tasks() -> None:
 @_PATHS
 @pass_invocation
 def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
-    """Read tasks from files and folders into the database: all of them or, where anything is wrong, none.
+    """Read tasks from files and folders into the database: all of them or, if anything is wrong, none.
 
-    Without PATH, the workspace's tasks/ folder is read. Files are read where they are; nothing is copied.
+    Without PATH, the workspace's tasks/ folder is read. Files are not copied.
     """
     with open_to_change(invocation) as found:
         read = _read(paths, found.workspace, found.settings)
