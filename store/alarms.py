@@ -45,7 +45,7 @@ def measures_of(db: Database, round_number: int) -> RoundMeasures | None:
 
 
 def raise_alarm(db: Database, round_number: int, name: str, evidence: Mapping[str, Any]) -> Alarm:
-    """Record an alarm; a round raises each at most once, so one that is there already is returned as it is."""
+    """Record an alarm; a round raises each name at most once, so an existing one is returned."""
     with transaction(db):
         there = select(db, Alarm, "SELECT * FROM alarms WHERE round_number = ? AND name = ?", (round_number, name))
         if there:

@@ -27,7 +27,7 @@ STATE_OF_ACTION: dict[DecisionAction, CandidateState] = {
 
 
 def decisions_in_force(decisions: Sequence[Decision]) -> list[Decision]:
-    """Return the decisions about one candidate that were not taken back; both oldest first."""
+    """Return the decisions about one candidate that are not undone, oldest first."""
     kept: list[Decision] = []
     for decision in decisions:
         if decision.action != "undo":

@@ -2,7 +2,7 @@
 
 Neither Rich nor Textual removes control characters from what it prints, so an answer could otherwise move the cursor,
 set the clipboard or reverse the direction of a line. Not guaranteed: that text is true, or that look-alike letters are
-told apart.
+distinguished.
 """
 
 from __future__ import annotations

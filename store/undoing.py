@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UndoableDecision:
-    """A decision that can be taken back, and the state that its candidate then has."""
+    """A decision that can be undone, and the state of its candidate afterwards."""
 
     candidate: Candidate
     decision: Decision

@@ -174,7 +174,7 @@ def import_lm_eval(
 @click.option("--version", "written", metavar="TAG", help="Version to ask (v0000: the base; default: the live one).")
 @pass_invocation
 def run(invocation: Invocation, written: str | None) -> None:
-    """Examine a version with all suites, earlier edits and anchors, against the base and against its parent.
+    """Evaluate a version on all suites, earlier edits and anchors, against the base and its parent.
 
     Exit code 4 if a gate would stop it on top of its parent.
     """

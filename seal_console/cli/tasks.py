@@ -37,7 +37,7 @@ _PATHS = click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(
     examples=("seal-console tasks add tasks/", "seal-console tasks list"),
 )
 def tasks() -> None:
-    """Contexts with their questions: what the model learns, and what its exams ask."""
+    """Contexts with their questions: what the model learns, and how it is evaluated."""
 
 
 @tasks.command(

@@ -259,7 +259,7 @@ class ConsoleApp(ErrorBoundary, App[None]):
         self.push_screen(TextDialog(title, help_for(screen)))
 
     def action_next_theme(self) -> None:
-        """Change between dark, light and high contrast; seal.yaml keeps the choice for good."""
+        """Switch to the next theme; set console.theme in seal.yaml to keep it."""
         self.theme = next_theme(self.theme)
         self.say(f"Theme {self.theme}. To keep it: console.theme in seal.yaml")
 

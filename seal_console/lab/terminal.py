@@ -53,7 +53,7 @@ class PseudoTerminal:
         self.started = time.perf_counter()
         with (
             warnings.catch_warnings()
-        ):  # newer Pythons warn of a fork beside threads; the child only becomes another program
+        ):  # newer Pythons warn of a fork in a process with threads; the child only becomes another program
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid, self._fd = pty.fork()
         if self.pid == 0:  # pragma: no cover - the child becomes another program

@@ -178,9 +178,9 @@ def draw_graph(parents: Mapping[int, int | None]) -> dict[int, str]:
         place = _place(lanes, number)
         parent = parents[number]
         known = parent if parent in parents else None
-        beside = lanes.index(known) if known is not None and known in lanes else None
-        drawn[number] = _line(lanes, place, beside)
-        lanes[place] = None if beside is not None else known
+        joined_lane = lanes.index(known) if known is not None and known in lanes else None
+        drawn[number] = _line(lanes, place, joined_lane)
+        lanes[place] = None if joined_lane is not None else known
         while lanes and lanes[-1] is None:
             lanes.pop()
     return drawn
@@ -195,16 +195,16 @@ def _place(lanes: list[int | None], number: int) -> int:
     return len(lanes) - 1
 
 
-def _line(lanes: list[int | None], place: int, beside: int | None) -> str:
-    first, last = (place, place) if beside is None else (min(place, beside), max(place, beside))
+def _line(lanes: list[int | None], place: int, joined_lane: int | None) -> str:
+    first, last = (place, place) if joined_lane is None else (min(place, joined_lane), max(place, joined_lane))
     line = ""
     for lane in range(len(lanes)):
         taken = lanes[lane] is not None
         across = first < lane < last
         if lane == place:
             sign = NODE
-        elif lane == beside:
-            sign = "├" if beside < place else "┤"
+        elif lane == joined_lane:
+            sign = "├" if joined_lane < place else "┤"
         elif across:
             sign = "┼" if taken else "─"
         else:

@@ -76,7 +76,7 @@ class RoundsScreen(TableScreen):
         self._policies: list[PolicyVersion] = []
         self._shown: int | None = None
         self._places: dict[int, int] = {}
-        self._ranked_anew = 0
+        self._ranked_again = 0
         self._kept: frozenset[str] = frozenset()
         self._ranking: tuple[tuple[int, ...], dict[int, int]] = ((), {})
 
@@ -103,7 +103,7 @@ class RoundsScreen(TableScreen):
     async def load(self) -> None:
         """Read all rounds, and rank the candidates of the one under the cursor again."""
         self._shown = None
-        await self._read(anew=True)
+        await self._read(reread=True)
         self.new_rows = 0
         self.rounds.show(list(self._lines))
         self._show_status()
@@ -122,7 +122,7 @@ class RoundsScreen(TableScreen):
             return
         if key != self._shown:
             places = await self._rank_round(key)
-            self._shown, self._places, self._ranked_anew = key, places, 0
+            self._shown, self._places, self._ranked_again = key, places, 0
             self.candidates.show(list(self._places), keep=False)
         await self._show_report()
         self._show_status()
@@ -155,8 +155,8 @@ class RoundsScreen(TableScreen):
         lines = [self._lines[number] for number in self.rounds.keys]
         return rounds_table(lines) if lines else None
 
-    async def _read(self, *, anew: bool = False) -> None:
-        known = {} if anew else self._lines
+    async def _read(self, *, reread: bool = False) -> None:
+        known = {} if reread else self._lines
         settled = [one.number for one in known.values() if one.finished_at is not None]
         unsettled = [one.number for one in known.values() if one.finished_at is None]
         first = min(unsettled, default=max(settled, default=0))
@@ -177,7 +177,7 @@ class RoundsScreen(TableScreen):
         if line.number != self._shown:
             return
         same = now is self._places
-        self._ranked_anew = 0 if same else sum(self._places.get(key) != place for key, place in now.items())
+        self._ranked_again = 0 if same else sum(self._places.get(key) != place for key, place in now.items())
         self._kept = kept_ids(facts.round)
         self.candidates.refetch()
         report = round_report(facts, list(self._lines.values())[::-1], self._policies)
@@ -199,7 +199,7 @@ class RoundsScreen(TableScreen):
         own = [one for one in self._lines.values() if not one.imported]
         imported = len(self._lines) - len(own)
         words = self.with_news(
-            f"{self._ranked_anew:,} ranked again · R shows them" if self._ranked_anew else "",
+            f"{self._ranked_again:,} ranked again · R shows them" if self._ranked_again else "",
             f"{len(own):,} {'round' if len(own) == 1 else 'rounds'}",
             f"{imported:,} imported" if imported else "",
             "" if self._shown is None else f"round {self._shown}: {len(self._places):,} candidates, the best first",

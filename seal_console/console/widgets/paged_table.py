@@ -185,6 +185,11 @@ class PagedTable(ErrorBoundary, ScrollView, can_focus=True):
             self._refresh_row(place)
         self.post_message(self.RowHighlighted(self, self.key))
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """Place the scrollbar: Textual does not move it while it is hidden."""
+        if shown and self.scroll_y:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def action_move(self, by: int) -> None:
         """Move the cursor by rows."""
         self.move_to(self.cursor + by)
