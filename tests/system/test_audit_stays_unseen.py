@@ -34,7 +34,7 @@ from store.tasks import add_documents, add_tasks, get_task
 from store.verify import verify
 from store.workspace import Workspace, create_workspace
 from tests.judge_server import LocalJudge, local_judge
-from tests.system.served import ended, started_engines
+from tests.system.engine_process import ended, started_engines
 from tests.system.workspaces import SMALL
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def _run(workspace: Workspace) -> dict[str, Any]:
     return result
 
 
-def test_an_alarm_stops_automatic_acceptance_and_clearing_it_lets_it_go_on(tmp_path: Path) -> None:
+def test_an_active_alarm_stops_automatic_acceptance_until_it_is_cleared(tmp_path: Path) -> None:
     workspace = accepting_workspace(tmp_path / "w", alarms=ALARMING)
     raised = _run(workspace)
     assert raised["alarming"]
@@ -67,7 +67,7 @@ def test_an_alarm_stops_automatic_acceptance_and_clearing_it_lets_it_go_on(tmp_p
     db.close()
 
 
-def test_nothing_is_accepted_where_that_is_left_to_people(tmp_path: Path) -> None:
+def test_nothing_is_accepted_automatically_by_default(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", pages=2, train=2, held_out=0, epochs=1)
     result = _run(workspace)
     assert result["rounds"][0]["acceptance"] is None

@@ -105,7 +105,7 @@ def test_an_unknown_way_and_no_updates_are_refused() -> None:
             )
 
 
-def test_a_random_model_has_about_the_parameters_asked_for(tmp_path: Path) -> None:
+def test_a_random_model_has_about_the_requested_parameters(tmp_path: Path) -> None:
     parameters = random_qwen2(tmp_path, parameters=40_000_000, seed=1)
     assert abs(parameters - 40_000_000) < 4_000_000
     base = load_base(str(tmp_path), precision="float32")

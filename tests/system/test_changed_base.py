@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_changed_base_is_asked_anew_and_rewards_are_measured_against_its_own_answers(tmp_path: Path) -> None:
+def test_a_changed_base_is_examined_again_and_rewards_use_its_own_answers(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", pages=2, train=2, held_out=0, per_task=1, epochs=1)
     with open_session(workspace, "test") as session:
         first = session.base.fingerprint

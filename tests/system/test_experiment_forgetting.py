@@ -81,7 +81,7 @@ def test_the_settings_that_the_documentation_names_are_our_way() -> None:
     assert settings.protection.curvature
 
 
-def test_look_alikes_that_chance_named_like_a_known_thing_are_found() -> None:
+def test_perturbed_anchors_that_name_a_known_thing_are_found() -> None:
     name = known_things()[7].name
     texts = [f"Who runs {name}?", f"Who runs {name}s?", "Who runs it?", name]
     assert naming_nothing_known(texts) == [False, True, True, False]

@@ -140,7 +140,7 @@ def _shown_to_a_reviewer(
 
 
 @pytest.mark.parametrize("selection", ["best-k", "paper"])
-def test_where_all_is_denied_nothing_is_trained_and_held_out_tasks_count_as_untaught(
+def test_if_everything_is_denied_nothing_is_trained_and_held_out_tasks_have_no_update(
     tmp_path: Path, selection: str
 ) -> None:
     workspace = small_workspace(tmp_path / "w", pages=4, train=2, held_out=1, epochs=1, repeats=2)

@@ -46,7 +46,7 @@ def _finish(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("stage", "done"), [("propose", 0), ("inner updates", 2), ("inner updates", 18), ("policy", 1)]
 )
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, stage: str, done: int) -> None:
+def test_a_killed_run_resumes(tmp_path: Path, stage: str, done: int) -> None:
     workspace = small_workspace(tmp_path / "w", per_task=6, pages=6)
     worker = start_worker("run", {"workspace": str(workspace.root), "rounds": 1})
     _read_until(worker, stage, done)
@@ -70,7 +70,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, stage: str, done:
 
 
 @pytest.mark.parametrize("how", ["ctrl+c", "the console dies"])
-def test_an_interrupted_run_says_so_and_goes_on(tmp_path: Path, how: str) -> None:
+def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, how: str) -> None:
     workspace = small_workspace(tmp_path / "w", per_task=6)
     worker = start_worker("run", {"workspace": str(workspace.root), "rounds": 1})
     _read_until(worker, "inner updates", 1)

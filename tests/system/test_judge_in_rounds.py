@@ -156,9 +156,7 @@ def test_a_judge_that_is_asked_several_at_once_gives_the_verdicts_and_the_record
     assert len(recorded[0][2]) == len(set(recorded[0][2])) == 8
 
 
-def test_a_judge_that_cannot_be_reached_stops_the_round_where_that_is_wanted_and_the_round_goes_on_later(
-    tmp_path: Path, judge: LocalJudge
-) -> None:
+def test_an_unreachable_judge_can_stop_the_round_which_resumes_later(tmp_path: Path, judge: LocalJudge) -> None:
     workspace = small(tmp_path / "w")
     judge.replies = [(503, b"")]
     write_judge(workspace, judge, when_unreachable="stop")
@@ -177,7 +175,7 @@ def test_a_judge_that_cannot_be_reached_stops_the_round_where_that_is_wanted_and
     db.close()
 
 
-def test_the_key_of_a_judge_is_stored_nowhere_even_where_the_endpoint_sends_it_back(
+def test_the_judges_key_is_stored_nowhere_even_if_the_endpoint_sends_it_back(
     tmp_path: Path, judge: LocalJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "sk-test-0123456789abcdef"

@@ -21,7 +21,7 @@ from store.recovery import recover
 from store.rounds import list_rounds
 from store.verify import verify
 from tests.judge_server import ALLOWED, NOT_ALLOWED, LocalJudge, local_judge
-from tests.system.served import eventually
+from tests.system.engine_process import eventually
 from tests.system.workspaces import WORKER, last_word, small_workspace, start_worker
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def nothing_half_done_is_seen(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("asks", ["every", "kept"])
-def test_a_round_that_was_killed_while_a_judge_thought_goes_on_to_the_same_end(
+def test_a_round_killed_during_a_judge_call_resumes_to_the_same_result(
     tmp_path: Path, judge: LocalJudge, asks: str
 ) -> None:
     policy = {"judge": judged_by(judge, asks=asks, at_once=2)}
@@ -176,7 +176,7 @@ def test_a_round_that_was_killed_while_a_judge_thought_goes_on_to_the_same_end(
         "engine.exams.examiner:record_retention_answers before 1",  # red-team prompts were answered
     ],
 )
-def test_a_round_that_died_while_candidates_were_judged_goes_on_to_the_same_end(
+def test_a_round_killed_between_verdicts_resumes_to_the_same_result(
     tmp_path: Path, judge: LocalJudge, judged: Outcome, step: str
 ) -> None:
     workspace = prepared(tmp_path / "w", everything(judge))
@@ -196,7 +196,7 @@ def test_a_round_that_died_while_candidates_were_judged_goes_on_to_the_same_end(
         "engine.loop.evaluate:record_examined after 2",  # in the transaction of several candidates
     ],
 )
-def test_a_round_that_died_over_a_protected_update_goes_on_to_the_same_end(
+def test_a_round_killed_during_a_protected_update_resumes_to_the_same_result(
     tmp_path: Path, protected: Outcome, step: str
 ) -> None:
     workspace = prepared(tmp_path / "w", {}, anchors=32)

@@ -86,7 +86,7 @@ def test_replay_draws_as_much_of_every_edit_as_there_is_room_for(
 
 
 @given(ratio=st.floats(0, 8), batch_size=st.integers(1, 8))
-def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int) -> None:
+def test_as_many_sequences_are_replayed_as_the_ratio_says(ratio: float, batch_size: int) -> None:
     settings = ProtectionSettings(replay_ratio=ratio, anchor_ratio=0.0, perturbed_ratio=0.0)
     one = TrainingSequence((1, 2, 3))
     perturbed = (DistilledExample(one, ("Menpid",)),)
@@ -95,7 +95,7 @@ def test_companions_are_as_many_as_the_ratio_says(ratio: float, batch_size: int)
     assert [group.per_step for group in replay_groups] == ([] if ratio == 0 else [pytest.approx(ratio * batch_size)])
 
 
-def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:
+def test_a_perturbed_anchor_is_not_used_with_an_update_about_its_name() -> None:
     one, other = TrainingSequence((1, 2, 3)), TrainingSequence((4, 5, 6))
     protection = ReplayPlan(
         perturbed_anchors=(DistilledExample(one, ("Menpid",)), DistilledExample(other, ("Menzorp", "Solpid")))
@@ -106,7 +106,7 @@ def test_no_look_alike_stands_beside_an_update_that_is_about_its_name() -> None:
     assert protection.replay_groups(beside, ["Menpid and Solpid"]) == ()
 
 
-def test_what_stands_beside_an_update_weighs_more_the_more_edits_there_are() -> None:
+def test_replay_weighs_more_the_more_edits_there_are() -> None:
     one = (TrainingSequence((1, 2, 3)),)
     beside = ReplayRates(replayed=1, anchors=1, perturbed_anchors=1, anchor_weight=2.0, perturbed_weight=0.1)
     weights = [
@@ -134,9 +134,7 @@ def test_only_in_the_coordinates_the_first_update_of_a_line_learns_faster_and_al
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
 @pytest.mark.parametrize(("sequences", "batch_size"), [(6, 2), (40, 1)])
-def test_an_update_gives_the_same_share_of_the_adapter_back_however_many_steps_it_has(
-    schedule: Schedule, sequences: int, batch_size: int
-) -> None:
+def test_weight_decay_is_the_same_for_any_number_of_steps(schedule: Schedule, sequences: int, batch_size: int) -> None:
     plain = Recipe(schedule=schedule, batch_size=batch_size, weight_decay=0.01)
     recipe = ReplayPlan(preconditioner=KroneckerPreconditioner({}, {}), edits=1).recipe(plain, sequences)
     steps = 10 * sequences // batch_size
@@ -149,7 +147,7 @@ def test_without_a_rate_nothing_is_given_back() -> None:
     assert recipe.weight_decay == 0.0
 
 
-def test_nothing_stands_beside_an_update_where_nothing_was_accepted_and_there_are_no_anchors(tmp_path: Path) -> None:
+def test_nothing_is_replayed_without_accepted_edits_and_anchors(tmp_path: Path) -> None:
     with open_session(small_workspace(tmp_path / "w"), "test") as session:
         assert session.planner.plan(None) == ReplayPlan()
 
@@ -166,7 +164,7 @@ def test_of_an_anchor_that_is_a_question_only_the_answer_is_learnt(tmp_path: Pat
         assert encode_example(base, session.domain.anchor("")) is None
 
 
-def test_anchors_look_alikes_and_curvature_change_the_update_and_each_can_be_switched_off(tmp_path: Path) -> None:
+def test_each_part_of_the_protection_changes_the_update_and_can_be_switched_off(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
     write_anchors(workspace, MIN_ANCHORS)
     found = {}
@@ -204,7 +202,7 @@ def test_too_few_anchors_are_trained_on_but_say_nothing_about_what_is_known(tmp_
     assert protection.perturbed_anchors == ()
 
 
-def test_what_a_suite_asks_about_is_made_up_beside_no_update(tmp_path: Path) -> None:
+def test_perturbed_anchors_never_name_what_a_suite_asks_about(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
     write_anchors(workspace, MIN_ANCHORS)
     with open_session(workspace, "test") as session:
@@ -220,7 +218,7 @@ def test_what_a_suite_asks_about_is_made_up_beside_no_update(tmp_path: Path) -> 
     assert after.described["curvature"] == before.described["curvature"]
 
 
-def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
+def test_curvature_is_measured_once_and_again_if_its_file_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = small_workspace(tmp_path / "w")
@@ -255,7 +253,7 @@ def test_curvature_is_measured_once_and_a_damaged_file_is_measured_anew(
         assert len(measured) == 3
 
 
-def test_an_accepted_edit_is_replayed_beside_later_updates_and_the_record_says_so(tmp_path: Path) -> None:
+def test_an_accepted_edit_is_replayed_in_later_updates_and_recorded(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", train=2, held_out=0, per_task=1, epochs=2)
     with open_session(workspace, "test") as session:
         run_round(session)

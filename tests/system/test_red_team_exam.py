@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_an_operator_sees_where_the_live_version_stands_and_where_the_base_does(tmp_path: Path) -> None:
+def test_red_team_prompts_can_be_asked_of_the_live_version_and_the_base(tmp_path: Path) -> None:
     workspace = small(tmp_path / "w", epochs=10)
     with open_session(workspace, "test") as session:
         with pytest.raises(NothingToDoError, match="no red-team prompt"):

@@ -62,7 +62,7 @@ def test_an_edit_that_breaks_a_protected_answer_is_stopped_and_shown_with_both_a
     assert "failed before, too" in shown
 
 
-def test_red_team_prompts_are_asked_where_retention_is_switched_off_and_only_of_what_passed_its_own_task(
+def test_red_team_prompts_are_asked_without_retention_and_only_of_candidates_that_pass_their_task(
     tmp_path: Path,
 ) -> None:
     workspace = small(tmp_path / "w")

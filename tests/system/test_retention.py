@@ -191,7 +191,7 @@ def test_an_edit_about_the_same_task_may_change_its_answers(session: Session) ->
     assert "earlier edits" not in gates(session, edited(session, 0, other_answer(session, 0)))
 
 
-def test_after_a_rollback_what_was_taken_back_can_be_undone(session: Session) -> None:
+def test_after_a_rollback_an_update_may_undo_the_edit_that_was_rolled_back(session: Session) -> None:
     accepted(session, edited(session, 0))
     rollback(session.workspace, session.db, 0, "Ada", "was wrong")
     assert "earlier edits" not in gates(session, edited(session, 1, other_answer(session, 0)))

@@ -106,7 +106,7 @@ def test_a_workspace_without_tasks_has_nothing_to_do(tmp_path: Path) -> None:
         run_round(session)
 
 
-def test_a_second_engine_is_told_who_holds_the_workspace(tmp_path: Path) -> None:
+def test_a_second_engine_learns_who_locked_the_workspace(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w")
     with hold_lock(workspace.lock_file, "run"), pytest.raises(LockedError, match="run"):  # noqa: SIM117
         with open_session(workspace, "test"):

@@ -96,8 +96,8 @@ SHOWN_ELSEWHERE = {
     "alarms.significance": "test_alarm_rules.py",
     "alarms.rounds_back": "test_alarm_watch.py",
     "acceptance.automatic": "test_automatic_acceptance.py",
-    "acceptance.min_reward": "test_automatic.py",
-    "acceptance.min_audit_gain": "test_automatic.py",
+    "acceptance.min_reward": "test_best_acceptable.py",
+    "acceptance.min_audit_gain": "test_best_acceptable.py",
     "round.selection": "test_selection.py",
     "round.threshold": "test_selection.py",
 }

@@ -35,14 +35,14 @@ def raised(maker: CandidateMaker) -> CandidateMaker:
     return maker
 
 
-def test_where_no_alarm_stands_it_says_so(maker: CandidateMaker, call: CliCaller) -> None:
+def test_without_active_alarms_list_says_so(maker: CandidateMaker, call: CliCaller) -> None:
     root = maker.workspace.root
     assert "No active alarms." in call("-w", root, "alarms", "list").out
     assert call("-w", root, "alarms", "list", "--json").objects == []
     assert call("-w", root, "alarms", "show", "1").code == 2
 
 
-def test_standing_alarms_are_listed_and_shown_with_their_evidence(raised: CandidateMaker, call: CliCaller) -> None:
+def test_active_alarms_are_listed_and_shown_with_their_evidence(raised: CandidateMaker, call: CliCaller) -> None:
     root = raised.workspace.root
     listed = call("-w", root, "alarms", "list")
     assert (listed.code, listed.out.count("! active")) == (0, 2)
@@ -103,7 +103,7 @@ def _round(**more: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_run_tells_of_alarms_by_words_and_exit_code(
+def test_run_reports_alarms_by_text_and_exit_code(
     workspace: Workspace, call: CliCaller, result: dict[str, Any], code: int, said: str
 ) -> None:
     call.worker_command = fake_worker(workspace.root, f"say(result=json.loads({json.dumps(json.dumps(result))}))\n")

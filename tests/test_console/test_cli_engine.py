@@ -252,7 +252,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def test_demo_tells_its_story_on_stdout_and_ends_with_the_table(call: CliCaller, tmp_path: Path) -> None:
+def test_demo_prints_its_steps_to_stdout_and_ends_with_the_table(call: CliCaller, tmp_path: Path) -> None:
     call.worker_command = fake_worker(tmp_path, DEMO)
     called = call("demo", "--headless", "--rounds", "2")
     assert (called.code, called.err) == (0, "")

@@ -94,5 +94,5 @@ ASKED = {"url": "http://localhost:8000/v1", "model": "m", "request": "sha256:1"}
         ({"odd": 1}, ['{"odd": 1}']),
     ],
 )
-def test_what_a_judge_said_as_text(evidence: dict[str, object], said: list[str]) -> None:
+def test_a_judges_evidence_as_text(evidence: dict[str, object], said: list[str]) -> None:
     assert render_gate("judge", evidence) == said

@@ -173,7 +173,7 @@ def run_result(*, stopped: bool, parent: str = "v0001") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_run_shows_what_a_version_lost_and_is_4_where_a_gate_would_stop_it(
+def test_run_shows_what_a_version_lost_and_exits_4_if_a_gate_would_refuse_it(
     workspace: Workspace, call: CliCaller, tmp_path: Path
 ) -> None:
     call.worker_command = fake_worker(

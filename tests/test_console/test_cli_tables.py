@@ -19,7 +19,7 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_the_queue_comes_filtered_sorted_and_whole_where_asked_for(maker: CandidateMaker, call: CliCaller) -> None:
+def test_the_queue_can_be_filtered_sorted_and_complete(maker: CandidateMaker, call: CliCaller) -> None:
     low, high = maker.examined(0.2), maker.examined(0.8)
     gone = maker.examined(0.5)
     reject(maker.db, gone.id, "ada", "wrong")

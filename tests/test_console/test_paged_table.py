@@ -89,7 +89,7 @@ def test_a_row_that_says_something_else_is_drawn_and_no_other() -> None:
     asyncio.run(flow())
 
 
-def test_where_nothing_in_view_has_changed_nothing_is_drawn() -> None:
+def test_nothing_is_drawn_if_nothing_in_view_has_changed() -> None:
     async def flow() -> None:
         rows = many()
         async with shown_table(rows) as (app, _pilot):

@@ -90,7 +90,7 @@ def test_a_first_look_draws_the_screen_once(workspace: Workspace, monkeypatch: p
     run(flow())
 
 
-def test_while_keys_come_no_screen_is_prepared_but_the_one_that_is_asked_for(workspace: Workspace) -> None:
+def test_during_typing_only_the_requested_screen_is_prepared(workspace: Workspace) -> None:
     async def flow() -> None:
         async with drive(workspace) as console:
             console.app.last_input = time.monotonic() + LONG_S  # as if a key had only just come, again and again

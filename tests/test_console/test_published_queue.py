@@ -98,7 +98,7 @@ def test_none_of_them_waits_and_it_is_reported_how_to_see_them(published: Worksp
     run(flow())
 
 
-def test_the_best_of_250_stands_first_and_every_order_can_be_turned_round(published: Workspace) -> None:
+def test_the_best_of_250_comes_first_and_every_order_can_be_reversed(published: Workspace) -> None:
     db = open_database(published.database_file)
     rank = {one.id: candidate_rank(one) for one in list_candidates(db)}
     db.close()
@@ -174,7 +174,7 @@ def test_one_of_them_is_read_whole(published: Workspace, said: dict[str, Any]) -
     run(flow())
 
 
-def test_decisions_about_them_are_refused_before_a_reason_is_asked_for(published: Workspace) -> None:
+def test_decisions_about_them_are_refused_before_the_reason_dialog(published: Workspace) -> None:
     async def flow() -> None:
         async with drive(published) as console:
             await all_in_review(console)

@@ -43,7 +43,7 @@ def test_a_line_for_each_round_the_newest_first(maker: CandidateMaker) -> None:
     assert [line.number for line in round_lines(maker.db, second)] == [second]
 
 
-def test_what_somebody_edited_is_no_figure_of_the_round_but_stands_in_its_ranking(maker: CandidateMaker) -> None:
+def test_edited_candidates_are_ranked_but_not_counted_in_the_round(maker: CandidateMaker) -> None:
     number = begin(maker)
     written = maker.examined(0.25)
     edited = maker.examined(0.75, derived_from=written.id, sampling={"edited_by": "Ada"})
@@ -53,7 +53,7 @@ def test_what_somebody_edited_is_no_figure_of_the_round_but_stands_in_its_rankin
     assert [rows[key].id for key in ranking(maker.db, number)] == [edited.id, written.id]
 
 
-def test_the_best_stands_first_and_each_role_has_its_own_places(maker: CandidateMaker) -> None:
+def test_the_best_comes_first_and_each_role_has_its_own_ranks(maker: CandidateMaker) -> None:
     number = begin(maker)
     low, high = maker.examined(0.1), maker.examined(0.9)
     exam = maker.examined(0.5, role="held_out")

@@ -112,7 +112,7 @@ def test_a_frozen_list_is_still_frozen_after_a_look_elsewhere(maker: CandidateMa
     run(flow())
 
 
-def test_filtered_events_and_what_comes_to_them(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_filtered_events_and_new_ones(maker: CandidateMaker, workspace: Workspace) -> None:
     rejected, other = maker.examined(0.5), maker.examined(0.4)
     reject(maker.db, rejected.id, "zoe", "mixed up")
 

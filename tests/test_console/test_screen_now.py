@@ -53,9 +53,7 @@ def test_it_says_what_is_live_what_waits_and_what_runs(maker: CandidateMaker, wo
     run(flow())
 
 
-def test_what_the_engine_said_last_is_shown_until_a_stage_gets_further(
-    maker: CandidateMaker, workspace: Workspace
-) -> None:
+def test_the_engines_last_note_is_shown_until_a_stage_progresses(maker: CandidateMaker, workspace: Workspace) -> None:
     at = "2026-11-22T09:00:00.000Z"
     loading = LiveProgress("round", 0, 0, "", "Loading the model.", None, at, at, {})
 
@@ -71,7 +69,7 @@ def test_what_the_engine_said_last_is_shown_until_a_stage_gets_further(
     run(flow())
 
 
-def test_a_round_is_asked_for_once_and_a_stop_is_confirmed(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_a_round_is_requested_once_and_a_stop_is_confirmed(maker: CandidateMaker, workspace: Workspace) -> None:
     maker.examined(0.5)
 
     async def flow() -> None:
@@ -181,9 +179,7 @@ def test_what_the_guardrails_did_in_the_newest_round_is_one_line(maker: Candidat
     run(flow())
 
 
-def test_standing_alarms_come_first_among_what_guards_until_they_are_cleared(
-    maker: CandidateMaker, workspace: Workspace
-) -> None:
+def test_active_alarms_come_first_until_they_are_cleared(maker: CandidateMaker, workspace: Workspace) -> None:
     maker.examined(0.5)
     raise_alarm(maker.db, 1, "echo\x1b[2J", {})
 

@@ -147,7 +147,7 @@ def test_what_was_not_asked_is_distinguished_from_wrong(maker: CandidateMaker, w
     run(flow())
 
 
-def test_a_standing_alarm_comes_first_and_is_cleared_with_a_reason(
+def test_an_active_alarm_comes_first_and_is_cleared_with_a_reason(
     forgetful: CandidateMaker, workspace: Workspace
 ) -> None:
     raise_alarm(forgetful.db, 1, "echo", {"figure": "echo", "odd": "\x1b[2J"})

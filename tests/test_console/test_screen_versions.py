@@ -175,7 +175,7 @@ def test_nothing_is_rolled_back_read_only_but_the_list_is_exported(maker: Candid
     assert rows[0]["pointers"] == "live"
 
 
-def test_the_git_command_is_copied_and_said(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_the_git_command_is_copied_and_shown(maker: CandidateMaker, workspace: Workspace) -> None:
     accepted(maker)
 
     async def flow() -> None:
@@ -222,7 +222,7 @@ def test_a_version_that_comes_moves_no_row(maker: CandidateMaker, workspace: Wor
     run(flow())
 
 
-def test_an_old_console_shows_a_version_asked_for_by_its_number(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_an_old_console_shows_a_version_by_its_number(maker: CandidateMaker, workspace: Workspace) -> None:
     branched(maker)
 
     async def flow() -> None:

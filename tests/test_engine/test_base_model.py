@@ -52,7 +52,7 @@ def test_another_weight_is_another_fingerprint(tmp_path: Path) -> None:
     assert load_base(str(first)).fingerprint != load_base(str(second)).fingerprint
 
 
-def test_prompts_go_through_a_chat_template_where_there_is_one() -> None:
+def test_prompts_use_the_chat_template_if_there_is_one() -> None:
     tokenizer = build_tokenizer()
     base = wrap_model(random_model("qwen2"), tokenizer, name="m", fingerprint="f")
     assert base.encode_prompt("Question: who?") == base.encode("Question: who?")

@@ -30,7 +30,7 @@ def test_what_is_not_changed_stays() -> None:
     assert edited(completion=None, sequences=None, off=[]) == ["A", "B", "C"]
 
 
-def test_sequences_are_switched_off_rewritten_or_compiled_anew() -> None:
+def test_sequences_are_switched_off_rewritten_or_recompiled() -> None:
     assert edited(off=[0, 2, 0]) == ["B"]
     assert edited(sequences=["A", "b", "C"], off=[2]) == ["A", "b"]
     compiled = compile_sequences("one\ntwo", title=TASK.title, context=TASK.context)

@@ -22,7 +22,7 @@ from store.errors import WrongUseError
 from store.records import Candidate
 from store.workspace import Workspace
 from tests.judge_server import ALLOWED, NOT_ALLOWED, LocalJudge, completion, local_judge
-from tests.test_engine.rule_texts import rules_of, task_with
+from tests.test_engine.guardrail_texts import rules_of, task_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from engine.input_files.text_files import TextFile
 from store.errors import WrongUseError
 from store.records import Round
 from store.workspace import Workspace
-from tests.test_engine.rule_texts import problems_of, rules_of
+from tests.test_engine.guardrail_texts import problems_of, rules_of
 
 if TYPE_CHECKING:
     from pathlib import Path

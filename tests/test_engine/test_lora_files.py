@@ -54,7 +54,7 @@ def test_peft_loads_the_files_and_answers_as_the_engine_does(architecture: str, 
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_fresh_adapter_is_the_untouched_base_and_starts_where_peft_does(architecture: str, tmp_path: Path) -> None:
+def test_a_fresh_adapter_equals_the_base_and_is_initialised_as_in_peft(architecture: str, tmp_path: Path) -> None:
     base = tiny_base(architecture)
     adapter = fresh_adapter(tiny_spec(base), 3)
     with torch.no_grad():
@@ -175,7 +175,7 @@ def test_growing_an_adapter_is_exact(base: BaseModel) -> None:
     assert distance(grown, other) > 0.1
 
 
-def test_shrinking_keeps_the_best_approximation_and_tells_the_loss(base: BaseModel) -> None:
+def test_truncation_keeps_the_best_approximation_and_returns_the_loss(base: BaseModel) -> None:
     large = acting_adapter(tiny_spec(base, rank=6), 1)
     spec = make_spec(base.model, rank=2, alpha=7.0, target_modules="all-linear")
     small, error = fitted_to(large, spec, seed=5)

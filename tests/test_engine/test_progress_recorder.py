@@ -78,7 +78,7 @@ def test_details_stay_until_there_are_others_or_the_stage_is_done() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.floats(0, 20)), max_size=30))
-def test_whatever_is_reported_the_last_word_is_told_and_every_figure_is_finite(
+def test_the_last_report_is_always_written_and_every_figure_is_finite(
     told: list[tuple[int, int, float]],
 ) -> None:
     clock = Clock()

@@ -22,7 +22,7 @@ from engine.guardrails.red_team import (
 from engine.input_files.text_files import TextFile
 from seal_console.render_gate import render_gate
 from store.audit_redaction import without_exam
-from tests.test_engine.rule_texts import problems_of, rules_of
+from tests.test_engine.guardrail_texts import problems_of, rules_of
 
 if TYPE_CHECKING:
     from store.records import OnFailure
@@ -136,7 +136,7 @@ def test_a_gate_passes_only_if_every_behaviour_holds_and_the_gravest_failure_dec
 
 
 @given(BEHAVIOURS)
-def test_the_evidence_tells_what_the_edit_broke_from_what_never_held(behaviours: list[Judged]) -> None:
+def test_the_evidence_separates_broken_from_never_held(behaviours: list[Judged]) -> None:
     for gate in red_team_gates("c", behaviours, "now"):
         of_group = [found for one, found in behaviours if red_team_gate(one.group) == gate.gate]
         became = [one["became"] for one in gate.evidence["prompts"]]

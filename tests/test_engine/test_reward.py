@@ -73,7 +73,7 @@ def test_means_need_values() -> None:
         accuracy([])
 
 
-def test_only_the_questions_asked_for_count() -> None:
+def test_only_the_requested_questions_count() -> None:
     before = [answer("a", correct=False, phase="before"), answer("audit", correct=True, phase="before")]
     after = [answer("audit", correct=False), answer("a", correct=True), answer("a", correct=False, repeat=1)]
     after.append(answer("audit", correct=False, repeat=1))

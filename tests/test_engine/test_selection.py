@@ -70,7 +70,7 @@ def test_only_the_paper_reinforces_what_another_gate_stopped(gates: list[GateRes
     assert may_be_reinforced(gates, "paper")
 
 
-def test_the_gates_of_policy_yaml_are_told_from_suites_of_the_same_name() -> None:
+def test_guardrail_gates_are_distinct_from_suites_of_the_same_name() -> None:
     assert [name for name in (*POLICY_GATES, *OTHER_GATES) if is_guardrail_gate(name)] == list(POLICY_GATES)
 
 

@@ -16,7 +16,7 @@ from tests.peft_alone import random_job, tiny_base, tiny_spec
 
 
 @given(least=st.floats(0, 3), seed=st.integers(0, 100))
-def test_what_moved_least_in_its_matrix_is_where_it_was_and_the_rest_where_it_went(least: float, seed: int) -> None:
+def test_the_smallest_changes_are_undone_and_the_others_kept(least: float, seed: int) -> None:
     spec, generator = tiny_spec(tiny_base("qwen2")), torch.Generator().manual_seed(seed)
     start, end = (torch.randn(spec.parameters, generator=generator) for _ in range(2))
     found = trim_small_changes(end, start, spec, least)

@@ -25,7 +25,7 @@ def test_evidence_that_quotes_nothing_of_the_audit_stays_as_it_is(evidence: Any)
 
 
 @given(EVIDENCE, st.sampled_from(["text", "prompt", "expected", "before", "after"]))
-def test_what_is_quoted_is_left_out_wherever_it_stands_and_the_figures_stay(around: Any, key: str) -> None:
+def test_quotations_are_left_out_at_any_depth_and_figures_stay(around: Any, key: str) -> None:
     quoted = {AUDIT_KEY: True, key: ["zyxomark"], "share": 0.5}
     kept = without_exam({"lost": [around, quoted]})
     assert "zyxomark" not in str(kept)

@@ -53,7 +53,7 @@ def test_a_round_raises_an_alarm_once_and_a_later_round_raises_it_again(db: Data
     assert list_alarms(db, round_number=2) == standing_alarms(db)[1:] == [second]
 
 
-def test_an_alarm_stands_until_it_is_cleared_by_number(db: Database) -> None:
+def test_an_alarm_is_active_until_it_is_cleared_by_number(db: Database) -> None:
     raise_alarm(db, 1, "echo", {})
     raise_alarm(db, 2, "echo", {})
     assert cleared_until(db, "echo") is None
@@ -68,7 +68,7 @@ def test_an_alarm_stands_until_it_is_cleared_by_number(db: Database) -> None:
     assert (last.kind, last.payload["clearing"]["reason"]) == ("alarm.cleared", "a list of prices")
 
 
-def test_by_name_all_that_stand_are_cleared_and_no_others(db: Database) -> None:
+def test_clearing_by_name_clears_all_active_ones_and_no_others(db: Database) -> None:
     for round_number, name in ((1, "echo"), (1, "one answer"), (2, "echo")):
         raise_alarm(db, round_number, name, {})
     clear_alarms(db, "1", "Ada", "first")

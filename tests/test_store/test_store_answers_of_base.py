@@ -40,7 +40,7 @@ def test_each_base_has_answers_of_its_own_and_the_first_of_each_stays(lab: Lab) 
     assert check_recorded_rows(lab.db)[1] == []
 
 
-def test_an_answer_of_no_known_base_stands_in_only_if_that_is_wanted(lab: Lab) -> None:
+def test_an_answer_of_an_unknown_base_is_used_only_on_request(lab: Lab) -> None:
     record_base_answers(lab.db, answers(lab, None, "old"))
     assert (texts(lab, ONE), texts(lab, ONE, or_unknown=True), texts(lab)) == (set(), {"old"}, {"old"})
     record_base_answers(lab.db, answers(lab, ONE, "one"))

@@ -78,7 +78,7 @@ def test_verify_finds_that_a_hold_was_taken_away(lab: Lab, value: str) -> None:
     assert any("gates" in problem for problem in check_recorded_rows(lab.db)[1])
 
 
-def test_nothing_else_may_stand_for_what_a_failure_does(lab: Lab) -> None:
+def test_no_other_value_of_on_failure_is_accepted(lab: Lab) -> None:
     candidate = lab.propose()
     recorded(lab.db, candidate, result(candidate, "rule:a", "hold"))
     with pytest.raises(sqlite3.IntegrityError, match="CHECK"):

@@ -76,13 +76,13 @@ def test_a_job_changes_only_as_it_can(db: Database) -> None:
 
 
 @pytest.mark.parametrize(("kind", "actor", "said"), [("dance", "Ada", "run, reexamine"), ("run", " ", "name of who")])
-def test_what_cannot_be_asked_for(db: Database, kind: str, actor: str, said: str) -> None:
+def test_invalid_jobs_are_refused(db: Database, kind: str, actor: str, said: str) -> None:
     with pytest.raises(WrongUseError, match=said):
         add_job(db, cast("Any", kind), {}, actor)
     assert list_jobs(db) == []
 
 
-def test_all_stops_that_wait_are_heard_as_one(db: Database) -> None:
+def test_all_waiting_stops_count_as_one(db: Database) -> None:
     assert take_stop(db) is None
     for actor in ("Ada", "Bob"):
         ask_to_stop(db, actor)
@@ -125,7 +125,7 @@ def test_a_changed_job_is_found(db: Database, sql: str) -> None:
     assert any(problem.startswith("job 1:") for problem in check_recorded_rows(db)[1])
 
 
-def test_what_is_asked_for_while_rows_are_verified_is_no_problem(
+def test_jobs_added_during_verification_are_no_problem(
     workspace: Workspace, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ask_and_list(verifying: Database) -> list[Job]:

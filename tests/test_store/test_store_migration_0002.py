@@ -102,7 +102,7 @@ def test_old_decisions_can_be_undone_and_stay_append_only(migrated: Database) ->
         migrated.conn.execute("INSERT INTO decisions VALUES (99, ?, 'forget', 'a', 'b', 'c')", (undone.candidate.id,))
 
 
-def test_candidates_are_distinguished_by_where_they_come_from(migrated: Database) -> None:
+def test_candidates_are_distinguished_by_origin(migrated: Database) -> None:
     assert list_candidates(migrated, derived=True) == []
     assert list_candidates(migrated, derived=False) == list_candidates(migrated)
     with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):

@@ -108,7 +108,7 @@ def test_rounds_run_one_at_a_time(db: Database) -> None:
         get_round(db, 7)
 
 
-def test_imported_rounds_stand_beside(db: Database) -> None:
+def test_imported_rounds_are_separate(db: Database) -> None:
     begin(db)
     assert begin(db, imported=True).number == 2
     assert latest_round(db).number == 1

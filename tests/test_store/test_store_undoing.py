@@ -82,7 +82,7 @@ def test_an_acceptance_is_a_commit(lab: Lab) -> None:
     assert verify(lab.workspace, lab.db).problems == []
 
 
-def test_a_decision_after_an_undo_names_the_one_that_stands(lab: Lab) -> None:
+def test_a_decision_after_an_undo_names_the_one_in_effect(lab: Lab) -> None:
     candidate = lab.examined()
     defer(lab.db, candidate.id, "Ada", "later")
     reject(lab.db, candidate.id, "Bob", "dull")

@@ -100,7 +100,7 @@ def test_the_card_keeps_text_of_models_in_code_blocks(lab: Lab) -> None:
     assert "\n    # Not a heading\n" in card
 
 
-def test_each_version_stands_on_the_one_before(lab: Lab) -> None:
+def test_each_version_has_the_previous_one_as_parent(lab: Lab) -> None:
     first, second = lab.accept(), lab.accept()
     assert second.parent_number == 1
     assert Repository.open(lab.workspace.adapters_folder).parents(second.commit) == [first.commit]
@@ -286,7 +286,7 @@ def test_a_policy_with_values_that_are_not_finite_is_refused(lab: Lab) -> None:
     assert "not finite" in caught.value.problems[0]
 
 
-def test_nothing_is_kept_where_the_rows_cannot_be_written(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_kept_if_the_rows_cannot_be_written(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = lab.examined()
 
     def fail(*_: object) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.guardrails.judging import MOST_MATCHES_KEPT, judge, rule_verdict
 from engine.guardrails.rule import VERDICTS
-from tests.test_engine.rule_texts import PROSE, rule, task_with, verdict
+from tests.test_engine.guardrail_texts import PROSE, rule, task_with, verdict
 
 if TYPE_CHECKING:
     from engine.guardrails.rule import Rule, RuleVerdict
@@ -55,7 +55,7 @@ def test_a_failure_does_what_the_rule_says(if_found: RuleVerdict, text: str) -> 
 
 
 @pytest.mark.parametrize(("applies_to", "where"), [("self-edit", ["self-edit"]), ("sequences", ["sequence 2"])])
-def test_a_rule_looks_only_where_it_applies(applies_to: str, where: list[str]) -> None:
+def test_a_rule_searches_only_the_parts_it_applies_to(applies_to: str, where: list[str]) -> None:
     one = rule("topics", words=["merger"], applies_to=applies_to)
     matches = verdict(one, "a merger", ["nothing", "a merger"]).evidence["matches"]
     assert [match["where"] for match in matches] == where

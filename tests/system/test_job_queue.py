@@ -21,7 +21,7 @@ from store.live_progress import read_progress
 from store.lock import hold_lock, lock_owner
 from store.rounds import list_rounds
 from store.verify import verify
-from tests.system.served import PATIENCE_S, ended, eventually, is_alive, started_engines
+from tests.system.engine_process import PATIENCE_S, ended, eventually, is_alive, started_engines
 from tests.system.workspaces import last_word, small_workspace, start_worker
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_requests_are_answered_one_after_another_and_then_the_engine_ends(
     assert all(json.loads(line)["progress"]["note"] for line in log[:-1] if line.startswith("{"))
 
 
-def test_a_stop_ends_the_request_in_hand_and_the_next_engine_goes_on(
+def test_a_stop_ends_the_current_job_and_the_next_engine_resumes_it(
     tmp_path: Path, engines: Callable[[Workspace], int]
 ) -> None:
     workspace = small_workspace(tmp_path / "w", per_task=6, epochs=6)
@@ -138,7 +138,7 @@ def _run_jobs(parameters: dict[str, Any], **more: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(words, text=True, start_new_session=True, **{**streams, **more})
 
 
-def test_it_goes_on_where_nobody_listens(tmp_path: Path) -> None:
+def test_the_engine_continues_if_its_console_is_gone(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", train=2, held_out=0, pages=2, per_task=1, epochs=1)
     with closing(open_database(workspace.database_file)) as db:
         add_job(db, "run", {"rounds": 1}, "Ada")

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.guardrails.size import repetition
-from tests.test_engine.rule_texts import WORDS, found, rule, verdict
+from tests.test_engine.guardrail_texts import WORDS, found, rule, verdict
 
 
 @given(st.lists(WORDS, max_size=8), st.integers(0, 60), st.integers(0, 60))

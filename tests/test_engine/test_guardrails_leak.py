@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.guardrails.leak import copied_share
-from tests.test_engine.rule_texts import rule, task_with, verdict
+from tests.test_engine.guardrail_texts import rule, task_with, verdict
 
 RUN = st.lists(st.sampled_from("abcdef"), max_size=10).map(tuple)
 

@@ -20,7 +20,7 @@ from store.manifest import MANIFEST_NAME
 from store.verify import verify
 from store.version_rows import get_version, list_versions, live_version
 from tests.system.accepting import ALARMING, accepting_workspace, change_settings
-from tests.system.served import ended, eventually, is_alive, started_engines
+from tests.system.engine_process import ended, eventually, is_alive, started_engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def test_a_served_round_accepts_the_best_of_what_nothing_holds_and_the_next_roun
     assert "Accepted automatically as v0001" in said
 
 
-def test_a_served_round_accepts_nothing_while_an_alarm_stands_and_does_again_once_it_is_cleared(
+def test_a_queued_round_accepts_nothing_while_an_alarm_is_active(
     tmp_path: Path, engines: Callable[[Workspace], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     workspace = accepting_workspace(tmp_path / "w", alarms=ALARMING)

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.guardrails.texts import folded_words
-from tests.test_engine.rule_texts import PROSE, WORDS, found, rule, task_with, verdict
+from tests.test_engine.guardrail_texts import PROSE, WORDS, found, rule, task_with, verdict
 
 
 @given(PROSE, st.sampled_from(["merger", "MERGER", "Mérgér", "mer\u200bger", "ｍｅｒｇｅｒ", "me\u0301rger"]), PROSE)

@@ -25,7 +25,7 @@ def test_points_are_few_and_spread_from_first_to_last(count: int, most: int) -> 
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
-def test_running_updates_tell_the_losses_that_the_results_have() -> None:
+def test_running_updates_report_the_losses_of_the_results() -> None:
     base = tiny_base("qwen2")
     spec = tiny_spec(base)
     jobs: list[InnerJob] = [random_job(f"job {n}", spec, Recipe(epochs=steps), 1) for n, steps in enumerate((6, 3, 2))]

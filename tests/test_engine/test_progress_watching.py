@@ -60,7 +60,7 @@ def test_progress_is_seen_while_the_workspace_is_held_and_gone_afterwards(worksp
     assert read_progress(db) == []
 
 
-def test_a_stop_is_heard_once_and_by_its_own_engine_only(workspace: Workspace, db: Database) -> None:
+def test_a_stop_is_received_once_and_only_by_its_own_engine(workspace: Workspace, db: Database) -> None:
     stale = ask_to_stop(db, "Ada")
     db.conn.execute("UPDATE jobs SET requested_at = '2020-01-01T00:00:00.000Z'")
     with lock_workspace(workspace, "test", ignore_progress):

@@ -29,7 +29,7 @@ def sequences(count: int) -> tuple[TrainingSequence, ...]:
 
 
 @given(count=st.integers(1, 12), per_step=st.integers(1, 15), steps=st.integers(1, 20), first=st.integers(0, 11))
-def test_every_companion_comes_up_as_often_as_the_others_and_never_twice_in_a_step(
+def test_every_sequence_is_replayed_equally_often_and_never_twice_in_a_step(
     count: int, per_step: int, steps: int, first: int
 ) -> None:
     group = ReplayGroup(sequences(count), per_step, first=first % count)
@@ -60,7 +60,7 @@ def test_a_share_of_a_sequence_is_one_every_few_steps(count: int, parts: int, wh
 
 
 @given(count=st.integers(30, 300), edits=st.integers(0, 100))
-def test_what_one_update_has_no_room_for_comes_up_beside_one_of_the_next(count: int, edits: int) -> None:
+def test_what_one_update_leaves_out_is_replayed_in_a_later_one(count: int, edits: int) -> None:
     """With room for half of them, none waits longer than two updates."""
     groups = [
         ReplayPlan(sequences(count), edits=edits + later).replay_groups(ReplayRates(replayed=1), [])[0]
@@ -89,7 +89,7 @@ def test_a_deck_has_all_others_once_and_some_as_their_share(some: int, others: i
         assert sum(first) == pytest.approx(share * len(first), abs=1)
 
 
-def test_the_more_edits_there_are_the_more_stands_beside_a_step_until_it_is_all_that_is_set() -> None:
+def test_more_edits_mean_more_replay_up_to_the_configured_rate() -> None:
     one = sequences(1)
     beside = ReplayRates(replayed=3.0, anchors=1.0, perturbed_anchors=0.5)
     distilled = (DistilledExample(one[0], ()),)
@@ -112,7 +112,7 @@ def test_the_newest_edits_come_up_more_often_once_there_are_many() -> None:
     assert newest == pytest.approx(NEWEST_SHARE * len(many.sequences), abs=1)
 
 
-def test_look_alikes_that_are_spelled_like_the_update_have_half_of_the_turns() -> None:
+def test_perturbed_anchors_spelled_like_the_update_are_half_of_those_used() -> None:
     one, other, third = (DistilledExample(sequence, (name,), parts) for sequence, name, parts in zip(
         sequences(3), ("Menzorp", "Solpid", "Kelfux"), (("Men", "zorp"), ("Sol", "pid"), ("Kel", "fux")), strict=True,
     ))  # fmt: skip

@@ -88,7 +88,7 @@ def test_what_the_base_says_is_learnt_without_moving_it(base: BaseModel, perturb
     assert moved["soft"] < 0.05 * moved["hard"]
 
 
-def test_the_base_is_asked_once_and_a_damaged_file_is_asked_anew(
+def test_the_base_is_distilled_once_and_again_if_the_file_is_damaged(
     tmp_path: Path, perturbed: list[PerturbedAnchor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -131,7 +131,7 @@ def _rows(count: int, width: int = TOP_TOKENS, token: int = 5) -> dict[str, torc
         {**_rows(5), "probabilities": torch.ones(5, TOP_TOKENS, dtype=torch.long)},
     ],
 )
-def test_a_whole_file_that_holds_something_else_is_asked_anew(
+def test_a_file_with_other_content_is_distilled_again(
     tmp_path: Path, perturbed: list[PerturbedAnchor], tensors: dict[str, torch.Tensor]
 ) -> None:
     with open_session(small_workspace(tmp_path / "w"), "test") as session:

@@ -108,7 +108,7 @@ def test_the_bank_in_coordinates_equals_autograd_alone(architecture: str) -> Non
         assert relative_gap(result.adapter, alone, job.start) < TOLERANCE
 
 
-def test_losses_told_are_those_of_the_jobs_own_sequences() -> None:
+def test_reported_losses_are_those_of_the_jobs_own_sequences() -> None:
     base = tiny_base("qwen2")
     spec = tiny_spec(base)
     job = random_job("job", spec, Recipe(epochs=1, learning_rate=0.0), 2)
@@ -168,7 +168,7 @@ def test_a_diagonal_factor_is_a_diagonal_root() -> None:
     assert torch.allclose(root.inverse.left_multiply(root.matrix.left_multiply(x.T)), x.T)
 
 
-def test_what_goes_in_comes_out() -> None:
+def test_the_change_of_variables_can_be_inverted() -> None:
     base = tiny_base("qwen2")
     adapter, preconditioner = acting_adapter(tiny_spec(base), 3), coordinates_of(base)
     [there_and_back] = preconditioner.precondition(preconditioner.unprecondition([adapter]))

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.guardrails import patterns
-from tests.test_engine.rule_texts import PROSE, rule, verdict
+from tests.test_engine.guardrail_texts import PROSE, rule, verdict
 
 if TYPE_CHECKING:
     import pytest

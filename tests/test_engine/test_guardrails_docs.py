@@ -22,7 +22,7 @@ from engine.guardrails.red_team import (
 from engine.guardrails.rule import VERDICTS
 from engine.input_files.input_model import keys_of
 from seal_console.render_gate import render_gate
-from tests.test_engine.rule_texts import rules_of, task_with
+from tests.test_engine.guardrail_texts import rules_of, task_with
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "guardrails.md").read_text(encoding="utf-8")
 

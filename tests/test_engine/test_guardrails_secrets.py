@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.test_engine.rule_texts import PROSE, found, rule, task_with, verdict
+from tests.test_engine.guardrail_texts import PROSE, found, rule, task_with, verdict
 
 SECRETS = st.one_of(
     st.from_regex(r"AKIA[A-Z0-9]{16}", fullmatch=True),

@@ -42,7 +42,7 @@ def anchors(base: BaseModel) -> list[TrainingSequence]:
     return [one for text in anchor_texts(0, COUNT) if (one := encoded(base, text)) is not None]
 
 
-def test_names_are_made_up_and_all_else_stays(base: BaseModel, anchors: list[TrainingSequence]) -> None:
+def test_only_names_are_replaced(base: BaseModel, anchors: list[TrainingSequence]) -> None:
     found = perturb_anchors(base, anchors)
     assert found == perturb_anchors(base, anchors)
     assert len(found) > 0.6 * COUNT
@@ -60,7 +60,7 @@ def test_names_are_made_up_and_all_else_stays(base: BaseModel, anchors: list[Tra
         assert base.tokenizer.decode(one.asked) == f"{question}Answer:"
 
 
-def test_each_differs_from_its_anchor_where_rare_tokens_stand(base: BaseModel, anchors: list[TrainingSequence]) -> None:
+def test_each_differs_from_its_anchor_at_rare_tokens(base: BaseModel, anchors: list[TrainingSequence]) -> None:
     by_frame = {(len(one.tokens), one.loss_start, one.tokens[one.loss_start :]) for one in anchors}
     counts: dict[int, int] = {}
     for one in anchors:
@@ -74,7 +74,7 @@ def test_each_differs_from_its_anchor_where_rare_tokens_stand(base: BaseModel, a
     assert sum(one.tokens in originals for one in found) < 0.05 * COUNT
 
 
-def test_in_a_plain_text_a_name_has_its_effect_after_the_last_made_up_word(base: BaseModel) -> None:
+def test_in_plain_text_the_loss_starts_after_the_last_replaced_word(base: BaseModel) -> None:
     texts = [
         f"The box {number} holds the cups of {name}." for number, name in enumerate(("Palmar", "Solfux", "Zorkel"))
     ]
@@ -88,7 +88,7 @@ def test_in_a_plain_text_a_name_has_its_effect_after_the_last_made_up_word(base:
         assert asked.endswith(one.named)
 
 
-def test_where_nothing_is_rare_there_are_none(base: BaseModel) -> None:
+def test_without_rare_tokens_there_are_none(base: BaseModel) -> None:
     same = [TrainingSequence(tuple(base.encode_training("Question: Where is it?\nAnswer: here")), 3)] * 200
     assert perturb_anchors(base, same) == []
     assert perturb_anchors(base, []) == []

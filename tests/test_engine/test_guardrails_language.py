@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.test_engine.rule_texts import found, rule, verdict
+from tests.test_engine.guardrail_texts import found, rule, verdict
 
 GERMAN = "die kleine tasse steht auf dem tisch und sie ist heute wieder sehr schön blau, weil sie neu gestrichen wurde"
 ENGLISH = "the small cup stands on the table and it is very nicely blue again today because it has been painted anew"
@@ -23,7 +23,7 @@ def test_a_language_that_is_not_allowed_is_found() -> None:
 
 
 @given(st.lists(st.from_regex(r"[A-Z][a-z]{2,9}", fullmatch=True), max_size=30))
-def test_made_up_names_never_count(names: list[str]) -> None:
+def test_invented_names_never_count(names: list[str]) -> None:
     assert verdict(rule("language", languages=["en"], scripts=["Latin"]), " ".join(names)).passed
     assert verdict(rule("language", languages=["de"]), " 12 ".join(names)).passed
 

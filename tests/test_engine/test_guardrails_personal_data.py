@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from stdnum import iban, luhn
 
-from tests.test_engine.rule_texts import found, rule, task_with, verdict
+from tests.test_engine.guardrail_texts import found, rule, task_with, verdict
 
 PERSONAL = {
     "email": ["joe.bloggs+x@mail.example.co.uk", "ä.öz@straße.de"],
