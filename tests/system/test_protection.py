@@ -134,7 +134,9 @@ def test_only_in_the_coordinates_the_first_update_of_a_line_learns_faster_and_al
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
 @pytest.mark.parametrize(("sequences", "batch_size"), [(6, 2), (40, 1)])
-def test_weight_decay_is_the_same_for_any_number_of_steps(schedule: Schedule, sequences: int, batch_size: int) -> None:
+def test_total_weight_decay_is_the_same_for_any_number_of_steps(
+    schedule: Schedule, sequences: int, batch_size: int
+) -> None:
     plain = Recipe(schedule=schedule, batch_size=batch_size, weight_decay=0.01)
     recipe = ReplayPlan(preconditioner=KroneckerPreconditioner({}, {}), edits=1).recipe(plain, sequences)
     steps = 10 * sequences // batch_size
@@ -142,7 +144,7 @@ def test_weight_decay_is_the_same_for_any_number_of_steps(schedule: Schedule, se
     assert left == pytest.approx(1 - DECAY, abs=1e-3)
 
 
-def test_without_a_rate_nothing_is_given_back() -> None:
+def test_without_a_learning_rate_there_is_no_weight_decay() -> None:
     recipe = ReplayPlan(preconditioner=KroneckerPreconditioner({}, {})).recipe(Recipe(learning_rate=0.0), 3)
     assert recipe.weight_decay == 0.0
 

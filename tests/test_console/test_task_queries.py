@@ -100,7 +100,7 @@ def test_a_filter_that_cannot_be_read_is_refused(maker: CandidateMaker) -> None:
         titles(maker, "added>")
 
 
-def test_new_candidates_are_counted_with_their_task(maker: CandidateMaker) -> None:
+def test_new_tasks_are_counted_if_they_match_the_filter(maker: CandidateMaker) -> None:
     newest = newest_task_key(maker.db)
     add_tasks(maker.db, [make_task("Shipping"), make_task("Warranty")])
     assert tasks_since(maker.db, "", newest) == 2

@@ -74,7 +74,7 @@ def test_each_differs_from_its_anchor_at_rare_tokens(base: BaseModel, anchors: l
     assert sum(one.tokens in originals for one in found) < 0.05 * COUNT
 
 
-def test_in_plain_text_the_loss_starts_after_the_last_replaced_word(base: BaseModel) -> None:
+def test_in_plain_text_the_distribution_after_the_last_replaced_word_is_distilled(base: BaseModel) -> None:
     texts = [
         f"The box {number} holds the cups of {name}." for number, name in enumerate(("Palmar", "Solfux", "Zorkel"))
     ]
