@@ -12,9 +12,6 @@ from typing import Any, Protocol, runtime_checkable
 
 Options = Mapping[str, Any]
 
-# Longer answers are cut before they are graded, so that no pattern sees unbounded text.
-MAX_ANSWER_CHARACTERS = 512
-
 
 @dataclass(frozen=True, slots=True)
 class Grade:

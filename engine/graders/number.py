@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from engine.graders.interface import FULL, MAX_ANSWER_CHARACTERS, ZERO, Grade, Options, is_number, unknown_options
+from engine.graders.interface import FULL, ZERO, Grade, Options, is_number, unknown_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,8 @@ class NumberGrader:
 
 
 def first_number(text: str) -> Fraction | None:
-    """Return the first number in a text, of which only the beginning is read, or None."""
-    match = _NUMBER.search(text[:MAX_ANSWER_CHARACTERS])
+    """Return the first number in a text, or None."""
+    match = _NUMBER.search(text)
     if match is None:
         return None
     sign = "-" if match["sign"] in {"-", "−"} else ""

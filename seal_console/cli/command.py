@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from seal_console.cli.invocation import common_options
 from store.errors import ExitCode
+from store.wording import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,12 +87,9 @@ class SealGroup(click.Group):
         if not args or self.get_command(ctx, args[0]) is not None or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
         name, known = args[0], self.list_commands(ctx)
-        nearest = get_close_matches(name, known, n=1, cutoff=0.5)
-        if name in self.moved:
-            hint = f"It is now 'seal-console {self.moved[name]}'."
-        else:
-            hint = f"Did you mean '{nearest[0]}'?" if nearest else f"Commands: {', '.join(known)}."
-        raise click.UsageError(f"Unknown command '{name}'. {hint}", ctx)
+        moved = self.moved.get(name)
+        hint = f"it is now 'seal-console {moved}'." if moved else suggestion(name, known)
+        raise click.UsageError(f"Unknown command '{name}'; {hint}", ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Add the examples, and to the outermost group's help the exit codes."""
@@ -117,9 +114,7 @@ def several_of(known: Sequence[str]) -> Callable[[click.Context, click.Parameter
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         unknown = next((name for name in names if name not in known), None)
         if unknown is not None:
-            nearest = get_close_matches(unknown, known, n=1, cutoff=0.5)
-            hint = f"Did you mean '{nearest[0]}'?" if nearest else f"Choices: {', '.join(known)}."
-            raise click.BadParameter(f"Unknown name '{unknown}'. {hint}", context, parameter)
+            raise click.BadParameter(f"unknown name '{unknown}'; {suggestion(unknown, known)}", context, parameter)
         if not names:
             raise click.BadParameter(f"name at least one of {', '.join(known)}.", context, parameter)
         return names

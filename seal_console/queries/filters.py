@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from store.errors import WrongUseError
+from store.wording import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,6 +109,4 @@ def _number(name: str, value: str) -> float:
 
 
 def _unknown(name: str, fields: Mapping[str, Field]) -> str:
-    nearest = get_close_matches(name.lower(), fields, n=1, cutoff=0.5)
-    hint = f"Did you mean {nearest[0]}?" if nearest else f"Fields: {', '.join(fields)}."
-    return f"Unknown field {name!r}. {hint}"
+    return f"Unknown field {name!r}; {suggestion(name.lower(), fields)}"

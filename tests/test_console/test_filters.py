@@ -48,7 +48,7 @@ def test_what_a_filter_finds(text: str, titles: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("rewad>1", "Did you mean reward"),
+        ("rewad>1", "did you mean 'reward'"),
         ("reward>much", "is a number, not"),
         ("reward>nan", "finite"),
         ("title>3", "is text"),

@@ -47,7 +47,7 @@ def test_filters(maker: CandidateMaker, text: str, kinds: set[str]) -> None:
 
 
 def test_a_filter_that_cannot_be_read_is_refused(maker: CandidateMaker) -> None:
-    with pytest.raises(WrongUseError, match="Did you mean kind"):
+    with pytest.raises(WrongUseError, match="did you mean 'kind'"):
         event_keys(maker.db, "kin:x")
 
 

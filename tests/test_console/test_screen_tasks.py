@@ -71,12 +71,12 @@ def test_filter_explain_correct_clear(maker: CandidateMaker, workspace: Workspac
         async with drive(workspace) as console:
             screen = await in_tasks(console)
             await filtered(console, "weekness>0.5")
-            await console.until(lambda: "Did you mean" in console.shown())
+            await console.until(lambda: "did you mean" in console.shown())
             assert len(screen.table.keys) == 3
             await filtered(console, "asked=0")
             await console.until(lambda: len(screen.table.keys) == 2)
             assert screen.table.has_focus
-            assert "Did you mean" not in console.shown()
+            assert "did you mean" not in console.shown()
             await console.press("slash")
             await console.type("x")
             await console.press("escape")

@@ -94,7 +94,7 @@ def test_filters(with_more: CandidateMaker, text: str, expected: list[str]) -> N
 
 
 def test_a_filter_that_cannot_be_read_is_refused(maker: CandidateMaker) -> None:
-    with pytest.raises(WrongUseError, match="Did you mean weakness"):
+    with pytest.raises(WrongUseError, match="did you mean 'weakness'"):
         titles(maker, "weekness>1")
     with pytest.raises(WrongUseError, match="is a time"):
         titles(maker, "added>")
