@@ -63,7 +63,8 @@ def forgetting(invocation: Invocation, /, out: str | None, **parameters: Any) ->
     """Make many edits in a row and test all of them after each: the forgetting matrix, for several methods.
 
     Edits about new things alternate with changes of known things; unrelated known facts are tested too. Every method
-    trains on the same edits; "naive" is the paper's, "ours" the engine's default.
+    trains on the same edits: "naive" as the paper does, "perturbed-anchors" as a new workspace does, "ours" with the
+    settings for many edits.
     """
     _report(invocation, call_engine(invocation, "experiment.forgetting", parameters), out, _show)
 
