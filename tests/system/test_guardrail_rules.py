@@ -127,7 +127,7 @@ def _shown_to_a_reviewer(
     assert "rule:no-secrets" in shown
     assert "✗ refused" in shown
     assert "AWS Access Key: •••• (also in the document)" in shown
-    assert "nothing was trained" in shown
+    assert "not trained" in shown
     assert main(["-w", str(workspace.root), "review", "show", held.id]) == 0
     shown = capsys.readouterr().out
     assert "‖ needs review" in shown
