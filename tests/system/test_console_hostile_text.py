@@ -192,7 +192,7 @@ def _review_dialogs(console: ConsoleTerminal, words: TextMaker) -> None:
     console.closes("Training sequences")
     console.opens("w", "Export review")
     _pastes(console, words, "Wpath")
-    console.opens(ENTER, "does not end in")
+    console.opens(ENTER, ".json.")
     away = console.background(0, 1)
     _into_field(console, "/")
     _pastes(console, words, "Wtyped", before="size>1 ")
