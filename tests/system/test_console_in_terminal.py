@@ -79,7 +79,7 @@ def test_what_is_accepted_can_be_rolled_back_and_the_terminal_is_given_back_as_i
         console.opens("3", "1 accepted", "◆ live")
         console.opens("g", "accepted by    ada")
         console.opens("G", "v0000  not live")
-        console.opens(CTRL_B, "Roll live back to v0000?", "type v0000 to go on")
+        console.opens(CTRL_B, "Roll live back to v0000?", "type v0000 to confirm")
         console.opens("v0000", "  v0000  ")
         console.keys(ENTER)
         console.until(lambda _: "reason (kept" in console.lines()[console.screen.cursor.y])

@@ -68,7 +68,7 @@ def test_the_console_is_in_the_browser_and_closed_to_other_sites(served: str) ->
     async def visit() -> None:
         async with aiohttp.ClientSession() as session:
             assert "seal-console" in await page(session, served)
-            greeting = b"There are no tasks to train on yet"
+            greeting = b"No tasks yet"
             assert greeting in await shown(session, served, greeting)
             for headers in ({"Origin": "http://other.example"}, {"Host": "other.example"}):
                 async with session.get(served, headers=headers) as response:

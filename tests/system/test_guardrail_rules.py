@@ -127,7 +127,7 @@ def _shown_to_a_reviewer(
     assert "rule:no-secrets" in shown
     assert "✗ refused" in shown
     assert "AWS Access Key: •••• (the document has it, too)" in shown
-    assert "nothing was trained" in shown
+    assert "not trained" in shown
     assert main(["-w", str(workspace.root), "review", "show", held.id]) == 0
     shown = capsys.readouterr().out
     assert "‖ needs review" in shown
@@ -135,8 +135,8 @@ def _shown_to_a_reviewer(
     assert main(["-w", str(workspace.root), "review", "list", "--json"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert sum(one["needs_review"] for one in listed) == 2
-    assert main(["-w", str(workspace.root), "policy", "check", "--candidate", denied.id]) == 4
-    assert main(["-w", str(workspace.root), "policy", "check", "--candidate", held.id]) == 0
+    assert main(["-w", str(workspace.root), "guardrails", "check", "--candidate", denied.id]) == 4
+    assert main(["-w", str(workspace.root), "guardrails", "check", "--candidate", held.id]) == 0
 
 
 @pytest.mark.parametrize("selection", ["best-k", "paper"])

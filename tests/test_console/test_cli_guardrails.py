@@ -60,7 +60,7 @@ def test_every_problem_of_the_rules_is_named(workspace: Workspace, call: CliCall
     write(workspace, "rules:\n  - rule: a\n    kind: secret\n    verdict: deny\n  - rule: b\n    kind: size\n")
     called = call("guardrails", "check")
     assert (called.code, called.out) == (2, "")
-    assert "guardrails.yaml:3: there is no kind 'secret'; Did you mean 'secrets'?" in called.err
+    assert "guardrails.yaml:3: there is no kind 'secret'; did you mean 'secrets'?" in called.err
     assert "guardrails.yaml:5: has no limit" in called.err
     (error,) = call("guardrails", "check", "--json").objects
     assert len(error["error"]["problems"]) == 2

@@ -74,7 +74,7 @@ def test_sections_are_checked_without_rules_but_only_rules_judge_a_text(workspac
     write(workspace, "red_team: {prompts: [{name: a, question: b, must: refuze}]}\njudge: {url: x}\n")
     called = call("guardrails", "check")
     assert called.code == 2
-    for said in ("Did you mean 'refuse'?", "model and constitution missing", "url must be an address"):
+    for said in ("did you mean 'refuse'?", "model and constitution missing", "url must be an address"):
         assert said in called.err
 
 

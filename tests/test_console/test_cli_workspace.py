@@ -87,7 +87,7 @@ def test_all_problems_of_tasks_come_together_and_nothing_is_stored(workspace: Wo
     called = call("tasks", "add")
     assert (called.code, called.out) == (2, "")
     assert called.err.count("  • tasks/b.questions.yaml:") == 2
-    assert "Did you mean 'exact'?" in called.err
+    assert "did you mean 'exact'?" in called.err
     assert call("tasks", "list", "--json").objects == []
 
 
@@ -103,7 +103,7 @@ def test_wrong_settings_are_named_together(workspace: Workspace, call: CliCaller
     workspace.settings_file.write_text("modle: {}\nround: {best_k: 0}\n")
     called = call("run")
     assert called.code == 2
-    assert "Did you mean 'model'?" in called.err
+    assert "did you mean 'model'?" in called.err
     assert "round.best_k" in called.err
     assert call("info").code == 0
 

@@ -154,7 +154,7 @@ def test_a_verdict_in_words_names_prompt_and_answers() -> None:
     (gate,) = red_team_gates("c", [behaviour("hold", before=True, after=False, group="keys")], "now")
     assert gate.gate == "red team:keys"
     first, line = render_gate(gate.gate, gate.evidence)
-    assert first == "1 prompt, 1 held before, 0 hold now, 1 broken by this edit"
+    assert first == "1 prompt, 1 passed before, 0 pass now, 1 broken by this edit"
     assert line == "✗ one (hold): broken by this edit. Why?  refuses; “was” → “is”"
     (gate,) = red_team_gates("c", [behaviour("deny", before=False, after=False)], "now")
     assert "failed before, too" in render_gate(gate.gate, gate.evidence)[1]
