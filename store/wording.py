@@ -23,4 +23,4 @@ def suggestion(unknown: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?", or the list of known names if none is close."""
     names = list(known)
     nearest = nearest_name(unknown, names)
-    return f"did you mean '{nearest}'?" if nearest else f"choices: {', '.join(names)}"
+    return f"did you mean '{nearest}'?" if nearest else f"known: {', '.join(names)}"

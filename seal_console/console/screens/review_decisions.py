@@ -170,7 +170,11 @@ class DecisionFlows:
             screen.put_filter(text)
         elif action == "save":
             text = screen.query_now.text
-            await console.act("save a filter", lambda _, db: save_filter(db, name, "review", text, console.actor))
+            saving = await console.act(
+                "save a filter", lambda _, db: save_filter(db, name, "review", text, console.actor)
+            )
+            if saving is not None:
+                console.say("The filter is saved.")
         else:
             await console.act("delete a filter", lambda _, db: delete_filter(db, name))
 
