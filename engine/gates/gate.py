@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from engine.exams.exam import ModelRef
     from engine.exams.examiner import Examiner
-    from engine.guardrails.rule import Guardrails
+    from engine.guardrails.reading import Guardrails
     from engine.runtime.progress import Report
     from engine.settings.sections import Settings
     from store.records import Candidate, GateResult, Task

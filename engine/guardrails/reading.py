@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.guardrails.judge_section import constitution_problem, read_judge
 from engine.guardrails.kinds import read_rules
 from engine.guardrails.red_team import read_red_team
-from engine.guardrails.rule import Guardrails
+from engine.guardrails.rule import Rule, hashed_verdict
 from engine.input_files.input_model import InputModel
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.text_files import TextFile, UnreadableFileError, read_text_file
 from engine.input_files.validation import InputReader, located_data, yaml_problem
 from store.errors import WrongUseError
-from store.hashing import hash_text
+from store.hashing import hash_json, hash_text
 from store.wording import counted
 from store.workspace import FORMER_GUARDRAILS_NAMES
 
 if TYPE_CHECKING:
+    from engine.guardrails.judge_section import JudgeSettings
+    from engine.guardrails.red_team import RedTeamPrompt
     from store.records import Round
     from store.workspace import Workspace
 
@@ -36,13 +38,32 @@ class GuardrailsInput(InputModel):
 
 
 @dataclass(frozen=True, slots=True)
-class GuardrailsFile:
-    """What a guardrails.yaml contains."""
+class Guardrails:
+    """The content of a guardrails.yaml, and its text; everything is empty if there is no such file."""
 
-    rules: Guardrails = field(default_factory=Guardrails)
+    rules: tuple[Rule, ...] = ()
+    text: str = ""
+    red_team: tuple[RedTeamPrompt, ...] = ()
+    judge: JudgeSettings | None = None
+
+    @property
+    def hash(self) -> str:
+        """The hash of what the file says, without places, comments and spaces."""
+        rules = [
+            [rule.name, rule.kind, hashed_verdict(rule.verdict), rule.applies_to, rule.options] for rule in self.rules
+        ]
+        if not self.red_team and self.judge is None:
+            return hash_json(rules)
+        prompts = [prompt.as_hashed() for prompt in self.red_team]
+        return hash_json([rules, prompts, None if self.judge is None else self.judge.as_hashed()])
+
+    @property
+    def bear_on_training(self) -> bool:
+        """Whether anything here can keep a self-edit from being trained on."""
+        return bool(self.rules) or self.judge is not None
 
 
-def read_guardrails(workspace: Workspace) -> GuardrailsFile:
+def read_guardrails(workspace: Workspace) -> Guardrails:
     """Read guardrails.yaml; without the file there are no rules. Raises WrongUseError that lists every problem.
 
     A misnamed file, or a link that leads nowhere, is a problem: rules must not go missing silently.
@@ -52,7 +73,7 @@ def read_guardrails(workspace: Workspace) -> GuardrailsFile:
         if misnamed.exists():
             raise _refusal([f"{misnamed.name}: rules are read from {expected.name}; rename it"])
     if not expected.exists() and not expected.is_symlink():
-        return GuardrailsFile()
+        return Guardrails()
     try:
         file = read_text_file(expected, workspace.root)
     except UnreadableFileError as error:
@@ -62,7 +83,7 @@ def read_guardrails(workspace: Workspace) -> GuardrailsFile:
     if judge is not None and judge.constitution_file:
         constitution = _read_constitution(workspace, judge.constitution_file)
         guardrails = replace(guardrails, judge=replace(judge, constitution=constitution))
-    return GuardrailsFile(guardrails)
+    return guardrails
 
 
 def as_recorded(rules: Guardrails) -> dict[str, str]:

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator
 
 from engine.input_files.input_model import InputModel
-from store.hashing import hash_json
 
 if TYPE_CHECKING:
-    from engine.guardrails.judge_section import JudgeSettings
-    from engine.guardrails.red_team import RedTeamPrompt
     from store.records import Task
 
 RuleVerdict = Literal["deny", "review", "note"]
@@ -124,29 +121,3 @@ class RuleFinding:
     def denied(self) -> bool:
         """Whether nothing may be trained on the self-edit."""
         return not self.passed and self.rule.verdict == "deny"
-
-
-@dataclass(frozen=True, slots=True)
-class Guardrails:
-    """The content of a guardrails.yaml, and its text; everything is empty if there is no such file."""
-
-    rules: tuple[Rule, ...] = ()
-    text: str = ""
-    red_team: tuple[RedTeamPrompt, ...] = ()
-    judge: JudgeSettings | None = None
-
-    @property
-    def hash(self) -> str:
-        """The hash of what the file says, without places, comments and spaces."""
-        rules = [
-            [rule.name, rule.kind, hashed_verdict(rule.verdict), rule.applies_to, rule.options] for rule in self.rules
-        ]
-        if not self.red_team and self.judge is None:
-            return hash_json(rules)
-        prompts = [prompt.as_hashed() for prompt in self.red_team]
-        return hash_json([rules, prompts, None if self.judge is None else self.judge.as_hashed()])
-
-    @property
-    def bear_on_training(self) -> bool:
-        """Whether anything here can keep a self-edit from being trained on."""
-        return bool(self.rules) or self.judge is not None

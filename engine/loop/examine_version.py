@@ -82,7 +82,7 @@ def ask_red_team(session: Session, number: int | None) -> dict[str, Any]:
     """
     if number is not None:
         get_version(session.db, number)
-    prompts = read_guardrails(session.workspace).rules.red_team
+    prompts = read_guardrails(session.workspace).red_team
     if not prompts:
         raise NothingToDoError(
             f"{session.workspace.guardrails_file} has no red-team prompts.",

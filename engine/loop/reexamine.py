@@ -42,7 +42,7 @@ def reexamine(session: Session, payload: dict[str, Any], actor: str) -> Candidat
         raise WrongUseError(f"Candidate {original.id} is imported: it can be read, but not trained.")
     current = get_round(session.db, original.round_number)
     require_base(current, session.base)
-    guardrails = read_guardrails(session.workspace).rules
+    guardrails = read_guardrails(session.workspace)
     session = session.under(settings_of_round(current), guardrails)
     task = get_task(session.db, original.task_id)
     examples = edited_examples(edit, original, task, session.domain)

@@ -33,7 +33,7 @@ from store.version_tags import policy_tag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.guardrails.rule import Guardrails
+    from engine.guardrails.reading import Guardrails
     from engine.loop.select import SelectionMethod
     from engine.loop.session import Session
     from store.records import Candidate, Round, Task
@@ -51,7 +51,7 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None, method: Sel
     settings = session.settings
     if settings.retention.gate is not None or settings.protection.uses_anchors:
         read_retention(session.workspace)  # a suite that cannot be read stops the round before anything is trained
-    guardrails = read_guardrails(session.workspace).rules
+    guardrails = read_guardrails(session.workspace)
     current = _begin(session, tasks, guardrails)
     session = session.under(settings_of_round(current), rules_of_round(current, guardrails))
     if session.guardrails.hash != guardrails.hash:

@@ -17,7 +17,7 @@ from engine.exams.exam import ModelRef
 from engine.exams.examiner import Examiner
 from engine.executors.local import LocalExecutor
 from engine.gates.gate import GateContext
-from engine.guardrails.rule import Guardrails
+from engine.guardrails.reading import Guardrails
 from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
 from engine.lora.files import read_adapter
 from engine.model.base import BaseModel, load_base

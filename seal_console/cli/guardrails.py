@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from engine.guardrails.judge_section import JudgeSettings
+    from engine.guardrails.reading import Guardrails
     from engine.guardrails.red_team import RedTeamPrompt
-    from engine.guardrails.rule import Guardrails, Rule, RuleFinding
+    from engine.guardrails.rule import Rule, RuleFinding
     from seal_console.cli.invocation import Invocation, Output
     from seal_console.format import Cell
     from store.records import Task
@@ -79,7 +80,7 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
     if task_id is not None and text is None:
         raise WrongUseError("--task needs a text.", next_step="--text FILE")
     workspace = invocation.workspace()
-    guardrails = read_guardrails(workspace).rules
+    guardrails = read_guardrails(workspace)
     judges = candidate_id is not None or text is not None
     if not guardrails.rules and (judges or (not guardrails.red_team and guardrails.judge is None)):
         raise NothingToDoError(

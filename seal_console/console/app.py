@@ -6,49 +6,40 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.events import Event, InputEvent, Paste
 
-from engine.runtime.crash_report import write_report
 from seal_console.console import gc_tuning as garbage
-from seal_console.console.actions import Actions
-from seal_console.console.content import safe
-from seal_console.console.dialogs.confirm import Confirmation, ConfirmDialog
-from seal_console.console.dialogs.modal import FailureDialog, TextDialog
+from seal_console.console.console_base import ConsoleBase
+from seal_console.console.dialogs.confirm import Confirmation
+from seal_console.console.dialogs.modal import TextDialog
 from seal_console.console.help import help_for
-from seal_console.console.palette import ConsoleCommands
+from seal_console.console.palette import ConsoleCommands, JumpRequested
 from seal_console.console.prerender import prepare_screens
-from seal_console.console.runtime import ErrorBoundary, quit_on_signals, start_work
-from seal_console.console.screens.base import ShowCandidate, ShowVersion
+from seal_console.console.runtime import quit_on_signals, start_work
+from seal_console.console.screens.base import SealScreen, ShowCandidate, ShowVersion
 from seal_console.console.screens.catalogue import MODES, NUMBER_KEYS
-from seal_console.console.store_reader import StoreReader
 from seal_console.console.themes import THEMES, next_theme
-from seal_console.console.watch import INTERVAL_S, Pulse, TopFacts, pulse, top_facts
+from seal_console.console.watch import INTERVAL_S, Pulse, pulse, top_facts
 from seal_console.engine_control import ask_for_rounds, run_waiting_jobs, stop_engine
 from seal_console.table_files import suggested_path
 from store.errors import SealError
 from store.lock import lock_owner
-from store.sanitize import sanitize, sanitize_line
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from sqlite_utils import Database
     from textual.app import SystemCommand
     from textual.screen import Screen
 
     from engine.settings.sections import Settings
-    from seal_console.console.palette import JumpTarget
     from store.workspace import Workspace
-
-from seal_console.console.screens.base import SealScreen
 
 T = TypeVar("T")
 
 
-class ConsoleApp(ErrorBoundary, App[None]):
+class ConsoleApp(ConsoleBase):
     """The operator console on one workspace."""
 
     TITLE = "seal-console"
@@ -79,19 +70,10 @@ class ConsoleApp(ErrorBoundary, App[None]):
         start_engine: Callable[[Path], int],
         first_screen: str = "now",
     ) -> None:
-        super().__init__()
-        self.workspace, self.settings, self.read_only = workspace, settings, read_only
-        self.actor = actor
-        self.reader = StoreReader(workspace.database_file)
-        self.actions = Actions(workspace, actor, read_only=read_only)
-        self.facts = TopFacts()
-        self.failure: SealError | None = None
-        self.reasons: list[str] = []
-        self.start_engine = start_engine
+        super().__init__(workspace, settings, actor=actor, read_only=read_only, start_engine=start_engine)
         self._first_screen = first_screen
         self._pulse: Pulse | None = None
         self._looking = False
-        self.last_input = 0.0
 
     def on_mount(self) -> None:
         """Take the settings up, show the first screen, and begin to watch the workspace."""
@@ -101,17 +83,9 @@ class ConsoleApp(ErrorBoundary, App[None]):
         self.set_keymap({action: sanitize_line(keys) for action, keys in self.settings.console.keys.items()})
         quit_on_signals(lambda: start_work(self, self.action_quit, group="quit"))
         self.switch_mode(self._first_screen)
-        self.set_interval(INTERVAL_S, self._look)
+        self.set_interval(INTERVAL_S, self.look)
         self.set_interval(garbage.EVERY_S, lambda: garbage.collect(time.monotonic() - self.last_input))
         self.call_after_refresh(self._begin)
-
-    async def on_event(self, event: Event) -> None:
-        """Replace control characters in pasted text by visible signs before any field gets it."""
-        if isinstance(event, InputEvent):
-            self.last_input = time.monotonic()
-        if isinstance(event, Paste):
-            event.text = sanitize(event.text.replace("\r\n", "\n").replace("\r", "\n"))
-        await super().on_event(event)
 
     def _begin(self) -> None:
         """Once the first screen is painted: open the workspace, and load the other screens."""
@@ -133,10 +107,10 @@ class ConsoleApp(ErrorBoundary, App[None]):
             for sentence in said:
                 self.say(sentence, "warning")
             await self._run_waiting_jobs()
-        await self._look()
+        await self.look()
         await prepare_screens(self)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
         """Compare the workspace with how it was at the last look."""
         if self._looking or not self.reader.ready.is_set():
             return
@@ -170,52 +144,6 @@ class ConsoleApp(ErrorBoundary, App[None]):
         stacks = self._screen_stacks.values()
         return [stack[0] for stack in stacks if stack and isinstance(stack[0], SealScreen) and stack[0].is_mounted]
 
-    async def act(self, title: str, action: Callable[[Workspace, Database], T]) -> T | None:
-        """Run an action; a failure that can be expected is shown, and None comes back."""
-        try:
-            done = await self.actions.run(title, action)
-        except SealError as error:
-            self.show_error(error)
-            return None
-        await self._look()
-        return done
-
-    async def ask(self, question: Confirmation) -> str | None:
-        """Ask; return the reason ("" if none was requested), or None if the operator cancelled."""
-        if self.read_only:
-            self.say("This console is read-only; start it without --read-only to make decisions.", "warning")
-            return None
-        answer = await self.push_screen_wait(ConfirmDialog(question))
-        if answer and answer not in self.reasons:
-            self.reasons.insert(0, answer)
-        return answer
-
-    def say(self, sentence: str, severity: str = "information") -> None:
-        """Show a notice that needs no answer."""
-        self.notify(sanitize(sentence), severity=severity, markup=False)  # type: ignore[arg-type]
-
-    def show_error(self, error: SealError) -> None:
-        """Show an expected failure: what happened, each problem, and what to do next."""
-        words = "\n".join([error.message, *error.problems, *([f"Next: {error.next_step}"] if error.next_step else [])])
-        self.notify(sanitize(words), title="Failed", severity="error", timeout=12, markup=False)
-
-    def unexpected(self, error: Exception) -> None:
-        """Write a report of an unexpected failure and show its path; the console continues."""
-        report = write_report("console", self.workspace.root, error)
-        if isinstance(self.screen, FailureDialog):
-            return  # one at a time: the reports are all there
-        body = (
-            f"{type(error).__name__}: {error}\n\nThe report is in {report}\nThe console continues; stored data is safe."
-        )
-        self.push_screen(FailureDialog("Unexpected error", safe(body)))
-
-    def _handle_exception(self, error: Exception) -> None:
-        """Take over from Textual, which would end; but not before the first screen is there, nor at the end."""
-        if not self.is_running or self._exit or not self.screen_stack:
-            super()._handle_exception(error)
-        else:
-            self.unexpected(error)
-
     async def on_show_candidate(self, message: ShowCandidate) -> None:
         """Show a candidate in the review."""
         await self.action_go("review")
@@ -228,8 +156,9 @@ class ConsoleApp(ErrorBoundary, App[None]):
         if isinstance(self.screen, SealScreen):
             self.screen.show_version(message.number)
 
-    async def go_to(self, target: JumpTarget) -> None:
+    async def on_jump_requested(self, message: JumpRequested) -> None:
         """Show the target of a jump."""
+        target = message.target
         if target.kind == "version":
             self.post_message(ShowVersion(int(target.identity)))
         elif target.kind == "candidate":

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from textual.command import DiscoveryHit, Hit, Provider
+from textual.message import Message
 
 from seal_console.console.content import safe_line
 from seal_console.console.help import format_keys
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
     from textual.command import Hits
 
-    from seal_console.console.app import ConsoleApp
+    from seal_console.console.console_base import ConsoleBase
 
 
 _LONGEST = 80
@@ -42,10 +43,10 @@ class ConsoleCommands(Provider):
             if score > 0:
                 yield Hit(score, matcher.highlight(words), run, help=help_text)
 
-        console = cast("ConsoleApp", self.app)
+        console = cast("ConsoleBase", self.app)
         for target in await console.reader.read(lambda db: jump_targets(db, query)):
             words = f"Go to {target.kind} {sanitize_line(target.words, _LONGEST)}"
-            yield Hit(_NAMED, safe_line(words), partial(console.go_to, target), text=words)
+            yield Hit(_NAMED, safe_line(words), partial(console.post_message, JumpRequested(target)), text=words)
 
     def _commands(self) -> Iterator[tuple[str, Callable[[], Any], str]]:
         seen: set[str] = set()
@@ -71,6 +72,14 @@ class JumpTarget:
     kind: Literal["version", "task", "candidate"]
     identity: str
     words: str
+
+
+class JumpRequested(Message):
+    """The operator chose a target in the palette."""
+
+    def __init__(self, target: JumpTarget) -> None:
+        super().__init__()
+        self.target = target
 
 
 def jump_targets(db: Database, text: str, limit: int = 8) -> list[JumpTarget]:

@@ -18,7 +18,7 @@ from seal_console.console.screens.base import SealScreen
 from seal_console.console.screens.catalogue import MODES, load_screen
 
 if TYPE_CHECKING:
-    from seal_console.console.app import ConsoleApp
+    from seal_console.console.console_base import ConsoleBase
 
 _QUIET_S = 0.05
 _BETWEEN_STEPS_S = 0.003  # time to start the action of a key
@@ -27,7 +27,7 @@ _STEP_S = 0.005
 _MOST_LAYOUTS = 4
 
 
-async def prepare_screens(app: ConsoleApp) -> None:
+async def prepare_screens(app: ConsoleBase) -> None:
     """Prepare every screen, then exempt its objects from garbage collection."""
     screens = []
     for name in MODES:
@@ -46,14 +46,14 @@ async def prepare_screens(app: ConsoleApp) -> None:
     garbage.begin()
 
 
-async def _quiet(app: ConsoleApp) -> None:
+async def _quiet(app: ConsoleBase) -> None:
     """Let others run, and wait until no key has come for a while."""
     await asyncio.sleep(_BETWEEN_STEPS_S)
     while app.is_running and time.monotonic() < app.last_input + _QUIET_S:
         await asyncio.sleep(_ASKED_AGAIN_S)
 
 
-async def _lay_out(app: ConsoleApp, screen: SealScreen) -> None:
+async def _lay_out(app: ConsoleBase, screen: SealScreen) -> None:
     """Do what Textual does when a screen is first shown; widgets that learn their size may request another layout."""
     while app.is_running and not screen.was_loaded:
         await asyncio.sleep(_ASKED_AGAIN_S)
@@ -71,7 +71,7 @@ async def _lay_out(app: ConsoleApp, screen: SealScreen) -> None:
             return
 
 
-async def _draw(app: ConsoleApp, screen: SealScreen) -> None:
+async def _draw(app: ConsoleBase, screen: SealScreen) -> None:
     """Let each widget draw and cache its lines, then compose them."""
     rest_at = 0.0
     for widget, (region, _) in list(screen._compositor.visible_widgets.items()):  # noqa: SLF001

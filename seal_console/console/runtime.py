@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from textual.css.query import NoMatches
 from textual.message_pump import MessagePump
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from textual.dom import DOMNode
     from textual.message import Message
-
-    from seal_console.console.app import ConsoleApp
 
 
 def start_work(
@@ -38,6 +36,14 @@ def start_work(
     node.run_worker(cast("Any", unless_taken_down), group=group, exclusive=exclusive)
 
 
+class ErrorReporter(Protocol):
+    """The application, as far as `ErrorBoundary` needs it."""
+
+    def unexpected(self, error: Exception) -> None:
+        """Report an error; the application continues."""
+        ...
+
+
 class ErrorBoundary(MessagePump):
     """A mixin for classes with handlers of this program; list it before Textual's class.
 
@@ -49,7 +55,7 @@ class ErrorBoundary(MessagePump):
         try:
             await super()._dispatch_message(message)
         except Exception as error:  # noqa: BLE001 - the last resort; the error is shown
-            cast("ConsoleApp", self.app).unexpected(error)
+            cast("ErrorReporter", self.app).unexpected(error)
 
 
 _STDIN = 0

@@ -15,7 +15,8 @@ from store.records import Question, Task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.guardrails.rule import Guardrails, Rule, RuleFinding
+    from engine.guardrails.reading import Guardrails
+    from engine.guardrails.rule import Rule, RuleFinding
 
 WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=8)
 PROSE = st.lists(WORDS, max_size=12).map(" ".join)

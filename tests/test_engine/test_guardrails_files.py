@@ -10,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.guardrails.kinds import RULE_KINDS, default_guardrails_text
-from engine.guardrails.reading import ROUND_KEY, as_recorded, parse_guardrails, read_guardrails, rules_of_round
-from engine.guardrails.rule import Guardrails
+from engine.guardrails.reading import (
+    ROUND_KEY,
+    Guardrails,
+    as_recorded,
+    parse_guardrails,
+    read_guardrails,
+    rules_of_round,
+)
 from engine.input_files.text_files import TextFile
 from store.errors import WrongUseError
 from store.records import Round
@@ -164,7 +170,7 @@ def test_all_problems_are_reported_together_and_the_next_step_is_named(tmp_path:
 @pytest.mark.parametrize("content", [b"\xff", None])
 def test_an_unreadable_file_is_an_error_and_a_missing_file_has_no_rules(tmp_path: Path, content: bytes | None) -> None:
     workspace = Workspace(tmp_path)
-    assert read_guardrails(workspace).rules == Guardrails()
+    assert read_guardrails(workspace) == Guardrails()
     if content is None:
         workspace.guardrails_file.mkdir()
     else:

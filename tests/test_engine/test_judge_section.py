@@ -75,7 +75,7 @@ def constitution_at(tmp_path: Path, name: str) -> str:
     workspace = Workspace(tmp_path / "w")
     section = {"url": "https://x/v1", "model": "m", "constitution": {"file": name}}
     workspace.guardrails_file.write_text(yaml.safe_dump({"judge": section}), encoding="utf-8")
-    judge = read_guardrails(workspace).rules.judge
+    judge = read_guardrails(workspace).judge
     assert judge is not None
     return judge.constitution
 
@@ -92,9 +92,9 @@ def test_a_constitution_is_read_from_a_file_of_the_workspace_only_and_kept_with_
         with pytest.raises(WrongUseError, match="1 problem in"):
             constitution_at(tmp_path, name)
     assert constitution_at(tmp_path, "law.md")
-    began_with = read_guardrails(Workspace(root)).rules
+    began_with = read_guardrails(Workspace(root))
     (root / "law.md").write_text("Be quick.", encoding="utf-8")
-    now = read_guardrails(Workspace(root)).rules
+    now = read_guardrails(Workspace(root))
     kept = rules_of_round(Round(1, "interrupted", 0, {ROUND_KEY: as_recorded(began_with)}, "now", None, None), now)
     assert kept == began_with
     assert kept.hash != now.hash

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.events import ScreenResume
 
-    from seal_console.console.app import ConsoleApp
+    from seal_console.console.console_base import ConsoleBase
 
 
 @dataclass
@@ -69,9 +69,9 @@ class SealScreen(ErrorBoundary, Screen[None]):
         self._css_update_count = self.app._css_update_count  # noqa: SLF001
 
     @property
-    def console(self) -> ConsoleApp:
+    def console(self) -> ConsoleBase:
         """The application, by its own class."""
-        return cast("ConsoleApp", self.app)
+        return cast("ConsoleBase", self.app)
 
     def compose(self) -> ComposeResult:
         """Lay out the top bar, the body and the key bar."""

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.loop.accept import accept_candidate
 from seal_console.console.dialogs.choose import ChooseDialog
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from seal_console.console.screens.review import ReviewScreen
+    from seal_console.console.console_base import ConsoleBase
+    from seal_console.console.screens.candidate_pane import CandidatePane
+    from seal_console.console.widgets.paged_table import PagedTable
+    from seal_console.queries.queue import QueueQuery
     from seal_console.table_files import TableExport
     from store.records import Candidate, CandidateState, DecisionAction, Version
 
@@ -48,10 +51,25 @@ class _Outcome:
     refused: tuple[str, ...]
 
 
+class ReviewView(Protocol):
+    """The review screen, as far as its actions need it."""
+
+    @property
+    def console(self) -> ConsoleBase: ...  # noqa: D102
+    @property
+    def table(self) -> PagedTable: ...  # noqa: D102
+    @property
+    def pane(self) -> CandidatePane: ...  # noqa: D102
+    @property
+    def query_now(self) -> QueueQuery: ...  # noqa: D102
+    def put_filter(self, text: str) -> None: ...  # noqa: D102
+    def go_on(self) -> None: ...  # noqa: D102
+
+
 class DecisionFlows:
     """The flows of the review screen."""
 
-    def __init__(self, screen: ReviewScreen) -> None:
+    def __init__(self, screen: ReviewView) -> None:
         self._screen = screen
 
     async def accept(self) -> None:
@@ -121,7 +139,7 @@ class DecisionFlows:
         candidate = self._candidate()
         if candidate is None:
             return
-        text = await self._screen.app.push_screen_wait(
+        text = await self._screen.console.push_screen_wait(
             EditDialog(f"Edit {short_id(candidate.id)}", candidate.completion)
         )
         await self._reexamine(candidate, {"completion": text}, wanted=text is not None)
@@ -136,7 +154,7 @@ class DecisionFlows:
             self._screen.console.say("Neither VISUAL nor EDITOR is set; e edits here.", "warning")
             return
         try:
-            with self._screen.app.suspend():
+            with self._screen.console.suspend():
                 text = edit_in_program(shlex.split(editor), candidate.completion)
         except OSError as error:
             self._screen.console.say(f"{editor} cannot be started: {error.strerror}", "error")
@@ -152,14 +170,14 @@ class DecisionFlows:
         if candidate is None:
             return
         title = f"Training sequences of {short_id(candidate.id)}"
-        off = await self._screen.app.push_screen_wait(SequencesDialog(title, candidate.sequences))
+        off = await self._screen.console.push_screen_wait(SequencesDialog(title, candidate.sequences))
         await self._reexamine(candidate, {"off": off}, wanted=bool(off))
 
     async def saved_filters(self) -> None:
         """Choose a saved filter; save the one that is set, or delete one."""
         console, screen = self._screen.console, self._screen
         saved = await console.reader.read(lambda db: list_filters(db, "review"))
-        chosen = await screen.app.push_screen_wait(
+        chosen = await console.push_screen_wait(
             ChooseDialog("Saved filters", [(one.name, one.text) for one in saved], new=screen.query_now.text)
         )
         if chosen is None:
