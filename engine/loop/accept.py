@@ -1,7 +1,7 @@
 """Accepts an evaluated candidate: its cached adapter becomes the live version. Needs no model, so it loads no torch.
 
 Automatic acceptance makes the best candidate of a round live without a person, if the settings say so: never while an
-alarm stands, never a candidate that needs review, and never twice in one round, even if a crash came in between.
+alarm is active, never a candidate that needs review, and never twice in one round, even if a crash came in between.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def _withheld(db: Database, current: Round, best: Candidate, alarms: Sequence[Al
             payload = {"round": current.number, "candidate": best.id, "alarms": list(numbers)}
             append_event(db, "acceptance.withheld", payload)
     named = ", ".join(f"{alarm.id} “{alarm.name}” of round {alarm.round_number}" for alarm in alarms)
-    stand = "An alarm stands" if len(alarms) == 1 else f"{len(alarms)} alarms stand"
-    said = f"{stand}, so nothing is accepted automatically: {named}."
+    active = "An alarm is active" if len(alarms) == 1 else f"{len(alarms)} alarms are active"
+    said = f"{active}, so nothing is accepted automatically: {named}."
     return Acceptance(
         f"{said} To clear it: seal-console alarms clear {numbers[0]} --reason “…”", best.id, None, numbers
     )
@@ -121,7 +121,7 @@ def _accept(workspace: Workspace, db: Database, current: Round, best: Candidate)
     audit = "not measured" if best.audit_gain is None else f"{best.audit_gain:+.3f}"
     reason = (
         f"best of round {current.number}: reward {best.reward_mean:+.3f}, audit gain {audit}; "
-        "all gates passed, no alarm stands"
+        "all gates passed, no alarm is active"
     )
     try:
         version = accept_candidate(workspace, db, best.id, actor=ACTOR, reason=reason)
