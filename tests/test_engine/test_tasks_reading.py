@@ -147,7 +147,7 @@ def test_all_problems_are_reported_together_with_file_and_line(tmp_path: Path) -
         "tasks/a.yaml:5: question 2: the same context and question as tasks/a.yaml:4: question 1",
         "tasks/a.yaml:6: question 3: answer: is empty",
         "tasks/a.yaml:7: question 4: unknown grader 'exakt'; did you mean 'exact'?",
-        "tasks/a.yaml:8: question 5: pattern is not a regular expression: unterminated character set at position 0",
+        "tasks/a.yaml:8: question 5: pattern is not a regular expression: unterminated character set at position 1",
         "tasks/a.yaml:9: question 6: the answer 'never' is wrong by its own grader 'number'",
         "tasks/a.yaml:10: question 7: has no answer",
         "tasks/a.yaml:11: question 8: gradr: unknown key; did you mean 'grader'?",
