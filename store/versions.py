@@ -119,8 +119,8 @@ def _acceptable(db: Database, candidate_id: str, adapter_files: Mapping[str, byt
         raise WrongUseError(
             f"Candidate {candidate.id} was trained on {live_name(candidate.live_version)}, "
             f"but {live_name(live)} is live now.",
-            next_step=f"seal-console versions rollback {version_tag(candidate.live_version or 0)} makes its parent "
-            "live again; or seal-console run --rounds 1 creates candidates on the live version.",
+            next_step=f'seal-console versions rollback {version_tag(candidate.live_version or 0)} --reason "…" makes '
+            "its parent live again; or seal-console run --rounds 1 creates candidates on the live version.",
         )
     problems = adapter_problems(adapter_files)
     if not problems and hash_adapter(adapter_files) != candidate.adapter_hash:

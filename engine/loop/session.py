@@ -134,7 +134,7 @@ class Session:
         if version is None:
             return None
         tag = version_tag(version)
-        self._require_base(tag, base_of_version(self.db, version), "seal-console versions rollback v0000")
+        self._require_base(tag, base_of_version(self.db, version), 'seal-console versions rollback v0000 --reason "…"')
         files = version_adapter_files(self.workspace, self.db, version)
         adapter, _ = fitted_to(self.read(files, tag), self.inner_spec, seed=0)
         return adapter

@@ -308,7 +308,7 @@ class AlarmSettings(Section):
 
 
 class AcceptanceSettings(Section):
-    """Whether the best candidate of a round goes live without a person; never while an alarm is open."""
+    """Whether the best candidate of a round goes live without a person; never while an alarm is active."""
 
     automatic: bool = Field(default=False, description="true: after each round its best candidate goes live")
     min_reward: float | None = Field(

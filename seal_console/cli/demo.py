@@ -80,10 +80,10 @@ def _live(invocation: Invocation, folder: Path, rounds: int, seed: int) -> None:
 
 def fresh_folder(wanted: Path) -> Path:
     """Return `wanted`, or the first of wanted-2, wanted-3, … that does not exist yet."""
-    number, folder = 1, wanted
+    number, folder, whole = 1, wanted, wanted.resolve()  # "." has no name of its own
     while folder.exists():
         number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
+        folder = wanted.parent / f"{whole.name}-{number}" if wanted.name else whole.with_name(f"{whole.name}-{number}")
     return folder
 
 

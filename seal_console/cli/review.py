@@ -122,9 +122,10 @@ def show(invocation: Invocation, candidate_id: str) -> None:
 def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | None) -> None:
     """Make a candidate the live version: one commit, one tag, one record."""
     with open_to_change(invocation) as found:
-        for gate in gates_needing_review(found.db, get_candidate(found.db, candidate_id).id):
-            invocation.output.narrate(f"{gate.gate}: needs review; accepted by {_actor(actor)}.", "yellow")
+        reviewed = gates_needing_review(found.db, get_candidate(found.db, candidate_id).id)
         version = accept_candidate(found.workspace, found.db, candidate_id, actor=_actor(actor), reason=reason)
+        for gate in reviewed:
+            invocation.output.narrate(f"{gate.gate}: needs review; accepted by {_actor(actor)}.", "yellow")
     if invocation.output.as_json:
         invocation.output.data(asdict(version))
         return

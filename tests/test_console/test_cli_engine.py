@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from seal_console.cli.demo import fresh_folder
 from seal_console.engine_process import EngineInterruptedError, Result, run_operation
 from store.errors import LockedError, SealError, WrongUseError
 from tests.test_console.cli_scenario import CliCaller, fake_worker
@@ -366,3 +367,10 @@ def test_evaluate_bench_and_measure_draw_tables(call: CliCaller, tmp_path: Path)
         "forward 1.5 ms",
     ):
         assert word in shown
+
+
+def test_a_folder_without_a_name_of_its_own_gets_a_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "full").mkdir()
+    monkeypatch.chdir(tmp_path / "full")
+    assert fresh_folder(Path()) == tmp_path / "full-2"
+    assert fresh_folder(Path("..") / "full") == Path("..") / "full-2"

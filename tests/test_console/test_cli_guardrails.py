@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -210,7 +211,13 @@ def test_a_candidate_that_needs_review_is_marked_in_the_list_and_when_it_is_acce
     listed = {one["id"]: (one["needs_review"], one["review_gates"]) for one in call("review", "list", "--json").objects}
     assert listed.pop(held.id) == (True, ["rule:words"])
     assert set(map(str, listed.values())) == {"(False, [])"}
-    assert "rule:words: needs review; accepted by" in call("review", "accept", held.id, "--reason", "x").err
+    without_adapter = call("review", "accept", held.id, "--reason", "x")
+    assert (without_adapter.code, "accepted by" in without_adapter.err) == (2, False)
+    trained = maker.examined()
+    row = {"candidate_id": trained.id, "gate": "rule:words", "passed": 0, "evidence": json.dumps(evidence())}
+    maker.db["gates"].insert({**row, "on_failure": "hold", "decided_at": "2026-11-22T10:00:00.000Z"})
+    accepted = call("review", "accept", trained.id, "--reason", "x")
+    assert (accepted.code, "rule:words: needs review; accepted by" in accepted.err) == (0, True)
 
 
 def test_a_list_names_the_judge_and_red_team_prompts_as_what_holds() -> None:
