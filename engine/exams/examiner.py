@@ -1,4 +1,4 @@
-"""Examines models on questions, prompts and anchors, each only on what is not recorded yet.
+"""Examines models on questions, prompts and anchors; what is recorded already is not asked again.
 
 All models answer in one mixed-adapter batch. An answer is found again by its prompt, the base model and the weights
 that gave it, so neither a second round nor an interrupted one asks twice.
