@@ -296,9 +296,20 @@ def read_evidence(gate: str, recorded: Mapping[str, Any]) -> Evidence | None:
 
 
 def describe_evidence(gate: str, recorded: Mapping[str, Any]) -> list[str]:
-    """Return recorded evidence in words; evidence of an unknown gate or shape is one line of JSON."""
+    """Return recorded evidence in words; evidence of an unknown gate or shape is its figures, then what else it has."""
     evidence = read_evidence(gate, recorded)
-    return [json.dumps(recorded, ensure_ascii=False, sort_keys=True)] if evidence is None else evidence.describe()
+    if evidence is not None:
+        return evidence.describe()
+    figures = {key: value for key, value in recorded.items() if isinstance(value, int | float | str | None)}
+    others = [
+        f"{_words(key)}: {json.dumps(recorded[key], ensure_ascii=False)}" for key in recorded if key not in figures
+    ]
+    line = ", ".join(f"{_words(key)} {'none' if value is None else value}" for key, value in figures.items())
+    return [line, *others] if line else others
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:

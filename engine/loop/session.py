@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from engine.bank.job import Recipe
 from engine.continual.build_plan import ReplayPlanner
-from engine.domains.knowledge.domain import KnowledgeDomain
 from engine.exams.exam import ModelRef
 from engine.exams.examiner import Examiner
 from engine.executors.local import LocalExecutor
@@ -85,8 +84,7 @@ class Session:
     @cached_property
     def domain(self) -> Domain:
         """How tasks are taught and examined."""
-        edits, exam = self.settings.self_edit, self.settings.exam
-        return KnowledgeDomain(edits.format, edits.splitting, exam.max_new_tokens)
+        return self.settings.make_domain()
 
     @cached_property
     def examiner(self) -> Examiner:

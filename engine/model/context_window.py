@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
-from engine.domains.knowledge.templates import prompt_for
 from store.errors import WrongUseError
+from store.records import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.settings.sections import Settings
 
 BUNDLED = "bundled"
+_EMPTY_TASK = Task(id="", title="", context="", source="", added_at="")
 _CHAT_TEMPLATE_TOKENS = 64
 _WINDOW_KEYS = ("max_position_embeddings", "n_positions")
 
@@ -81,7 +82,7 @@ def room_for_context(settings: Settings) -> ContextRoom | None:
     if count is None or window is None:
         return None
     window = min(window, settings.model.max_length or window)
-    taken = count(prompt_for(settings.self_edit.format, "", "")) + settings.self_edit.max_new_tokens
+    taken = count(settings.make_domain().prompt(_EMPTY_TASK)) + settings.self_edit.max_new_tokens
     if settings.model.prompt_style != "plain" and _has_chat_template(model_folder(settings.model.path)):
         taken += _CHAT_TEMPLATE_TOKENS
     return ContextRoom(count, window - taken)

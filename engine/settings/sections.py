@@ -7,12 +7,15 @@ that a model folder or a device exists; the engine does.
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from engine.domains.knowledge.templates import EditFormat
+from engine.domains.registry import EditFormat, make_domain
 from engine.input_files.input_model import InputModel
+
+if TYPE_CHECKING:
+    from engine.domains.domain import Domain
 
 PositiveInt = Annotated[int, Field(ge=1)]
 TargetModules = Literal["all-linear"] | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
@@ -366,3 +369,7 @@ class Settings(Section):
     acceptance: AcceptanceSettings = AcceptanceSettings()
     tracking: TrackingSettings = TrackingSettings()
     console: ConsoleSettings = ConsoleSettings()
+
+    def make_domain(self) -> Domain:
+        """Return the domain of the self-edits that these settings ask for."""
+        return make_domain(self.self_edit.format, self.self_edit.splitting, self.exam.max_new_tokens)

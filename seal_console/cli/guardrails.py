@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.domains.knowledge.compile import compile_sequences
 from engine.guardrails.judging import judge_all, rule_verdict
 from engine.guardrails.reading import read_guardrails
 from engine.settings.reading import load_settings
@@ -148,8 +147,8 @@ def _of_text(invocation: Invocation, rules: Sequence[Rule], path: Path, task_id:
     if task_id is None:
         return judge_all(rules, text, [line for line in text.split("\n") if line.strip()], None)
     task = _task(invocation, task_id)
-    splitting = load_settings(invocation.workspace().settings_file).self_edit.splitting
-    sequences = compile_sequences(text, title=task.title, context=task.context, splitting=splitting)
+    domain = load_settings(invocation.workspace().settings_file).make_domain()
+    sequences = [example.text for example in domain.compile(text, task).examples]
     return judge_all(rules, text, sequences, task)
 
 

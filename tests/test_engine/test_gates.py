@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from engine.gates.evidence import describe_evidence
 from engine.gates.gate import GateSubject
 from engine.gates.reward import AuditGate, RewardGate
 from engine.settings.sections import GateSettings, Settings
@@ -57,3 +58,12 @@ def test_gates_can_be_switched_off() -> None:
 
 def test_a_candidate_without_a_reward_gets_no_reward_verdict() -> None:
     assert [one.gate for one in verdicts(None, 0.0)] == ["audit"]
+
+
+def test_evidence_without_a_type_of_its_own_reads_as_its_figures() -> None:
+    recorded = {"characters": 12, "allowed_characters": 10, "rule": None, "lines": ["a", "b"]}
+    assert describe_evidence("length", recorded) == [
+        "characters 12, allowed characters 10, rule none",
+        'lines: ["a", "b"]',
+    ]
+    assert describe_evidence("length", {}) == []
