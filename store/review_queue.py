@@ -36,6 +36,11 @@ def is_waiting(state: CandidateState, *, imported: bool) -> bool:
     return state in WAITING_STATES and not imported
 
 
+def on_older_parent(state: CandidateState, parent: int | None, live: int | None, *, imported: bool) -> bool:
+    """Return whether a waiting candidate cannot be accepted because it was not trained on the live version."""
+    return is_waiting(state, imported=imported) and parent != live
+
+
 def count_waiting(db: Database) -> int:
     """Return how many candidates wait for a decision."""
     return int(fetch_value(db, f"SELECT count(*) FROM candidates WHERE {WAITING_CONDITION}"))  # noqa: S608

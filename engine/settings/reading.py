@@ -6,8 +6,10 @@ All problems of a file are reported together, each with its line and key; an unk
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from engine.input_files.located_yaml import Path as KeyPath
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.validation import InputReader, LocatedData, yaml_problem
 from engine.settings.sections import Section, Settings
@@ -20,8 +22,14 @@ if TYPE_CHECKING:
     from store.records import Round
 
 
-def load_settings(path: Path) -> Settings:
-    """Read a settings file; raises WrongUseError that lists every problem in it."""
+Check = Callable[[Settings], Iterable[tuple[KeyPath, str]]]
+
+
+def load_settings(path: Path, check: Check | None = None) -> Settings:
+    """Read a settings file; raises WrongUseError that lists every problem in it.
+
+    `check` yields further problems of valid settings, each with the path of its key.
+    """
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
@@ -31,11 +39,11 @@ def load_settings(path: Path) -> Settings:
         ) from error
     except UnicodeDecodeError as error:
         raise _refusal(path, [f"{path.name}: not UTF-8 at byte {error.start}"]) from error
-    return settings_from_text(text, path)
+    return settings_from_text(text, path, check)
 
 
-def settings_from_text(text: str, path: Path) -> Settings:
-    """Make settings from the text of a settings file; `path` is only for the messages."""
+def settings_from_text(text: str, path: Path, check: Check | None = None) -> Settings:
+    """Make settings from the text of a settings file; `path` is only for the messages. See `load_settings`."""
     try:
         located = parse_located_yaml(text.removeprefix("\ufeff"))
     except YamlProblemError as error:
@@ -45,7 +53,10 @@ def settings_from_text(text: str, path: Path) -> Settings:
     if isinstance(data, dict):
         data = {key: value for key, value in data.items() if value is not None}
     settings = reader.read(Settings, data)
-    if settings is None:
+    if settings is not None and check is not None:
+        for key, message in check(settings):
+            reader.report(key, message)
+    if settings is None or reader.problems:
         raise _refusal(path, reader.problems)
     return settings
 

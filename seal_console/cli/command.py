@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,17 @@ _HELP_WIDTH = 110
 _ALWAYS_POSSIBLE = (ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED)
 
 
+_FORMER_OPTIONS = {"--ways": "--methods", "--lines": "--lineages"}
+
+
+class MovedCommandError(click.UsageError):
+    """A command that has a new name; `line` is the whole command line with it."""
+
+    def __init__(self, name: str, now: str, arguments: Sequence[str], ctx: click.Context) -> None:
+        super().__init__(f"Unknown command '{name}'; it is now '{now}'.", ctx)
+        self.line = shlex.join([*now.split(), *arguments])
+
+
 class SealCommand(click.Command):
     """A command; `examples` are whole command lines, `exits` the exit codes beyond those that are always possible."""
 
@@ -39,6 +51,16 @@ class SealCommand(click.Command):
         self.examples = tuple(examples)
         self.exits = tuple(sorted({*_ALWAYS_POSSIBLE, *exits}))
         self.params += common_options()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; a former name is refused with the present one."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            now = _FORMER_OPTIONS.get(error.option_name)
+            if now is None or all(now not in option.opts for option in self.params):
+                raise
+            raise click.UsageError(f"{error.option_name} is now called {now}.", ctx) from error
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Add the examples and the exit codes."""
@@ -87,9 +109,9 @@ class SealGroup(click.Group):
         if not args or self.get_command(ctx, args[0]) is not None or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
         name, known = args[0], self.list_commands(ctx)
-        moved = self.moved.get(name)
-        hint = f"it is now 'seal-console {moved}'." if moved else suggestion(name, known)
-        raise click.UsageError(f"Unknown command '{name}'; {hint}", ctx)
+        if name in self.moved:
+            raise MovedCommandError(name, f"seal-console {self.moved[name]}", args[1:], ctx)
+        raise click.UsageError(f"Unknown command '{name}'; {suggestion(name, known)}", ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Add the examples, and to the outermost group's help the exit codes."""

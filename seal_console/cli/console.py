@@ -29,9 +29,10 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
     """Run the console until the operator leaves. Raises WrongUseError for settings that cannot be read."""
     garbage.hold_back()
     from seal_console.console.app import ConsoleApp  # noqa: PLC0415 - Textual is loaded only to draw
+    from seal_console.console.settings_check import console_problems  # noqa: PLC0415
     from seal_console.engine_control import start_engine  # noqa: PLC0415
 
-    settings = load_settings(workspace.settings_file)
+    settings = load_settings(workspace.settings_file, console_problems)
     app = ConsoleApp(
         workspace, settings, actor=actor or current_user(), read_only=read_only, start_engine=start_engine,
         first_screen=first_screen,
@@ -58,10 +59,11 @@ def web(invocation: Invocation, host: str, port: int, read_only: bool, actor: st
     There are no passwords: anyone who reaches the address can do what you can. To serve other machines, put it behind a
     proxy that authenticates, or use --read-only.
     """
+    from seal_console.console.settings_check import console_problems  # noqa: PLC0415 - loads Textual
     from seal_console.web_server import LOOPBACK, address, console_command, make_server  # noqa: PLC0415
 
     workspace = invocation.workspace()
-    load_settings(workspace.settings_file)
+    load_settings(workspace.settings_file, console_problems)
     server = make_server(console_command(workspace.root, read_only=read_only, actor=actor), host, port)
     if host not in LOOPBACK and not read_only:
         invocation.output.narrate(

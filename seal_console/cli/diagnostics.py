@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.runtime.crash_report import write_report
+from seal_console.cli.command import MovedCommandError
 from store.errors import ExitCode, SealError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
         return Diagnosis("Interrupted", "Interrupted.", exit_code=int(ExitCode.INTERRUPTED))
     if isinstance(error, click.ClickException):
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "seal-console"
-        return Diagnosis("UsageError", error.format_message(), f"{path} --help", exit_code=int(ExitCode.WRONG_USE))
+        next_step = error.line if isinstance(error, MovedCommandError) else f"{path} --help"
+        return Diagnosis("UsageError", error.format_message(), next_step, exit_code=int(ExitCode.WRONG_USE))
     report = write_report("cli", _workspace_folder(invocation), error)
     return Diagnosis(
         "UnexpectedError",

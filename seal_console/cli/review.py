@@ -21,7 +21,7 @@ from store.dossier import dossier
 from store.errors import ExitCode, WrongUseError
 from store.lock import current_user
 from store.records import CandidateState
-from store.review_queue import WAITING_STATES, QueuedCandidate, review_queue
+from store.review_queue import WAITING_STATES, QueuedCandidate, on_older_parent, review_queue
 from store.sanitize import sanitize_line
 from store.undoing import undo_last
 from store.version_rows import live_version
@@ -211,10 +211,11 @@ def _actor(given: str | None) -> str:
 
 def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str]) -> tuple[Any, ...]:
     candidate = queued.candidate
+    older = on_older_parent(candidate.state, candidate.live_version, live, imported=candidate.imported)
     notes: list[str] = [candidate.state]
     notes += [needs_review_by(review_gates)] if review_gates else []
     notes += ["held-out"] if candidate.role == "held_out" else []
-    notes += ["older parent"] if candidate.live_version != live and not candidate.imported else []
+    notes += ["older parent"] if older else []
     return (
         short_id(candidate.id),
         str(candidate.round_number),

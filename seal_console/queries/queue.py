@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from seal_console.queries.filters import Condition, Field, parse_filter
 from store.database import fetch, fetch_value
 from store.ranking import rank_order
-from store.review_queue import WAITING_CONDITION
+from store.review_queue import WAITING_CONDITION, on_older_parent
+from store.version_rows import live_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +79,7 @@ class QueueRow:
     derived_from: str | None
     beginning: str
     needs_review: int = 0
+    older_parent: bool = False
 
 
 def queue_keys(db: Database, query: QueueQuery) -> list[int]:
@@ -103,6 +105,9 @@ def queue_rows(db: Database, keys: Sequence[int]) -> dict[int, QueueRow]:
         f"FROM {_FROM} WHERE candidates.rowid IN ({marks})",
         list(keys),
     )
+    live = live_version(db)
+    for row in found:
+        row["older_parent"] = on_older_parent(row["state"], row["live_version"], live, imported=bool(row["imported"]))
     return {row["key"]: QueueRow(**row) for row in found}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SCREENS = ("now", "review", "versions", "rounds", "tasks", "log", "retention", "help", "accept")
 _DRAWN = {
     "now": ("inner updates ██████████░░░░░░░░░░ 6/12", "mean reward"),
-    "review": ("5 wait", "Self-edit", "Goods can be returned within 30 days since 1 March."),
+    "review": ("5 listed", "Self-edit", "Goods can be returned within 30 days since 1 March."),
     "versions": ("4 accepted", "v0004", "accepted by"),
     "rounds": ("2 rounds", "round 2: 6 candidates", "written by"),
     "tasks": ("3 tasks by weakness", "Questions, answered by"),

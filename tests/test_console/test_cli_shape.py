@@ -126,6 +126,9 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
         (("model", "build", "x"), "it is now 'seal-console lab model build'."),
         (("model", "measure"), "it is now 'seal-console lab model measure'."),
         (("policy", "check"), "it is now 'seal-console guardrails'."),
+        (("lab", "bench", "inner", "--ways", "peft"), "--ways is now called --methods."),
+        (("lab", "experiment", "forgetting", "--lines", "2"), "--lines is now called --lineages."),
+        (("lab", "bench", "inner", "--lines", "2"), "No such option"),
         (("lab",), "bench, experiment, model, import"),
     ],
 )
@@ -138,6 +141,11 @@ def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, c
     assert with_json.code == 2
     (error,) = with_json.objects
     assert said in json.dumps(error["error"], ensure_ascii=False)
+
+
+def test_the_next_step_after_a_former_command_is_the_whole_line_with_its_new_name(call: CliCaller) -> None:
+    called = call("bench", "inner", "--updates", "4")
+    assert "Try: seal-console lab bench inner --updates 4" in called.err.splitlines()
 
 
 def test_the_workspace_is_named_before_after_by_variable_or_found(

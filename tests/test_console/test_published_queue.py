@@ -56,7 +56,7 @@ def said() -> dict[str, Any]:
 
 async def all_in_review(console: ConsoleDriver) -> None:
     await console.press("2")
-    await console.until(lambda: console.app.current_mode == "review" and "0 wait" in console.shown())
+    await console.until(lambda: console.app.current_mode == "review" and "0 listed" in console.shown())
     await console.press("v")
     await console.until(lambda: len(console.review.table.keys) == 250 and console.review.pane.shown is not None)
 
@@ -89,7 +89,7 @@ def test_none_of_them_waits_and_it_is_reported_how_to_see_them(published: Worksp
     async def flow() -> None:
         async with drive(published) as console:
             await console.press("2")
-            await console.until(lambda: console.app.current_mode == "review" and "0 wait" in console.shown())
+            await console.until(lambda: console.app.current_mode == "review" and "0 listed" in console.shown())
             assert "Nothing waits. v shows all, ctrl+r runs a round." in console.shown()
             assert console.app.facts.waiting == 0
             await all_in_review(console)

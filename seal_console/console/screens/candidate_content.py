@@ -13,7 +13,8 @@ from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
 from store.candidates import get_candidate
 from store.dossier import Dossier, QuestionComparison, dossier
-from store.review_queue import is_waiting
+from store.review_queue import is_waiting, on_older_parent
+from store.version_rows import live_version
 from store.version_tags import policy_tag, state_name
 from store.wording import counted
 
@@ -34,18 +35,19 @@ _TONES = {"good": "$text-success", "bad": "$text-error", "warn": "$text-warning"
 
 @dataclass(frozen=True, slots=True)
 class CandidateContent:
-    """A candidate's dossier, the other candidates of its task, and the text that it was edited from."""
+    """A candidate's dossier, the other candidates of its task, the text that it was edited from, and what is live."""
 
     whole: Dossier
     others: list[QueueRow]
     original: Candidate | None
+    live: int | None
 
 
 def read_candidate(db: Database, candidate_id: str) -> CandidateContent:
     """Read all that is shown of one candidate."""
     candidate = get_candidate(db, candidate_id)
     original = None if candidate.derived_from is None else get_candidate(db, candidate.derived_from)
-    return CandidateContent(dossier(db, candidate), siblings(db, candidate.id), original)
+    return CandidateContent(dossier(db, candidate), siblings(db, candidate.id), original, live_version(db))
 
 
 def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
@@ -82,8 +84,18 @@ def _head(shown: CandidateContent) -> Content:
             ("   right ", "$text-muted"),
             f"{right_before} → {right_after} of {len(whole.compared)}" if whole.updates else "not examined",
         ),
+        *_older_parent(shown),
         *_needs_review(whole),
     )  # fmt: skip
+
+
+def _older_parent(shown: CandidateContent) -> list[Content]:
+    """Say that an undecided candidate cannot be accepted, if it was trained on a version that is no longer live."""
+    candidate = shown.whole.candidate
+    if not on_older_parent(candidate.state, candidate.live_version, shown.live, imported=candidate.imported):
+        return []
+    parent, live = state_name(candidate.live_version), state_name(shown.live)
+    return [safe_line(f"↷ trained on {parent}, but {live} is live: it cannot be accepted now", "$text-warning")]
 
 
 def _needs_review(whole: Dossier) -> list[Content]:

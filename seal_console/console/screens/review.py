@@ -61,7 +61,7 @@ class ReviewScreen(SealScreen):
         Binding("tab", "other_pane", "Other pane", show=False, id="review.other_pane"),
         Binding("left_square_bracket", "section(-1)", "Previous section", show=False, id="review.section_up"),
         Binding("right_square_bracket", "section(1)", "Next section", show=False, id="review.section_down"),
-        Binding("escape", "unmark", "Unmark all", show=False, id="review.unmark"),
+        Binding("escape", "unmark", "Unmark all, clear the filter", show=False, id="review.unmark"),
         Binding("Y", "copy_table", "Copy the table", show=False, id="review.copy"),
         Binding("w", "export", "Export", show=False, id="review.export", tooltip="the table, as CSV"),
     ]  # fmt: skip
@@ -136,8 +136,8 @@ class ReviewScreen(SealScreen):
         self._show_candidate()
 
     def _say(self, new: int) -> None:
-        table, query = self.table, self.query_now
-        words = [f"{len(table.keys):,} {'in all' if query.everything else 'wait'}"]
+        table = self.table
+        words = [f"{len(table.keys):,} {'in all' if self.query_now.everything else 'listed'}"]
         words += [f"{len(table.marked):,} marked"] if table.marked else []
         words += [f"{new:,} new · R shows them"] if new else []
         self.query_one(FilterBar).say(" · ".join(words))
@@ -233,12 +233,14 @@ class ReviewScreen(SealScreen):
         self.pane.go_to_section(by)
 
     def action_unmark(self) -> None:
-        """Take all marks back; from the candidate, go back to the queue."""
-        if self.table.has_focus:
+        """Take all marks back, then the filter; from the candidate, go back to the queue."""
+        if not self.table.has_focus:
+            self.table.focus()
+        elif self.table.marked:
             self.table.unmark()
             self._say(self._new)
-        else:
-            self.table.focus()
+        elif self.query_one(FilterBar).text:
+            self.put_filter("")
 
     def action_accept(self) -> None:
         """Ask about accepting."""

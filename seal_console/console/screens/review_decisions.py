@@ -81,6 +81,10 @@ class DecisionFlows:
         if not rows:
             return
         row = rows[0]
+        if row.older_parent:
+            parent, live = live_name(row.live_version), (await console.reader.read(_live_and_next))[0]
+            console.say(f"Trained on {parent}, but {live} is live: it cannot be accepted now.", "warning")
+            return
         live, tag = await console.reader.read(_live_and_next)
         happens = (
             f"{row.title}: {row.beginning[:140]}",

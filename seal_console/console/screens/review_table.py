@@ -31,6 +31,7 @@ _TONES: dict[str, Tone] = {
     "review": "warn",
     "proposed": "dim",
     "imported": "dim",
+    "older": "dim",
 }
 _SIGNS = {
     "accepted": "✓",
@@ -41,6 +42,7 @@ _SIGNS = {
     "review": "‖",
     "proposed": "○",
     "imported": "↓",
+    "older": "↷",
 }
 
 
@@ -56,7 +58,7 @@ def _cells(row: QueueRow) -> Row:
     audit = "–" if row.audit_gain is None else f"{row.audit_gain:+.2f}"
     good: Tone = "good" if (row.reward_mean or 0) > 0 else "bad" if (row.reward_mean or 0) < 0 else ""
     needs_review = row.needs_review and row.state == "examined"
-    state = "imported" if row.imported else "review" if needs_review else row.state
+    state = "imported" if row.imported else "older" if row.older_parent else "review" if needs_review else row.state
     return (
         Cell(reward, good),
         Cell(spread, "dim"),

@@ -224,12 +224,17 @@ def round_row(line: RoundLine) -> Row:
 
 
 def ranked_row(row: RankedCandidate, place: int, *, kept: bool) -> Row:
-    """Return a row of the table of candidates; "✓" marks candidates that the policy was trained on, "✎" edited ones."""
+    """Return a row of the table of candidates.
+
+    "✓" marks candidates that the policy was trained on, "✎" edited ones; held-out ones are ranked apart, as h1, h2.
+    """
     spread = "" if row.reward_std is None else f" ± {row.reward_std:.2f}"
     sign = " ✓" if kept else ""
+    ranked_apart = "h" if row.role == "held_out" else ""
     edited = "✎ edited: " if row.derived_from is not None else ""
     return (
-        f"{place:,}", f"{_gain(row.reward_mean)}{spread}{sign}", Cell(row.state, _STATE_TONES.get(row.state, "")),
+        f"{ranked_apart}{place:,}", f"{_gain(row.reward_mean)}{spread}{sign}",
+        Cell(row.state, _STATE_TONES.get(row.state, "")),
         f"{edited}{row.title}", _gain(row.audit_gain), "held out" if row.role == "held_out" else "training",
         short_id(row.id),
     )  # fmt: skip

@@ -92,8 +92,10 @@ class FilterBar(Vertical):
         self.query_one("#problem" if wrong else "#status", Static).update(safe_line(words))
 
     def begin(self) -> None:
-        """Focus the field."""
-        self.query_one(FilterInput).focus()
+        """Focus the field; what is typed replaces the current filter."""
+        field = self.query_one(FilterInput)
+        field.focus()
+        field.action_select_all()
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
