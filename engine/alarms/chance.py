@@ -8,13 +8,14 @@ the tests a little power and nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, prod, sqrt
+from math import log, prod
 from statistics import NormalDist, mean
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.gates.retention import paired_p_value
+from store.share import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,13 +45,7 @@ class Fall:
 
 def least_share(count: int, of: int, significance: float) -> float:
     """Return the lower end of Wilson's interval for a share (Wilson 1927), one-sided; 0 if nothing was counted."""
-    if of == 0:
-        return 0.0
-    z = NormalDist().inv_cdf(1 - significance)
-    share, square = count / of, z * z / of
-    middle = share + square / 2
-    spread = z * sqrt(share * (1 - share) / of + square / (4 * of))
-    return max(0.0, (middle - spread) / (1 + square))
+    return wilson_interval(count / of, of, NormalDist().inv_cdf(1 - significance))[0] if of else 0.0
 
 
 def fall(before: Mapping[str, float], now: Mapping[str, float]) -> Fall | None:

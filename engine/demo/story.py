@@ -17,8 +17,10 @@ from engine.loop.compare import correct_after_updates, held_out_tasks
 from engine.loop.round import run_round
 from engine.loop.session import Session, open_session
 from engine.runtime.progress import Progress, Report
+from engine.trackers.summary import HeldOutFigure, HeldOutFigures, summary_of
 from store.candidates import list_candidates
 from store.ranking import candidate_rank
+from store.share import Share
 from store.verify import verify
 from store.version_rows import list_versions, live_version
 from store.version_tags import version_tag
@@ -54,32 +56,45 @@ def _before_training(session: Session, pages: Sequence[Task], report: Report) ->
     held_out = held_out_tasks(session, pages)
     questions = [question for task in held_out for question in task.questions]
     answers = session.examiner.answers_before_update(None, None, questions)
-    base = sum(answer.correct for answer in answers.values()) / len(answers)
-    _say(report, f"The untrained model answers {base:.1%} of the questions about {len(held_out)} held-out documents.")
+    base = Share(sum(answer.correct for answer in answers.values()), len(answers), len(held_out))
+    _say(
+        report,
+        f"The untrained model answers {base.right} of {base.answers} questions about {base.units} held-out documents.",
+    )
     right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare passages")
-    passage_only = sum(map(sum, right.values())) / sum(map(len, right.values()))
-    _say(report, f"Trained on the bare text of each document, it answers {passage_only:.1%}.")
-    return {"base": base, "passage_only": passage_only}
+    passage_only = Share(sum(map(sum, right.values())), sum(map(len, right.values())), len(held_out))
+    _say(report, f"Trained on the bare text of each document, it answers {passage_only.right}.")
+    return {"base": _figure(base), "passage_only": _figure(passage_only)}
 
 
-def _held_out_accuracies(finished: Sequence[Round]) -> list[float]:
+def _held_out_accuracies(finished: Sequence[Round]) -> list[dict[str, Any]]:
     """Return the accuracy of the current policy: before the first round, then after each."""
-    accuracies: list[float] = []
+    current: list[HeldOutFigure | None] = []
     for one in finished:
-        figures = (one.summary or {})["held_out"]
-        if not accuracies:
-            accuracies.append(figures["before"]["accuracy"])
-        kept = one.new_policy_version is not None
-        accuracies.append(figures["after"]["accuracy"] if kept else accuracies[-1])
-    return accuracies
+        held_out = HeldOutFigures() if (summary := summary_of(one)) is None else summary.held_out
+        if not current:
+            current.append(held_out.before)
+        current.append(current[-1] if one.new_policy_version is None else held_out.after)
+    return [_figure(one.share) for one in current if one is not None and one.share is not None]
+
+
+def _figure(share: Share) -> dict[str, Any]:
+    low, high = share.interval()
+    return {
+        "accuracy": share.value,
+        "right": share.right,
+        "answers": share.answers,
+        "documents": share.units,
+        "interval_95": [low, high],
+    }
 
 
 def _versions(session: Session, finished: Sequence[Round], documents: DemoDocuments, report: Report) -> dict[str, Any]:
     """Accept the best edit, then one that changes a known fact on top of it; roll the second one back; verify."""
     workspace, db = session.workspace, session.db
-    figures: dict[str, Any] = {"known_facts": {"base": _known_facts(session, documents.untouched)}}
-    _accept_best(session, finished[-1], report)
-    figures["known_facts"]["v0001"] = _known_facts(session, documents.untouched)
+    known = {"base": _known_facts(session, documents.untouched)}
+    if _accept_best(session, finished[-1], report) is not None:
+        known["v0001"] = _known_facts(session, documents.untouched)
 
     notes = take_in(workspace, documents.notes)
     _say(report, f"Next: {len(notes)} release notes, on top of v0001.")
@@ -88,7 +103,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
     on_top = run_round(session.under(session.settings.model_copy(update={"round": without_policy})), notes)
     second = _accept_best(session, on_top, report)
     if second is not None:
-        figures["known_facts"][second.tag] = _known_facts(session, documents.untouched)
+        known[second.tag] = _known_facts(session, documents.untouched)
         rollback(workspace, db, 1, ACTOR, "the demonstration rolls one back")
         _say(report, f"Rolled back: v0001 is live again; {second.tag} is kept.")
     found = verify(workspace, db)
@@ -98,7 +113,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
     )
     live = live_version(db)
     return {
-        **figures,
+        "known_facts": known,
         "versions": [version.tag for version in list_versions(db)],
         "live": None if live is None else version_tag(live),
         "verified": found.ok,
@@ -119,15 +134,16 @@ def _accept_best(session: Session, current: Round, report: Report) -> Version | 
     return version
 
 
-def _known_facts(session: Session, things: Sequence[Thing]) -> float:
-    """Return the share of known facts, about things that no document mentions, that the live model still answers."""
+def _known_facts(session: Session, things: Sequence[Thing]) -> dict[str, int]:
+    """Count the known facts, about things that no document mentions, that the live model still answers."""
     rng = random.Random("known facts")
     pairs = [(question(thing.name, r, rng), thing.value(r)) for thing in things for r in thing.kind.relations]
     prompts = [
         TextPrompt(session.domain.question_prompt(asked), 0, session.settings.exam.max_new_tokens) for asked, _ in pairs
     ]
     completions = session.executor.complete(prompts, [session.live_adapter(live_version(session.db))])
-    return sum(one.text == gold for one, (_, gold) in zip(completions, pairs, strict=True)) / len(pairs)
+    right = sum(one.text == answer for one, (_, answer) in zip(completions, pairs, strict=True))
+    return {"right": right, "of": len(pairs)}
 
 
 def _say(report: Report, sentence: str) -> None:

@@ -29,6 +29,7 @@ from store.rounds import get_round, interrupt_round, list_rounds, open_round, re
 from store.tasks import get_task, list_tasks
 from store.version_rows import get_policy_version, latest_policy_version, live_version
 from store.version_tags import policy_tag
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +169,8 @@ def _examine_policy(session: Session, current: Round, policy: Policy, held_out: 
     screen_and_evaluate(session, candidates, held_out)
     tasks = {task.id: task for task in held_out}
     correct = [right for one in candidates for right in _correct_after(session, one, tasks[one.task_id])]
-    return HeldOutFigure(mean(correct), policy.version, _conditions(session, current, held_out))
+    conditions = _conditions(session, current, held_out)
+    return HeldOutFigure(mean(correct), policy.version, conditions, answers=len(correct), tasks=len(held_out))
 
 
 def _correct_after(session: Session, candidate: Candidate, task: Task) -> list[bool]:
@@ -241,9 +243,10 @@ def _summarise(
 def _describe_policy(before: HeldOutFigure | None, after: HeldOutFigure | None, new_version: int | None) -> str:
     if before is None:
         return "No tasks are held out, so no policy is trained."
+    on = "held-out tasks" if before.tasks is None else counted(before.tasks, "held-out task")
     if after is None:
-        return f"Nothing was kept, so the policy stays the same: {before.accuracy:.1%} on held-out tasks."
-    change = f"{before.accuracy:.1%} → {after.accuracy:.1%} on held-out tasks"
+        return f"Nothing was kept, so the policy stays the same: {before.accuracy:.1%} on {on}."
+    change = f"{before.accuracy:.1%} → {after.accuracy:.1%} on {on}"
     if new_version:
         return f"New policy {policy_tag(new_version)} kept: {change}."
     return f"New policy dropped: {change}."

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from store.share import Share
+
 if TYPE_CHECKING:
     from store.records import Round
 
@@ -21,13 +23,23 @@ DROPPED_POLICY = -1  # in place of a version: keeps a dropped policy's figure fr
 class HeldOutFigure:
     """Accuracy (0 … 1) after inner updates on a policy's self-edits for held-out tasks.
 
-    `policy_version` is None for the base and DROPPED_POLICY for a policy that was not kept. `conditions` is the hash of
-    everything else that the figure depends on.
+    It rests on this many answers about this many tasks; None in rounds of older releases. `policy_version` is None for
+    the base and DROPPED_POLICY for a policy that was not kept. `conditions` is the hash of everything else that the
+    figure depends on.
     """
 
     accuracy: float
     policy_version: int | None
     conditions: str
+    answers: int | None = None
+    tasks: int | None = None
+
+    @property
+    def share(self) -> Share | None:
+        """The accuracy with what it rests on."""
+        if self.answers is None or self.tasks is None:
+            return None
+        return Share(round(self.accuracy * self.answers), self.answers, self.tasks)
 
 
 @dataclass(frozen=True, slots=True)

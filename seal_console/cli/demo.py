@@ -98,8 +98,9 @@ def _require_free(folder: Path) -> Path:
 
 def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> None:
     output = invocation.output
-    rows = [(name, percent(accuracy), bar(accuracy)) for name, accuracy in _rows(result)]
-    output.show("", table(("questions about unseen documents", "accuracy", ""), rows, right=("accuracy",)))
+    headings = ("questions about unseen documents", "accuracy", "right", "95 % interval", "")
+    rows = [_row(name, figure) for name, figure in _rows(result)]
+    output.show("", table(headings, rows, right=("accuracy", "right", "95 % interval")))
     versions = ", ".join(_name(version) for version in result.get("versions", ()))
     output.show(
         f"Accepted versions: {versions or 'none'}. Live: {result.get('live') or 'v0000 (the base model alone)'}.",
@@ -117,17 +118,21 @@ def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> No
 
 def _known_facts(result: Mapping[str, Any]) -> list[str]:
     """Show how many facts that no document mentions each version still answers correctly."""
-    shares = result.get("known_facts")
-    if not isinstance(shares, dict):
-        return []
-    return ["Unrelated facts still answered correctly: " + ", ".join(f"{k} {percent(v)}" for k, v in shares.items())]
+    known = ", ".join(f"{tag} {one['right']:,} of {one['of']:,}" for tag, one in result["known_facts"].items())
+    return [f"Unrelated facts still answered correctly: {known}"]
 
 
-def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    yield "base model", result.get("base")
-    yield "trained on the passage only", result.get("passage_only")
-    for number, accuracy in enumerate(result.get("rounds", ())):
-        yield ("self-edits before training" if number == 0 else f"self-edits after round {number}"), accuracy
+def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield "base model", result["base"]
+    yield "trained on the passage only", result["passage_only"]
+    for number, figure in enumerate(result["rounds"]):
+        yield ("self-edits before training" if number == 0 else f"self-edits after round {number}"), figure
+
+
+def _row(name: str, figure: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = figure["interval_95"]
+    right = f"{figure['right']} of {figure['answers']}"
+    return name, percent(figure["accuracy"]), right, f"{100 * low:.0f}–{100 * high:.0f} %", bar(figure["accuracy"])
 
 
 def _name(version: Any) -> str:
