@@ -12,13 +12,10 @@ from peft import PeftModel
 from transformers import get_scheduler
 
 from engine.bank.job import InnerJob, Recipe, TrainingSequence, training_order
-from engine.bank.stack import stack_of
 from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.lora.adapter import Adapter, LoraSpec, fresh_adapter, make_spec
 from engine.lora.files import adapter_files
-from engine.model.attention import packed_sequences
 from engine.model.base import BaseModel, wrap_model
-from engine.model.token_layout import lay_out
 from tests.tiny_models import random_model
 
 if TYPE_CHECKING:
@@ -109,19 +106,6 @@ def _padded(sequences: list[TrainingSequence]) -> tuple[torch.Tensor, torch.Tens
         rows.append(([*one.tokens, *[1] * gap], labels, [1] * len(one.tokens) + [0] * gap))
     inputs, targets, mask = (torch.tensor(columns) for columns in zip(*rows, strict=True))
     return inputs, targets, mask
-
-
-@torch.no_grad()
-def engine_logits(base: BaseModel, adapters: list[Adapter], sequences: list[list[int]]) -> list[torch.Tensor]:
-    """Logits [tokens, vocabulary] of each sequence under its adapter, all in one packed forward pass of the engine."""
-    stack = stack_of(adapters, adapters[0].spec, base.device)
-    grouping = lay_out([len(sequence) for sequence in sequences], base.device)
-    tokens = torch.tensor([token for sequence in sequences for token in sequence])
-    positions = torch.cat([torch.arange(len(sequence)) for sequence in sequences])
-    matrices, scaling = stack.first(len(adapters)), stack.spec.scaling
-    with base.switch.on(matrices, grouping, scaling, training=False), packed_sequences(grouping):
-        logits = base.model(input_ids=tokens[None], position_ids=positions[None], use_cache=False).logits[0]
-    return list(logits.split([len(sequence) for sequence in sequences]))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ def encode_example(base: BaseModel, example: TrainingExample) -> TrainingSequenc
 
     None if the window leaves nothing of it to learn.
     """
-    tokens = tuple(base.encode_training(example.text)[: base.window_tokens])
-    start = len(base.encode_start(example.text[: example.loss_start])) if example.loss_start else 1
+    tokens = tuple(base.encoder.training(example.text)[: base.window_tokens])
+    start = len(base.encoder.start(example.text[: example.loss_start])) if example.loss_start else 1
     loss_start = max(1, start)
     return TrainingSequence(tokens, loss_start) if len(tokens) > loss_start else None

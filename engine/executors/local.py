@@ -41,7 +41,7 @@ class LocalExecutor:
         """The base model that everything runs on."""
         base = self._base
         precision = str(base.precision).removeprefix("torch.")
-        return ModelIdentity(base.name, base.fingerprint, precision, base.uses_chat_template)
+        return ModelIdentity(base.name, base.fingerprint, precision, base.encoder.uses_chat_template)
 
     def train(
         self,
@@ -67,7 +67,7 @@ class LocalExecutor:
     ) -> list[Completion]:
         """Complete the prompts; those that end by the same rule share batches."""
         base = self._base
-        tokens = [tuple(base.encode_start(one.text) if one.raw else base.encode_prompt(one.text)) for one in prompts]
+        tokens = [tuple(base.encoder.start(one.text) if one.raw else base.encoder.prompt(one.text)) for one in prompts]
         found: dict[int, Completion] = {}
         for ending in dict.fromkeys((one.stop, one.max_new_tokens) for one in prompts):
             places = [place for place, one in enumerate(prompts) if (one.stop, one.max_new_tokens) == ending]

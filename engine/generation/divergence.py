@@ -35,7 +35,7 @@ class _RunningSum:
 @torch.inference_mode()
 def measure_divergence(base: BaseModel, texts: Sequence[str], adapters: Sequence[Adapter | None]) -> list[Divergence]:
     """Return the divergence of each adapter. Raises WrongUseError if the texts have no token of this model."""
-    spans = [Span(tuple(tokens)) for text in texts if (tokens := base.encode_start(text)[: base.window_tokens])]
+    spans = [Span(tuple(tokens)) for text in texts if (tokens := base.encoder.start(text)[: base.window_tokens])]
     if not spans:
         raise WrongUseError("the anchors have no token of this model", next_step="seal-console retention check")
     sums = [_RunningSum() for _ in adapters]

@@ -116,10 +116,10 @@ def option_spans(base: BaseModel, prompt: ChoicePrompt) -> list[Span]:
     """
     start = prompt.text.rstrip()
     between = prompt.text[len(start) :] + prompt.delimiter
-    before = len(base.encode_start(start))
+    before = len(base.encoder.start(start))
     spans = []
     for option in prompt.options:
-        tokens = tuple(base.encode_start(start + between + option))
+        tokens = tuple(base.encoder.start(start + between + option))
         if len(tokens) > base.window_tokens:
             raise WrongUseError(
                 f"{prompt.place}: prompt and choice have {len(tokens)} tokens, but the model's window has "

@@ -114,7 +114,8 @@ def _bench_inner(parameters: Parameters, report: Report) -> dict[str, Any]:
 def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.lab.forgetting.experiment import experiment  # noqa: PLC0415
     from engine.lab.forgetting.methods import methods_named  # noqa: PLC0415
-    from engine.model.base import BUNDLED, load_base  # noqa: PLC0415
+    from engine.model.base import load_base  # noqa: PLC0415
+    from engine.model.model_folder import BUNDLED  # noqa: PLC0415
 
     return experiment(
         load_base(BUNDLED),
@@ -128,7 +129,8 @@ def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, 
 
 def _experiment_collapse(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.lab.collapse.experiment import ExperimentSize, experiment  # noqa: PLC0415
-    from engine.model.base import BUNDLED, load_base  # noqa: PLC0415
+    from engine.model.base import load_base  # noqa: PLC0415
+    from engine.model.model_folder import BUNDLED  # noqa: PLC0415
 
     sizes = {name: int(parameters[name]) for name in ExperimentSize.__dataclass_fields__ if name in parameters}
     return experiment(load_base(BUNDLED), ExperimentSize(**sizes), seed=int(parameters["seed"]), report=report)

@@ -16,6 +16,7 @@ from engine.exams.exam import ModelRef
 from engine.exams.examiner import Examiner
 from engine.executors.local import LocalExecutor
 from engine.gates.gate import GateContext
+from engine.generation.self_check import check_base
 from engine.guardrails.reading import Guardrails
 from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
 from engine.lora.files import read_adapter
@@ -202,9 +203,9 @@ def open_session(workspace: Workspace, command: str, report: Report = ignore_pro
 
 
 def load_base_of(settings: Settings) -> BaseModel:
-    """Load the base that the settings name."""
+    """Load the base that the settings name, and check that the engine computes with it what others would."""
     model = settings.model
-    return load_base(
+    base = load_base(
         model.path,
         device=model.device,
         precision=model.precision,
@@ -212,6 +213,8 @@ def load_base_of(settings: Settings) -> BaseModel:
         prompt_style=model.prompt_style,
         max_length=model.max_length,
     )
+    check_base(base)
+    return base
 
 
 def _spec(base: BaseModel, settings: InnerUpdateSettings | PolicyTrainingSettings) -> LoraSpec:

@@ -89,8 +89,8 @@ def _folder(session: Session, current: Round) -> Path:
 def _sequence(session: Session, candidate: Candidate) -> TrainingSequence | None:
     """Return prompt and self-edit as one sequence; None if the self-edit is empty or does not fit the window."""
     base = session.base
-    prompt = base.encode_prompt(candidate.prompt)
-    completion = base.encode(candidate.completion)
+    prompt = base.encoder.prompt(candidate.prompt)
+    completion = base.encoder.text(candidate.completion)
     end = base.tokenizer.eos_token_id
     tokens = [*prompt, *completion, *([] if end is None else [int(end)])]
     if not completion or len(tokens) > base.window_tokens:

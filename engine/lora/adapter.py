@@ -6,9 +6,8 @@ Hu et al. 2021, "LoRA" (arXiv 2106.09685): the adapted layer computes W x + (alp
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -16,14 +15,26 @@ from transformers.pytorch_utils import Conv1D
 
 from store.errors import WrongUseError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_MATRIX = 2  # dimensions
+_EXPERT_LEAVES = frozenset({"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"})
+
 
 @dataclass(frozen=True, slots=True)
 class LoraTarget:
-    """One adapted matrix of the base: its module name and its sizes."""
+    """One adapted matrix of the base: its module name and its sizes.
+
+    `peft_name` names it in PEFT's `target_modules`: the last part of the module name, or all of it if another module of
+    the model, which is not adapted, ends in the same.
+    """
 
     module: str
     inputs: int
     outputs: int
+    peft_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +66,27 @@ class Adapter:
 
 
 def adaptable_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """Return every linear layer of a causal language model by name, except the output head."""
+    """Return every linear layer that text goes through, by name, except the output head.
+
+    A multimodal model's vision tower is left out, since text never reaches it. So are the layers of an MLP where a
+    model fuses its experts into one tensor: PEFT reads their names as those of experts, and would not load them.
+    """
     head = getattr(model, "get_output_embeddings", lambda: None)()
+    text = set(getattr(model, "get_decoder", lambda: model)().modules())
+    left_out = _EXPERT_LEAVES if _has_fused_experts(model) else frozenset()
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D)) and module is not head and not name.endswith("lm_head")
+        if getattr(type(module), "forward", None) in (nn.Linear.forward, Conv1D.forward)  # a router may return more
+        and module in text
+        and module is not head
+        and not name.endswith("lm_head")
+        and name.rsplit(".", 1)[-1] not in left_out
     }
+
+
+def _has_fused_experts(model: nn.Module) -> bool:
+    return any(weight.dim() > _MATRIX and ".experts." in name for name, weight in model.named_parameters())
 
 
 def sizes_of(module: nn.Module) -> tuple[int, int]:
@@ -88,7 +113,8 @@ def make_spec(
                 next_step=f"choose among {', '.join(sorted(leaves))}, or all-linear",
             )
         modules = {name: module for name, module in modules.items() if name.rsplit(".", 1)[-1] in target_modules}
-    targets = tuple(LoraTarget(name, *sizes_of(module)) for name, module in modules.items())
+    names = _peft_names(model, modules)
+    targets = tuple(LoraTarget(name, *sizes_of(module), names[name]) for name, module in modules.items())
     return LoraSpec(rank, alpha, targets, any(isinstance(module, Conv1D) for module in modules.values()))
 
 
@@ -136,6 +162,12 @@ def _at_rank(a: torch.Tensor, b: torch.Tensor, rank: int) -> tuple[torch.Tensor,
     return root[:, None] * right[:rank], left[:, :rank] * root, float(error)
 
 
+def _peft_names(model: nn.Module, adapted: Mapping[str, nn.Module]) -> dict[str, str]:
+    others = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules() if name not in adapted}
+    leaves = {name: name.rsplit(".", 1)[-1] for name in adapted}
+    return {name: name if leaf in others else leaf for name, leaf in leaves.items()}
+
+
 def module_pattern(targets: tuple[LoraTarget, ...]) -> list[str]:
-    """Return the leaf names of the targets, sorted, in the form of PEFT's `target_modules`."""
-    return sorted({re.split(r"\.", target.module)[-1] for target in targets})
+    """Return the names of the targets, sorted, in the form of PEFT's `target_modules`."""
+    return sorted({target.peft_name for target in targets})

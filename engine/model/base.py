@@ -7,25 +7,33 @@ unless the settings allow it.
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from importlib import resources
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import torch
+import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
 from engine.model.adapted_linear import Switch, install_switch
 from engine.model.attention import ATTENTION
+from engine.model.context_window import window_in
+from engine.model.encoding import TextEncoder
+from engine.model.model_folder import CONFIG, check_model_folder, folder_fingerprint, read_object
 from engine.model.precision import choose_device, choose_precision
-from store.errors import WrongUseError
-from store.hashing import hash_file, hash_json
+from store.errors import SealError, WrongUseError
+from store.wording import counted
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-BUNDLED = "bundled"
+_UNKNOWN_WINDOW = 2048
+_LONGEST_REASON = 300
+_OTHER_MODEL = "set model.path in seal.yaml to another model; docs/models.md lists what is supported"
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,7 @@ class BaseModel:
     @cached_property
     def window_tokens(self) -> int:
         """The longest sequence, in tokens: what the model was made for, or less if the settings say so."""
-        config = self.model.config
-        made_for = int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 2048)
+        made_for = window_in(self.model.config.to_dict()) or _UNKNOWN_WINDOW
         return made_for if self.max_length is None else min(made_for, self.max_length)
 
     @cached_property
@@ -70,49 +77,14 @@ class BaseModel:
         """The name of the forward pass's argument for the key-value cache: transformers 5.24 renamed it."""
         return "cache" if "cache" in inspect.signature(self.model.forward).parameters else "past_key_values"
 
-    def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text without special tokens."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
-
-    def encode_prompt(self, text: str) -> list[int]:
-        """Return the tokens of a prompt: through the chat template if there is one, else with the tokenizer's own
-        prefix.
-        """
-        if self.uses_chat_template:
-            messages = [{"role": "user", "content": text}]
-            tokens = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-            return [int(token) for token in tokens]
-        return self.encode_start(text)
-
-    def encode_start(self, text: str) -> list[int]:
-        """Return the tokens of a text that is continued as is: with the tokenizer's own prefix, without a template."""
-        return self._prefix() + self.encode(text)
-
-    def encode_training(self, text: str) -> list[int]:
-        """Return the tokens of a training sequence: prefix, text, end of sequence."""
-        end = self.tokenizer.eos_token_id
-        return self.encode_start(text) + ([] if end is None else [int(end)])
-
-    @property
-    def uses_chat_template(self) -> bool:
-        """Whether prompts go through the tokenizer's chat template."""
-        if self.prompt_style == "auto":
-            return bool(getattr(self.tokenizer, "chat_template", None))
-        return self.prompt_style == "chat"
-
-    def _prefix(self) -> list[int]:
-        start = self.tokenizer.bos_token_id
-        adds = bool(getattr(self.tokenizer, "add_bos_token", False))
-        return [int(start)] if adds and start is not None else []
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """How text becomes tokens."""
+        return TextEncoder(self.tokenizer, self.prompt_style)
 
     def described(self) -> dict[str, Any]:
         """Return what a version's manifest says about its base."""
         return {"name": self.name, "fingerprint": self.fingerprint, "precision": str(self.precision).split(".")[-1]}
-
-
-def bundled_model_folder() -> Path:
-    """Return the folder of the model that ships with the engine."""
-    return Path(str(resources.files("engine") / "bundled" / "model"))
 
 
 def load_base(
@@ -126,26 +98,32 @@ def load_base(
 ) -> BaseModel:
     """Load the model that the settings name: "bundled", or a local folder.
 
-    Raises WrongUseError if the folder is not a causal language model that can be read safely.
+    Raises WrongUseError if the folder is not a causal language model that can be read safely and whole.
     """
-    folder = bundled_model_folder() if path == BUNDLED else Path(path).expanduser()
-    _check_folder(folder, path)
+    folder = check_model_folder(path)
+    _check_architecture(folder, trust_remote_code=trust_remote_code)
     chosen_device = choose_device(device)
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     dtype = choose_precision(precision, chosen_device, _count_parameters(folder))
-    with _quiet():
-        model = AutoModelForCausalLM.from_pretrained(
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    with _quiet(), _named(folder):
+        config = AutoConfig.from_pretrained(folder, **options)
+        if config.is_encoder_decoder:
+            raise WrongUseError(f"{config.model_type} is an encoder–decoder, not a causal language model")
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        model, loading = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
             attn_implementation=ATTENTION,
             use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+            **options,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    _check_loaded(model, tokenizer, loading, folder)
     base = wrap_model(model.to(chosen_device), tokenizer, name=path, fingerprint=folder_fingerprint(folder))
-    return replace(base, prompt_style=prompt_style, max_length=max_length)
+    base = replace(base, prompt_style=prompt_style, max_length=max_length)
+    base.encoder.check()
+    return base
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str, fingerprint: str) -> BaseModel:
@@ -158,24 +136,80 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, na
     return BaseModel(name, model, tokenizer, weights.device, weights.dtype, switch, fingerprint)
 
 
-@cache
-def folder_fingerprint(folder: Path) -> str:
-    """Return the hash of the configuration, tokenizer and weights of a model folder."""
-    files = [*folder.glob("*.json"), *folder.glob("*.safetensors")]
-    return hash_json({file.name: hash_file(file) for file in sorted(files)})
+def _check_architecture(folder: Path, *, trust_remote_code: bool) -> None:
+    """Raise WrongUseError if transformers does not know the architecture and no code of the model may be run."""
+    config = read_object(folder / CONFIG)
+    kind = config.get("model_type")
+    if kind in CONFIG_MAPPING_NAMES or (config.get("auto_map") and trust_remote_code):
+        return
+    if config.get("auto_map"):
+        raise WrongUseError(
+            f"model.path: {folder} needs Python code of its own ({kind})",
+            next_step="read that code; if you trust it, set model.trust_remote_code: true in seal.yaml",
+        )
+    raise WrongUseError(
+        f"model.path: transformers {transformers.__version__} does not know the architecture {kind!r} of {folder}",
+        next_step=f"install a newer transformers if there is one, or {_OTHER_MODEL}",
+    )
 
 
-def _check_folder(folder: Path, path: str) -> None:
-    if not (folder / "config.json").is_file():
+def _check_loaded(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, loading: Mapping[str, Any], folder: Path
+) -> None:
+    """Raise WrongUseError if weights are missing, unused or not finite, or if tokens have no embedding."""
+    missing, unused = (sorted(map(str, loading.get(name) or ())) for name in ("missing_keys", "unexpected_keys"))
+    if missing or unused:
+        parts = [f"lacks {_some(missing)}, which would be random"] if missing else []
+        parts += [f"has {_some(unused)}, which the model does not use"] if unused else []
+        compiled = any(name.startswith("_orig_mod.") for name in unused)
         raise WrongUseError(
-            f"model.path: {path!r} is not a model folder: {folder / 'config.json'} is missing",
-            next_step="set model.path in seal.yaml to 'bundled' or to a local Hugging Face model folder",
+            f"model.path: the weights in {folder} do not fit {type(model).__name__}: the file {' and '.join(parts)}",
+            next_step="remove the prefix _orig_mod. that torch.compile added to the names"
+            if compiled
+            else "download the model again, or save it whole with transformers' save_pretrained",
         )
-    if not any(folder.glob("*.safetensors")):
+    broken = next((name for name, weight in model.named_parameters() if not bool(torch.isfinite(weight).all())), None)
+    if broken is not None:
         raise WrongUseError(
-            f"model.path: {folder} has no *.safetensors file; weights in pickle formats are never read",
-            next_step="convert the model to safetensors with transformers' save_pretrained",
+            f"model.path: {broken} in {folder} has values that are NaN or infinite",
+            next_step="download the model again; if it was merged or converted, do that again in float32",
         )
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise WrongUseError(
+            f"model.path: the tokenizer in {folder} has {len(tokenizer):,} tokens, the model embeds {rows:,}",
+            next_step="take the tokenizer that belongs to the model, or call resize_token_embeddings and save it",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {counted(len(names) - 1, 'other tensor')}"
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Turn whatever the library raises for a folder's content into a WrongUseError with the folder's name."""
+    try:
+        yield
+    except SealError as error:
+        raise WrongUseError(f"model.path: {folder}: {error.message}", next_step=error.next_step) from error
+    except KeyError as error:
+        if ATTENTION not in str(error):
+            raise _unloadable(folder, error) from error
+        raise WrongUseError(
+            f"model.path: {folder} has attention of its own kind, which the engine cannot replace with its packed one",
+            next_step=_OTHER_MODEL,
+        ) from error
+    except Exception as error:  # files of a model may make it raise anything: KeyError, ValueError, ImportError …
+        raise _unloadable(folder, error) from error
+
+
+def _unloadable(folder: Path, error: Exception) -> WrongUseError:
+    reason = " ".join(str(error).split("\n")[0].split())[:_LONGEST_REASON]
+    return WrongUseError(
+        f"model.path: transformers {transformers.__version__} cannot load {folder} ({type(error).__name__}: {reason})",
+        next_step=_OTHER_MODEL,
+    )
 
 
 def _count_parameters(folder: Path) -> int:

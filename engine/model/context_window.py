@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
+from engine.model.model_folder import model_folder, text_config
 from store.errors import WrongUseError
 from store.records import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from engine.settings.sections import Settings
 
-BUNDLED = "bundled"
 _EMPTY_TASK = Task(id="", title="", context="", source="", added_at="")
 _CHAT_TEMPLATE_TOKENS = 64
-_WINDOW_KEYS = ("max_position_embeddings", "n_positions")
+_WINDOW_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+_ROPES_OF_THE_BATCH = ("longrope", "dynamic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,27 @@ class ContextRoom:
     max_context_tokens: int
 
 
-def model_folder(model_path: str) -> Path:
-    """Return the folder of the model that the settings name."""
-    if model_path == BUNDLED:
-        return Path(str(resources.files("engine") / "bundled" / "model"))
-    return Path(model_path).expanduser()
-
-
 def window_of(model_path: str) -> int | None:
     """Return the longest sequence that the model was made for, in tokens; None if its folder does not say."""
     try:
         config = json.loads((model_folder(model_path) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    found = [config.get(key) for key in _WINDOW_KEYS] if isinstance(config, dict) else []
+    return window_in(config) if isinstance(config, dict) else None
+
+
+def window_in(config: dict[str, Any]) -> int | None:
+    """Return the longest sequence that a configuration allows, in tokens; None if it does not say.
+
+    Rotary embeddings whose factors depend on the longest sequence of a batch ("longrope", "dynamic") are used up to the
+    length that the model was first trained with: beyond it, an answer would depend on what is asked beside it.
+    """
+    config = text_config(config)
+    found = [config.get(key) for key in _WINDOW_KEYS]
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if isinstance(rope, dict) and rope.get("rope_type", rope.get("type")) in _ROPES_OF_THE_BATCH:
+        first = rope.get("original_max_position_embeddings", config.get("original_max_position_embeddings"))
+        found = [first, *found]
     return next((value for value in found if isinstance(value, int) and value > 0), None)
 
 

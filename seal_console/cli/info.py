@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.model.context_window import BUNDLED, model_folder
+from engine.model.model_folder import BUNDLED, model_folder
 from seal_console.cli.command import SealCommand, SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.guardrails.kinds import default_guardrails_text
-from engine.model.context_window import BUNDLED, model_folder
+from engine.model.model_folder import BUNDLED, model_folder
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation

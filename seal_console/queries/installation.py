@@ -10,7 +10,8 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from engine.model.context_window import model_folder, window_of
+from engine.model.context_window import window_of
+from engine.model.model_folder import model_folder
 from engine.settings.reading import load_settings
 from seal_console.queries.guardrails import guardrail_figures
 from store.database import fetch, fetch_value

@@ -110,7 +110,7 @@ def test_a_random_model_has_about_the_requested_parameters(tmp_path: Path) -> No
     assert abs(parameters - 40_000_000) < 4_000_000
     base = load_base(str(tmp_path), precision="float32")
     assert base.model.num_parameters() == parameters
-    assert base.encode_training("Question: Where is Sosdel made?") == base.encode_training(
+    assert base.encoder.training("Question: Where is Sosdel made?") == base.encoder.training(
         "Question: Where is Sosdel made?"
     )
-    assert max(base.encode("Where is Sosdel made?")) < base.model.config.vocab_size
+    assert max(base.encoder.text("Where is Sosdel made?")) < base.model.config.vocab_size

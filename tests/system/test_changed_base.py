@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.loop.round import run_round
 from engine.loop.session import open_session
-from engine.model.base import bundled_model_folder
+from engine.model.model_folder import BUNDLED, model_folder
 from store.answers import record_base_answers
 from store.candidates import list_candidates
 from store.database import fetch
@@ -40,7 +40,7 @@ def test_a_changed_base_is_examined_again_and_rewards_use_its_own_answers(tmp_pa
             {"n": len(questions)}
         ]
     other = tmp_path / "other"
-    shutil.copytree(bundled_model_folder(), other)
+    shutil.copytree(model_folder(BUNDLED), other)
     (other / "note.json").write_text(json.dumps({"about": "the same weights under another fingerprint"}))
     text = workspace.settings_file.read_text(encoding="utf-8")
     workspace.settings_file.write_text(text.replace("path: bundled", f"path: {other}"), encoding="utf-8")

@@ -13,7 +13,7 @@ from engine.loop.compare import compare_baselines
 from engine.loop.round import run_round
 from engine.loop.select import MEASURED
 from engine.loop.session import open_session
-from engine.model.base import bundled_model_folder
+from engine.model.model_folder import BUNDLED, model_folder
 from engine.runtime.progress import Progress
 from store.candidates import list_candidates
 from store.errors import WrongUseError
@@ -32,7 +32,7 @@ TAKES_ANY_POLICY = replace(MEASURED, policy_must_be_better=False)
 
 def name_another_base(workspace: Workspace, folder: Path) -> None:
     """A model of the same shapes: one file more makes it another."""
-    shutil.copytree(bundled_model_folder(), folder)
+    shutil.copytree(model_folder(BUNDLED), folder)
     (folder / "more.json").write_text("{}", encoding="utf-8")
     settings = workspace.settings_file.read_text(encoding="utf-8")
     workspace.settings_file.write_text(settings.replace("path: bundled", f"path: {folder}"), encoding="utf-8")

@@ -13,7 +13,7 @@ from engine.exams.exam import EvalRequest
 from engine.loop.accept import accept_candidate
 from engine.loop.round import run_round
 from engine.loop.session import open_session
-from engine.model.base import bundled_model_folder
+from engine.model.model_folder import BUNDLED, model_folder
 from store.candidates import list_candidates
 from store.tasks import questions_of
 from tests.system.workspaces import small_workspace
@@ -33,9 +33,9 @@ def test_the_live_folder_answers_in_peft_as_in_the_engine(tmp_path: Path) -> Non
         [answers] = session.examiner.evaluate([request])
 
     model = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(bundled_model_folder()), workspace.adapters_folder
+        AutoModelForCausalLM.from_pretrained(model_folder(BUNDLED)), workspace.adapters_folder
     ).eval()
-    tokenizer = AutoTokenizer.from_pretrained(bundled_model_folder())
+    tokenizer = AutoTokenizer.from_pretrained(model_folder(BUNDLED))
     for question, answer in zip(questions, answers, strict=True):
         prompt = torch.tensor([tokenizer.encode(exam_prompt(question.text))])
         written = model.generate(input_ids=prompt, max_new_tokens=16, do_sample=False)

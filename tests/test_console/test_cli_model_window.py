@@ -9,7 +9,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from engine.domains.knowledge.templates import prompt_for
-from engine.model.context_window import model_folder, room_for_context, token_counter, window_of
+from engine.model.context_window import room_for_context, token_counter, window_of
+from engine.model.model_folder import model_folder
 from engine.settings.sections import Settings
 from store.errors import WrongUseError
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from engine.bank.job import InnerJob, Recipe
+from engine.bank.packed import packed_logits
 from engine.bank.training import InnerUpdateBank
 from tests.peft_alone import (
-    engine_logits,
     peft_logits,
     random_job,
     random_sequences,
@@ -56,7 +56,7 @@ def test_bank_equals_peft_alone(architecture: str, tmp_path: Path) -> None:
     results = {result.key: result for result in InnerUpdateBank(base, jobs[0].start.spec, SLOTS).train(jobs)}
     assert len(results) == len(jobs) > SLOTS
     probe = list(random_sequences(random.Random("probe"), 1, 40)[0].tokens) * 2
-    mine = engine_logits(base, [results[job.key].adapter for job in jobs], [probe] * len(jobs))
+    mine = packed_logits(base, [results[job.key].adapter for job in jobs], [probe] * len(jobs))
     for job, logits in zip(jobs, mine, strict=True):
         alone, result = train_alone(architecture, job, tmp_path / job.key), results[job.key]
         assert result.losses == pytest.approx(alone.losses, abs=1e-4)

@@ -23,8 +23,8 @@ def test_any_local_folder_is_a_base(tmp_path: Path, architecture: str) -> None:
     assert base.window_tokens == 256
     assert base.precision == torch.float32
     assert not any(parameter.requires_grad for parameter in base.model.parameters())
-    assert base.tokenizer.decode(base.encode("Hello.\n")) == "Hello.\n"
-    assert base.encode_training("Hello.")[-1] == base.tokenizer.eos_token_id
+    assert base.tokenizer.decode(base.encoder.text("Hello.\n")) == "Hello.\n"
+    assert base.encoder.training("Hello.")[-1] == base.tokenizer.eos_token_id
 
 
 def test_the_settings_can_shorten_the_window_and_set_the_precision(tmp_path: Path) -> None:
@@ -55,10 +55,10 @@ def test_another_weight_is_another_fingerprint(tmp_path: Path) -> None:
 def test_prompts_use_the_chat_template_if_there_is_one() -> None:
     tokenizer = build_tokenizer()
     base = wrap_model(random_model("qwen2"), tokenizer, name="m", fingerprint="f")
-    assert base.encode_prompt("Question: who?") == base.encode("Question: who?")
+    assert base.encoder.prompt("Question: who?") == base.encoder.text("Question: who?")
     tokenizer.chat_template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
-    assert tokenizer.decode(base.encode_prompt("who?")) == "<user>who?<assistant>"
-    assert base.encode_prompt("who?") != base.encode("who?")
+    assert tokenizer.decode(base.encoder.prompt("who?")) == "<user>who?<assistant>"
+    assert base.encoder.prompt("who?") != base.encoder.text("who?")
 
 
 def test_a_line_ends_at_any_token_that_holds_a_line_break() -> None:
@@ -88,6 +88,6 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path) -> None:
     config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine", "AutoModelForCausalLM": "mine.Model"}}
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').write('ran')\n")
-    with pytest.raises(ValueError, match="trust_remote_code"):
+    with pytest.raises(WrongUseError, match="needs Python code of its own"):
         load_base(str(folder))
     assert not (tmp_path / "ran").exists()

@@ -40,7 +40,7 @@ def answers(base: BaseModel, exam: list[ExamItem]) -> list[Answer]:
 
 
 def test_an_items_limit_bounds_the_length_of_its_answer(base: BaseModel) -> None:
-    lengths = [max(len(base.encode(one.text)) for one in answers(base, items(limit))) for limit in (1, 12)]
+    lengths = [max(len(base.encoder.text(one.text)) for one in answers(base, items(limit))) for limit in (1, 12)]
     assert 0 < lengths[0] < lengths[1]
 
 

@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from engine.bank.packed import packed_logits
 from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
 from engine.lora.files import adapter_files, read_adapter
 from store.adapter_files import CONFIG_NAME, WEIGHTS_NAME, hash_adapter
@@ -16,7 +17,6 @@ from store.errors import CorruptError, WrongUseError
 from tests.peft_alone import (
     acting_adapter,
     distance,
-    engine_logits,
     peft_logits,
     peft_model,
     tiny_base,
@@ -46,7 +46,7 @@ def test_peft_loads_the_files_and_answers_as_the_engine_does(architecture: str, 
     attention = ["c_attn"] if architecture == "gpt2" else ["q_proj", "v_proj"]
     adapter = acting_adapter(tiny_spec(base, attention if some else None), 1)
     model = peft_model(architecture, adapter, tmp_path)
-    (mine,) = engine_logits(base, [adapter], [PROBE])
+    (mine,) = packed_logits(base, [adapter], [PROBE])
     assert float((mine - peft_logits(model, PROBE)).abs().max()) < 1e-4
     with torch.no_grad():
         untouched = random_model(architecture)(input_ids=torch.tensor([PROBE])).logits[0]
@@ -59,7 +59,7 @@ def test_a_fresh_adapter_equals_the_base_and_is_initialised_as_in_peft(architect
     adapter = fresh_adapter(tiny_spec(base), 3)
     with torch.no_grad():
         untouched = base.model(input_ids=torch.tensor([PROBE])).logits[0]
-    (mine,) = engine_logits(base, [adapter], [PROBE])
+    (mine,) = packed_logits(base, [adapter], [PROBE])
     assert float((mine - untouched).abs().max()) < 1e-5
     model = peft_model(architecture, adapter, tmp_path)
     for name, (a, b) in adapter.weights.items():
@@ -169,7 +169,7 @@ def test_growing_an_adapter_is_exact(base: BaseModel) -> None:
             np.testing.assert_allclose(product(grown, target.module), product(small, target.module), atol=1e-5)
         else:
             assert not b.any()
-    (before,), (after,) = (engine_logits(base, [adapter], [PROBE]) for adapter in (small, grown))
+    (before,), (after,) = (packed_logits(base, [adapter], [PROBE]) for adapter in (small, grown))
     assert float((before - after).abs().max()) < 1e-4
     other, _ = fitted_to(small, spec, seed=6)
     assert distance(grown, other) > 0.1

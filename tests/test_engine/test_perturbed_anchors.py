@@ -89,7 +89,7 @@ def test_in_plain_text_the_distribution_after_the_last_replaced_word_is_distille
 
 
 def test_without_rare_tokens_there_are_none(base: BaseModel) -> None:
-    same = [TrainingSequence(tuple(base.encode_training("Question: Where is it?\nAnswer: here")), 3)] * 200
+    same = [TrainingSequence(tuple(base.encoder.training("Question: Where is it?\nAnswer: here")), 3)] * 200
     assert perturb_anchors(base, same) == []
     assert perturb_anchors(base, []) == []
 

@@ -65,7 +65,7 @@ def one_by_one(base: BaseModel, found: Adapter | None, text: str) -> list[float]
     """Log-likelihoods as their definition says: an option at a time, a token at a time."""
     values = []
     for option in OPTIONS:
-        start, tokens = base.encode_start(text), base.encode_start(f"{text} {option}")
+        start, tokens = base.encoder.start(text), base.encoder.start(f"{text} {option}")
         assert tokens[: len(start)] == start
         with torch.inference_mode(), acting(base, found, len(tokens)):
             logits = base.model(input_ids=torch.tensor([tokens])).logits[0].double().log_softmax(-1)

@@ -16,6 +16,7 @@ from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.loop.session import Session
 from engine.lora.adapter import Adapter, fresh_adapter, make_spec
 from engine.model.base import BaseModel, wrap_model
+from engine.model.encoding import TextEncoder
 from engine.retention.suites import RetentionPrompt
 from engine.settings.sections import ExamSettings, Settings
 from store.answers import ModelState
@@ -164,7 +165,7 @@ def kl_one_by_one(base: BaseModel, found: Adapter | None) -> tuple[float, float,
     """KL as its definition says, one anchor and one position at a time, through the engine's own switch."""
     values: list[float] = []
     for anchor in ANCHORS:
-        tokens = torch.tensor([base.encode_start(anchor)])
+        tokens = torch.tensor([base.encoder.start(anchor)])
         with torch.inference_mode():
             before = base.model(input_ids=tokens).logits[0].double().log_softmax(-1)
             with acting(base, found, tokens.numel()):
@@ -219,6 +220,6 @@ def test_drift_is_measured_once_and_the_base_runs_once_a_chunk(
 
 
 def test_anchors_without_a_token_are_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BaseModel, "encode_start", lambda *_: [])
+    monkeypatch.setattr(TextEncoder, "start", lambda *_: [])
     with pytest.raises(WrongUseError, match="no token"):
         session.examiner.drift(["\u200b"], examinees(session.base))

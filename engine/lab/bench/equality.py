@@ -5,11 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from engine.bank.stack import stack_of
-from engine.model.attention import packed_sequences
-from engine.model.token_layout import lay_out
+from engine.bank.packed import packed_logits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +23,7 @@ def compare_adapters(
     for job in jobs:
         one, other = mine[job.key], theirs[job.key]
         gaps.append(distance(one, other) / max(distance(other, job.start), 1e-30))
-        first, second = _logits(base, [one, other], job.sequences[-1].tokens)
+        first, second = packed_logits(base, [one, other], [job.sequences[-1].tokens] * 2)
         logits.append(float((first - second).abs().max()))
         largest.append(float(second.abs().max()))
     return {
@@ -42,16 +38,3 @@ def distance(one: Adapter, other: Adapter) -> float:
     """Return the Euclidean distance between all weights of two adapters of one shape."""
     pairs = [pair for name in one.weights for pair in zip(one.weights[name], other.weights[name], strict=True)]
     return math.sqrt(sum(float((left - right).double().square().sum()) for left, right in pairs))
-
-
-@torch.inference_mode()
-def _logits(base: BaseModel, adapters: list[Adapter], tokens: Sequence[int]) -> list[torch.Tensor]:
-    """Return the logits [tokens, vocabulary] of one sequence under each adapter."""
-    stack = stack_of(adapters, adapters[0].spec, base.device)
-    grouping = lay_out([len(tokens)] * len(adapters), base.device)
-    packed = torch.tensor([list(tokens) * len(adapters)], device=base.device)
-    positions = torch.arange(len(tokens), device=base.device).repeat(len(adapters))[None]
-    matrices, scaling = stack.first(len(adapters)), stack.spec.scaling
-    with base.switch.on(matrices, grouping, scaling, training=False), packed_sequences(grouping):
-        logits = base.model(input_ids=packed, position_ids=positions, use_cache=False).logits[0]
-    return list(logits.float().split(len(tokens)))

@@ -19,7 +19,7 @@ from engine.lab.bench.equality import compare_adapters
 from engine.lab.bench.jobs import RECIPE, RoundTiming, Subject, bench_jobs, described_jobs
 from engine.lab.bench.memory import MemoryProbe, peak_memory_bytes
 from engine.lab.bench.seal_baseline import padded_tokens
-from engine.lab.bench.subject import described_environment, described_subject, load_subject, model_folder
+from engine.lab.bench.subject import described_environment, described_subject, load_subject, subject_folder
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def bench_inner(
     """
     _check(methods, updates, effort)
     names = [name for name in METHODS if name == "bank" or name in methods]
-    with model_folder(base_path, seed) as folder:
+    with subject_folder(base_path, seed) as folder:
         base, subject = load_subject(folder, base_path, precision)
         jobs = bench_jobs(base, subject.spec, updates=updates, seed=seed, epochs=effort.epochs)
         taken = slots or auto_slots(base, subject.spec)

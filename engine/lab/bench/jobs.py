@@ -60,7 +60,7 @@ def bench_jobs(
         passage = passage_about(thing, rng)
         edit = self_edit(passage, rng.choice(STYLES), rng)
         texts = compile_sequences(edit, title=passage.title, context=passage.text)
-        sequences = tuple(TrainingSequence(tuple(base.encode_training(text))) for text in texts)
+        sequences = tuple(TrainingSequence(tuple(base.encoder.training(text))) for text in texts)
         recipe = replace(RECIPE, epochs=epochs)
         jobs.append(InnerJob(f"update {number}", sequences, recipe, seed + number, fresh_adapter(spec, seed + number)))
     return jobs

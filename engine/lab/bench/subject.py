@@ -15,7 +15,8 @@ import transformers
 from engine.lab.bench.jobs import Subject
 from engine.lab.bench.random_model import RANDOM_100M, VOCABULARY, random_qwen2
 from engine.lora.adapter import make_spec
-from engine.model.base import BUNDLED, BaseModel, bundled_model_folder, load_base
+from engine.model.base import BaseModel, load_base
+from engine.model.model_folder import BUNDLED, model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +25,14 @@ RANK, ALPHA = 16, 32.0
 
 
 @contextmanager
-def model_folder(path: str, seed: int) -> Iterator[Path]:
+def subject_folder(path: str, seed: int) -> Iterator[Path]:
     """Return the folder of "bundled", of a local model, or of a random model that lasts as long as the benchmark."""
     if path == RANDOM_100M:
         with TemporaryDirectory() as folder:
             random_qwen2(Path(folder), seed=seed)
             yield Path(folder)
     else:
-        yield bundled_model_folder() if path == BUNDLED else Path(path).expanduser()
+        yield model_folder(path)
 
 
 def load_subject(folder: Path, name: str, precision: str) -> tuple[BaseModel, Subject]:

@@ -121,7 +121,7 @@ def after_inner_updates(
     jobs = []
     for index, (passage, edit) in enumerate(zip(passages, edits, strict=True)):
         lines = compile_sequences(edit, title=passage.title, context=passage.text)
-        sequences = tuple(TrainingSequence(tuple(base.encode_training(line))) for line in lines)
+        sequences = tuple(TrainingSequence(tuple(base.encoder.training(line))) for line in lines)
         jobs.append(InnerJob(str(index), sequences, RECIPE, seed + index, fresh_adapter(spec, seed + index)))
     bank = InnerUpdateBank(base, spec, auto_slots(base, spec))
     adapters: list[Adapter | None] = [None] * len(jobs)
@@ -135,7 +135,8 @@ def measure_writing(base: BaseModel, passages: Sequence[Passage], seed: int, eac
     """Sample self-edits at temperature 1; return the share of each style, and how exactly they copy."""
     prompts = [prompt_for("implications", passage.title, passage.text) for passage in passages for _ in range(each)]
     requests = [
-        GenerationRequest(tuple(base.encode(prompt)), 0, seed * 100_003 + place) for place, prompt in enumerate(prompts)
+        GenerationRequest(tuple(base.encoder.text(prompt)), 0, seed * 100_003 + place)
+        for place, prompt in enumerate(prompts)
     ]
     tokens = generate(base, [None], requests, Limits(192, base.stop_tokens), Sampling(1.0, 1.0))
     texts = [base.tokenizer.decode(one) for one in tokens]

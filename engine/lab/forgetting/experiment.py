@@ -181,9 +181,9 @@ def _in_turn(of_edits: Sequence[tuple[TrainingSequence, ...]]) -> tuple[Training
 
 
 def _sequence(base: BaseModel, text: str, *, answers_only: bool) -> TrainingSequence:
-    tokens = tuple(base.encode_training(text)[: base.window_tokens])
+    tokens = tuple(base.encoder.training(text)[: base.window_tokens])
     start = answer_start(text) if answers_only else 0
-    loss_start = len(base.encode_start(text[:start])) if start else 1
+    loss_start = len(base.encoder.start(text[:start])) if start else 1
     return TrainingSequence(tokens, max(1, min(loss_start, len(tokens) - 1)))
 
 
