@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _DAY = datetime(2024, 7, 26, tzinfo=UTC)
 _PROBE = "seal probe"
+_TODAY = re.compile(r"strftime_now\(\s*(?P<quote>['\"])(?P<form>.*?)(?P=quote)\s*\)")
 _OPEN_THOUGHT = re.compile(r"<think>\s*\Z")
 
 
@@ -71,6 +72,8 @@ class TextEncoder:
             ) from error
         if _PROBE not in rendered:
             raise WrongUseError("the model's chat template leaves out what the user says", next_step=plain)
+        if "strftime_now(" in self._template():
+            raise WrongUseError("the model's chat template writes the current time into every prompt", next_step=plain)
 
     @cached_property
     def _prefix(self) -> list[int]:
@@ -93,16 +96,21 @@ class TextEncoder:
         rendered = self._apply([{"type": "text", "text": text}] if self._takes_parts else text)
         if _OPEN_THOUGHT.search(rendered):
             return f"{rendered.rstrip()}\n\n</think>\n\n"
-        thinks = "</think>" in str(self.tokenizer.chat_template)
+        thinks = "</think>" in self._template()
         return f"{rendered}<think>\n\n</think>\n\n" if thinks and "<think>" not in rendered else rendered
 
     def _apply(self, content: str | list[dict[str, str]]) -> str:
         rendered: Any = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}],
+            chat_template=self._template(),
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=False,
             date_string=f"{_DAY:%d %b %Y}",
-            strftime_now=_DAY.strftime,
         )
         return str(rendered)
+
+    def _template(self) -> str:
+        """Return the template with one fixed day in place of today."""
+        template = str(self.tokenizer.get_chat_template())
+        return _TODAY.sub(lambda call: repr(_DAY.strftime(call["form"])), template)
