@@ -60,6 +60,10 @@ class Workspace:
         """Candidate adapters by content hash; safe to delete."""
         return self.root / "cache"
 
+    def candidate_policy_folder(self, round_number: int) -> Path:
+        """A policy that a round has trained and not judged yet."""
+        return self.cache_folder / f"policy-of-round-{round_number}"
+
     @property
     def lock_file(self) -> Path:
         """The engine lock: one engine at a time."""
