@@ -55,6 +55,17 @@ def verify(workspace: Workspace, db: Database) -> VerifyReport:
     return report
 
 
+def verify_without_database(workspace: Workspace) -> VerifyReport:
+    """Check what can be checked if the database cannot be opened: git's own objects."""
+    report = VerifyReport()
+    repository = Repository(workspace.adapters_folder)
+    if not repository.git_folder.is_dir():
+        report.problems.append(f"{workspace.adapters_folder} is not a git repository")
+        return report
+    _run(report, "git objects", lambda: (1, [f"git fsck: {line}" for line in repository.check_objects()]))
+    return report
+
+
 def _run(report: VerifyReport, name: str, check: Callable[[], tuple[int, list[str]]]) -> None:
     """Run one check; unreadable data counts as a mismatch."""
     try:
