@@ -66,6 +66,8 @@ def sqlite_failure(error: sqlite3.Error, database_file: Path | None = None) -> S
         return CorruptError(f"{name} is damaged: {error}.", next_step=RESTORE)
     if code == sqlite3.SQLITE_FULL:
         return _full(name)
+    if "malformed JSON" in str(error):
+        return CorruptError(f"A row of {name} cannot be read: {error}.", next_step="seal-console verify names it.")
     message, next_step = _UNREACHABLE.get(code, ("", ""))
     return SealError(f"{message.format(name)}: {error}.", next_step=next_step) if message else None
 

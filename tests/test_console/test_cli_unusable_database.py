@@ -104,3 +104,29 @@ def test_a_read_only_workspace_cannot_be_changed(
     assert called.code == 1
     assert f"{workspace.root} is read-only, so nothing can be changed" in called.err
     assert "backup" not in called.err
+
+
+@pytest.mark.parametrize(
+    ("sql", "words", "named"),
+    [
+        (
+            "UPDATE gates SET evidence = 'not json'",
+            ["review", "show", "sha256:01"],
+            "table gates, candidate_id sha256:01",
+        ),
+        ("UPDATE candidates SET sampling = 'x'", ["review", "list"], "column sampling: not JSON"),
+        ("UPDATE candidates SET sampling = 'x'", ["review", "reject", "sha256:01", "--reason", "x"], "column sampling"),
+        ("UPDATE rounds SET settings = 'x'", ["export", "table", "rounds"], "table rounds, number 1, column settings"),
+        ("UPDATE inner_updates SET losses = 'x'", ["review", "show", "sha256:01"], "column losses: not JSON"),
+    ],
+)
+def test_an_unreadable_row_is_named(
+    maker: CandidateMaker, call: CliCaller, sql: str, words: list[str], named: str
+) -> None:
+    maker.examined(0.5)
+    maker.db.conn.execute(sql)
+    called = call(*words)
+    assert called.code == 1
+    assert named in called.err
+    assert "seal-console verify lists" in called.err
+    assert "report" not in called.err
