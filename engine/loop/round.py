@@ -57,6 +57,7 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None, method: Sel
     if settings.retention.gate is not None or settings.protection.uses_anchors:
         read_retention(session.workspace)  # a suite that cannot be read stops the round before anything is trained
     guardrails = read_guardrails(session.workspace)
+    resumed = open_round(session.db) is not None
     current = _begin(session, tasks, guardrails)
     try:
         session = session.under(settings_of_round(current), rules_of_round(current, guardrails))
@@ -70,7 +71,7 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None, method: Sel
         session.say(f"guardrails.yaml has changed: round {current.number} continues with the rules it began with.")
     try:
         require_trainable(session, _tasks_of(session, current))
-        return _run(session, current, _tasks_of(session, current), method or MEASURED)
+        return _run(session, current, _tasks_of(session, current), method or MEASURED, resumed=resumed)
     except SealError as error:
         interrupt_round(session.db, current.number)
         error.next_step = ". ".join(filter(None, (error.next_step.rstrip("."), _ways_out(current))))
@@ -93,10 +94,11 @@ def _ways_out(current: Round) -> str:
     )
 
 
-def _run(session: Session, current: Round, chosen: TaskChoice, method: SelectionMethod) -> Round:
+def _run(session: Session, current: Round, chosen: TaskChoice, method: SelectionMethod, *, resumed: bool) -> Round:
     settings, number = session.settings, current.number
     policy = _current_policy(session, current)
-    session.tracker.round_began(number, train_tasks=len(chosen.train), held_out_tasks=len(chosen.held_out))
+    sizes = {"train_tasks": len(chosen.train), "held_out_tasks": len(chosen.held_out)}
+    session.tracker.round_began(number, **sizes, resumed=resumed)
     session.say(f"Round {number}: {len(chosen.train)} tasks to train on, {len(chosen.held_out)} held out.")
 
     # How good the policy is before the round, on tasks that it will not be trained on.

@@ -79,7 +79,7 @@ def candidate_policy(session: Session, current: Round, policy: Policy, kept: Seq
     if not folder.is_dir():
         result = train_policy(session, policy.adapter, kept, current.number)
         for step, loss in enumerate(result.losses):
-            session.tracker.metric("policy_loss", loss, step)
+            session.tracker.metric("policy_loss", loss, current.number, step)
         record = json.dumps(asdict(_training(result))).encode("utf-8")
         write_folder(folder, {**adapter_files(result.adapter, session.base.name), _RECORD: record})
     files = {name: (folder / name).read_bytes() for name in ADAPTER_NAMES}
