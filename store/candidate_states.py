@@ -49,7 +49,11 @@ def require_move(candidate: Candidate, target: CandidateState, decisions: Sequen
         return
     message = f"Candidate {candidate.id} cannot become {target}: it is {candidate.state}"
     if candidate.state == "proposed":
-        who_examines = "seal-console run evaluates it." if candidate.derived_from is None else "Edit it again."
+        who_examines = (
+            "seal-console run evaluates it, unless its round was given up."
+            if candidate.derived_from is None
+            else "Edit it again."
+        )
         raise WrongUseError(f"{message}, not examined yet.", next_step=who_examines)
     if candidate.state == "refused":
         raise WrongUseError(

@@ -10,8 +10,9 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from store.errors import CorruptError, LockedError
-from store.migrations import migrate
+from store.errors import CorruptError, LockedError, SealError
+from store.expected_failures import RESTORE, sqlite_failure
+from store.migrations import is_up_to_date, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,25 +24,58 @@ BUSY_TIMEOUT_MS = 30_000
 _SYNCHRONOUS_FULL = 2
 
 
-def open_database(path: Path) -> Database:
-    """Open the SQLite file at `path`, create it if needed, and apply all migrations.
+def create_database(path: Path) -> Database:
+    """Open the SQLite file at `path`, create it if needed, and apply all migrations."""
+    return _open(path, "rwc")
 
-    Raises CorruptError if it is not a database, is newer than this code or has other migrations.
+
+def open_database(path: Path) -> Database:
+    """Open the existing SQLite file at `path`, and apply all migrations.
+
+    Raises CorruptError if it is missing, empty or damaged, newer than this code or has other migrations; LockedError,
+    ReadOnlyError or SealError if it cannot be opened or written for another reason.
     """
-    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+    _require_content(path)
+    return _open(path, "rw")
+
+
+def _open(path: Path, mode: str) -> Database:
+    connection = None
     try:
+        connection = _connect(path, mode)
         _configure(connection)
         migrate(connection, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise CorruptError(
-            f"{path} cannot be used as the workspace's database: {error}.",
-            next_step="Restore seal.db from a backup; adapters/ still has every accepted version.",
-        ) from error
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise _unusable(path, error) from error
     except BaseException:
-        connection.close()
+        if connection is not None:
+            connection.close()
         raise
     return _wrapped(connection)
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{mode if '=' in mode else f'mode={mode}'}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+
+
+def _require_content(path: Path) -> None:
+    """Raise CorruptError if there is no database: SQLite would make a new one, as if nothing had ever happened."""
+    found = path.stat().st_size if path.exists() else None
+    if not found:
+        raise CorruptError(
+            f"{path} is {'missing' if found is None else 'empty'}: without it, this workspace has no tasks, rounds or "
+            "decisions.",
+            next_step=f"{RESTORE} Without a backup, make a new workspace: seal-console init DIR",
+        )
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> SealError:
+    return sqlite_failure(error, path) or CorruptError(
+        f"{path} cannot be used as the workspace's database: {error}.", next_step=RESTORE
+    )
 
 
 @contextmanager
@@ -86,7 +120,7 @@ def _begin(connection: sqlite3.Connection) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
             raise
         raise LockedError(
             f"Another process has been writing to the database for more than {BUSY_TIMEOUT_MS / 1000:.0f} s.",
@@ -128,11 +162,46 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 
 def open_to_read(path: Path) -> Database:
-    """Open an existing, migrated SQLite file read-only. Raises CorruptError if that fails."""
+    """Open an existing, migrated SQLite file read-only; also on a medium where nothing can be written.
+
+    Raises CorruptError if it is missing, empty or damaged, and SealError if it cannot be read for another reason.
+    """
+    _require_content(path)
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = _readable(path)
+        migrated = is_up_to_date(connection, path)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    if not migrated:
+        connection.close()
+        raise SealError(
+            f"{path} was written by an older seal-console, and cannot be brought up to date because it is read-only.",
+            next_step="Copy the workspace to where it can be written, and open the copy.",
+        )
+    return _wrapped(connection)
+
+
+def _readable(path: Path) -> sqlite3.Connection:
+    """Return a connection that reads. Where SQLite cannot write its files for WAL, it is told that nobody writes."""
+    try:
+        return _checked(_connect(path, "ro"))
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        wal = path.with_name(f"{path.name}-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise SealError(
+                f"{wal} has changes that are not in {path.name} yet, and cannot be read where nothing can be written.",
+                next_step=f"Copy {path.parent} to where it can be written, and open the copy.",
+            ) from error
+        return _checked(_connect(path, "mode=ro&immutable=1"))
+
+
+def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
+    try:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise CorruptError(f"{path} cannot be read: {error}.", next_step="seal-console verify") from error
-    return _wrapped(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

@@ -70,7 +70,7 @@ def hold_lock(path: Path, command: str, *, wait_s: float = DEFAULT_WAIT_S) -> It
 def lock_owner(path: Path) -> LockOwner | None:
     """Return the owner of the lock at `path`, or None if it is free. An unreadable name is "?"."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY)  # enough for a shared lock, and possible on a read-only medium
     except FileNotFoundError:
         return None
     try:

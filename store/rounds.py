@@ -88,6 +88,24 @@ def finish_round(
     return finished
 
 
+def abandon_round(db: Database, number: int, actor: str, reason: str) -> Round:
+    """End an unfinished round as failed; what was evaluated stays, and the next run begins a new round.
+
+    The caller has the engine lock. Raises WrongUseError if the round has ended already, or without name or reason.
+    """
+    if not actor.strip():
+        raise WrongUseError("Giving up a round needs the name of whoever does it.", next_step="--as NAME")
+    if not reason.strip():
+        raise WrongUseError("Giving up a round needs a reason, which is kept with it.", next_step='--reason "…"')
+    with transaction(db):
+        current = get_round(db, number)
+        if current.imported:
+            raise WrongUseError(f"Round {number} is imported: there is nothing to give up.")
+        kept = fetch_value(db, "SELECT max(number) FROM policy_versions WHERE round_number = ?", (number,))
+        append_event(db, "round.abandoned", {"number": number, "actor": actor, "reason": reason})
+        return finish_round(db, number, "failed", {"abandoned": {"actor": actor, "reason": reason}}, kept)
+
+
 def get_round(db: Database, number: int) -> Round:
     """Return one round. Raises WrongUseError if no round has this number."""
     found = select(db, Round, "SELECT * FROM rounds WHERE number = ?", (number,))

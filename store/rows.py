@@ -1,23 +1,27 @@
 """Frozen dataclasses to rows and back, by the field types alone, so that no table needs code of its own.
 
-A dict or list field is canonical JSON in its column, a bool is 0 or 1, everything else is stored as it is.
+A dict or list field is canonical JSON in its column, a bool is 0 or 1, everything else is stored as it is. A row that
+does not have this form is damage, and its error names table, row and column.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields
 from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from store.database import execute, fetch
-from store.errors import WrongUseError
+from store.errors import CorruptError, WrongUseError
 from store.hashing import HASH_PREFIX, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from dataclasses import Field
 
     from sqlite_utils import Database
@@ -39,9 +43,19 @@ def to_row(record: Record, *, without: Collection[str] = ()) -> dict[str, Any]:
 
 
 def from_row(kind: type[RecordT], row: Mapping[str, Any]) -> RecordT:
-    """Build a `kind` from a row; a column that is no field is left aside, a field without a column has its default."""
+    """Build a `kind` from a row; a column that is no field is left aside, a field without a column has its default.
+
+    Raises CorruptError, with table, row and column, if a value cannot be what it must be.
+    """
     kinds = _column_kinds(kind)
-    return kind(**{name: _from_column(kinds[name], row[name]) for name in kinds if name in row})
+    values = {}
+    for name in kinds:
+        if name in row:
+            try:
+                values[name] = _from_column(kinds[name], row[name])
+            except ValueError as error:
+                raise _unreadable(kind, row, name, error) from error
+    return kind(**values)
 
 
 def insert(
@@ -56,7 +70,59 @@ def insert(
 
 def select(db: Database, kind: type[RecordT], query: str, parameters: Sequence[Any] = ()) -> list[RecordT]:
     """Run `query` and build a `kind` from each row."""
-    return [from_row(kind, row) for row in fetch(db, query, parameters)]
+    set_aside = _set_aside.get()
+    if set_aside is None:
+        return [from_row(kind, row) for row in fetch(db, query, parameters)]
+    found = []
+    for row in fetch(db, query, parameters):
+        try:
+            found.append(from_row(kind, row))
+        except CorruptError as error:
+            set_aside[error.message] = None
+    return found
+
+
+_set_aside: ContextVar[dict[str, None] | None] = ContextVar("_set_aside", default=None)
+
+
+@contextmanager
+def setting_unreadable_rows_aside() -> Iterator[dict[str, None]]:
+    """Let `select` pass over unreadable rows inside the block, and collect what is wrong with them: for `verify`."""
+    found: dict[str, None] = {}
+    token = _set_aside.set(found)
+    try:
+        yield found
+    finally:
+        _set_aside.reset(token)
+
+
+_TABLES = {
+    "GateResult": "gates",
+    "Drift": "drift",
+    "LiveProgress": "live_progress",
+    "RoundMeasures": "round_measures",
+}
+_KEYS = {
+    "gates": ("candidate_id", "gate"),
+    "inner_updates": ("candidate_id", "repeat"),
+    "answers": ("candidate_id", "model_state", "repeat", "question_id"),
+    "retention_answers": ("model_state", "prompt_hash"),
+    "drift": ("model_state", "anchors_hash"),
+    "decisions": ("candidate_id", "decided_at"),
+    "alarm_clearings": ("alarm_id",),
+}
+_USUAL_KEYS = ("id", "number", "sequence", "round_number", "stage", "name")
+
+
+def _unreadable(kind: type[Any], row: Mapping[str, Any], column: str, error: ValueError) -> CorruptError:
+    table = _TABLES.get(kind.__name__) or re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() + "s"
+    usual = next((name for name in _USUAL_KEYS if name in row), None)
+    keys = _KEYS.get(table, () if usual is None else (usual,))
+    name = ", ".join(f"{key} {row[key]}" for key in keys if row.get(key) is not None)
+    return CorruptError(
+        f"seal.db: table {table}, {name}, column {column}: {error}",
+        next_step="seal-console verify lists everything that is damaged; restore seal.db from a backup.",
+    )
 
 
 @cache
@@ -69,17 +135,13 @@ def _column_kind(hint: Any) -> str:
     if get_origin(hint) in (Union, UnionType):
         (hint,) = (part for part in get_args(hint) if part is not type(None))
     base = get_origin(hint) or hint
-    if base in (dict, list):
-        return "json"
-    if base is bool:
-        return "bool"
-    return "float" if base is float else "plain"
+    return {dict: "dict", list: "list", bool: "bool", float: "float", int: "int", str: "str"}.get(base, "plain")
 
 
 def _to_column(name: str, kind: str, value: Any) -> Any:
     if value is None:
         return None
-    if kind == "json":
+    if kind in {"dict", "list"}:
         return canonical_json(value)
     if kind == "bool":
         return int(value)
@@ -93,9 +155,23 @@ def _to_column(name: str, kind: str, value: Any) -> Any:
 def _from_column(kind: str, value: Any) -> Any:
     if value is None:
         return None
-    if kind == "json":
-        return json.loads(value)
+    if kind in _JSON_TYPES:
+        try:
+            value = json.loads(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"not JSON ({error})") from error
+        if not isinstance(value, _JSON_TYPES[kind]):
+            raise ValueError(f"JSON of another kind than {_JSON_NAMES[kind]}")
+        return value
+    if kind in _PLAIN_TYPES and not isinstance(value, _PLAIN_TYPES[kind]):
+        raise ValueError(f"{value!r:.40} is not {_PLAIN_NAMES[kind]}")
     return bool(value) if kind == "bool" else value
+
+
+_JSON_TYPES: dict[str, type] = {"dict": dict, "list": list}
+_JSON_NAMES = {"dict": "an object", "list": "a list"}
+_PLAIN_TYPES: dict[str, type | tuple[type, ...]] = {"bool": int, "float": (int, float), "int": int, "str": str}
+_PLAIN_NAMES = {"bool": "0 or 1", "float": "a number", "int": "a whole number", "str": "text"}
 
 
 _NAMED_AT_MOST = 8

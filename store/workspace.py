@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.database import open_database
+from store.database import create_database
 from store.durable import write_file
 from store.errors import WrongUseError
+from store.expected_failures import read_only
 from store.repository import Repository
 
 if TYPE_CHECKING:
@@ -60,6 +62,10 @@ class Workspace:
         """Candidate adapters by content hash; safe to delete."""
         return self.root / "cache"
 
+    def candidate_policy_folder(self, round_number: int) -> Path:
+        """A policy that a round has trained and not judged yet."""
+        return self.cache_folder / f"policy-of-round-{round_number}"
+
     @property
     def lock_file(self) -> Path:
         """The engine lock: one engine at a time."""
@@ -88,6 +94,18 @@ def find_workspace(explicit: Path | None, environ: Mapping[str, str], start: Pat
     )
 
 
+def is_writable(workspace: Workspace) -> bool:
+    """Return whether this process may change the workspace: its folder and, if it exists, its database."""
+    database = workspace.database_file
+    return os.access(workspace.root, os.W_OK) and (os.access(database, os.W_OK) or not database.exists())
+
+
+def require_writable(workspace: Workspace) -> None:
+    """Raise ReadOnlyError if this process may not change the workspace."""
+    if not is_writable(workspace):
+        raise read_only(workspace.root)
+
+
 def create_workspace(root: Path, settings_text: str, guardrails_text: str | None = None) -> Workspace:
     """Create a workspace at `root`: folders, database, adapters repository, and last the settings that make it one.
 
@@ -103,7 +121,7 @@ def create_workspace(root: Path, settings_text: str, guardrails_text: str | None
         raise WrongUseError(f"{workspace.root} is a file.", next_step="Name an empty or new folder.")
     for folder in (workspace.root, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder):
         folder.mkdir(parents=True, exist_ok=True)
-    open_database(workspace.database_file).close()
+    create_database(workspace.database_file).close()
     Repository.create(workspace.adapters_folder)
     if guardrails_text is not None and not workspace.guardrails_file.exists():
         write_file(workspace.guardrails_file, guardrails_text.encode("utf-8"))

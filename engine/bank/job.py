@@ -135,6 +135,21 @@ class RunningUpdate:
     repeat: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class FailedUpdate:
+    """An inner update that diverged: a loss or a weight is no longer finite after its training.
+
+    `bad_step` (counted from 1) is the first one whose loss was not finite, None if only the weights are not;
+    `last_loss` is the last finite one before it, in nats per token.
+    """
+
+    key: str
+    repeat: int
+    steps: int
+    bad_step: int | None
+    last_loss: float | None
+
+
 def spread_points(count: int, limit: int) -> list[int]:
     """Return at most `limit` of the indices 0 … count − 1 at equal distances, the first and the last included."""
     if count <= limit:

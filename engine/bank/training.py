@@ -19,6 +19,7 @@ import torch
 from torch.optim.adamw import adamw
 
 from engine.bank.job import (
+    FailedUpdate,
     InnerJob,
     InnerResult,
     RunningUpdate,
@@ -112,11 +113,17 @@ class InnerUpdateBank:
         self._active: list[_ActiveJob] = []
         self.statistics = BankStatistics()
 
-    def train(self, jobs: Iterable[InnerJob], on_tick: Callable[[int], None] | None = None) -> Iterator[InnerResult]:
+    def train(
+        self,
+        jobs: Iterable[InnerJob],
+        on_tick: Callable[[int], None] | None = None,
+        on_failed: Callable[[FailedUpdate], None] | None = None,
+    ) -> Iterator[InnerResult]:
         """Train every job and yield each result as it finishes; `on_tick` is called with the number of busy slots.
 
         The longest jobs of a list are started first, so that few slots are idle at the end; other iterables are drawn
-        from in order as slots become free. Raises SealError, naming the job, if a loss or a weight is no longer finite.
+        from in order as slots become free. A job whose loss or weights are no longer finite is passed to `on_failed`
+        instead of being yielded; without `on_failed` it raises SealError, naming the job.
         """
         queue = iter(sorted(jobs, key=lambda job: -job.steps) if isinstance(jobs, Sequence) else jobs)
         running, free = list[_ActiveJob](), list(reversed(range(self._slots)))
@@ -126,13 +133,22 @@ class InnerUpdateBank:
             self._tick(running)
             if on_tick is not None:
                 on_tick(len(running))
-            finished = [one for one in running if one.step == len(one.order)]
-            for one, adapter in zip(finished, self._adapters(finished), strict=True):
+            ended = [one for one in running if one.step == len(one.order)]
+            failures = [self._failure(one) for one in ended]
+            finished = [one for one, failed in zip(ended, failures, strict=True) if failed is None]
+            adapters = self._adapters(finished)
+            for one, failed in zip(ended, failures, strict=True):
+                if failed is not None:
+                    self._report_failure(failed, on_failed)
+                    running.remove(one)
+                    free.append(one.slot)
+            for one, adapter in zip(finished, adapters, strict=True):
                 result = self._result(one, adapter)
                 running.remove(one)
                 free.append(one.slot)
                 self._fill(queue, running, free)
                 yield result
+            self._fill(queue, running, free)
 
     def running(self, points: int = 40) -> list[RunningUpdate]:
         """Return what is training right now, by slot, with up to `points` losses of each job.
@@ -263,13 +279,27 @@ class InnerUpdateBank:
         row, least = self._weights[one.slot], one.job.recipe.trim_below
         return trim_small_changes(row, one.start, self._spec, least) if least else row
 
-    def _result(self, one: _ActiveJob, adapter: Adapter) -> InnerResult:
+    def _failure(self, one: _ActiveJob) -> FailedUpdate | None:
+        """Return how a job that has taken all its steps failed; None if its losses and weights are finite."""
         losses: list[float] = torch.stack(one.losses).tolist()
-        if not all(map(math.isfinite, losses)) or not bool(torch.isfinite(self._weights[one.slot]).all()):
+        bad = next((place for place, loss in enumerate(losses) if not math.isfinite(loss)), None)
+        if bad is None and bool(torch.isfinite(self._weights[one.slot]).all()):
+            return None
+        before = losses if bad is None else losses[:bad]
+        bad_step = None if bad is None else bad + 1
+        return FailedUpdate(one.job.key, one.job.repeat, len(losses), bad_step, before[-1] if before else None)
+
+    @staticmethod
+    def _report_failure(failed: FailedUpdate, on_failed: Callable[[FailedUpdate], None] | None) -> None:
+        if on_failed is None:
             raise SealError(
-                f"inner update {one.job.key}: the loss is no longer finite after {len(losses)} steps",
+                f"inner update {failed.key}: the loss is no longer finite after {failed.steps} steps",
                 next_step="lower inner_update.learning_rate in seal.yaml",
             )
+        on_failed(failed)
+
+    def _result(self, one: _ActiveJob, adapter: Adapter) -> InnerResult:
+        losses: list[float] = torch.stack(one.losses).tolist()
         elapsed_s = time.monotonic() - one.started
         job = one.job
         return InnerResult(job.key, adapter, losses, one.step, one.tokens, elapsed_s, job.seed, job.repeat)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from engine.bank.job import InnerJob, InnerResult, RunningUpdate
+    from engine.bank.job import FailedUpdate, InnerJob, InnerResult, RunningUpdate
     from engine.bank.preconditioner import KroneckerPreconditioner
     from engine.generation.prompts import BatchSize, ChoicePrompt, Completion, Divergence, TextPrompt
     from engine.generation.sampling import Sampling
@@ -44,11 +44,13 @@ class Executor(Protocol):
         *,
         preconditioner: KroneckerPreconditioner | None = None,
         on_running: Callable[[list[RunningUpdate]], None] | None = None,
+        on_failed: Callable[[FailedUpdate], None] | None = None,
     ) -> Iterator[InnerResult]:
         """Train every job and yield each result as it finishes, in any order.
 
-        `on_running` is called about once a second with what is training. Raises SealError, naming the job, if a loss or
-        a weight is no longer finite.
+        `on_running` is called about once a second with what is training. A job whose loss or weights are no longer
+        finite is passed to `on_failed` instead of being yielded; without `on_failed` it raises SealError, naming the
+        job.
         """
         ...
 

@@ -17,7 +17,7 @@ from engine.generation.sampling import GREEDY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from engine.bank.job import InnerJob, InnerResult, RunningUpdate
+    from engine.bank.job import FailedUpdate, InnerJob, InnerResult, RunningUpdate
     from engine.bank.preconditioner import KroneckerPreconditioner
     from engine.generation.prompts import BatchSize, ChoicePrompt, Divergence, TextPrompt
     from engine.generation.sampling import Sampling
@@ -50,12 +50,13 @@ class LocalExecutor:
         *,
         preconditioner: KroneckerPreconditioner | None = None,
         on_running: Callable[[list[RunningUpdate]], None] | None = None,
+        on_failed: Callable[[FailedUpdate], None] | None = None,
     ) -> Iterator[InnerResult]:
         """Train every job in a bank and yield each result as it finishes."""
         slots = auto_slots(self._base, spec) if self._slots == "auto" else self._slots
         bank = InnerUpdateBank(self._base, spec, min(slots, len(jobs)), preconditioner=preconditioner)
         report = None if on_running is None else _throttled(lambda: on_running(bank.running()))
-        yield from bank.train(jobs, on_tick=report)
+        yield from bank.train(jobs, on_tick=report, on_failed=on_failed)
 
     def complete(
         self,

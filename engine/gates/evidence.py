@@ -18,6 +18,7 @@ from engine.gates.names import (
     JUDGE_GATE,
     REWARD_GATE,
     SUITE_GATE,
+    TRAINING_GATE,
     is_red_team_gate,
 )
 from engine.guardrails.judging import RULE_GATE, RuleEvidence
@@ -40,6 +41,36 @@ class Evidence(Protocol):
     def describe(self) -> list[str]:
         """Return plain lines: the figures first, then the details."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEvidence:
+    """Why an inner update has no result: it diverged in a repeat, or there was nothing to train on (`steps` is 0).
+
+    `bad_step` (counted from 1) is the first of its `steps` whose loss was not finite, None if only the weights are not;
+    `last_loss` is the last finite one before it, in nats per token.
+    """
+
+    repeat: int
+    steps: int
+    bad_step: int | None
+    last_loss: float | None
+    learning_rate: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return asdict(self)
+
+    def describe(self) -> list[str]:
+        """Return what happened to the training."""
+        if not self.steps:
+            return ["had nothing to train on: no sequence fits the model's window"]
+        what = "the weights were no longer finite at the end" if self.bad_step is None else self._bad_loss()
+        return [f"diverged: {what} (repeat {self.repeat + 1}, learning rate {self.learning_rate:g})"]
+
+    def _bad_loss(self) -> str:
+        before = "" if self.last_loss is None else f", {self.last_loss:.4g} before"
+        return f"the loss was no longer finite at step {self.bad_step} of {self.steps}{before}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +303,7 @@ class JudgeEvidence:
 
 
 _EXACT: dict[str, type[Any]] = {
+    TRAINING_GATE: TrainingEvidence,
     REWARD_GATE: RewardEvidence,
     AUDIT_GATE: AuditEvidence,
     EARLIER_GATE: EarlierEvidence,

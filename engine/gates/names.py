@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.guardrails.judging import RULE_GATE
 
+TRAINING_GATE = "training"
 REWARD_GATE = "reward"
 AUDIT_GATE = "audit"
 SUITE_GATE = "retention:"

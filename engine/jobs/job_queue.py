@@ -15,7 +15,8 @@ from engine.runtime.crash_report import write_report
 from engine.runtime.engine_lock import LockedWorkspace, lock_workspace
 from engine.runtime.progress import Progress
 from store.database import open_database
-from store.errors import LockedError, SealError, WrongUseError
+from store.errors import LockedError, WrongUseError
+from store.expected_failures import expected_failure
 from store.jobs import finish_job, next_waiting, requeue_abandoned, start_job
 
 if TYPE_CHECKING:
@@ -77,10 +78,11 @@ class _JobWorker:
             result = self._loaded(held).answer(held, job)
         except KeyboardInterrupt:
             return finish_job(held.db, job.id, "cancelled", _STOPPED).state
-        except SealError as error:
-            said = {"error": error.message, "next_step": error.next_step, "problems": error.problems}
-            return finish_job(held.db, job.id, "failed", said).state
         except Exception as error:  # noqa: BLE001 - one job must not end the others; it gets a report
+            expected = expected_failure(error, held.workspace.database_file)
+            if expected is not None:
+                said = {"error": expected.message, "next_step": expected.next_step, "problems": expected.problems}
+                return finish_job(held.db, job.id, "failed", said).state
             failure = f"The engine failed unexpectedly: {type(error).__name__}: {error}"
             report = write_report("engine", held.workspace.root, error)
             said = {"error": failure, "next_step": f"The report is in {report}."}

@@ -23,6 +23,8 @@ from engine.jobs.operations import OPERATIONS
 from engine.runtime.crash_report import write_report
 from engine.runtime.tuning import keep_freed_memory, limit_openmp_spin
 from store.errors import ExitCode, SealError, WrongUseError
+from store.expected_failures import expected_failure
+from store.workspace import Workspace
 
 if TYPE_CHECKING:
     from engine.jobs.operations import Operation, Parameters
@@ -55,6 +57,9 @@ def main(arguments: list[str]) -> int:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: whoever waits gets a last word and a report
         known = parameters.get("workspace") or parameters.get("folder")
+        if (expected := expected_failure(error, Workspace(Path(known)).database_file if known else None)) is not None:
+            channel.error(type(expected).__name__, expected.message, expected.next_step, expected.problems)
+            return expected.exit_code
         report = write_report("engine", Path(known) if known else None, error)
         message = f"the engine failed unexpectedly: {type(error).__name__}: {error}"
         channel.error("SealError", message, f"report: {report}", [])

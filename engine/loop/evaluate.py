@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.bank.encode import encode_example
-from engine.bank.job import InnerJob, InnerResult, RunningUpdate
+from engine.bank.job import FailedUpdate, InnerJob, InnerResult, RunningUpdate
 from engine.continual.replay_plan import ReplayPlan, replay_rates
 from engine.domains.domain import examples_of
 from engine.exams.exam import EvalRequest, ModelRef
+from engine.gates.evidence import TrainingEvidence
 from engine.gates.gate import GateSubject
+from engine.gates.names import TRAINING_GATE
 from engine.gates.stages import StageGates
 from engine.loop.candidate_cache import keep_adapter
 from engine.loop.reward import Reward, reward_of_answers
@@ -95,8 +97,18 @@ def evaluate_candidates(session: Session, screened: ScreenedCandidates, tasks: S
     evaluator = CandidateEvaluator(
         session, gates, todo, tasks, before, screening=screened.verdicts, replay_record=plan.described
     )
+    for job in jobs:
+        if not job.sequences:
+            evaluator.refuse(FailedUpdate(job.key, job.repeat, 0, None, None))
+    trainable = [job for job in jobs if job.sequences]
+    if not trainable:
+        return
     results = session.executor.train(
-        jobs, session.inner_spec, preconditioner=plan.preconditioner, on_running=evaluator.report_running
+        trainable,
+        session.inner_spec,
+        preconditioner=plan.preconditioner,
+        on_running=evaluator.report_running,
+        on_failed=evaluator.refuse,
     )
     for result in results:
         evaluator.take(result)
@@ -157,11 +169,28 @@ class CandidateEvaluator:
         self._repeats = session.settings.inner_update.repeats
         self._total, self._done = len(candidates) * self._repeats, 0
         self._results: dict[str, dict[int, InnerResult]] = defaultdict(dict)
+        self._refused = set[str]()
+
+    def refuse(self, failed: FailedUpdate) -> None:
+        """Refuse a candidate one of whose updates failed; its other repeats no longer count."""
+        self._done += 1
+        if failed.key not in self._refused:
+            self._refused.add(failed.key)
+            self._results.pop(failed.key, None)
+            rate = self._session.settings.inner_update.learning_rate
+            found = TrainingEvidence(failed.repeat, failed.steps, failed.bad_step, failed.last_loss, rate)
+            verdict = GateResult(
+                failed.key, TRAINING_GATE, passed=False, evidence=found.as_json(), decided_at=utc_now()
+            )
+            _refuse(self._session, failed.key, [*self._screening[failed.key], verdict])
+            title = self._tasks[self._candidates[failed.key].task_id].title
+            self._session.say(f"A self-edit for “{title}” is refused because its training {found.describe()[0]}.")
 
     def take(self, result: InnerResult) -> None:
         """Keep a finished inner update; evaluate candidates once enough of them have all their repeats."""
-        self._results[result.key][result.repeat] = result
         self._done += 1
+        if result.key not in self._refused:
+            self._results[result.key][result.repeat] = result
         self._session.report(Progress("inner updates", self._done, self._total, "inner updates"))
         if len(self._finished()) * self._repeats >= _EVALUATED_TOGETHER:
             self.evaluate_finished()
@@ -271,7 +300,7 @@ class CandidateEvaluator:
 
 
 def _refuse(session: Session, candidate_id: str, gates: Sequence[GateResult]) -> Candidate:
-    """Record a candidate that a gate stopped before training: it has gates, and nothing else."""
+    """Record a candidate without a finished inner update: it has gates, and nothing else."""
     return record_examined(
         session.db,
         candidate_id,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.alarms.watch import watch_round
 from engine.loop.accept import accept_best
-from engine.trackers.summary import AlarmRef, summary_of
+from engine.trackers.summary import AlarmRef, published, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,8 @@ def run_result(finished: Sequence[Round]) -> dict[str, Any]:
     """
     summaries = {one.number: summary for one in finished if (summary := summary_of(one)) is not None}
     rows = [
-        {"number": one.number, "new_policy_version": one.new_policy_version, **(one.summary or {})} for one in finished
+        {"number": one.number, "new_policy_version": one.new_policy_version, **published(one.summary or {})}
+        for one in finished
     ]
     all_refused = bool(summaries) and all(one.candidates == one.refused for one in summaries.values())
     alarming = any(one.alarms or (one.acceptance and one.acceptance.alarms) for one in summaries.values())

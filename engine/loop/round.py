@@ -14,15 +14,20 @@ from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, r
 from engine.loop.evaluate import screen_and_evaluate
 from engine.loop.finish_round import finish_round
 from engine.loop.propose import Policy, ProposalContext, propose
-from engine.loop.round_setup import TaskChoice, choose_tasks, require_base
+from engine.loop.round_setup import TaskChoice, choose_tasks, require_base, require_trainable
 from engine.loop.select import MEASURED
-from engine.loop.train_policy import candidate_policy, discard_candidate_policy
+from engine.loop.train_policy import (
+    CandidatePolicy,
+    PolicyTrainingError,
+    candidate_policy,
+    discard_candidate_policy,
+)
 from engine.lora.files import adapter_files
 from engine.retention.reading import read_retention
 from engine.settings.reading import settings_of_round
 from engine.trackers.summary import DROPPED_POLICY, HeldOutFigure, HeldOutFigures, RoundSummary, summary_of
 from store.candidates import answers_of, get_candidate
-from store.errors import NothingToDoError
+from store.errors import NothingToDoError, SealError, WrongUseError
 from store.hashing import hash_json
 from store.policy_versions import add_policy_version
 from store.rounds import get_round, interrupt_round, list_rounds, open_round, resume_round, start_round
@@ -53,21 +58,48 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None, method: Sel
     if settings.retention.gate is not None or settings.protection.uses_anchors:
         read_retention(session.workspace)  # a suite that cannot be read stops the round before anything is trained
     guardrails = read_guardrails(session.workspace)
+    resumed = open_round(session.db) is not None
     current = _begin(session, tasks, guardrails)
-    session = session.under(settings_of_round(current), rules_of_round(current, guardrails))
+    try:
+        session = session.under(settings_of_round(current), rules_of_round(current, guardrails))
+    except ValueError as error:
+        interrupt_round(session.db, current.number)
+        raise WrongUseError(
+            f"Round {current.number} began with settings that cannot be read any more: {error}",
+            next_step=f'seal-console rounds abandon {current.number} --reason "…" gives it up.',
+        ) from error
     if session.guardrails.hash != guardrails.hash:
         session.say(f"guardrails.yaml has changed: round {current.number} continues with the rules it began with.")
     try:
-        return _run(session, current, _tasks_of(session, current), method or MEASURED)
+        require_trainable(session, _tasks_of(session, current))
+        return _run(session, current, _tasks_of(session, current), method or MEASURED, resumed=resumed)
+    except SealError as error:
+        interrupt_round(session.db, current.number)
+        error.next_step = ". ".join(filter(None, (error.next_step.rstrip("."), _ways_out(current))))
+        raise
+    except Exception:
+        interrupt_round(session.db, current.number)
+        session.say(f"Round {current.number} is interrupted. {_ways_out(current)}")
+        raise
     except BaseException:
         interrupt_round(session.db, current.number)
         raise
 
 
-def _run(session: Session, current: Round, chosen: TaskChoice, method: SelectionMethod) -> Round:
+def _ways_out(current: Round) -> str:
+    """Return what can be done about a round that failed, for the next step of an error."""
+    return (
+        f"seal-console run resumes round {current.number} with the settings it began with; "
+        f'seal-console rounds abandon {current.number} --reason "…" gives it up, and the next run begins a new round '
+        "with seal.yaml as it is then"
+    )
+
+
+def _run(session: Session, current: Round, chosen: TaskChoice, method: SelectionMethod, *, resumed: bool) -> Round:
     settings, number = session.settings, current.number
     policy = _current_policy(session, current)
-    session.tracker.round_began(number, train_tasks=len(chosen.train), held_out_tasks=len(chosen.held_out))
+    sizes = {"train_tasks": len(chosen.train), "held_out_tasks": len(chosen.held_out)}
+    session.tracker.round_began(number, **sizes, resumed=resumed)
     session.say(f"Round {number}: {len(chosen.train)} tasks to train on, {len(chosen.held_out)} held out.")
 
     # How good the policy is before the round, on tasks that it will not be trained on.
@@ -87,17 +119,29 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Selection
 
     # M-step: the policy is trained on them, and must earn its place.
     after, new_version, training = None, None, None
-    if kept and chosen.held_out:
-        trained = candidate_policy(session, current, policy, kept)
+    trained = _train_policy(session, current, policy, kept) if kept and chosen.held_out else None
+    if trained is not None:
         training = trained.training
         after = _examine_policy(session, current, trained.policy, chosen.held_out)
         if before is not None and after is not None and _is_earned(method, before, after):
             new_version = _keep_policy(session, current, trained.policy, before, after)
-    session.say(_describe_policy(before, after, new_version))
+    if trained is not None or not (kept and chosen.held_out):
+        session.say(_describe_policy(before, after, new_version))
     summary = _summarise(candidates, kept, before, after, new_version)
     finish_round(session, current, replace(summary, policy_training=training), new_version)
     discard_candidate_policy(session, current)
     return get_round(session.db, number)
+
+
+def _train_policy(
+    session: Session, current: Round, policy: Policy, kept: Sequence[Candidate]
+) -> CandidatePolicy | None:
+    """Return the next policy, not yet judged; None, said with its reason, if it cannot be trained."""
+    try:
+        return candidate_policy(session, current, policy, kept)
+    except PolicyTrainingError as error:
+        session.say(f"{error.message} The policy stays the same.")
+        return None
 
 
 def _is_earned(method: SelectionMethod, before: HeldOutFigure, after: HeldOutFigure) -> bool:
@@ -116,7 +160,10 @@ def _begin(session: Session, tasks: Sequence[Task], guardrails: Guardrails) -> R
     if newest is None and latest_policy_version(session.db) is not None:
         session.say("No policy version was trained on this base yet: the base itself writes the self-edits.")
     session.live_adapter(live_version(session.db))  # a version of another base stops the round before it begins
+    if newest is not None:
+        session.policy_adapter(newest.number)
     chosen = _choose(session, tasks)
+    require_trainable(session, chosen, f"Change {session.workspace.settings_file}.")
     return start_round(
         session.db,
         seed=session.settings.round.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from store.hashing import hash_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.loop.session import Session
+    from engine.lora.adapter import LoraSpec
     from engine.model.base import BaseModel
     from store.records import Round, Task
 
@@ -23,6 +26,64 @@ def require_base(current: Round, base: BaseModel) -> None:
             f"round {current.number} began on another base: {began_on['name']}",
             next_step="set model.path and model.precision in seal.yaml back to those of the round",
         )
+
+
+_LARGEST_FLOAT32 = 3.4e38
+_SHOWN = 5
+
+
+def require_trainable(session: Session, chosen: TaskChoice, next_step: str = "") -> None:
+    """Raise WrongUseError that lists everything for which a round over these tasks cannot succeed.
+
+    Checked are the adapters' shapes against the model, and the room for self-edits and answers in its window.
+    """
+    problems = []
+    for section in ("inner_update", "policy_training"):
+        try:
+            spec = session.inner_spec if section == "inner_update" else session.policy_spec
+        except WrongUseError as error:
+            problems.append(f"{error.message}; {error.next_step}")
+        else:
+            problems += _shape_problems(section, spec)
+    problems += _room_problems(session, chosen)
+    if problems:
+        raise WrongUseError(
+            "These settings cannot train this model on these tasks.",
+            problems=problems,
+            next_step=next_step,
+        )
+
+
+def _shape_problems(section: str, spec: LoraSpec) -> list[str]:
+    problems = []
+    largest = max((min(target.inputs, target.outputs) for target in spec.targets), default=0)
+    if spec.rank > largest:
+        problems.append(f"{section}.rank: {spec.rank} is more than the largest adapted layer has, {largest}")
+    if not math.isfinite(spec.scaling) or spec.scaling > _LARGEST_FLOAT32:
+        problems.append(f"{section}.alpha: alpha / rank is {spec.scaling:g}, more than a 32-bit number holds")
+    return problems
+
+
+def _room_problems(session: Session, chosen: TaskChoice) -> list[str]:
+    """Return the tasks that leave no room for a self-edit or an answer in the model's window."""
+    base, domain, window = session.base, session.domain, session.base.window_tokens
+    longest = session.settings.self_edit.max_new_tokens
+    problems = []
+    for task in (*chosen.train, *chosen.held_out):
+        taken = len(base.encode_prompt(domain.prompt(task)))
+        if taken + longest > window:
+            problems.append(
+                f"self_edit.max_new_tokens: the prompt for “{task.title}” has {taken} tokens, which leaves no room for "
+                f"{longest} more in the model's window of {window}"
+            )
+        for item in domain.exam(task.questions):
+            taken = len(base.encode_prompt(item.prompt))
+            if taken + item.max_new_tokens > window:
+                problems.append(
+                    f"exam.max_new_tokens: a question of “{task.title}” takes {taken} tokens, which leaves no room for "
+                    f"{item.max_new_tokens} more in the model's window of {window}: {item.question.text[:60]}"
+                )
+    return [*problems[:_SHOWN], *([f"and {len(problems) - _SHOWN} more like these"] if len(problems) > _SHOWN else [])]
 
 
 @dataclass(frozen=True, slots=True)

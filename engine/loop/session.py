@@ -118,12 +118,12 @@ class Session:
     @cached_property
     def inner_spec(self) -> LoraSpec:
         """The shape of inner updates."""
-        return _spec(self.base, self.settings.inner_update)
+        return _spec(self.base, self.settings.inner_update, "inner_update")
 
     @cached_property
     def policy_spec(self) -> LoraSpec:
         """The shape of policy adapters."""
-        return _spec(self.base, self.settings.policy_training)
+        return _spec(self.base, self.settings.policy_training, "policy_training")
 
     def live_adapter(self, version: int | None) -> Adapter | None:
         """Return the adapter of a version in the shape of inner updates; None if nothing is live.
@@ -217,7 +217,7 @@ def load_base_of(settings: Settings) -> BaseModel:
     return base
 
 
-def _spec(base: BaseModel, settings: InnerUpdateSettings | PolicyTrainingSettings) -> LoraSpec:
+def _spec(base: BaseModel, settings: InnerUpdateSettings | PolicyTrainingSettings, section: str) -> LoraSpec:
     modules = settings.target_modules
     targets = modules if modules == "all-linear" else list(modules)
-    return make_spec(base.model, rank=settings.rank, alpha=settings.alpha, target_modules=targets)
+    return make_spec(base.model, rank=settings.rank, alpha=settings.alpha, target_modules=targets, section=section)

@@ -11,7 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from engine.bank.job import InnerJob, InnerResult, RunningUpdate, TrainingSequence, spread_points
+from engine.bank.job import FailedUpdate, InnerJob, InnerResult, RunningUpdate, TrainingSequence, spread_points
 from engine.loop.propose import Policy
 from engine.loop.session import Session, recipe_of
 from engine.lora.adapter import Adapter, fresh_adapter
@@ -21,7 +21,7 @@ from engine.seeds import derive_seed
 from engine.trackers.summary import PolicyTraining
 from store.adapter_files import ADAPTER_NAMES, hash_adapter
 from store.durable import remove, write_folder
-from store.errors import NothingToDoError
+from store.errors import SealError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,11 +41,15 @@ class CandidatePolicy:
     training: PolicyTraining | None
 
 
+class PolicyTrainingError(SealError):
+    """The policy cannot be trained on what was kept; the round ends with the policy that it began with."""
+
+
 def train_policy(session: Session, policy: Adapter | None, kept: Sequence[Candidate], round_number: int) -> InnerResult:
-    """Train the next policy; returns its adapter and losses. Raises NothingToDoError if nothing can be trained on."""
+    """Train the next policy; returns its adapter and losses. Raises PolicyTrainingError if it cannot be trained."""
     sequences = tuple(sequence for candidate in kept if (sequence := _sequence(session, candidate)) is not None)
     if not sequences:
-        raise NothingToDoError("none of the kept self-edits can be trained on")
+        raise PolicyTrainingError("None of the kept self-edits fits the model's window together with its prompt.")
     seed = derive_seed("policy", session.settings.round.seed, round_number)
     start = fresh_adapter(session.policy_spec, seed) if policy is None else policy
     recipe = recipe_of(session.settings.policy_training)
@@ -55,18 +59,27 @@ def train_policy(session: Session, policy: Adapter | None, kept: Sequence[Candid
         for update in running:
             session.report(Progress("policy", update.step, update.steps, "steps"))
 
-    [result] = session.executor.train([job], session.policy_spec, on_running=report)
+    def fail(failed: FailedUpdate) -> None:
+        raise PolicyTrainingError(
+            f"The policy's training diverged within {failed.steps} steps; "
+            "lower policy_training.learning_rate in seal.yaml."
+        )
+
+    [result] = session.executor.train([job], session.policy_spec, on_running=report, on_failed=fail)
     session.report(Progress("policy", result.steps, result.steps, "steps"))
     return result
 
 
 def candidate_policy(session: Session, current: Round, policy: Policy, kept: Sequence[Candidate]) -> CandidatePolicy:
-    """Train the next policy, or take the one that an interrupted round has trained already."""
+    """Train the next policy, or take the one that an interrupted round has trained already.
+
+    Raises PolicyTrainingError if it cannot be trained.
+    """
     folder = _folder(session, current)
     if not folder.is_dir():
         result = train_policy(session, policy.adapter, kept, current.number)
         for step, loss in enumerate(result.losses):
-            session.tracker.metric("policy_loss", loss, step)
+            session.tracker.metric("policy_loss", loss, current.number, step)
         record = json.dumps(asdict(_training(result))).encode("utf-8")
         write_folder(folder, {**adapter_files(result.adapter, session.base.name), _RECORD: record})
     files = {name: (folder / name).read_bytes() for name in ADAPTER_NAMES}
@@ -83,7 +96,7 @@ def discard_candidate_policy(session: Session, current: Round) -> None:
 
 
 def _folder(session: Session, current: Round) -> Path:
-    return session.workspace.cache_folder / f"policy-of-round-{current.number}"
+    return session.workspace.candidate_policy_folder(current.number)
 
 
 def _sequence(session: Session, candidate: Candidate) -> TrainingSequence | None:

@@ -97,11 +97,16 @@ def sizes_of(module: nn.Module) -> tuple[int, int]:
 
 
 def make_spec(
-    model: nn.Module, *, rank: int, alpha: float, target_modules: list[str] | Literal["all-linear"]
+    model: nn.Module,
+    *,
+    rank: int,
+    alpha: float,
+    target_modules: list[str] | Literal["all-linear"],
+    section: str = "inner_update",
 ) -> LoraSpec:
     """Find the matrices that the settings name, by the last part of the module name as PEFT does.
 
-    Raises WrongUseError if a name matches no layer.
+    Raises WrongUseError, for this section of the settings, if a name matches no layer.
     """
     modules = adaptable_modules(model)
     if target_modules != "all-linear":
@@ -109,7 +114,7 @@ def make_spec(
         unknown = sorted(set(target_modules) - leaves)
         if unknown:
             raise WrongUseError(
-                f"inner_update.target_modules: the model has no linear layer named {', '.join(unknown)}",
+                f"{section}.target_modules: the model has no linear layer named {', '.join(unknown)}",
                 next_step=f"choose among {', '.join(sorted(leaves))}, or all-linear",
             )
         modules = {name: module for name, module in modules.items() if name.rsplit(".", 1)[-1] in target_modules}

@@ -15,6 +15,7 @@ from store.live_progress import clear_progress
 from store.live_ref import sync_checkout
 from store.lock import hold_lock
 from store.recovery import recover
+from store.workspace import Workspace, require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from engine.runtime.progress import Report
-    from store.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,9 @@ class LockedWorkspace:
 def lock_workspace(workspace: Workspace, command: str, report: Report) -> Iterator[LockedWorkspace]:
     """Take the engine lock, finish what a crash left, notice a checkout by hand, and listen for a stop.
 
-    Raises LockedError if another engine is working in the workspace.
+    Raises LockedError if another engine is working in the workspace, ReadOnlyError if it cannot be written to.
     """
+    require_writable(workspace)
     with hold_lock(workspace.lock_file, command) as owner:
         db = open_database(workspace.database_file)
         try:

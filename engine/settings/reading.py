@@ -15,6 +15,7 @@ from engine.input_files.validation import InputReader, LocatedData, yaml_problem
 from engine.settings.sections import Section, Settings
 from store.errors import WrongUseError
 from store.wording import counted
+from store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,10 @@ def settings_from_text(text: str, path: Path, check: Check | None = None) -> Set
     if isinstance(data, dict):
         data = {key: value for key, value in data.items() if value is not None}
     settings = reader.read(Settings, data)
+    tracking = data.get("tracking") if isinstance(data, dict) else None
+    tracked = tracking.get("file") if isinstance(tracking, dict) else None
+    if isinstance(tracked, str) and tracked and (problem := _tracking_problem(path.parent, tracked)) is not None:
+        reader.report(("tracking", "file"), problem)
     if settings is not None and check is not None:
         for key, message in check(settings):
             reader.report(key, message)
@@ -87,6 +92,34 @@ def default_settings_text() -> str:
 def section_models() -> dict[str, type[Section]]:
     """Return each section's name with its model, in the order of the file; the docs are made from this."""
     return {name: type(info.default) for name, info in Settings.model_fields.items()}
+
+
+def _tracking_problem(root: Path, name: str) -> str | None:
+    """Return why a file cannot take the figures of rounds; None if it can."""
+    try:
+        workspace, file = Workspace(root.resolve()), (root / name).resolve()
+        return _file_problem(workspace, file, name)
+    except (OSError, ValueError, RuntimeError) as error:
+        return f"cannot be the name of a file: {error}"
+
+
+def _file_problem(workspace: Workspace, file: Path, name: str) -> str | None:
+    database = workspace.database_file
+    own = {workspace.settings_file, workspace.guardrails_file, workspace.lock_file, database}
+    own |= {database.with_name(f"{database.name}-{part}") for part in ("wal", "shm", "journal")}
+    if file in own:
+        return f"{file.name} is the workspace's own; name another file (is {name!r})"
+    folders = (workspace.adapters_folder, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder)
+    taken = next((folder for folder in folders if file.is_relative_to(folder)), None)
+    if taken is not None:
+        return f"{taken.name}/ is the workspace's own; name a file outside it (is {name!r})"
+    if file.is_dir():
+        return f"is a folder; name a file ({name!r})"
+    if file.exists() and not file.is_file():
+        return f"must be an ordinary file (is {name!r})"
+    if not file.parent.is_dir():
+        return f"there is no folder {file.parent}; create it, or name another file (is {name!r})"
+    return None
 
 
 def _refusal(path: Path, problems: list[str]) -> WrongUseError:

@@ -130,7 +130,7 @@ class InnerUpdateSettings(Section):
 class RoundSettings(Section):
     """One ReST^EM round: which tasks take part and which self-edits are kept."""
 
-    seed: int = Field(default=0, ge=0, description="determines everything random in a round")
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="determines everything random in a round")
     tasks_per_round: PositiveInt = Field(default=40, description="most tasks that self-edits are written for")
     held_out_tasks: int = Field(
         default=20, ge=0, description="most tasks kept out of policy training; a new policy must do better on them"

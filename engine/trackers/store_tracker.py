@@ -19,10 +19,10 @@ class StoreTracker:
 
     db: Database
 
-    def round_began(self, number: int, *, train_tasks: int, held_out_tasks: int) -> None:
+    def round_began(self, number: int, *, train_tasks: int, held_out_tasks: int, resumed: bool) -> None:
         """Do nothing: the round's row was written when it started."""
 
-    def metric(self, name: str, value: float, step: int) -> None:
+    def metric(self, name: str, value: float, round_number: int, step: int | None = None) -> None:
         """Do nothing: the summary holds the figures."""
 
     def artefact(self, kind: str, name: str, content_hash: str) -> None:

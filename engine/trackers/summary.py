@@ -107,6 +107,14 @@ class RoundSummary:
         return row
 
 
+def published(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return a summary for other programs: a policy that was not kept has no version there."""
+    after = (summary.get("held_out") or {}).get("after")
+    if not after or after.get("policy_version") != DROPPED_POLICY:
+        return summary
+    return {**summary, "held_out": {**summary["held_out"], "after": {**after, "policy_version": None}}}
+
+
 def summary_of(finished: Round) -> RoundSummary | None:
     """Return the summary of a finished round; None if it is not finished, was imported, or has another shape."""
     if finished.summary is None or finished.imported:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class Tracker(Protocol):
     """Follows rounds."""
 
-    def round_began(self, number: int, *, train_tasks: int, held_out_tasks: int) -> None:
-        """Note that a round begins, or is resumed."""
+    def round_began(self, number: int, *, train_tasks: int, held_out_tasks: int, resumed: bool) -> None:
+        """Note that a round begins, or after an interruption that it is `resumed`."""
         ...
 
-    def metric(self, name: str, value: float, step: int) -> None:
-        """Note a figure: of a round (`step` is its number), or of a training step within it."""
+    def metric(self, name: str, value: float, round_number: int, step: int | None = None) -> None:
+        """Note a figure of a round, or with `step` of a training step within it."""
         ...
 
     def artefact(self, kind: str, name: str, content_hash: str) -> None:
@@ -39,15 +39,15 @@ class TrackerGroup:
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self._trackers = tuple(trackers)
 
-    def round_began(self, number: int, *, train_tasks: int, held_out_tasks: int) -> None:
+    def round_began(self, number: int, *, train_tasks: int, held_out_tasks: int, resumed: bool) -> None:
         """See `Tracker`."""
         for one in self._trackers:
-            one.round_began(number, train_tasks=train_tasks, held_out_tasks=held_out_tasks)
+            one.round_began(number, train_tasks=train_tasks, held_out_tasks=held_out_tasks, resumed=resumed)
 
-    def metric(self, name: str, value: float, step: int) -> None:
+    def metric(self, name: str, value: float, round_number: int, step: int | None = None) -> None:
         """See `Tracker`."""
         for one in self._trackers:
-            one.metric(name, value, step)
+            one.metric(name, value, round_number, step)
 
     def artefact(self, kind: str, name: str, content_hash: str) -> None:
         """See `Tracker`."""

@@ -13,6 +13,7 @@ from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import Invocation, pass_invocation
 from seal_console.console import gc_tuning as garbage
 from store.lock import current_user
+from store.workspace import is_writable
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
@@ -33,6 +34,7 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
     from seal_console.engine_control import start_engine  # noqa: PLC0415
 
     settings = load_settings(workspace.settings_file, console_problems)
+    read_only = read_only or not is_writable(workspace)
     app = ConsoleApp(
         workspace, settings, actor=actor or current_user(), read_only=read_only, start_engine=start_engine,
         first_screen=first_screen,

@@ -12,6 +12,8 @@ import click
 from engine.runtime.crash_report import write_report
 from seal_console.cli.command import MovedCommandError
 from store.errors import ExitCode, SealError
+from store.expected_failures import expected_failure
+from store.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +59,11 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "seal-console"
         next_step = error.line if isinstance(error, MovedCommandError) else f"{path} --help"
         return Diagnosis("UsageError", error.format_message(), next_step, exit_code=int(ExitCode.WRONG_USE))
-    report = write_report("cli", _workspace_folder(invocation), error)
+    workspace = _workspace_folder(invocation)
+    expected = expected_failure(error, None if workspace is None else Workspace(workspace).database_file)
+    if expected is not None:
+        return diagnose(invocation, expected)
+    report = write_report("cli", workspace, error)
     return Diagnosis(
         "UnexpectedError",
         f"Unexpected error: {type(error).__name__}: {error}",

@@ -27,6 +27,7 @@ _COMMANDS = {
     "tasks": "tasks:tasks",
     "run": "run:run",
     "stop": "run:stop",
+    "rounds": "rounds:rounds",
     "review": "review:review",
     "alarms": "alarms:alarms",
     "versions": "versions:versions",

@@ -17,6 +17,7 @@ from store.errors import AlarmError, AllRefusedError, ExitCode, NothingToDoError
 from store.lock import current_user, lock_owner
 from store.version_tags import policy_tag
 from store.wording import counted
+from store.workspace import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ def run(invocation: Invocation, rounds: int) -> None:
     """
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
+    require_writable(workspace)
     result = call_engine(invocation, "run", {"workspace": str(workspace.root), "rounds": rounds})
     if invocation.output.as_json:
         invocation.output.data(result)

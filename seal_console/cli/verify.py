@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,8 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_as_is, tidy
 from seal_console.format import table
 from store.errors import CorruptError, ExitCode, SealError
-from store.verify import verify
+from store.expected_failures import expected_failure
+from store.verify import verify, verify_without_database
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
@@ -30,9 +32,14 @@ def verify_command(invocation: Invocation) -> None:
     Interrupted changes are finished first. Every mismatch is listed, in the order of the checks.
     """
     output = invocation.output
-    with open_as_is(invocation) as found:
-        problems = _tidy(invocation, found)
-        report = verify(found.workspace, found.db)
+    problems: list[str] = []
+    try:
+        with open_as_is(invocation) as found:
+            problems += _tidy(invocation, found)
+            report = verify(found.workspace, found.db)
+    except CorruptError as error:
+        problems.append(f"{error.message} {error.next_step}")
+        report = verify_without_database(invocation.workspace())
     problems += report.problems
     if output.as_json:
         output.data({"ok": not problems, "checked": report.checked, "problems": problems})
@@ -53,8 +60,9 @@ def _tidy(invocation: Invocation, found: WorkspaceSession) -> list[str]:
     """Finish what a crash interrupted; report what cannot be repaired like any other problem."""
     try:
         tidy(found, invocation.output)
-    except SealError as error:
-        if error.exit_code == ExitCode.LOCKED:
+    except (SealError, sqlite3.Error, OSError) as error:
+        expected = expected_failure(error, found.workspace.database_file)
+        if expected is None or expected.exit_code == ExitCode.LOCKED:
             raise
-        return [error.message]
+        return [expected.message]
     return []

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 from seal_console.console.command_trace import Trace, record_commands
 from store.clock import utc_now
 from store.database import open_database
-from store.errors import SealError, WrongUseError
+from store.errors import WrongUseError
+from store.expected_failures import expected_failure
 from store.live_ref import sync_checkout
 from store.recovery import recover
 from store.version_tags import live_name
+from store.workspace import Workspace, is_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from store.workspace import Workspace
 
 T = TypeVar("T")
 HISTORY_NAME = "commands.jsonl"
@@ -49,7 +50,8 @@ class Actions:
         """Open the database and migrate its schema, even if nothing else may be changed."""
         if self._closed:
             raise asyncio.CancelledError
-        await asyncio.wrap_future(self._executor.submit(self._database))
+        if is_writable(self.workspace):
+            await asyncio.wrap_future(self._executor.submit(self._database))
 
     async def run(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
         """Run an action in the writer's thread and return its result. Raises what it raises."""
@@ -84,9 +86,12 @@ class Actions:
         try:
             with record_commands(db, trace.commands):
                 done = action(self.workspace, db)
-        except SealError as error:
-            trace = replace(trace, failed=error.message)
-            raise
+        except Exception as error:
+            expected = expected_failure(error, self.workspace.database_file)
+            if expected is None:
+                raise
+            trace = replace(trace, failed=expected.message)
+            raise expected from error
         else:
             return done
         finally:

@@ -17,6 +17,7 @@ from seal_console.console.runtime import ErrorBoundary
 from seal_console.console.store_reader import StoreReader
 from seal_console.console.watch import TopFacts
 from store.errors import SealError
+from store.expected_failures import expected_failure
 from store.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -96,6 +97,10 @@ class ConsoleBase(ErrorBoundary, App[None]):
 
     def unexpected(self, error: Exception) -> None:
         """Write a report of an unexpected failure and show its path; the console continues."""
+        expected = expected_failure(error, self.workspace.database_file)
+        if expected is not None:
+            self.show_error(expected)
+            return
         report = write_report("console", self.workspace.root, error)
         if isinstance(self.screen, FailureDialog):
             return  # one at a time: the reports are all there

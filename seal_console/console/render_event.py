@@ -58,6 +58,12 @@ def _version(number: Any) -> str:
     return version_tag(number or 0)
 
 
+def _round(payload: dict[str, Any]) -> str:
+    number = payload.get("number", (payload.get("round") or {}).get("number", ""))
+    by = f" by {payload['actor']}: {payload.get('reason')}" if "actor" in payload else ""
+    return f"round {number}{by}"
+
+
 def _policy(payload: dict[str, Any]) -> str:
     policy = payload.get("policy") or {}
     number = policy.get("number")
@@ -85,7 +91,7 @@ def _job(payload: dict[str, Any]) -> str:
 _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
     "candidates": lambda payload: counted(len(payload.get("hashes", {})), "self-edit"),
-    "round": lambda payload: f"round {payload.get('number', (payload.get('round') or {}).get('number', ''))}",
+    "round": _round,
     "policy": _policy,
     "alarm": _alarm,
     "drift": lambda payload: f"of {_short(payload.get('model_state', ''))}",

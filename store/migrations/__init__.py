@@ -51,7 +51,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
     Raises CorruptError if the file is newer than this code or an applied migration has another text.
     """
     shipped = list(shipped_migrations() if migrations is None else migrations)
-    if _is_up_to_date(connection, path, shipped):
+    if is_up_to_date(connection, path, shipped):
         return []
     applied = []
     for migration in shipped:
@@ -69,7 +69,9 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
     return applied
 
 
-def _is_up_to_date(connection: sqlite3.Connection, path: Path, shipped: Sequence[Migration]) -> bool:
+def is_up_to_date(connection: sqlite3.Connection, path: Path, shipped: Sequence[Migration] | None = None) -> bool:
+    """Return whether all migrations were applied. Raises CorruptError if the file is newer, or has other ones."""
+    shipped = list(shipped_migrations() if shipped is None else shipped)
     applied = _applied(connection)
     newest_shipped = max((migration.number for migration in shipped), default=0)
     newest_applied = max(applied, default=0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bank.job import InnerJob, Recipe, Schedule, TrainingSequence, rate_at, training_order
+from engine.bank.job import FailedUpdate, InnerJob, Recipe, Schedule, TrainingSequence, rate_at, training_order
 from engine.bank.training import InnerUpdateBank
 from engine.lora.adapter import Adapter, LoraSpec
 from store.errors import SealError
@@ -100,6 +100,20 @@ def test_a_loss_that_is_no_longer_finite_names_its_own_job_and_harms_no_other(ba
         assert "learning_rate" in caught.value.next_step
         assert len(found) <= 1
         assert all(relative_gap(adapter, alone.adapter, good.start) < TOLERANCE for adapter in found)
+
+
+def test_a_failed_job_is_passed_on_and_the_others_finish(base: BaseModel, spec: LoraSpec) -> None:
+    good = [random_job(f"good {place}", spec, Recipe(epochs=4, learning_rate=3e-3), 3) for place in range(3)]
+    bad = random_job("the bad one", spec, Recipe(epochs=9, learning_rate=1e38, schedule="constant"), 2)
+    alone = {one.key: one.adapter for job in good for one in InnerUpdateBank(base, spec, 1).train([job])}
+    failed = list[FailedUpdate]()
+    for jobs in ([*good, bad], [bad, *good]):
+        for slots in (1, 2):
+            found = list(InnerUpdateBank(base, spec, slots).train(jobs, on_failed=failed.append))
+            assert {one.key for one in found} == {job.key for job in good}
+            assert all(relative_gap(one.adapter, alone[one.key], good[0].start) < TOLERANCE for one in found)
+    assert [(one.key, one.steps) for one in failed] == [("the bad one", 18)] * 4
+    assert all(one.bad_step is not None and one.bad_step > 1 and one.last_loss is not None for one in failed)
 
 
 def test_a_start_that_is_not_finite_is_an_error_too(base: BaseModel, spec: LoraSpec) -> None:

@@ -8,7 +8,7 @@ from engine.loop.reward import reward_of_answers
 from engine.loop.select import score_candidate, select
 from engine.tasks.reading import read_tasks
 from store.candidates import add_candidates, answers_of, list_candidates, record_examined
-from store.database import open_database, transaction
+from store.database import create_database, transaction
 from store.rounds import finish_round, start_round
 from store.tasks import add_documents, add_tasks, get_task
 from tests.published_run import best_rows, write_published_run
@@ -22,7 +22,7 @@ def test_tasks_of_documents_come_back_as_they_were_read(tmp_path: Path) -> None:
     question_file = tmp_path / "r.questions.yaml"
     question_file.write_text("- {question: How long, answer: 30, grader: number, options: {abs_tolerance: 0.5}}\n")
     found = read_tasks([tmp_path / "r.md"], audit_share=0.25, root=tmp_path)
-    db = open_database(tmp_path / "seal.db")
+    db = create_database(tmp_path / "seal.db")
     add_documents(db, found.documents)
     add_tasks(db, found.tasks)
     assert get_task(db, found.tasks[0].id) == found.tasks[0]
@@ -35,7 +35,7 @@ def test_tasks_of_documents_come_back_as_they_were_read(tmp_path: Path) -> None:
 
 def test_a_published_run_goes_through_the_store_to_seals_own_rows(tmp_path: Path) -> None:
     run = read_published_run(write_published_run(tmp_path / "rank_iter0.json"))
-    db = open_database(tmp_path / "seal.db")
+    db = create_database(tmp_path / "seal.db")
     with transaction(db):
         add_tasks(db, run.tasks)
         round_number = start_round(

@@ -19,7 +19,7 @@ from engine.model.base import BaseModel, wrap_model
 from engine.retention.suites import Choices, RetentionPrompt
 from engine.settings.sections import ExamSettings, Settings
 from store.answers import ModelState
-from store.database import fetch_value, open_database
+from store.database import create_database, fetch_value
 from store.errors import WrongUseError
 from store.workspace import Workspace
 from tests.tiny_models import ARCHITECTURES, random_model
@@ -39,7 +39,7 @@ def base(request: pytest.FixtureRequest) -> BaseModel:
 
 @pytest.fixture
 def session(tmp_path: Path, base: BaseModel) -> Iterator[Session]:
-    db = open_database(tmp_path / "seal.db")
+    db = create_database(tmp_path / "seal.db")
     yield Session(Workspace(tmp_path), db, Settings(exam=ExamSettings(max_new_tokens=4)), base)
     db.close()
 

@@ -20,7 +20,7 @@ from engine.model.encoding import TextEncoder
 from engine.retention.suites import RetentionPrompt
 from engine.settings.sections import ExamSettings, Settings
 from store.answers import ModelState
-from store.database import fetch_value, open_database
+from store.database import create_database, fetch_value
 from store.errors import WrongUseError
 from store.tasks import add_tasks
 from store.workspace import Workspace
@@ -49,7 +49,7 @@ def base() -> BaseModel:
 
 @pytest.fixture
 def session(tmp_path: Path, base: BaseModel) -> Iterator[Session]:
-    db = open_database(tmp_path / "seal.db")
+    db = create_database(tmp_path / "seal.db")
     settings = Settings(exam=ExamSettings(max_new_tokens=4))
     yield Session(Workspace(tmp_path), db, settings, base)
     db.close()
@@ -107,7 +107,7 @@ def test_each_state_answers_for_itself_and_no_question_is_answered_twice(
 def test_a_mixed_batch_answers_as_each_adapter_alone(session: Session, base: BaseModel, tmp_path: Path) -> None:
     prompts = [prompt(f"What is number {number}?") for number in range(4)]
     mixed = session.examiner.suite_answers(prompts, examinees(base, 1, 2))
-    other = Session(Workspace(tmp_path), open_database(tmp_path / "other.db"), session.settings, base)
+    other = Session(Workspace(tmp_path), create_database(tmp_path / "other.db"), session.settings, base)
     alone = [other.examiner.suite_answers(prompts, [one])[0] for one in examinees(base, 1, 2)]
     other.db.close()
     assert texts(mixed) == texts(alone)

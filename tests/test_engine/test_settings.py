@@ -128,3 +128,43 @@ def test_a_recorded_round_with_former_keys_still_loads() -> None:
 def test_any_text_makes_settings_or_a_wrong_use_error(text: str) -> None:
     with suppress(WrongUseError):
         assert isinstance(settings_from_text(text, HERE), Settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("seal.yaml", "seal.yaml is the workspace's own"),
+        ("./guardrails.yaml", "guardrails.yaml is the workspace's own"),
+        ("../w/seal.db", "seal.db is the workspace's own"),
+        ("seal.db-wal", "seal.db-wal is the workspace's own"),
+        ("engine.lock", "engine.lock is the workspace's own"),
+        ("link.jsonl", "seal.db is the workspace's own"),
+        ("adapters/figures.jsonl", "adapters/ is the workspace's own"),
+        ("tasks/figures.jsonl", "tasks/ is the workspace's own"),
+        ("logs", "is a folder"),
+        (".", "is a folder"),
+        ("/dev/full", "must be an ordinary file"),
+        ("no/such/figures.jsonl", "there is no folder"),
+        ('"x\\0y"', "cannot be the name of a file"),
+    ],
+)
+def test_a_tracking_file_that_would_do_harm_is_refused_with_its_line(tmp_path: Path, name: str, said: str) -> None:
+    root = tmp_path / "w"
+    (root / "logs").mkdir(parents=True)
+    (root / "link.jsonl").symlink_to(root / "seal.db")
+    path = root / "seal.yaml"
+    path.write_text(f"round:\n  seed: 1\ntracking:\n  file: {name}\nexam: {{max_new_tokens: 0}}\n")
+    with pytest.raises(WrongUseError) as caught:
+        load_settings(path)
+    found, other = sorted(caught.value.problems)
+    assert found.startswith("seal.yaml:4: tracking.file: ")
+    assert said in found
+    assert other.startswith("seal.yaml:5: exam.max_new_tokens")
+
+
+@pytest.mark.parametrize("name", ["figures.jsonl", "logs/figures.jsonl", "../figures.jsonl"])
+def test_a_tracking_file_may_be_anywhere_else(tmp_path: Path, name: str) -> None:
+    (tmp_path / "w" / "logs").mkdir(parents=True)
+    path = tmp_path / "w" / "seal.yaml"
+    path.write_text(f"tracking: {{file: {name}}}\n")
+    assert load_settings(path).tracking.file == name

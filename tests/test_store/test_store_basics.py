@@ -89,6 +89,7 @@ def test_rows_and_records_go_both_ways(kind: type[Any], data: st.DataObject) -> 
         "dict[str, Any] | None": st.none() | json_objects,
         "list[str]": st.lists(text, max_size=3),
         "list[float]": st.lists(floats, max_size=3),
+        "list[int]": st.lists(integers, max_size=3),
     }
     record = kind(**{f.name: data.draw(strategies.get(str(f.type), text)) for f in fields(kind)})
     row = to_row(record)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -12,9 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import store
-from store.database import fetch_value, open_database, transaction
-from store.errors import CorruptError
+import store.database
+from store.database import create_database, fetch_value, open_database, open_to_read, transaction
+from store.errors import CorruptError, LockedError, SealError
 from store.events import GENESIS_HASH, append_event, chain_head, events_after, verify_chain
+from store.expected_failures import ReadOnlyError, expected_failure
+from store.lock import hold_lock
 from store.migrations import Migration, migrate, shipped_migrations
 
 if TYPE_CHECKING:
@@ -60,7 +64,7 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "seal.db"
-    db = open_database(path)
+    db = create_database(path)
     db.conn.execute("INSERT INTO migrations VALUES (9999, 'future', 'sha256:0', 'later')")
     db.close()
     with pytest.raises(CorruptError, match="newer seal-console: its schema has number 9999") as caught:
@@ -70,7 +74,7 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_migration_with_another_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "seal.db"
-    db = open_database(path)
+    db = create_database(path)
     db.conn.execute("UPDATE migrations SET hash = 'sha256:0'")
     db.close()
     with pytest.raises(CorruptError, match="a different text"):
@@ -80,7 +84,7 @@ def test_a_migration_with_another_text_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "seal.db"
     path.write_bytes(b"hello " * 1000)
-    with pytest.raises(CorruptError, match=r"seal\.db cannot be used"):
+    with pytest.raises(CorruptError, match=r"seal\.db is damaged: file is not a database"):
         open_database(path)
 
 
@@ -141,9 +145,9 @@ def test_a_change_of_any_character_of_any_event_is_found(db: Database, column: s
 def test_several_processes_append_to_one_chain(tmp_path: Path) -> None:
     path = tmp_path / "seal.db"
     code = (
-        "import sys; from pathlib import Path; from store.database import open_database\n"
+        "import sys; from pathlib import Path; from store.database import create_database\n"
         "from store.events import append_event\n"
-        "db = open_database(Path(sys.argv[1]))\n"
+        "db = create_database(Path(sys.argv[1]))\n"
         "for n in range(40): append_event(db, 'tick', {'n': n})\n"
     )
     environment = {**os.environ, "PYTHONPATH": SOURCE}
@@ -153,3 +157,103 @@ def test_several_processes_append_to_one_chain(tmp_path: Path) -> None:
     assert chain_head(db)[0] == 120
     assert verify_chain(db) is None
     db.close()
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_missing_or_empty_database_is_never_made_anew(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "seal.db"
+    if content is not None:
+        path.write_bytes(content)
+    for opened in (open_database, open_to_read):
+        with pytest.raises(CorruptError, match="is missing" if content is None else "is empty") as caught:
+            opened(path)
+        assert "seal-console init DIR" in caught.value.next_step
+    assert path.exists() == (content is not None)
+
+
+def test_a_database_that_another_program_locks_is_locked_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "seal.db"
+    create_database(path).close()
+    monkeypatch.setattr("store.database.BUSY_TIMEOUT_MS", 50)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with hold_lock(tmp_path / "engine.lock", "run"), pytest.raises(LockedError) as caught:
+        open_database(path)
+    assert f"an engine is running: process {os.getpid()}" in caught.value.message
+    assert "backup" not in caught.value.next_step
+    other.close()
+
+
+def _sqlite_error(code: int, words: str) -> sqlite3.Error:
+    error = sqlite3.OperationalError(words)
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said", "advice"),
+    [
+        (_sqlite_error(sqlite3.SQLITE_BUSY, "database is locked"), LockedError, "locked by another process", "End the"),
+        (_sqlite_error(sqlite3.SQLITE_LOCKED, "table is locked"), LockedError, "locked by another process", "End the"),
+        (_sqlite_error(sqlite3.SQLITE_FULL, "disk is full"), SealError, "no space is left", "Free some space"),
+        (_sqlite_error(sqlite3.SQLITE_IOERR, "disk I/O error"), SealError, "file system failed", "Check the disk"),
+        (_sqlite_error(sqlite3.SQLITE_CANTOPEN, "unable to open"), SealError, "cannot be opened", "this user may"),
+        (_sqlite_error(sqlite3.SQLITE_READONLY, "readonly"), ReadOnlyError, "is read-only", "Make it writable"),
+        (_sqlite_error(sqlite3.SQLITE_CORRUPT, "malformed"), CorruptError, "is damaged", "Restore seal.db"),
+        (_sqlite_error(sqlite3.SQLITE_NOTADB, "not a database"), CorruptError, "is damaged", "Restore seal.db"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "x/engine.lock"),
+            ReadOnlyError,
+            "x/engine.lock is read-only",
+            "",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x/y"),
+            SealError,
+            "x/y cannot be written",
+            "Free some space",
+        ),
+    ],
+)
+def test_only_damage_advises_to_restore_a_backup(
+    tmp_path: Path, error: Exception, kind: type[SealError], said: str, advice: str
+) -> None:
+    found = expected_failure(error, tmp_path / "seal.db")
+    assert found is not None
+    assert type(found) is kind
+    assert said in found.message
+    assert advice in found.next_step
+    assert ("backup" in found.next_step) == (kind is CorruptError)
+
+
+def test_a_mistake_in_the_program_is_no_expected_failure(db: Database) -> None:
+    with pytest.raises(sqlite3.Error) as caught:
+        db.conn.execute("SELEC")
+    assert expected_failure(caught.value) is None
+
+
+def test_a_database_is_read_where_sqlite_can_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "seal.db"
+    db = create_database(path)
+    append_event(db, "kind", {})
+    db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    asked: list[str] = []
+    connect = store.database._connect
+
+    def on_read_only_medium(file: Path, mode: str) -> sqlite3.Connection:
+        asked.append(mode)
+        if "immutable" not in mode:
+            raise _sqlite_error(sqlite3.SQLITE_CANTOPEN, "unable to open database file")
+        return connect(file, mode)
+
+    monkeypatch.setattr("store.database._connect", on_read_only_medium)
+    reader = open_to_read(path)
+    assert (chain_head(reader)[0], asked) == (1, ["ro", "mode=ro&immutable=1"])
+    reader.conn.close()
+    append_event(db, "kind", {})
+    with pytest.raises(SealError, match=r"seal\.db-wal has changes that are not in seal\.db yet"):
+        open_to_read(path)
+    db.conn.close()

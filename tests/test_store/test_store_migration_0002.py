@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from store.candidates import get_candidate, list_candidates
-from store.database import fetch, fetch_value, open_database
+from store.database import create_database, fetch, fetch_value, open_database
 from store.migrations import migrate, shipped_migrations
 from store.undoing import undo_last
 from store.verify_rows import check_database, check_events, check_recorded_rows
@@ -68,7 +68,7 @@ def test_nothing_is_lost_and_every_hash_still_holds(old_file: Path) -> None:
 def test_a_file_that_was_brought_up_to_date_has_the_schema_of_a_new_one(old_file: Path, tmp_path: Path) -> None:
     schemas = []
     for path in (old_file, tmp_path / "new.db"):
-        db = open_database(path)
+        db = create_database(path)
         schemas.append(fetch(db, "SELECT type, name, tbl_name FROM sqlite_schema ORDER BY type, name"))
         assert fetch_value(db, "SELECT max(number) FROM migrations") == len(shipped_migrations())
         assert migrate(db.conn, path) == []

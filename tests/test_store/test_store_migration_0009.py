@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from store.clock import utc_now
-from store.database import fetch, open_database
+from store.database import create_database, fetch, open_database
 from store.events import append_event
 from store.hashing import hash_json
 from store.jobs import get_job, start_job
@@ -64,7 +64,7 @@ def test_old_jobs_still_verify_and_can_be_run(old_file: Path) -> None:
 def test_the_migrated_schema_equals_a_new_one(old_file: Path, tmp_path: Path) -> None:
     schemas = []
     for path in (old_file, tmp_path / "new.db"):
-        db = open_database(path)
+        db = create_database(path)
         schemas.append(fetch(db, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"))
         assert migrate(db.conn, path) == []
         db.close()

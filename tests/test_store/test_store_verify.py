@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -121,13 +122,47 @@ def test_a_sound_workspace(rich: Lab) -> None:
         ("UPDATE documents SET path = 'b.md'", "document d1"),
         ("UPDATE rounds SET seed = 8", "round 1: its row"),
         ("UPDATE rounds SET summary = '{}'", "round 1: its outcome"),
-        ("UPDATE candidates SET sampling = 'not json' WHERE position = 1", "rows: cannot be read"),
     ],
 )
 def test_a_changed_row_is_named(rich: Lab, sql: str, named: str) -> None:
     tamper(rich, sql)
     found = problems(rich)
     assert any(named in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        (
+            "UPDATE candidates SET sampling = 'not json' WHERE position = 1",
+            r"table candidates, id \S+, column sampling",
+        ),
+        (
+            "UPDATE candidates SET reward_mean = 'high' WHERE position = 1",
+            r"id \S+, column reward_mean: 'high' is not a",
+        ),
+        (
+            "UPDATE gates SET evidence = 'not json'",
+            r"table gates, candidate_id \S+, gate \w+, column evidence: not JSON",
+        ),
+        ("UPDATE inner_updates SET losses = '{}'", r"candidate_id \S+, repeat 0, column losses: JSON of another kind"),
+        ("UPDATE rounds SET settings = '[]'", r"table rounds, number 1, column settings: JSON of another kind"),
+        ("UPDATE rounds SET summary = '{'", r"table rounds, number 1, column summary: not JSON"),
+        ("UPDATE questions SET answers = 'x' WHERE position = 2", r"table questions, id \S+, column answers: not JSON"),
+        ("UPDATE policy_versions SET metrics = 'x'", r"table policy_versions, number 1, column metrics: not JSON"),
+        ("UPDATE events SET payload = 'x' WHERE sequence = 3", r"table events, sequence 3, column payload: not JSON"),
+    ],
+)
+def test_an_unreadable_row_is_named_and_hides_no_other_finding(rich: Lab, sql: str, named: str) -> None:
+    tamper(rich, sql)
+    rich.db.conn.execute("UPDATE candidates SET completion = 'x' WHERE position = 2")
+    rich.db.conn.execute("UPDATE documents SET path = 'b.md'")
+    found = problems(rich)
+    assert any(re.search(named, problem) for problem in found), found
+    assert any(problem.startswith("candidate ") and "not the one that was added" in problem for problem in found)
+    assert any(problem.startswith("document d1") for problem in found)
+    assert not any("its row is missing" in problem for problem in found if "candidate" in problem)
+    assert not any("cannot be compared" in problem for problem in found)
 
 
 def test_a_flipped_byte_in_any_git_object_is_noticed(rich: Lab) -> None:

@@ -47,6 +47,8 @@ def outcome(line: RoundLine) -> str:
         return "imported"
     if line.state in {"running", "interrupted"}:
         return "not yet"
+    if line.state == "failed":
+        return "given up"
     if line.new_policy_version is not None:
         return f"✓ {policy_tag(line.new_policy_version)}"
     if line.policy_dropped:
@@ -78,12 +80,18 @@ def _head(facts: RoundFacts) -> list[Content]:
         title,
         fact("started", format_time(line.started_at)),
         fact("finished", f"{format_time(line.finished_at)}, after {duration(line)}" if line.finished_at else "not yet"),
+        *_given_up(facts),
         fact("seed", str(line.seed)),
         fact("student", live_name(line.live_version)),
         fact("written by", policy_name(line.policy_version)),
         fact("tasks", f"{line.tasks:,} to train on, {line.held_out_tasks:,} held out"),
         safe(""),
     ]
+
+
+def _given_up(facts: RoundFacts) -> list[Content]:
+    said = (facts.round.summary or {}).get("abandoned")
+    return [fact("given up", f"by {said.get('actor')}: {said.get('reason')}")] if isinstance(said, dict) else []
 
 
 def _e_step(facts: RoundFacts) -> list[Content]:
