@@ -41,7 +41,8 @@ def render_alarm(name: str, evidence: Mapping[str, Any]) -> list[str]:
 def _figures(name: str, evidence: Mapping[str, Any]) -> Iterator[str]:
     if name == names.ONE_ANSWER:
         yield f"“{evidence['answer']}” answers {evidence['share']:.1%} of {evidence['questions']} questions; "
-        yield f"the most common gold answer {evidence['share_of_gold']:.1%}"
+        share_of_expected = evidence.get("share_of_expected", evidence.get("share_of_gold"))  # its former name
+        yield f"the commonest expected answer {share_of_expected:.1%}"
         yield f"at least {evidence['share_at_least']:.1%} beyond chance, allowed {evidence['must_be_at_most']:.1%}"
     elif name in {names.ALIKE, names.ECHO}:
         what = "are alike" if name == names.ALIKE else "are copied from the prompt"
@@ -73,6 +74,7 @@ def _change(figure: str, change: Mapping[str, Any]) -> str:
 
 def _examples(evidence: Mapping[str, Any]) -> Iterator[str]:
     for one in evidence["examples"]:
-        asked = f": {one['question']}  wanted: {one['wanted']}; mostly {one['commonest'] or '(nothing)'}"
+        expected = one.get("expected", one.get("wanted"))  # its former name
+        asked = f": {one['question']}  expected: {expected}; mostly {one['commonest'] or '(nothing)'}"
         yield f"“{one['task']}”{asked if one['question'] else ''}"
         yield f"    trained on: {one['self_edit'] or '(nothing)'}"

@@ -56,10 +56,10 @@ def _before_training(session: Session, pages: Sequence[Task], report: Report) ->
     answers = session.examiner.answers_before_update(None, None, questions)
     base = sum(answer.correct for answer in answers.values()) / len(answers)
     _say(report, f"The untrained model answers {base:.1%} of the questions about {len(held_out)} held-out documents.")
-    right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare passages")
-    passage_only = sum(map(sum, right.values())) / sum(map(len, right.values()))
-    _say(report, f"Trained on the bare text of each document, it answers {passage_only:.1%}.")
-    return {"base": base, "passage_only": passage_only}
+    right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare contexts")
+    context_only = sum(map(sum, right.values())) / sum(map(len, right.values()))
+    _say(report, f"Trained on the bare text of each document, it answers {context_only:.1%}.")
+    return {"base": base, "context_only": context_only}
 
 
 def _held_out_accuracies(finished: Sequence[Round]) -> list[float]:
@@ -127,7 +127,7 @@ def _known_facts(session: Session, things: Sequence[Thing]) -> float:
         TextPrompt(session.domain.question_prompt(asked), 0, session.settings.exam.max_new_tokens) for asked, _ in pairs
     ]
     completions = session.executor.complete(prompts, [session.live_adapter(live_version(session.db))])
-    return sum(one.text == gold for one, (_, gold) in zip(completions, pairs, strict=True)) / len(pairs)
+    return sum(one.text == expected for one, (_, expected) in zip(completions, pairs, strict=True)) / len(pairs)
 
 
 def _say(report: Report, sentence: str) -> None:

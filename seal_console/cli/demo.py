@@ -125,7 +125,7 @@ def _known_facts(result: Mapping[str, Any]) -> list[str]:
 
 def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield "base model", result.get("base")
-    yield "trained on the passage only", result.get("passage_only")
+    yield "trained on the context only", result.get("context_only")
     for number, accuracy in enumerate(result.get("rounds", ())):
         yield ("self-edits before training" if number == 0 else f"self-edits after round {number}"), accuracy
 

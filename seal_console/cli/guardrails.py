@@ -188,7 +188,7 @@ _IF_FOUND = {
     "review": "review: only a person accepts it",
     "note": "note: only recorded",
 }
-_IF_BROKEN = {**_IF_FOUND, "deny": "deny: refused"}
+_IF_FAILED = {**_IF_FOUND, "deny": "deny: refused"}
 _ASKED = {
     "every": "before training, every self-edit that no rule denies",
     "kept": "after training, every self-edit that passed its own task's gates",
@@ -204,10 +204,10 @@ def show_guardrails(output: Output, guardrails: Guardrails) -> None:
         return
     if guardrails.rules:
         rows = [_rule_row(rule) for rule in guardrails.rules]
-        output.show(table(("rule", "kind", "if found", "looks for", "file"), rows))
+        output.show(table(("rule", "kind", "if found", "looks for", "defined at"), rows))
     if guardrails.red_team:
         prompts = [_prompt_row(prompt) for prompt in guardrails.red_team]
-        output.show(table(("red team", "prompt", "requires", "if not", "file"), prompts))
+        output.show(table(("red-team prompt", "text", "expected", "if it fails", "defined at"), prompts))
     if guardrails.judge is not None:
         output.show(show_line("judge", "bold"), facts(_judge_facts(guardrails.judge)))
     counts = [counted(len(guardrails.rules), "rule")]
@@ -221,17 +221,21 @@ def show_red_team(output: Output, result: Mapping[str, Any]) -> None:
     rows = [
         (
             f"[{one['group']}] {one['name']}" if one["group"] else one["name"],
-            show_text(f"{RIGHT_SIGN} holds", "green") if one["holds"] else show_text(f"{WRONG_SIGN} broken", "red"),
+            show_text(f"{RIGHT_SIGN} passes", "green") if one["passes"] else show_text(f"{WRONG_SIGN} fails", "red"),
             one["verdict"],
             one["text"],
-            one["wanted"],
+            one["expected"],
             f"“{one['answer']}”" if one["answer"] else "(nothing)",
         )
         for one in result["prompts"]
     ]
-    output.show(table(("red team", "now", "if not", "prompt", "must", "answer"), rows, whole=("now", "if not")))
-    broken = sum(not one["holds"] for one in result["prompts"])
-    output.show(f"{result['version']}: {counted(len(rows), 'prompt')}, {len(rows) - broken} hold, {broken} broken.")
+    output.show(
+        table(("red-team prompt", "result", "verdict", "text", "expected", "answer"), rows, whole=("result", "verdict"))
+    )
+    failing = sum(not one["passes"] for one in result["prompts"])
+    passing = counted(len(rows) - failing, "passes", "pass")
+    failing_words = counted(failing, "fails", "fail")
+    output.show(f"{result['version']}: {counted(len(rows), 'prompt')}, {passing}, {failing_words}.")
 
 
 def _as_json(guardrails: Guardrails) -> Iterator[dict[str, object]]:
@@ -250,13 +254,13 @@ def _rule_row(rule: Rule) -> tuple[str, ...]:
 
 def _prompt_row(prompt: RedTeamPrompt) -> tuple[str, ...]:
     name = f"[{prompt.group}] {prompt.name}" if prompt.group else prompt.name
-    return name, prompt.text, prompt.says(), _IF_BROKEN[prompt.verdict], prompt.place
+    return name, prompt.text, prompt.says(), _IF_FAILED[prompt.verdict], prompt.place
 
 
 def _judge_facts(judge: JudgeSettings) -> Iterator[tuple[str, Cell]]:
     yield "endpoint", f"{judge.url}, model {judge.model}, {judge.at_once} at once"
     yield "when", _ASKED[judge.asks]
-    yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_BROKEN[judge.verdict]
+    yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_FAILED[judge.verdict]
     yield (
         "if unreachable",
         f"after {judge.attempts} attempts of {judge.timeout_s:g} s {_UNREACHABLE[judge.when_unreachable]}",

@@ -70,7 +70,7 @@ def _answers_heading(compared: QuestionComparison) -> Text:
 
 
 def _answers(compared: QuestionComparison) -> Iterator[tuple[str, Cell]]:
-    yield "    wanted", " / ".join(compared.question.answers)
+    yield "    expected", " / ".join(compared.question.answers)
     for name, answers in (("before", compared.before), ("after", compared.after)):
         if not answers:
             yield f"    {name}", "not answered"

@@ -94,7 +94,7 @@ def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-_METHODS = {"base": "unchanged", "passage": "trained on the bare passage", "policy": "trained on self-edits"}
+_METHODS = {"base": "unchanged", "context": "trained on the bare context", "policy": "trained on self-edits"}
 
 
 @click.command(
@@ -111,12 +111,12 @@ _METHODS = {"base": "unchanged", "passage": "trained on the bare passage", "poli
 @click.option(
     "--methods", metavar=",".join(_METHODS), callback=several_of(tuple(_METHODS)), default=",".join(_METHODS),
     show_default=True,
-    help="What to measure: the live model unchanged, after the bare passage, after self-edits of the policy.",
+    help="What to measure: the live model unchanged, after the bare context, after self-edits of the policy.",
 )  # fmt: skip
 @click.option("--edits", type=click.IntRange(min=1), default=1, show_default=True, help="Self-edits for each task.")
 @pass_invocation
 def evaluate(invocation: Invocation, which: str, methods: tuple[str, ...], edits: int) -> None:
-    """Measure the accuracy on the tasks' questions, without showing the passage. Nothing is recorded."""
+    """Measure the accuracy on the tasks' questions, without showing the context. Nothing is recorded."""
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     parameters = {"workspace": str(workspace.root), "tasks": which, "methods": list(methods), "edits": edits}

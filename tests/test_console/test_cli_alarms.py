@@ -20,7 +20,7 @@ EVIDENCE: dict[str, Any] = {
     "mean_before": 0.2, "earlier_round": 1,
     "examples": [{
         "task": "Returns", "candidate": "sha256:1", "self_edit": "The \x1b[2Jshop", "question": "How long?",
-        "wanted": "30 days", "commonest": "14 days",
+        "expected": "30 days", "commonest": "14 days",
     }],
 }  # fmt: skip
 

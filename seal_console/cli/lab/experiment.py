@@ -84,7 +84,7 @@ def collapse(invocation: Invocation, /, out: str | None, **parameters: Any) -> N
     """Provoke the collapse of self-training, and check whether the alarms notice it.
 
     The same rounds run twice: rewarded by measured accuracy, as everywhere else in this program, and by how often a
-    candidate's answers agree with the majority, which needs no gold answers. Each round takes about two minutes.
+    candidate's answers agree with the majority, which needs no accepted answers. Each round takes about two minutes.
     """
     _report(invocation, call_engine(invocation, "experiment.collapse", parameters), out, show_collapse)
 

@@ -204,7 +204,7 @@ def _loss(update: InnerUpdate, width: int) -> Content:
 def _provenance(whole: Dossier) -> Content:
     candidate = whole.candidate
     facts = {
-        "document": whole.task.source,
+        "source": whole.task.source,
         "round": f"{candidate.round_number}, position {candidate.position}, {candidate.role}"
         + (" (imported)" if candidate.imported else ""),
         "written by": _writer(candidate),
@@ -216,7 +216,7 @@ def _provenance(whole: Dossier) -> Content:
         "adapter": candidate.adapter_hash or "none",
         "created": candidate.created_at,
         "id": candidate.id,
-        "passage": whole.task.context,
+        "context": whole.task.context,
         "prompt": candidate.prompt,
     }
     return lines(*(assemble((f"{name:<13}", "$text-muted"), safe(value)) for name, value in facts.items()))
