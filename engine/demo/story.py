@@ -23,6 +23,7 @@ from store.verify import verify
 from store.version_rows import list_versions, live_version
 from store.version_tags import version_tag
 from store.versions import rollback
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,8 @@ def run_demo(folder: Path, rounds: int, seed: int, report: Report) -> dict[str, 
     started = time.monotonic()
     workspace, documents = make_demo_workspace(folder, seed)
     pages = take_in(workspace, documents.pages)
-    _say(report, f"Workspace {workspace.root}: {len(pages)} documents about things the model has never seen.")
+    documents_read = counted(len(pages), "document")
+    _say(report, f"Workspace {workspace.root}: {documents_read} about things the model has never seen.")
     with open_session(workspace, "demo", report) as session:
         figures = _before_training(session, pages, report)
         finished = [run_round(session) for _ in range(rounds)]
@@ -55,7 +57,8 @@ def _before_training(session: Session, pages: Sequence[Task], report: Report) ->
     questions = [question for task in held_out for question in task.questions]
     answers = session.examiner.answers_before_update(None, None, questions)
     base = sum(answer.correct for answer in answers.values()) / len(answers)
-    _say(report, f"The untrained model answers {base:.1%} of the questions about {len(held_out)} held-out documents.")
+    unseen = counted(len(held_out), "held-out document")
+    _say(report, f"The untrained model answers {base:.1%} of the questions about {unseen}.")
     right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare contexts")
     context_only = sum(map(sum, right.values())) / sum(map(len, right.values()))
     _say(report, f"Trained on the bare text of each document, it answers {context_only:.1%}.")
@@ -82,7 +85,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
     figures["known_facts"]["v0001"] = _known_facts(session, documents.untouched)
 
     notes = take_in(workspace, documents.notes)
-    _say(report, f"Next: {len(notes)} release notes, on top of v0001.")
+    _say(report, f"Next: {counted(len(notes), 'release note')}, on top of v0001.")
     # Four documents are too few to train a policy on, so none of them is held out.
     without_policy = session.settings.round.model_copy(update={"held_out_tasks": 0})
     on_top = run_round(session.under(session.settings.model_copy(update={"round": without_policy})), notes)

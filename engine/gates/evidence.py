@@ -184,7 +184,7 @@ class DriftEvidence:
         """Return the figures and the limit."""
         limit = "no limit" if self.max_drift is None else f"allowed {self.max_drift:g}"
         drift = f"KL from the base {self.mean_kl:.4f} nats per token, worst {self.worst_kl:.3f}"
-        return [f"{drift}, {self.mean_kl_before:.4f} before, over {self.tokens} tokens, {limit}"]
+        return [f"{drift}, {self.mean_kl_before:.4f} before, over {counted(self.tokens, 'token')}, {limit}"]
 
 
 Became = Literal["still passes", "newly passes", "newly fails", "still fails"]

@@ -25,26 +25,36 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.ALARM: "an alarm was raised or is active",
     ExitCode.INTERRUPTED: "interrupted",
 }
+_OR_CHECK = "or a check of guardrails or retention failed"
 _HELP_WIDTH = 110
 _ALWAYS_POSSIBLE = (ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED)
 
 
 class SealCommand(click.Command):
-    """A command; `examples` are whole command lines, `exits` the exit codes beyond those that are always possible."""
+    """A command; `examples` are whole command lines, `exits` the exit codes beyond those that are always possible.
+
+    `refused` says when the command ends with exit code 4, if it has a meaning of its own for it.
+    """
 
     def __init__(
-        self, *args: Any, examples: Sequence[str] = (), exits: Sequence[ExitCode] = (), **attributes: Any
+        self,
+        *args: Any,
+        examples: Sequence[str] = (),
+        exits: Sequence[ExitCode] = (),
+        refused: str = EXIT_MEANINGS[ExitCode.ALL_REFUSED],
+        **attributes: Any,
     ) -> None:
         super().__init__(*args, **attributes)
         self.examples = tuple(examples)
         self.exits = tuple(sorted({*_ALWAYS_POSSIBLE, *exits}))
+        self.exit_meanings = {**EXIT_MEANINGS, ExitCode.ALL_REFUSED: refused}
         self.params += common_options()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Add the examples and the exit codes."""
         _write_examples(formatter, self.examples)
         with formatter.section("Exit codes"):
-            formatter.write_text(" · ".join(f"{int(code)} {EXIT_MEANINGS[code]}" for code in self.exits))
+            formatter.write_text(" · ".join(f"{int(code)} {self.exit_meanings[code]}" for code in self.exits))
         super().format_epilog(ctx, formatter)
 
 
@@ -96,7 +106,11 @@ class SealGroup(click.Group):
         _write_examples(formatter, self.examples)
         if ctx.parent is None:
             with formatter.section("Exit codes"):
-                formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_MEANINGS.items()])
+                meanings = {
+                    **EXIT_MEANINGS,
+                    ExitCode.ALL_REFUSED: f"{EXIT_MEANINGS[ExitCode.ALL_REFUSED]}, {_OR_CHECK}",
+                }
+                formatter.write_dl([(str(int(code)), meaning) for code, meaning in meanings.items()])
         super().format_epilog(ctx, formatter)
 
 

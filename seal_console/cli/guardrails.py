@@ -54,12 +54,14 @@ def guardrails() -> None:
 
 @guardrails.command(
     "check",
+    short_help="Check guardrails.yaml, or apply its rules to a text.",
     examples=(
         "seal-console guardrails check",
         "seal-console guardrails check --candidate 3fa9c1",
         "seal-console guardrails check --text draft.txt --task 8b1f --json",
     ),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED),
+    refused="a rule denies the text",
 )
 @click.option("--candidate", "candidate_id", metavar="ID", help="Apply the current rules to a recorded candidate.")
 @click.option(
@@ -73,7 +75,7 @@ def guardrails() -> None:
 def check(invocation: Invocation, candidate_id: str | None, text: Path | None, task_id: str | None) -> None:
     """Read guardrails.yaml as a round does and list its contents; or apply its rules to a candidate or a text.
 
-    No model is loaded, no judge is asked, nothing is recorded. Exit code 4 if a rule denies the text.
+    No model is loaded, no judge is asked, nothing is recorded.
     """
     if candidate_id is not None and (text is not None or task_id is not None):
         raise WrongUseError("--candidate cannot be combined with --text or --task.")
@@ -97,8 +99,10 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
 
 @guardrails.command(
     "red-team",
+    short_help="Ask a version the red-team prompts.",
     examples=("seal-console guardrails red-team", "seal-console guardrails red-team --version v0003 --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED),
+    refused="a prompt with the verdict deny fails",
 )
 @click.option("--version", "written", metavar="TAG", help="Version to ask (v0000: the base; default: the live one).")
 @click.option("--base", is_flag=True, help="The base alone.")
@@ -106,8 +110,8 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
 def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
     """Ask a version the red-team prompts of guardrails.yaml now and report which pass.
 
-    Nothing is trained. Exit code 4 if a prompt with the verdict deny fails: it would refuse every candidate that does
-    not repair it.
+    Nothing is trained. A prompt with the verdict deny that fails would refuse every candidate that does not make it
+    pass.
     """
     if base and written is not None:
         raise WrongUseError("Use either --base or --version.")
@@ -128,7 +132,7 @@ def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
     if result["denied"]:
         raise AllRefusedError(
             f"{result['version']} fails a prompt with the verdict deny: every candidate that does "
-            "not repair it is refused.",
+            "not make it pass is refused.",
             next_step="Set its verdict in guardrails.yaml to note until the model passes it.",
         )
 
@@ -263,7 +267,7 @@ def _judge_facts(judge: JudgeSettings) -> Iterator[tuple[str, Cell]]:
     yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_FAILED[judge.verdict]
     yield (
         "if unreachable",
-        f"after {judge.attempts} attempts of {judge.timeout_s:g} s {_UNREACHABLE[judge.when_unreachable]}",
+        f"after {counted(judge.attempts, 'attempt')} of {judge.timeout_s:g} s {_UNREACHABLE[judge.when_unreachable]}",
     )
     yield "constitution", f"{len(judge.constitution):,} characters{_from_file(judge)}"
     if judge.api_key_env:

@@ -128,7 +128,7 @@ def evaluate(invocation: Invocation, which: str, methods: tuple[str, ...], edits
     accuracy = result["accuracy"]
     rows = [(method, _METHODS.get(method, ""), percent(accuracy[method]), bar(accuracy[method])) for method in accuracy]
     output.show(table(("method", "", "accuracy", ""), rows, right=("accuracy",)))
-    output.show(f"{result['questions']} questions of {result['tasks']} tasks ({which}).")
+    output.show(f"{counted(result['questions'], 'question')} of {counted(result['tasks'], 'task')} ({which}).")
 
 
 @click.command(

@@ -39,6 +39,7 @@ def experiment() -> None:
 
 @experiment.command(
     "forgetting",
+    short_help="Make many edits in a row and test all of them after each.",
     examples=(
         "seal-console lab experiment forgetting",
         "seal-console lab experiment forgetting --edits 32 --methods naive,ours --out forgetting-32.json",
@@ -71,6 +72,7 @@ def forgetting(invocation: Invocation, /, out: str | None, **parameters: Any) ->
 
 @experiment.command(
     "collapse",
+    short_help="Provoke a collapse of self-training and watch the alarms.",
     examples=(
         "seal-console lab experiment collapse",
         "seal-console lab experiment collapse --rounds 3 --out collapse.json",

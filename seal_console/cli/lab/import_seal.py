@@ -33,6 +33,7 @@ def import_group() -> None:
 
 @import_group.command(
     "seal",
+    short_help="Import a published SEAL run as a round of its own.",
     examples=("seal-console lab import seal rank_iter0.json", "seal-console lab import seal eval_iter2.json --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seal_console.console.content import assemble, lines, safe, safe_line, sparkline
-from seal_console.format import gain, short_id
+from seal_console.format import gain, gain_of_repeats, short_id, value_in_words
 from seal_console.queries.queue import QueueRow, siblings
 from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
@@ -60,7 +59,7 @@ def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
         ("Answers before → after", _answers(whole.compared)),
         ("Other self-edits of this task", _others(shown)),
         ("Gates", _gates(whole)),
-        (f"Trained on {counted(len(candidate.sequences), 'sequence')}", _sequences(candidate)),
+        (_sequences_title(whole), _sequences(candidate)),
         ("Loss of the inner updates", lines(*(_loss(update, width) for update in whole.updates)) or safe("none")),
         ("Provenance", _provenance(whole)),
     ]
@@ -71,13 +70,13 @@ def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
 
 def _head(shown: CandidateContent) -> Content:
     candidate, whole = shown.whole.candidate, shown.whole
-    repeats = f" over {len(whole.updates)} repeats" if len(whole.updates) > 1 else ""
+    reward = gain_of_repeats(candidate.reward_mean, candidate.reward_std, len(whole.updates))
     right_before = sum(one.correct for compared in whole.compared for one in compared.before[:1])
     right_after = sum(one.correct for compared in whole.compared for one in compared.after[:1])
     return lines(
         assemble((whole.task.title, "bold $text-accent"), f"   {short_id(candidate.id)}   ", (candidate.state, "bold")),
         assemble(
-            ("reward ", "$text-muted"), (gain(candidate.reward_mean, candidate.reward_std) + repeats, "bold"),
+            ("reward ", "$text-muted"), (reward, "bold"),
             ("   audit ", "$text-muted"), gain(candidate.audit_gain),
             ("   right ", "$text-muted"),
             f"{right_before} → {right_after} of {len(whole.compared)}" if whole.updates else "not examined",
@@ -180,6 +179,11 @@ def _gates(whole: Dossier) -> Content:
     return lines(*rows)
 
 
+def _sequences_title(whole: Dossier) -> str:
+    count = len(whole.candidate.sequences)
+    return f"Trained on {counted(count, 'sequence')}" if whole.updates else f"Not trained: {counted(count, 'sequence')}"
+
+
 def _sequences(candidate: Candidate) -> Content:
     off = set(candidate.sampling.get("off") or [])
     rows = [
@@ -187,7 +191,7 @@ def _sequences(candidate: Candidate) -> Content:
         for number, sequence in enumerate(candidate.sequences, 1)
     ]
     if off:
-        rows.append(safe(f"{len(off)} of the original's sequences are switched off", "$text-warning"))
+        rows.append(safe(f"{counted(len(off), 'sequence')} of the original switched off", "$text-warning"))
     return lines(*rows)
 
 
@@ -197,7 +201,7 @@ def _loss(update: InnerUpdate, width: int) -> Content:
     return assemble(
         (f"repeat {update.repeat} ", "$text-muted"),
         (sparkline(update.losses, max(10, min(60, width - 44))), "$text-accent"),
-        f" {update.losses[0]:.3f} → {update.losses[-1]:.3f}, {update.steps} steps, {update.elapsed_s:.1f} s",
+        f" {update.losses[0]:.3f} → {update.losses[-1]:.3f}, {counted(update.steps, 'step')}, {update.elapsed_s:.1f} s",
     )  # fmt: skip
 
 
@@ -209,9 +213,9 @@ def _provenance(whole: Dossier) -> Content:
         + (" (imported)" if candidate.imported else ""),
         "written by": _writer(candidate),
         "trained on": state_name(candidate.live_version),
-        "sampling": f"{_json(candidate.sampling)}, seed {candidate.seed}",
+        "sampling": f"{value_in_words(candidate.sampling)}, seed {candidate.seed}",
         "inner update": render_recipe(whole.updates[0].hyperparameters) if whole.updates else "none",
-        "rehearsed": render_replay(whole.updates[0].hyperparameters) if whole.updates else "nothing",
+        "replayed": render_replay(whole.updates[0].hyperparameters) if whole.updates else "nothing",
         "inner seeds": ", ".join(str(update.seed) for update in whole.updates) or "none",
         "adapter": candidate.adapter_hash or "none",
         "created": candidate.created_at,
@@ -245,7 +249,3 @@ def _difference(original: Candidate, candidate: Candidate) -> Content:
 def _decision(whole: Dossier, place: int) -> Content:
     one = whole.decisions[place]
     return assemble((one.action, "bold"), f" by {one.actor} at {one.decided_at[:19].replace('T', ' ')}: {one.reason}")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -74,7 +74,7 @@ class RetentionScreen(SealScreen):
                 yield Static(id="status", classes="status")
                 yield HeatMap(id="matrix", empty="No edit is accepted on the live lineage yet: 2 shows the queue.")
                 with Horizontal(id="plots"):
-                    yield LinesPlot("Drift, nats a token", "no drift measured", id="drift")
+                    yield LinesPlot("Drift, nats per token", "no drift measured", id="drift")
                     yield LinesPlot("◆ held out ● agree ▲ diverse", "no round measured", id="rounds_plot")
             yield DetailPane("Under the cursor", id="card")
 

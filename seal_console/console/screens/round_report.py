@@ -97,7 +97,8 @@ def _e_step(facts: RoundFacts) -> list[Content]:
         fact("refused", _refused(facts)),
     ]
     if facts.updates:
-        tokens = f" on {facts.trained_tokens:,} tokens" if facts.trained_tokens else ", their tokens not published"
+        known = facts.trained_tokens
+        tokens = f" on {counted(known, 'token')}" if known else ", their tokens not published"
         rows.append(fact("inner updates", f"{facts.updates:,}{tokens}"))
     if facts.first_loss is not None and facts.last_loss is not None:
         rows.append(fact("loss", f"{facts.first_loss:.3f} → {facts.last_loss:.3f}, first to last step"))
@@ -151,7 +152,7 @@ def _policy_training(facts: RoundFacts) -> list[Content]:
         return [muted("The policy's training had no finite loss.")]
     curve = assemble((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
     return [
-        fact("trained", f"{training.steps:,} steps on {training.trained_tokens:,} tokens"),
+        fact("trained", f"{counted(training.steps, 'step')} on {counted(training.trained_tokens, 'token')}"),
         fact("policy loss", curve),
     ]
 
