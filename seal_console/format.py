@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -106,19 +105,6 @@ def bar(share: float | None) -> str:
 NOUN_OF_ACTION: dict[str, str] = {"accept": "acceptance", "reject": "rejection", "defer": "deferral", "undo": "undo"}
 # What is true of a candidate again when the decision about it was undone, by its state.
 AFTER_UNDO: dict[str, str] = {"examined": "waits for a decision again", "deferred": "is deferred again"}
-
-
-def value_in_words(value: object) -> str:
-    """Return a value of a record for reading: no braces, brackets or None."""
-    if value is None or value in ("", [], (), {}):
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{str(name).replace('_', ' ')} {value_in_words(one)}" for name, one in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(value_in_words, value))
-    return str(value)
 
 
 def short_id(identity: str) -> str:

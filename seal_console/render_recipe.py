@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seal_console.format import value_in_words
-from store.wording import counted
+from store.wording import counted, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -168,7 +168,7 @@ class EarlierEvidence(LossFigures):
 
 @dataclass(frozen=True, slots=True)
 class DriftEvidence:
-    """KL from the base on the anchors, in nats per token, over so many tokens; None is no limit."""
+    """KL from the base on the anchors, in nats per token, over `tokens` tokens; None is no limit."""
 
     tokens: int
     mean_kl: float

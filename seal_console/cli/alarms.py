@@ -113,7 +113,7 @@ def clear(invocation: Invocation, wanted: str, reason: str, actor: str | None) -
 def _as_json(alarm: Alarm, clearing: AlarmClearing | None) -> dict[str, Any]:
     return {
         **asdict(alarm),
-        "standing": clearing is None,
+        "active": clearing is None,
         "cleared": None if clearing is None else asdict(clearing),
         "words": render_alarm(alarm.name, alarm.evidence),
     }

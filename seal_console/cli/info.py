@@ -10,10 +10,11 @@ from engine.model.context_window import BUNDLED, model_folder
 from seal_console.cli.command import SealCommand, SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
-from seal_console.format import facts, show_text, value_in_words
+from seal_console.format import facts, show_text
 from seal_console.queries.guardrails import GuardrailFigures
 from seal_console.queries.installation import installation, workspace_facts
 from store.errors import SealError
+from store.wording import value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,12 +15,11 @@ from seal_console.format import (
     show_line,
     show_text,
     table,
-    value_in_words,
     verdict,
 )
 from seal_console.render_gate import render_gate, verdict_label
 from store.version_tags import policy_tag, state_name
-from store.wording import counted
+from store.wording import counted, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

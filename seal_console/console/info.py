@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from engine.input_files.located_yaml import parse_located_yaml
 from engine.settings.reading import load_settings, section_models
 from seal_console.console.content import assemble, lines, safe_line
-from seal_console.format import value_in_words
 from seal_console.queries.installation import installation, workspace_facts
+from store.wording import value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seal_console.console.content import assemble, lines, safe, safe_line, sparkline
-from seal_console.format import gain, gain_of_repeats, short_id, value_in_words
+from seal_console.format import gain, gain_of_repeats, short_id
 from seal_console.queries.queue import QueueRow, siblings
 from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
@@ -14,7 +14,7 @@ from store.candidates import get_candidate
 from store.dossier import Dossier, QuestionComparison, dossier
 from store.review_queue import is_waiting
 from store.version_tags import policy_tag, state_name
-from store.wording import counted
+from store.wording import counted, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 def retention_card(facts: RetentionFacts, cell: CellFacts | None) -> Content:
     """Write it."""
     rows: list[Content] = []
-    standing = [alarm for alarm in facts.alarms if alarm.id in facts.standing]
-    for alarm in standing:
+    active = [alarm for alarm in facts.alarms if alarm.id in facts.active]
+    for alarm in active:
         rows += [*_alarm(alarm), assemble("")]
     rows += [] if cell is None else [*_cell(facts.matrix, cell), assemble("")]
     rows += _line(facts.matrix)
-    cleared = len(facts.alarms) - len(standing)
+    cleared = len(facts.alarms) - len(active)
     if cleared:
         rows += [assemble(""), muted(f"{counted(cleared, 'alarm')} cleared: seal-console alarms list --all")]
     return lines(*rows)
