@@ -62,7 +62,8 @@ def _before_training(session: Session, pages: Sequence[Task], report: Report) ->
     right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare contexts")
     context_only = sum(map(sum, right.values())) / sum(map(len, right.values()))
     _say(report, f"Trained on the bare text of each document, it answers {context_only:.1%}.")
-    return {"base": base, "context_only": context_only}
+    asked = {"questions": len(questions), "unseen_documents": len(held_out)}
+    return {"base": base, "context_only": context_only, **asked}
 
 
 def _held_out_accuracies(finished: Sequence[Round]) -> list[float]:
@@ -82,6 +83,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
     workspace, db = session.workspace, session.db
     figures: dict[str, Any] = {"known_facts": {"base": _known_facts(session, documents.untouched)}}
     _accept_best(session, finished[-1], report)
+    figures["known_facts_asked"] = sum(len(thing.kind.relations) for thing in documents.untouched)
     figures["known_facts"]["v0001"] = _known_facts(session, documents.untouched)
 
     notes = take_in(workspace, documents.notes)

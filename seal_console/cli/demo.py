@@ -17,6 +17,7 @@ from store.database import open_database
 from store.errors import ExitCode, WrongUseError
 from store.jobs import add_job
 from store.lock import current_user
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,10 +100,10 @@ def _require_free(folder: Path) -> Path:
 def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> None:
     output = invocation.output
     rows = [(name, percent(accuracy), bar(accuracy)) for name, accuracy in _rows(result)]
-    output.show("", table(("questions about unseen documents", "accuracy", ""), rows, right=("accuracy",)))
+    output.show("", table((_heading(result), "accuracy", ""), rows, right=("accuracy",)))
     versions = ", ".join(_name(version) for version in result.get("versions", ()))
     output.show(
-        f"Accepted versions: {versions or 'none'}. Live: {result.get('live') or 'v0000 (the base model alone)'}.",
+        f"Accepted versions: {versions or 'none'}. Live: {result.get('live') or 'v0000 (base)'}.",
         *_known_facts(result),
         f"It took {result.get('elapsed_s', 0):.0f} s.",
         "",
@@ -115,12 +116,21 @@ def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> No
     )
 
 
+def _heading(result: Mapping[str, Any]) -> str:
+    questions, documents = result.get("questions"), result.get("unseen_documents")
+    if questions is None or documents is None:
+        return "questions about unseen documents"
+    return f"{counted(questions, 'question')} about {counted(documents, 'unseen document')}"
+
+
 def _known_facts(result: Mapping[str, Any]) -> list[str]:
     """Show how many facts that no document mentions each version still answers correctly."""
     shares = result.get("known_facts")
     if not isinstance(shares, dict):
         return []
-    return ["Unrelated facts still answered correctly: " + ", ".join(f"{k} {percent(v)}" for k, v in shares.items())]
+    asked = result.get("known_facts_asked")
+    facts = "Unrelated facts" if asked is None else f"Of {counted(asked, 'unrelated fact')}"
+    return [f"{facts} still answered correctly: " + ", ".join(f"{k} {percent(v)}" for k, v in shares.items())]
 
 
 def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
