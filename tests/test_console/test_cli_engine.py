@@ -260,7 +260,8 @@ def test_demo_prints_its_steps_to_stdout_and_ends_with_the_table(call: CliCaller
     assert (called.code, called.err) == (0, "")
     for words in ("Once upon a time.", "base model", "context only", "before training", "after round 2", "69.0 %",
                   "v0001, v0002", "Live: v0001", "100 questions about 20 unseen documents",
-                  "Of 200 unrelated facts still answered correctly: base 98.0 %, v0001 97.0 %", "seal-console review list"):  # fmt: skip
+                  "Of 200 unrelated facts still answered correctly: base 98.0 %, v0001 97.0 %",
+                  "seal-console review list"):  # fmt: skip
         assert words in called.out
     assert str(tmp_path / "seal-demo") in called.out
 
