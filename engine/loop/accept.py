@@ -111,9 +111,9 @@ def _withheld(db: Database, current: Round, best: Candidate, alarms: Sequence[Al
             append_event(db, "acceptance.withheld", payload)
     named = ", ".join(f"{alarm.id} “{alarm.name}” of round {alarm.round_number}" for alarm in alarms)
     active = "An alarm is active" if len(alarms) == 1 else f"{len(alarms)} alarms are active"
-    said = f"{active}, so nothing is accepted automatically: {named}."
+    sentence = f"{active}, so nothing is accepted automatically: {named}."
     return Acceptance(
-        f"{said} To clear it: seal-console alarms clear {numbers[0]} --reason “…”", best.id, None, numbers
+        f"{sentence} To clear it: seal-console alarms clear {numbers[0]} --reason “…”", best.id, None, numbers
     )
 
 

@@ -75,8 +75,8 @@ def _alarming(result: Mapping[str, Any]) -> str:
         for alarm in one.get("alarms") or ()
     ]
     withheld = any((one.get("acceptance") or {}).get("alarms") for one in result.get("rounds", ()))
-    said = f"Alarms: {', '.join(raised)}." if raised else "An earlier alarm is active."
-    return f"{said} Nothing was accepted automatically because of it." if withheld else said
+    sentence = f"Alarms: {', '.join(raised)}." if raised else "An earlier alarm is active."
+    return f"{sentence} Nothing was accepted automatically because of it." if withheld else sentence
 
 
 def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:

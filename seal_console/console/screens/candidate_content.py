@@ -169,8 +169,8 @@ def _gates(whole: Dossier) -> Content:
     rows: list[Content] = []
     for gate in whole.gates:
         figures, *evidence = render_gate(gate.gate, gate.evidence)
-        said = verdict_label(gate)
-        verdict = (f"{said} ", _TONES[said.tone])
+        label = verdict_label(gate)
+        verdict = (f"{label} ", _TONES[label.tone])
         rows.append(assemble(verdict, (gate.gate, "bold"), "  ", safe_line(figures, "$text-muted")))
         rows += [assemble("    ", safe_line(line, limit=_EVIDENCE_CHARACTERS)) for line in evidence[:_EVIDENCE_LINES]]
         left_out = len(evidence) - _EVIDENCE_LINES

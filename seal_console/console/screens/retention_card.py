@@ -73,8 +73,8 @@ def _answer(one: CellAnswer, *, is_own: bool) -> list[Content]:
     question = assemble(
         sign, safe_line(one.question.text, "bold"), (f"  expected {' / '.join(one.question.answers)}", "$text-muted")
     )
-    said: list[Piece] = [] if is_own else [*_answer_pieces(one.learnt), ("  →  ", "$text-muted")]
-    return [question, assemble("    ", *said, *_answer_pieces(one.now))]
+    learnt: list[Piece] = [] if is_own else [*_answer_pieces(one.learnt), ("  →  ", "$text-muted")]
+    return [question, assemble("    ", *learnt, *_answer_pieces(one.now))]
 
 
 def _answer_pieces(answer: Answer | None) -> list[Content]:

@@ -211,7 +211,7 @@ _STATE_TONES: dict[str, Tone] = {"accepted": "good", "refused": "bad", "rejected
 
 def round_row(line: RoundLine) -> Row:
     """One line of the table of rounds."""
-    said = outcome(line)
+    policy_words = outcome(line)
     tone: Tone = "good" if line.new_policy_version else "bad" if line.policy_dropped else "dim"
     held_out = (
         "" if line.held_out_before is None else f"{percent(line.held_out_before)} → {percent(line.held_out_after)}"
@@ -219,7 +219,7 @@ def round_row(line: RoundLine) -> Row:
     return (
         str(line.number), Cell(line.state, "warn" if line.state in {"interrupted", "failed"} else ""),
         f"{line.candidates:,}", "" if line.kept is None else f"{line.kept:,}", f"{line.refused:,}",
-        _gain(line.mean_reward), _gain(line.best_reward), held_out, Cell(said, tone), f"{line.tasks:,}",
+        _gain(line.mean_reward), _gain(line.best_reward), held_out, Cell(policy_words, tone), f"{line.tasks:,}",
         duration(line), "" if line.imported else str(line.seed),
     )  # fmt: skip
 

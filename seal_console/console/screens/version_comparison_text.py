@@ -59,10 +59,10 @@ def _answers(compared: VersionComparison) -> list[Content]:
         (False, True): f"only {second} right",
         (False, False): "both wrong",
     }
-    said = [f"{counts[key]} {meaning}" for key, meaning in words.items() if counts[key]]
+    outcomes = [f"{counts[key]} {meaning}" for key, meaning in words.items() if counts[key]]
     unasked = sum(count for key, count in counts.items() if None in key)
-    said += [f"{unasked} not answered by one or both"] if unasked else []
-    rows = [safe(f"{counted(len(compared.answers), 'question')}: " + ", ".join(said))]
+    outcomes += [f"{unasked} not answered by one or both"] if unasked else []
+    rows = [safe(f"{counted(len(compared.answers), 'question')}: " + ", ".join(outcomes))]
     title = ""
     for one in compared.answers:
         if one.task_title != title:
