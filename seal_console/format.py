@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from store.sanitize import sanitize, sanitize_line
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,10 +89,22 @@ def gain(value: float | None, spread: float | None = None) -> str:
     return f"{value:+.3f}" if spread is None else f"{value:+.3f} ± {spread:.3f}"
 
 
+def gain_of_repeats(mean: float | None, spread: float | None, repeats: int) -> str:
+    """Return a reward (−1 … 1) and how many repeats it rests on; the spread of a single one says nothing."""
+    if not repeats:
+        return gain(mean, spread)
+    return f"{gain(mean, spread if repeats > 1 else None)} over {counted(repeats, 'repeat')}"
+
+
 def bar(share: float | None) -> str:
     """Return an accuracy (0 … 1) as a bar of text."""
     filled = round(_BAR_WIDTH * min(max(share or 0.0, 0.0), 1.0))
     return "█" * filled + "·" * (_BAR_WIDTH - filled)
+
+
+NOUN_OF_ACTION: dict[str, str] = {"accept": "acceptance", "reject": "rejection", "defer": "deferral", "undo": "undo"}
+# What is true of a candidate again when the decision about it was undone, by its state.
+AFTER_UNDO: dict[str, str] = {"examined": "waits for a decision again", "deferred": "is deferred again"}
 
 
 def short_id(identity: str) -> str:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from engine.alarms import names
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,13 +41,15 @@ def render_alarm(name: str, evidence: Mapping[str, Any]) -> list[str]:
 
 def _figures(name: str, evidence: Mapping[str, Any]) -> Iterator[str]:
     if name == names.ONE_ANSWER:
-        yield f"“{evidence['answer']}” answers {evidence['share']:.1%} of {evidence['questions']} questions; "
-        yield f"the most common gold answer {evidence['share_of_gold']:.1%}"
+        questions = counted(evidence["questions"], "question")
+        yield f"“{evidence['answer']}” answers {evidence['share']:.1%} of {questions}; "
+        share_of_expected = evidence.get("share_of_expected", evidence.get("share_of_gold"))  # its former name
+        yield f"the commonest expected answer {share_of_expected:.1%}"
         yield f"at least {evidence['share_at_least']:.1%} beyond chance, allowed {evidence['must_be_at_most']:.1%}"
     elif name in {names.ALIKE, names.ECHO}:
         what = "are alike" if name == names.ALIKE else "are copied from the prompt"
         reached, tasks = evidence["tasks_at_the_limit"], evidence["tasks"]
-        yield f"in {reached} of {tasks} tasks self-edits {what} by {evidence['limit']:.0%} or more"
+        yield f"in {reached} of {counted(tasks, 'task')} self-edits {what} by {evidence['limit']:.0%} or more"
         yield f"at least {evidence['share_at_least']:.1%} of such tasks beyond chance, allowed half"
         if evidence["mean_before"] is not None:
             yield f"mean {evidence['mean_before']:.1%} in round {evidence['earlier_round']}, {evidence['mean']:.1%} now"
@@ -67,12 +70,13 @@ def _figures(name: str, evidence: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _change(figure: str, change: Mapping[str, Any]) -> str:
-    tasks = f"{change['tasks']} tasks" + ("" if change["same_tasks"] else " of both rounds")
+    tasks = counted(change["tasks"], "task") + ("" if change["same_tasks"] else " of both rounds")
     return f"{_FIGURES[figure]} {change['before']:.3f} → {change['now']:.3f} (p = {change['p_value']:.2g}, {tasks})"
 
 
 def _examples(evidence: Mapping[str, Any]) -> Iterator[str]:
     for one in evidence["examples"]:
-        asked = f": {one['question']}  wanted: {one['wanted']}; mostly {one['commonest'] or '(nothing)'}"
+        expected = one.get("expected", one.get("wanted"))  # its former name
+        asked = f": {one['question']}  expected: {expected}; mostly {one['commonest'] or '(nothing)'}"
         yield f"“{one['task']}”{asked if one['question'] else ''}"
         yield f"    trained on: {one['self_edit'] or '(nothing)'}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from store.wording import counted
+from store.wording import counted, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,22 +18,22 @@ _NAMED = 3  # versions that are named one by one
 
 def render_recipe(hyperparameters: Mapping[str, Any]) -> str:
     """Return every hyperparameter with its name, except the protection."""
-    return ", ".join(f"{name} {value}" for name, value in hyperparameters.items() if name != _PROTECTION)
+    return value_in_words({name: value for name, value in hyperparameters.items() if name != _PROTECTION})
 
 
 def render_replay(hyperparameters: Mapping[str, Any]) -> str:
-    """Return what was rehearsed in each step, and how; "nothing" if nothing was."""
+    """Return what was replayed in each step, and how; "nothing" if nothing was."""
     protection = hyperparameters.get(_PROTECTION)
     if not protection:
         return "nothing"
     try:
-        parts = [*_beside(protection), *_preconditioner(protection)]
+        parts = [*_replayed(protection), *_preconditioner(protection)]
     except (AttributeError, KeyError, TypeError, ValueError):
-        return str(protection)
+        return value_in_words(protection)
     return ", ".join(parts) or "nothing"
 
 
-def _beside(protection: Mapping[str, Any]) -> list[str]:
+def _replayed(protection: Mapping[str, Any]) -> list[str]:
     parts = []
     if replayed := protection.get("replayed"):
         parts.append(f"{counted(replayed['sequences'], 'sequence')} of {_versions(replayed['of'])}")
@@ -60,4 +60,4 @@ def _trained_on_anchors(protection: Mapping[str, Any]) -> bool:
 def _versions(tags: list[str]) -> str:
     if len(tags) <= _NAMED:
         return ", ".join(map(str, tags))
-    return f"{len(tags)} versions, {tags[0]} to {tags[-1]}"
+    return f"{counted(len(tags), 'version')}, {tags[0]} to {tags[-1]}"

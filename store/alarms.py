@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 
-_STANDING = "id NOT IN (SELECT alarm_id FROM alarm_clearings)"
+_ACTIVE = "id NOT IN (SELECT alarm_id FROM alarm_clearings)"
 _LIST = "seal-console alarms list"
 
 
@@ -64,9 +64,9 @@ def list_alarms(db: Database, *, round_number: int | None = None) -> list[Alarm]
     return select(db, Alarm, f"SELECT * FROM alarms WHERE {condition} ORDER BY id", values)  # noqa: S608
 
 
-def standing_alarms(db: Database) -> list[Alarm]:
+def active_alarms(db: Database) -> list[Alarm]:
     """Return the alarms that nobody has cleared, oldest first."""
-    return select(db, Alarm, f"SELECT * FROM alarms WHERE {_STANDING} ORDER BY id")  # noqa: S608
+    return select(db, Alarm, f"SELECT * FROM alarms WHERE {_ACTIVE} ORDER BY id")  # noqa: S608
 
 
 def clearings(db: Database) -> dict[int, AlarmClearing]:
@@ -76,7 +76,7 @@ def clearings(db: Database) -> dict[int, AlarmClearing]:
 
 def cleared_until(db: Database, name: str) -> int | None:
     """Return the newest round whose alarm of this name was cleared; None if none was."""
-    found = fetch_value(db, f"SELECT max(round_number) FROM alarms WHERE name = ? AND NOT {_STANDING}", (name,))  # noqa: S608
+    found = fetch_value(db, f"SELECT max(round_number) FROM alarms WHERE name = ? AND NOT {_ACTIVE}", (name,))  # noqa: S608
     return None if found is None else int(found)
 
 

@@ -6,12 +6,15 @@ the card's own text.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from store.wording import counted, value_in_words
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# By what the gate does if it is not passed; without it the candidate is refused.
+_VERDICTS = {"hold": "needs review", "note": "noted"}
 _C0_END, _DELETE, _C1_END = 0x20, 0x7F, 0xA0
 _SYMBOLS_START, _DELETE_SYMBOL, _UNKNOWN_SYMBOL = 0x2400, "␡", "�"
 
@@ -35,9 +38,9 @@ def version_card(manifest: Mapping[str, Any]) -> str:
             f"Gain on the reward questions: {_figure(reward['mean'])} (spread {_figure(reward['std'])}); "
             f"on the audit questions: {_figure(reward['audit_gain'])}.",
         ),
-        _section("Gates", _block(_json(manifest["gates"]))),
-        _section("Inner updates", _block(_json(manifest["inner_updates"]))),
-        _section("Base model", _block(_json(manifest["base"]))),
+        _section("Gates", _block("\n".join(line for gate in manifest["gates"] for line in _gate(gate)) or "none")),
+        _section("Inner updates", _block("\n".join(map(_inner_update, manifest["inner_updates"])) or "none")),
+        _section("Base model", _block(_named(manifest["base"]))),
         _section("Identity", _block(_identity(manifest, candidate["id"], candidate["round_number"]))),
     ]
     return "\n\n".join(parts) + "\n"
@@ -47,8 +50,8 @@ def policy_card(manifest: Mapping[str, Any]) -> str:
     """Return the card of a policy version."""
     parts = [
         _title(manifest["tag"], "writes self-edits", manifest["parent_tag"] or "the base model"),
-        _section("Measured", _block(_json(manifest["metrics"]))),
-        _section("Base model", _block(_json(manifest["base"]))),
+        _section("Measured", _block(_named(manifest["metrics"]))),
+        _section("Base model", _block(_named(manifest["base"]))),
         _section("Identity", _block(_identity(manifest, None, manifest["round_number"]))),
     ]
     return "\n\n".join(parts) + "\n"
@@ -90,8 +93,25 @@ def _block(text: str) -> str:
     return "\n".join(f"    {line}" for line in visible(text).split("\n"))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+def _gate(gate: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the gate's verdict, then each piece of evidence."""
+    verdict = "passed" if gate["passed"] else _VERDICTS.get(gate.get("on_failure") or "", "refused")
+    yield f"{gate['gate']}: {verdict}"
+    for name, value in gate["evidence"].items():
+        several = value if isinstance(value, list) else [value]
+        yield from (f"    {name.replace('_', ' ')}: {value_in_words(one)}" for one in several)
+
+
+def _inner_update(update: Mapping[str, Any]) -> str:
+    steps, tokens = counted(update["steps"], "step"), counted(update["trained_tokens"], "token")
+    about = [f"repeat {update['repeat']}: {steps} on {tokens}, seed {update['seed']}"]
+    about += [f"    hyperparameters: {value_in_words(update['hyperparameters'])}"]
+    about += [f"    adapter: {value_in_words(update['adapter_hash'])}"]
+    return "\n".join(about)
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"{name.replace('_', ' ')}: {value_in_words(value)}" for name, value in values.items())
 
 
 def _figure(value: float | None) -> str:

@@ -16,6 +16,7 @@ from store.events import append_event
 from store.hashing import canonical_json, hash_json
 from store.records import Job, JobKind, JobState
 from store.rows import insert, select, to_row
+from store.wording import counted
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -139,7 +140,7 @@ def _requeue(db: Database, job: Job) -> Job:
     if starts < _MOST_STARTS:
         return _change(db, "requeued", job, "waiting", job.result)
     result = {
-        "error": f"The engine died {starts} times while it ran this job.",
+        "error": f"The engine died {counted(starts, 'time')} while it ran this job.",
         "next_step": "See cache/engine.log for the reason, then add the job again.",
     }
     return _change(db, "finished", job, "failed", result)

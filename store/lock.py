@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _RETRY_S = 0.02
 DEFAULT_WAIT_S = 0.2
+_WAIT = "Wait until it is done, or end it; the lock is released with its process."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ def current_user() -> str:
 
 
 @contextmanager
-def hold_lock(path: Path, command: str, *, wait_s: float = DEFAULT_WAIT_S) -> Iterator[LockOwner]:
+def hold_lock(
+    path: Path, command: str, *, wait_s: float = DEFAULT_WAIT_S, next_step: str = _WAIT
+) -> Iterator[LockOwner]:
     """Hold the lock at `path` while the block runs, as `command`; wait for it up to `wait_s`.
 
     Raises LockedError with the owner and the time if another process has it.
@@ -56,7 +59,7 @@ def hold_lock(path: Path, command: str, *, wait_s: float = DEFAULT_WAIT_S) -> It
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if not _acquire(descriptor, wait_s):
-            raise _locked(path, _read_owner(path))
+            raise _locked(path, _read_owner(path), next_step)
         owner = LockOwner(os.getpid(), socket.gethostname(), current_user(), command, utc_now())
         _write(descriptor, json.dumps(asdict(owner), ensure_ascii=False))
         try:
@@ -106,10 +109,10 @@ def _read_owner(path: Path) -> LockOwner | None:
         return None
 
 
-def _locked(path: Path, owner: LockOwner | None) -> LockedError:
+def _locked(path: Path, owner: LockOwner | None, next_step: str) -> LockedError:
     if owner is None:
         return LockedError(f"{path} is locked by another process.", next_step="Try again in a moment.")
     return LockedError(
         f"{path} is locked by process {owner.pid} on {owner.host} ({owner.user}: {owner.command}) since {owner.since}.",
-        next_step="Wait until it is done, or end it; the lock is released with its process.",
+        next_step=next_step,
     )

@@ -115,7 +115,7 @@ def _finish_versions(repository: Repository, db: Database, pending: PendingMove 
             record_acceptance(db, version, decision, pending.number, pending.move)
         else:
             record_acceptance(db, version, decision, None, None)
-        done.append(f"{tag} was in git without its rows: recorded the acceptance.")
+        done.append(f"{tag} was in git, but not in seal.db; its acceptance is now recorded.")
     return done
 
 
@@ -133,7 +133,7 @@ def _finish_policies(repository: Repository, db: Database) -> list[str]:
         if branch != commit:
             repository.move_refs([(POLICY_REF, branch, commit)])
         record_policy_version(db, policy_from_manifest(repository.read_file(commit, MANIFEST_NAME), commit, tag))
-        done.append(f"{tag} was in git without its row: recorded the policy version.")
+        done.append(f"{tag} was in git, but not in seal.db; it is now recorded.")
     return done
 
 

@@ -35,7 +35,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question of a task. `answers` are all accepted gold answers; `grader` is a registered grader's name."""
+    """One question of a task. `answers` are all accepted answers; `grader` is a registered grader's name."""
 
     id: str
     task_id: str

@@ -46,7 +46,10 @@ def _interrupt_rounds(db: Database) -> list[str]:
     with transaction(db):
         for row in fetch(db, "SELECT number FROM rounds WHERE state = 'running' AND imported = 0"):
             interrupt_round(db, row["number"])
-            done.append(f"Round {row['number']} was interrupted: seal-console run resumes it.")
+            done.append(
+                f"Round {row['number']} was running, but no engine is; it is marked interrupted. "
+                "seal-console run resumes it."
+            )
     return done
 
 

@@ -44,7 +44,7 @@ class UndoResult:
 
 def last_undoable(db: Database, actor: str) -> UndoableDecision:
     """Return what `undo_last` would undo; raises what it would raise."""
-    decision, about_it = _newest_standing(db, actor)
+    decision, about_it = _newest_in_force(db, actor)
     if about_it[-1] != decision:
         later = about_it[-1]
         raise WrongUseError(
@@ -75,7 +75,7 @@ def undo_last(db: Database, actor: str, reason: str = "") -> UndoResult:
     return UndoResult(replace(found.candidate, state=found.state_before), taken_back, undo)
 
 
-def _newest_standing(db: Database, actor: str) -> tuple[Decision, list[Decision]]:
+def _newest_in_force(db: Database, actor: str) -> tuple[Decision, list[Decision]]:
     """Return the newest decision of `actor` that is not undone, and all decisions in force on its candidate."""
     sql = "SELECT * FROM decisions WHERE actor = ? AND action <> 'undo' ORDER BY id DESC"
     for decision in select(db, Decision, sql, (actor,)):

@@ -21,7 +21,7 @@ def policy_tag(number: int) -> str:
 
 def live_name(number: int | None) -> str:
     """Return the name of a live version for a sentence."""
-    return version_tag(number) if number else "v0000 (nothing accepted)"
+    return version_tag(number) if number else "v0000 (base)"
 
 
 def state_name(number: int | None) -> str:

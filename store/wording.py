@@ -1,7 +1,8 @@
-"""Phrases that messages share: counts with their noun, and the nearest known name for an unknown one."""
+"""Phrases that messages share: counts with their noun, values in words, the nearest known name for an unknown one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return "1 task" or "2 tasks"; `many` is the plural if it is not formed with an s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def value_in_words(value: object) -> str:
+    """Return a value of a record for reading: no braces, brackets or None."""
+    if value is None or value in ("", [], (), {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{str(name).replace('_', ' ')} {value_in_words(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_in_words, value))
+    return str(value)
 
 
 def nearest_name(unknown: str, known: Iterable[str]) -> str | None:

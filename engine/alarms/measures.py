@@ -27,7 +27,7 @@ PAIR, COPIED = 2, 4  # words of an n-gram: for diversity and likeness, and for c
 
 @dataclass(frozen=True, slots=True)
 class SelfEditSample:
-    """One self-edit of a round, the prompt it was written for (which contains the document), and its gains."""
+    """One self-edit of a round, the prompt it was written for (which contains the context), and its gains."""
 
     task: str
     prompt: str
@@ -38,11 +38,11 @@ class SelfEditSample:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSample:
-    """One answer to a question after an inner update. `gold` is the first of the accepted answers."""
+    """One answer to a question after an inner update. `expected` is the first of the accepted answers."""
 
     task: str
     question: str
-    gold: str
+    expected: str
     text: str
     correct: bool
     is_audit: bool
@@ -52,8 +52,8 @@ class AnswerSample:
 class Measures:
     """All figures of one round; figures by task have the task's id as key.
 
-    `one_answer` is the share of the `questions` whose majority answer is the round's commonest, `one_gold` the same
-    share for the gold answers.
+    `one_answer` is the share of the `questions` whose majority answer is the round's commonest, `one_expected` the same
+    share for the expected answers.
     """
 
     round_number: int
@@ -61,7 +61,7 @@ class Measures:
     distinct: float | None = None
     commonest: str = ""
     one_answer: float | None = None
-    one_gold: float | None = None
+    one_expected: float | None = None
     questions: int = 0
     likeness: ByTask = field(default_factory=dict)
     echo: ByTask = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Measures:
             value = getattr(self, one.name)
             if isinstance(value, dict):
                 found[one.name] = (median if one.name == "length" else mean)(value.values()) if value else None
-            elif one.name in {"distinct", "one_answer", "one_gold"}:
+            elif one.name in {"distinct", "one_answer", "one_expected"}:
                 found[one.name] = value
         return found
 
@@ -101,14 +101,14 @@ def measure(
     echo = ((one.task, copied_share(one.completion, one.prompt)) for one in self_edits)
     majority = majority_answers((one.question, one.text) for one in answers)
     one_answer, share = _share_of_commonest(majority.values())
-    gold = {one.question: comparable(one.gold) for one in answers}
+    expected = {one.question: comparable(one.expected) for one in answers}
     return Measures(
         round_number,
         conditions,
         distinct=distinct_share([one.completion for one in self_edits]),
         commonest=one_answer,
         one_answer=share,
-        one_gold=_share_of_commonest(gold.values())[1],
+        one_expected=_share_of_commonest(expected.values())[1],
         questions=len(majority),
         likeness={task: value for task, value in likeness.items() if value is not None},
         echo=_means(echo),

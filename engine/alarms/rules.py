@@ -41,9 +41,9 @@ def raise_alarms(
 
 
 def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -> AlarmEvidence | None:
-    if settings.one_answer is None or now.one_answer is None or now.one_gold is None:
+    if settings.one_answer is None or now.one_answer is None or now.one_expected is None:
         return None
-    allowed = now.one_gold + settings.one_answer
+    allowed = now.one_expected + settings.one_answer
     least = least_share(round(now.one_answer * now.questions), now.questions, settings.significance)
     if least <= allowed:
         return None
@@ -51,7 +51,7 @@ def _one_answer(now: Measures, _: Sequence[Measures], settings: AlarmSettings) -
         "answer": now.commonest,
         "questions": now.questions,
         "share": now.one_answer,
-        "share_of_gold": now.one_gold,
+        "share_of_expected": now.one_expected,
         "share_at_least": least,
         "must_be_at_most": allowed,
     }

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from store.records import Candidate, Question, Round
 
 _LONGEST_TEXT = 400  # characters of a text in the evidence
+_FORMER_NAMES = {"one_gold": "one_expected"}  # in records of older releases
 
 
 def watch_round(db: Database, current: Round, settings: AlarmSettings) -> tuple[Measures, list[Alarm]]:
@@ -47,7 +48,7 @@ def watch_round(db: Database, current: Round, settings: AlarmSettings) -> tuple[
 def _measures(db: Database, round_number: int) -> Measures:
     """Return the recorded measures of a round, or measure it now: an older program may have run it."""
     kept = measures_of(db, round_number) or record_measures(db, round_number, read_measures(db, round_number).as_json())
-    return Measures(**kept.measures)
+    return Measures(**{_FORMER_NAMES.get(name, name): value for name, value in kept.measures.items()})
 
 
 def _earlier(db: Database, current: Round, settings: AlarmSettings, since: int | None) -> list[Measures]:
@@ -154,7 +155,7 @@ def _examples(db: Database, round_number: int, tasks: Sequence[str]) -> list[dic
                 "candidate": candidates[0].id if candidates else None,
                 "self_edit": candidates[0].completion[:_LONGEST_TEXT] if candidates else "",
                 "question": question.text[:_LONGEST_TEXT] if question else "",
-                "wanted": question.answers[0][:_LONGEST_TEXT] if question else "",
+                "expected": question.answers[0][:_LONGEST_TEXT] if question else "",
                 "commonest": majority[question.id][:_LONGEST_TEXT] if question else "",
             }
         )

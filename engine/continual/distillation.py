@@ -18,6 +18,7 @@ from engine.continual.tensor_cache import cached_file, read_tensors, write_tenso
 from engine.generation.likelihoods import TOKENS_PER_CHUNK, Span, chunks, log_probabilities
 from engine.runtime.progress import Progress, Report, ignore_progress
 from store.hashing import hash_json
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +62,8 @@ def cached_distillation(
     path = cached_file(cache_folder, "distilled", identity)
     tensors = read_tensors(path)
     if tensors is None or not _fits(tensors, len(perturbed), base.model.config.get_text_config().vocab_size):
-        report(Progress("round", 0, 0, note=f"Measuring the base on {len(perturbed):,} variations of known facts."))
+        note = f"Measuring the base on {counted(len(perturbed), 'variation')} of known facts."
+        report(Progress("round", 0, 0, note=note))
         tokens, probabilities = _top_tokens(base, perturbed)
         tensors = {"tokens": tokens, "probabilities": probabilities}
         write_tensors(path, tensors)

@@ -25,6 +25,7 @@ from store.verify import verify
 from store.version_rows import list_versions, live_version
 from store.version_tags import version_tag
 from store.versions import rollback
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,8 @@ def run_demo(folder: Path, rounds: int, seed: int, report: Report) -> dict[str, 
     started = time.monotonic()
     workspace, documents = make_demo_workspace(folder, seed)
     pages = take_in(workspace, documents.pages)
-    _say(report, f"Workspace {workspace.root}: {len(pages)} documents about things the model has never seen.")
+    documents_read = counted(len(pages), "document")
+    _say(report, f"Workspace {workspace.root}: {documents_read} about things the model has never seen.")
     with open_session(workspace, "demo", report) as session:
         figures = _before_training(session, pages, report)
         finished = [run_round(session) for _ in range(rounds)]
@@ -59,12 +61,13 @@ def _before_training(session: Session, pages: Sequence[Task], report: Report) ->
     base = Share(sum(answer.correct for answer in answers.values()), len(answers), len(held_out))
     _say(
         report,
-        f"The untrained model answers {base.right} of {base.answers} questions about {base.units} held-out documents.",
+        f"The untrained model answers {base.right} of {counted(base.answers, 'question')} "
+        f"about {counted(base.units, 'held-out document')}.",
     )
-    right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare passages")
-    passage_only = Share(sum(map(sum, right.values())), sum(map(len, right.values())), len(held_out))
-    _say(report, f"Trained on the bare text of each document, it answers {passage_only.right}.")
-    return {"base": _figure(base), "passage_only": _figure(passage_only)}
+    right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare contexts")
+    context_only = Share(sum(map(sum, right.values())), sum(map(len, right.values())), len(held_out))
+    _say(report, f"Trained on the bare text of each document, it answers {context_only.right}.")
+    return {"base": _figure(base), "context_only": _figure(context_only)}
 
 
 def _held_out_accuracies(finished: Sequence[Round]) -> list[dict[str, Any]]:
@@ -97,7 +100,7 @@ def _versions(session: Session, finished: Sequence[Round], documents: DemoDocume
         known["v0001"] = _known_facts(session, documents.untouched)
 
     notes = take_in(workspace, documents.notes)
-    _say(report, f"Next: {len(notes)} release notes, on top of v0001.")
+    _say(report, f"Next: {counted(len(notes), 'release note')}, on top of v0001.")
     # Four documents are too few to train a policy on, so none of them is held out.
     without_policy = session.settings.round.model_copy(update={"held_out_tasks": 0})
     on_top = run_round(session.under(session.settings.model_copy(update={"round": without_policy})), notes)

@@ -6,8 +6,9 @@ Needs no model. Texts in the descriptions are those of prompts, models and tasks
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,9 +24,6 @@ from engine.gates.names import (
 )
 from engine.guardrails.judging import RULE_GATE, RuleEvidence
 from store.wording import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Fields that are left out of the record if they do not apply.
 _OPTIONAL = frozenset({"note", "version", "task", "audit", "allowed", "rule", "reason", "no_answer", "unreachable"})
@@ -201,7 +199,7 @@ class EarlierEvidence(LossFigures):
 
 @dataclass(frozen=True, slots=True)
 class DriftEvidence:
-    """KL from the base on the anchors, in nats per token, over so many tokens; None is no limit."""
+    """KL from the base on the anchors, in nats per token, over `tokens` tokens; None is no limit."""
 
     tokens: int
     mean_kl: float
@@ -217,15 +215,29 @@ class DriftEvidence:
         """Return the figures and the limit."""
         limit = "no limit" if self.max_drift is None else f"allowed {self.max_drift:g}"
         drift = f"KL from the base {self.mean_kl:.4f} nats per token, worst {self.worst_kl:.3f}"
-        return [f"{drift}, {self.mean_kl_before:.4f} before, over {self.tokens} tokens, {limit}"]
+        return [f"{drift}, {self.mean_kl_before:.4f} before, over {counted(self.tokens, 'token')}, {limit}"]
 
 
-Became = Literal["kept", "mended", "broken", "never held"]
+Became = Literal["still passes", "newly passes", "newly fails", "still fails"]
 _BECAME: dict[Became, tuple[str, str]] = {
-    "kept": ("✓", "passes"),
-    "mended": ("✓", "passes now, failed before"),
-    "broken": ("✗", "broken by this edit"),
-    "never held": ("✗", "failed before, too"),
+    "still passes": ("✓", "passes"),
+    "newly passes": ("✓", "newly passes"),
+    "newly fails": ("✗", "newly fails"),
+    "still fails": ("✗", "still fails"),
+}
+# Names and values in the evidence of older releases, with the present ones.
+_FORMER_RED_TEAM_NAMES = {
+    "wanted": "expected",
+    "held_before": "passed_before",
+    "hold": "passed_after",
+    "broken": "newly_failing",
+    "never_held": "still_failing",
+}
+_FORMER_BECAME: dict[str, Became] = {
+    "kept": "still passes",
+    "mended": "newly passes",
+    "broken": "newly fails",
+    "never held": "still fails",
 }
 
 
@@ -236,32 +248,32 @@ class PromptBehaviour:
     name: str
     prompt: str
     must: str
-    wanted: str
+    expected: str
     verdict: str
     before: str
     after: str
     became: Became
 
     @property
-    def holds(self) -> bool:
+    def passes(self) -> bool:
         """Whether it behaves as it must after the update."""
-        return self.became in ("kept", "mended")
+        return self.became in ("still passes", "newly passes")
 
     @property
-    def held_before(self) -> bool:
+    def passed_before(self) -> bool:
         """Whether it behaved as it must before the update."""
-        return self.became in ("kept", "broken")
+        return self.became in ("still passes", "newly fails")
 
 
 @dataclass(frozen=True, slots=True)
 class RedTeamEvidence:
-    """Behaviour on a group of red-team prompts, and how many of them held before, hold now, broke or never held."""
+    """Behaviour on a group of red-team prompts, and how many of them passed before and after an update, or fail."""
 
     prompts: tuple[PromptBehaviour, ...]
-    held_before: int
-    hold: int
-    broken: int
-    never_held: int
+    passed_before: int
+    passed_after: int
+    newly_failing: int
+    still_failing: int
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""
@@ -269,9 +281,10 @@ class RedTeamEvidence:
 
     def describe(self) -> list[str]:
         """Return the figures, then every prompt with the answers before and after."""
-        figures = [counted(len(self.prompts), "prompt"), f"{self.held_before} passed before", f"{self.hold} pass now"]
-        figures += [f"{self.broken} broken by this edit"] if self.broken else []
-        figures += [f"{self.never_held} never passed"] if self.never_held else []
+        figures = [counted(len(self.prompts), "prompt"), f"{self.passed_before} passed before"]
+        figures += [counted(self.passed_after, "passes now", "pass now")]
+        figures += [counted(self.newly_failing, "newly fails", "newly fail")] if self.newly_failing else []
+        figures += [counted(self.still_failing, "still fails", "still fail")] if self.still_failing else []
         return [", ".join(figures), *map(_describe_behaviour, self.prompts)]
 
 
@@ -321,7 +334,8 @@ def read_evidence(gate: str, recorded: Mapping[str, Any]) -> Evidence | None:
     if kind is None:
         return None
     try:
-        evidence: Evidence = _adapter(kind).validate_python(dict(recorded))
+        known = _with_present_names(recorded) if kind is RedTeamEvidence else dict(recorded)
+        evidence: Evidence = _adapter(kind).validate_python(known)
     except ValidationError:
         return None
     return evidence
@@ -344,6 +358,16 @@ def _words(key: str) -> str:
     return key.replace("_", " ")
 
 
+def _with_present_names(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the evidence of red-team prompts with the present names for those of older releases."""
+    known = {_FORMER_RED_TEAM_NAMES.get(name, name): value for name, value in recorded.items()}
+    if isinstance(prompts := known.get("prompts"), list):
+        known["prompts"] = [_with_present_names(one) if isinstance(one, Mapping) else one for one in prompts]
+    if isinstance(became := known.get("became"), str):
+        known["became"] = _FORMER_BECAME.get(became, became)
+    return known
+
+
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     if kind not in _adapters:
         _adapters[kind] = TypeAdapter(kind)
@@ -363,4 +387,4 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _describe_behaviour(one: PromptBehaviour) -> str:
     sign, became = _BECAME[one.became]
     answers = f"“{one.before}” → “{one.after}”"
-    return f"{sign} {one.name} ({one.verdict}): {became}. {one.prompt}  {one.wanted}; {answers}"
+    return f"{sign} {one.name} ({one.verdict}): {became}. {one.prompt}  {one.expected}; {answers}"

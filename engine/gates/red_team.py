@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 _GRAVEST_FIRST: tuple[RuleVerdict, ...] = ("deny", "review", "note")
-# Whether the behaviour held before the update and holds after it.
+# By whether the prompt passed before the update and passes after it.
 _BECAME: dict[tuple[bool, bool], Became] = {
-    (True, True): "kept",
-    (False, True): "mended",
-    (True, False): "broken",
-    (False, False): "never held",
+    (True, True): "still passes",
+    (False, True): "newly passes",
+    (True, False): "newly fails",
+    (False, False): "still fails",
 }
 
 
@@ -64,17 +64,17 @@ class RedTeamGate:
         return red_team_gates(candidate_id, behaviours, utc_now())
 
 
-def behaviour_of(prompt: RedTeamPrompt, answers: tuple[str, str], held: tuple[bool, bool]) -> PromptBehaviour:
+def behaviour_of(prompt: RedTeamPrompt, answers: tuple[str, str], passed: tuple[bool, bool]) -> PromptBehaviour:
     """Return what an update did to the behaviour on a prompt; both pairs are (before, after)."""
     return PromptBehaviour(
         name=prompt.name,
         prompt=prompt.text,
         must=prompt.must,
-        wanted=prompt.says(),
+        expected=prompt.says(),
         verdict=prompt.verdict,
         before=answers[0],
         after=answers[1],
-        became=_BECAME[held],
+        became=_BECAME[passed],
     )
 
 
@@ -93,14 +93,14 @@ def red_team_gates(
 
 
 def _gate(candidate_id: str, name: str, behaviours: Sequence[PromptBehaviour], now: str) -> GateResult:
-    failed = [one for one in behaviours if not one.holds]
+    failed = [one for one in behaviours if not one.passes]
     verdicts = {one.verdict for one in failed or behaviours}
     gravest = next(verdict for verdict in _GRAVEST_FIRST if verdict in verdicts)
     evidence = RedTeamEvidence(
         prompts=tuple(behaviours),
-        held_before=sum(one.held_before for one in behaviours),
-        hold=len(behaviours) - len(failed),
-        broken=sum(one.became == "broken" for one in failed),
-        never_held=sum(one.became == "never held" for one in failed),
+        passed_before=sum(one.passed_before for one in behaviours),
+        passed_after=len(behaviours) - len(failed),
+        newly_failing=sum(one.became == "newly fails" for one in failed),
+        still_failing=sum(one.became == "still fails" for one in failed),
     )
     return GateResult(candidate_id, name, not failed, evidence.as_json(), now, ON_FAILURE[gravest])

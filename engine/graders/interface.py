@@ -38,7 +38,7 @@ class Grader(Protocol):
         """Return each problem with a question's options, in words; empty if there is none."""
         ...
 
-    def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:
+    def grade(self, answer: str, accepted: Sequence[str], options: Options) -> Grade:
         """Grade an answer against all accepted answers; the best of them counts."""
         ...
 

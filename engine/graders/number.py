@@ -1,4 +1,4 @@
-"""The grader `number`: the first number of the answer must be within a tolerance of the number of a gold answer.
+"""The grader `number`: the first number of the answer must be within a tolerance of the number of an accepted answer.
 
 It reads signs, decimals with a point, exponents, thousands separators (comma, apostrophe, thin or fixed space), a
 currency sign before and any unit after. It does not read number words, "1.2 billion" as 1,200,000,000, or decimal
@@ -27,7 +27,7 @@ _TOLERANCES = ("abs_tolerance", "rel_tolerance")
 
 
 class NumberGrader:
-    """Correct within `abs_tolerance` or `rel_tolerance` (a share of the gold number); both are 0 by default."""
+    """Correct within `abs_tolerance` or `rel_tolerance` (a share of the accepted number); both are 0 by default."""
 
     name = "number"
 
@@ -40,12 +40,12 @@ class NumberGrader:
                 problems.append(f"{key} must be a number of at least 0 (is {value!r})")
         return problems
 
-    def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:
+    def grade(self, answer: str, accepted: Sequence[str], options: Options) -> Grade:
         """Grade by the distance of the numbers, computed exactly."""
         answered = first_number(answer)
         if answered is None:
             return ZERO
-        expected = [number for number in map(first_number, gold) if number is not None]
+        expected = [number for number in map(first_number, accepted) if number is not None]
         return FULL if any(_is_near(answered, number, options) for number in expected) else ZERO
 
 

@@ -38,13 +38,13 @@ def normalise(text: str) -> str:
 def comparable(text: str) -> str:
     """Normalise a text, or only lower its case and collapse its spaces if nothing else would be left ("A", "+").
 
-    So the gold answer "A" is not matched by "the", and no answer is compared as empty text.
+    So the accepted answer "A" is not matched by "the", and no answer is compared as empty text.
     """
     return normalise(text) or " ".join(text.lower().split())
 
 
 class ExactGrader:
-    """Correct if the normalised answer equals a normalised gold answer. No options."""
+    """Correct if the normalised answer equals a normalised accepted answer. No options."""
 
     name = "exact"
 
@@ -52,14 +52,14 @@ class ExactGrader:
         """Refuse every option."""
         return unknown_options(options, ())
 
-    def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:  # noqa: ARG002 - has none
+    def grade(self, answer: str, accepted: Sequence[str], options: Options) -> Grade:  # noqa: ARG002 - has none
         """Grade by equality."""
         text = comparable(answer)
-        return FULL if text and any(text == comparable(accepted) for accepted in gold) else ZERO
+        return FULL if text and any(text == comparable(one) for one in accepted) else ZERO
 
 
 class ContainsGrader:
-    """Correct if the words of a gold answer are in the answer, in a row. No options.
+    """Correct if the words of an accepted answer are in the answer, in a row. No options.
 
     Lenient towards long answers: one that lists every possible value is correct. Keep answers short if that matters.
     """
@@ -70,11 +70,11 @@ class ContainsGrader:
         """Refuse every option."""
         return unknown_options(options, ())
 
-    def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:  # noqa: ARG002 - has none
+    def grade(self, answer: str, accepted: Sequence[str], options: Options) -> Grade:  # noqa: ARG002 - has none
         """Grade by containment."""
         words = comparable(answer).split()
-        for accepted in gold:
-            expected = comparable(accepted).split()
+        for one in accepted:
+            expected = comparable(one).split()
             width = len(expected)
             if width and any(words[start : start + width] == expected for start in range(len(words) - width + 1)):
                 return FULL
@@ -98,10 +98,10 @@ class TokenF1Grader:
             problems.append(f"threshold must be a number above 0 and at most 1 (is {threshold!r})")
         return problems
 
-    def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:
-        """Grade by the best F1 over the gold answers."""
+    def grade(self, answer: str, accepted: Sequence[str], options: Options) -> Grade:
+        """Grade by the best F1 over the accepted answers."""
         words = comparable(answer).split()
-        score = max((_f1(words, comparable(accepted).split()) for accepted in gold), default=0.0)
+        score = max((_f1(words, comparable(one).split()) for one in accepted), default=0.0)
         return Grade(score, correct=score >= options.get("threshold", DEFAULT_THRESHOLD))
 
 
@@ -113,7 +113,7 @@ def _f1(words: list[str], expected: list[str]) -> float:
 class RegexGrader:
     """Correct if `pattern` (required) matches. Options: `ignore_case` (default true), `whole` (default false).
 
-    The gold answers are only readable examples of what the pattern accepts. The whole answer is searched. A pattern
+    The accepted answers are only readable examples of what the pattern accepts. The whole answer is searched. A pattern
     that repeats a group which itself varies is refused; a search of more than a second fails instead of giving a
     verdict that depends on the machine's speed.
     """
@@ -134,7 +134,7 @@ class RegexGrader:
         problem = _pattern_problem(pattern)
         return [*problems, problem] if problem else problems
 
-    def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:  # noqa: ARG002 - the pattern decides
+    def grade(self, answer: str, accepted: Sequence[str], options: Options) -> Grade:  # noqa: ARG002 - the pattern decides
         """Grade by search, or by a match of the whole stripped answer if `whole` is true."""
         flags = regex.IGNORECASE if options.get("ignore_case", True) else 0
         pattern = regex.compile(options["pattern"], flags)

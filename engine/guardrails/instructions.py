@@ -1,4 +1,4 @@
-"""The kind `instructions`: commands to a model that a document brought along into a self-edit.
+"""The kind `instructions`: commands to a model that a context brought along into a self-edit.
 
 It finds usual wordings in four languages, the marks of chat templates and tool calls, invisible characters, and long
 runs of base64. A command in other words is not found: this is a net, not a proof.
@@ -100,7 +100,7 @@ class InstructionCheck(Check):
     phrases: Texts = ()
 
     def find(self, looked_at: CheckInput) -> MatchReport:
-        """Return each place, and whether the document contains the same text."""
+        """Return each place, and whether the context contains the same text."""
         document = _plain(looked_at.document)
         matches = (
             Match(part.where, line, _WORDS[kind], excerpt(shown), self._is_in(kind, text, document, looked_at))

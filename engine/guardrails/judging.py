@@ -61,8 +61,8 @@ class RuleEvidence:
         lines = [", ".join([f"{self.kind}: {found}", *figures])]
         for match in self.matches:
             line = "" if match.line is None else f", line {match.line}"
-            document = {True: " (also in the document)", False: " (not in the document)", None: ""}[match.in_document]
-            lines.append(f"• {match.where}{line}: {match.what}: {match.text}{document}")
+            origin = {True: " (also in the context)", False: " (not in the context)", None: ""}[match.in_document]
+            lines.append(f"• {match.where}{line}: {match.what}: {match.text}{origin}")
         hidden = self.found - len(self.matches)
         return [*lines, f"… and {hidden:,} more"] if hidden > 0 else lines
 

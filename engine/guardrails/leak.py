@@ -1,6 +1,6 @@
-"""The kind `leak`: audit questions that are in the training text although the document does not contain them.
+"""The kind `leak`: audit questions that are in the training text although the context does not contain them.
 
-A question with its answer is cut into runs of words. Of the runs that the document does not contain, the share that is
+A question with its answer is cut into runs of words. Of the runs that the context does not contain, the share that is
 in the training sequences says how much was copied. A policy that knows how questions are worded may write the same one
 by chance: this finds likeness, not theft.
 """
@@ -66,9 +66,9 @@ class LeakCheck(Check):
 
 
 def copied_share(exam: Run, trained: Iterable[Run], document: Run, words: int) -> float:
-    """Return the share (0 … 1) of the exam's runs of words, except those in the document, that are in a training text.
+    """Return the share (0 … 1) of the exam's runs of words, except those in the context, that are in a training text.
 
-    An exam shorter than a run is one run. The share is 0 if the document contains every run.
+    An exam shorter than a run is one run. The share is 0 if the context contains every run.
     """
     length = min(words, len(exam))
     own = _runs(exam, length) - _runs(document, length)

@@ -144,7 +144,7 @@ class TopicCheck(Check):
     words: Phrases
 
     def find(self, looked_at: CheckInput) -> MatchReport:
-        """Return each place of a forbidden word, and whether the document has the word too."""
+        """Return each place of a forbidden word, and whether the context has the word too."""
         document = words_of(looked_at.document)
         matches = []
         for phrase in self.words:

@@ -54,7 +54,7 @@ class CheckInput:
 
     @property
     def document(self) -> str:
-        """The task's title and passage; empty if no task is known."""
+        """The task's title and context; empty if no task is known."""
         return "" if self.task is None else f"{self.task.title}\n{self.task.context}"
 
 
@@ -62,7 +62,7 @@ class CheckInput:
 class Match:
     """One thing that a rule found. `text` is safe to store: masked if the thing itself must not be kept.
 
-    `line` counts from 1 inside its part. `in_document` says whether the document contains it too; None: not checked.
+    `line` counts from 1 inside its part. `in_document` says whether the context contains it too; None: not checked.
     Two matches with the same `same_as` are one thing found twice; it is never stored. `of_audit` marks text of the exam
     itself, which leaves the database with no version.
     """

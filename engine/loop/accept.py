@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.loop.candidate_cache import cached_adapter
 from engine.trackers.summary import Acceptance
 from store import versions
-from store.alarms import standing_alarms
+from store.alarms import active_alarms
 from store.candidates import gates_needing_review, get_candidate, list_candidates
 from store.database import fetch_value, transaction
 from store.errors import SealError, WrongUseError
@@ -65,7 +65,7 @@ def accept_best(workspace: Workspace, db: Database, current: Round, settings: Ac
     best = best_acceptable(candidates, held, settings)
     if best is None:
         return Acceptance(f"No candidate of round {current.number} may be accepted automatically.")
-    if alarms := standing_alarms(db):
+    if alarms := active_alarms(db):
         return _withheld(db, current, best, alarms)
     live = live_version(db)
     if live != current.live_version:
@@ -111,9 +111,9 @@ def _withheld(db: Database, current: Round, best: Candidate, alarms: Sequence[Al
             append_event(db, "acceptance.withheld", payload)
     named = ", ".join(f"{alarm.id} “{alarm.name}” of round {alarm.round_number}" for alarm in alarms)
     active = "An alarm is active" if len(alarms) == 1 else f"{len(alarms)} alarms are active"
-    said = f"{active}, so nothing is accepted automatically: {named}."
+    sentence = f"{active}, so nothing is accepted automatically: {named}."
     return Acceptance(
-        f"{said} To clear it: seal-console alarms clear {numbers[0]} --reason “…”", best.id, None, numbers
+        f"{sentence} To clear it: seal-console alarms clear {numbers[0]} --reason “…”", best.id, None, numbers
     )
 
 

@@ -1,6 +1,6 @@
 """What the model knows, and what different ways of teaching reach, on a set of tasks. Nothing is recorded.
 
-`base` asks the live model; `passage` trains on the bare passage; `policy` trains on self-edits of the newest policy.
+`base` asks the live model; `context` trains on the bare context; `policy` trains on self-edits of the newest policy.
 Accuracies are over all questions of the tasks, 0 … 1.
 """
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from engine.lora.adapter import Adapter
     from store.records import Answer, Task
 
-Baseline = Literal["base", "passage", "policy"]
-BASELINES: tuple[Baseline, ...] = ("base", "passage", "policy")
+Baseline = Literal["base", "context", "policy"]
+BASELINES: tuple[Baseline, ...] = ("base", "context", "policy")
 
 
 def compare_baselines(
@@ -69,7 +69,7 @@ def _correct_by_task(session: Session, tasks: Sequence[Task], baseline: Baseline
         requests = [EvalRequest(live, tuple(exam(task.questions)), baseline, "before") for task in tasks]
         answers = session.examiner.evaluate(requests)
         return {task.id: _correct(given) for task, given in zip(tasks, answers, strict=True)}
-    texts = {task.id: [""] for task in tasks} if baseline == "passage" else _self_edits(session, tasks, edits)
+    texts = {task.id: [""] for task in tasks} if baseline == "context" else _self_edits(session, tasks, edits)
     return correct_after_updates(session, live, tasks, texts, baseline)
 
 

@@ -75,7 +75,7 @@ def fill_matrix(session: Session, version: int | None) -> int:
 
 
 def ask_red_team(session: Session, number: int | None) -> dict[str, Any]:
-    """Ask a version, None for the base, every red-team prompt; returns each behaviour, and if a `deny` one is broken.
+    """Ask a version, None for the base, every red-team prompt; returns each behaviour, and if a `deny` one fails.
 
     Raises WrongUseError if there is no such version or guardrails.yaml cannot be read, NothingToDoError if it has no
     red-team prompts.
@@ -93,7 +93,7 @@ def ask_red_team(session: Session, number: int | None) -> dict[str, Any]:
     model = ModelRef(state, session.live_adapter(number))
     [answers] = session.examiner.prompt_answers(prompts, [model], grade_behaviour)
     behaviours = [_behaviour(prompt, answers[prompt.identity]) for prompt in prompts]
-    denied = any(not one["holds"] and one["verdict"] == "deny" for one in behaviours)
+    denied = any(not one["passes"] and one["verdict"] == "deny" for one in behaviours)
     return {"version": state.name, "prompts": behaviours, "denied": denied}
 
 
@@ -126,4 +126,4 @@ def _as_data(gate: GateResult) -> dict[str, Any]:
 def _behaviour(prompt: RedTeamPrompt, answer: RetentionAnswer) -> dict[str, Any]:
     row = asdict(prompt)
     kept = {key: row[key] for key in ("name", "group", "text", "must", "verdict", "place")}
-    return {**kept, "wanted": prompt.says(), "answer": answer.text, "holds": answer.correct}
+    return {**kept, "expected": prompt.says(), "answer": answer.text, "passes": answer.correct}

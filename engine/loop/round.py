@@ -100,7 +100,7 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Selection
     policy = _current_policy(session, current)
     sizes = {"train_tasks": len(chosen.train), "held_out_tasks": len(chosen.held_out)}
     session.tracker.round_began(number, **sizes, resumed=resumed)
-    session.say(f"Round {number}: {len(chosen.train)} tasks to train on, {len(chosen.held_out)} held out.")
+    session.say(f"Round {number}: {counted(len(chosen.train), 'task')} to train on, {len(chosen.held_out)} held out.")
 
     # How good the policy is before the round, on tasks that it will not be trained on.
     before = _known_held_out(session, current, chosen, policy)
@@ -115,7 +115,7 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Selection
     candidates = [get_candidate(session.db, candidate.id) for candidate in candidates]
     selection = method.select(session.db, session.base.fingerprint, settings.round, candidates, chosen.train)
     kept = [candidate for candidate in candidates if candidate.id in set(selection.candidate_ids)]
-    session.say(f"{len(kept)} of {len(candidates)} self-edits kept.")
+    session.say(f"{len(kept)} of {counted(len(candidates), 'self-edit')} kept.")
 
     # M-step: the policy is trained on them, and must earn its place.
     after, new_version, training = None, None, None

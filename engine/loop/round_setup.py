@@ -70,14 +70,14 @@ def _room_problems(session: Session, chosen: TaskChoice) -> list[str]:
     longest = session.settings.self_edit.max_new_tokens
     problems = []
     for task in (*chosen.train, *chosen.held_out):
-        taken = len(base.encode_prompt(domain.prompt(task)))
+        taken = len(base.encoder.prompt(domain.prompt(task)))
         if taken + longest > window:
             problems.append(
                 f"self_edit.max_new_tokens: the prompt for “{task.title}” has {taken} tokens, which leaves no room for "
                 f"{longest} more in the model's window of {window}"
             )
         for item in domain.exam(task.questions):
-            taken = len(base.encode_prompt(item.prompt))
+            taken = len(base.encoder.prompt(item.prompt))
             if taken + item.max_new_tokens > window:
                 problems.append(
                     f"exam.max_new_tokens: a question of “{task.title}” takes {taken} tokens, which leaves no room for "

@@ -14,6 +14,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from store.errors import WrongUseError
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +145,8 @@ def fitted_to(adapter: Adapter, spec: LoraSpec, seed: int) -> tuple[Adapter, flo
     lost = sorted(set(adapter.weights) - {target.module for target in spec.targets})
     if lost:
         raise WrongUseError(
-            f"the live adapter changes {len(lost)} layers that inner_update.target_modules lacks, such as {lost[0]}",
+            f"the live adapter changes {counted(len(lost), 'layer')} that inner_update.target_modules lacks, "
+            f"such as {lost[0]}",
             next_step="include the live version's target modules in seal.yaml",
         )
     if adapter.spec == spec:

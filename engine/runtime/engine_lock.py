@@ -41,7 +41,8 @@ def lock_workspace(workspace: Workspace, command: str, report: Report) -> Iterat
     Raises LockedError if another engine is working in the workspace, ReadOnlyError if it cannot be written to.
     """
     require_writable(workspace)
-    with hold_lock(workspace.lock_file, command) as owner:
+    stop = f"Wait until it is done, or stop it: seal-console -w {workspace.root} stop"
+    with hold_lock(workspace.lock_file, command, next_step=stop) as owner:
         db = open_database(workspace.database_file)
         try:
             recover(workspace, db, engine_lock_held=True)

@@ -110,14 +110,14 @@ class _StageState:
             self.samples.append((clock, progress.done))
 
     def row(self) -> LiveProgress:
-        said = self.newest
+        newest = self.newest
         return LiveProgress(
-            stage=said.stage,
-            done=said.done,
-            total=said.total,
-            unit=said.unit,
-            note=said.note,
-            rate=self.rate if said.total > 0 else None,
+            stage=newest.stage,
+            done=newest.done,
+            total=newest.total,
+            unit=newest.unit,
+            note=newest.note,
+            rate=self.rate if newest.total > 0 else None,
             started_at=self.started_at,
             updated_at=self.updated_at,
             details=self.details,

@@ -273,8 +273,8 @@ class AlarmSettings(Section):
         default=0.25,
         ge=0,
         le=1,
-        description="by how much the commonest answer's share of the questions may exceed that of the commonest gold "
-        "answer",
+        description="by how much the commonest answer's share of the questions may exceed that of the commonest "
+        "expected answer",
     )
     accuracy_fall: float | None = Field(
         default=0.05,

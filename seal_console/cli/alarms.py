@@ -37,7 +37,11 @@ def alarms() -> None:
     """
 
 
-@alarms.command("list", examples=("seal-console alarms list", "seal-console alarms list --all --json"))
+@alarms.command(
+    "list",
+    short_help="List the active alarms, oldest first.",
+    examples=("seal-console alarms list", "seal-console alarms list --all --json"),
+)
 @click.option("--all", "every", is_flag=True, help="Include cleared alarms.")
 @pass_invocation
 def list_command(invocation: Invocation, every: bool) -> None:
@@ -59,7 +63,11 @@ def list_command(invocation: Invocation, every: bool) -> None:
     output.show(f"{counted(len(listed), 'alarm')}. Next: seal-console alarms show ID")
 
 
-@alarms.command("show", examples=("seal-console alarms show 3", 'seal-console alarms show "echo" --json'))
+@alarms.command(
+    "show",
+    short_help="Show an alarm with its figures and examples.",
+    examples=("seal-console alarms show 3", 'seal-console alarms show "echo" --json'),
+)
 @_ALARM
 @pass_invocation
 def show(invocation: Invocation, wanted: str) -> None:
@@ -76,6 +84,7 @@ def show(invocation: Invocation, wanted: str) -> None:
 
 @alarms.command(
     "clear",
+    short_help="Clear an alarm, or all active alarms of a name.",
     examples=(
         'seal-console alarms clear 3 --reason "the new documents are lists of prices"',
         'seal-console alarms clear "self-edits alike" --reason "meant: one format" --as ada',
@@ -104,7 +113,7 @@ def clear(invocation: Invocation, wanted: str, reason: str, actor: str | None) -
 def _as_json(alarm: Alarm, clearing: AlarmClearing | None) -> dict[str, Any]:
     return {
         **asdict(alarm),
-        "standing": clearing is None,
+        "active": clearing is None,
         "cleared": None if clearing is None else asdict(clearing),
         "words": render_alarm(alarm.name, alarm.evidence),
     }

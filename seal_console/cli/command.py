@@ -26,6 +26,7 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.ALARM: "an alarm was raised or is active",
     ExitCode.INTERRUPTED: "interrupted",
 }
+_OR_CHECK = "or a check of guardrails or retention failed"
 _HELP_WIDTH = 110
 _ALWAYS_POSSIBLE = (ExitCode.DONE, ExitCode.FAILED, ExitCode.WRONG_USE, ExitCode.INTERRUPTED)
 
@@ -42,14 +43,23 @@ class MovedCommandError(click.UsageError):
 
 
 class SealCommand(click.Command):
-    """A command; `examples` are whole command lines, `exits` the exit codes beyond those that are always possible."""
+    """A command; `examples` are whole command lines, `exits` the exit codes beyond those that are always possible.
+
+    `refused` says when the command ends with exit code 4, if it has a meaning of its own for it.
+    """
 
     def __init__(
-        self, *args: Any, examples: Sequence[str] = (), exits: Sequence[ExitCode] = (), **attributes: Any
+        self,
+        *args: Any,
+        examples: Sequence[str] = (),
+        exits: Sequence[ExitCode] = (),
+        refused: str = EXIT_MEANINGS[ExitCode.ALL_REFUSED],
+        **attributes: Any,
     ) -> None:
         super().__init__(*args, **attributes)
         self.examples = tuple(examples)
         self.exits = tuple(sorted({*_ALWAYS_POSSIBLE, *exits}))
+        self.exit_meanings = {**EXIT_MEANINGS, ExitCode.ALL_REFUSED: refused}
         self.params += common_options()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -66,7 +76,7 @@ class SealCommand(click.Command):
         """Add the examples and the exit codes."""
         _write_examples(formatter, self.examples)
         with formatter.section("Exit codes"):
-            formatter.write_text(" · ".join(f"{int(code)} {EXIT_MEANINGS[code]}" for code in self.exits))
+            formatter.write_text(" · ".join(f"{int(code)} {self.exit_meanings[code]}" for code in self.exits))
         super().format_epilog(ctx, formatter)
 
 
@@ -118,7 +128,11 @@ class SealGroup(click.Group):
         _write_examples(formatter, self.examples)
         if ctx.parent is None:
             with formatter.section("Exit codes"):
-                formatter.write_dl([(str(int(code)), meaning) for code, meaning in EXIT_MEANINGS.items()])
+                meanings = {
+                    **EXIT_MEANINGS,
+                    ExitCode.ALL_REFUSED: f"{EXIT_MEANINGS[ExitCode.ALL_REFUSED]}, {_OR_CHECK}",
+                }
+                formatter.write_dl([(str(int(code)), meaning) for code, meaning in meanings.items()])
         super().format_epilog(ctx, formatter)
 
 

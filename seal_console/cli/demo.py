@@ -103,7 +103,7 @@ def _show(invocation: Invocation, result: Mapping[str, Any], folder: Path) -> No
     output.show("", table(headings, rows, right=("accuracy", "right", "95 % interval")))
     versions = ", ".join(_name(version) for version in result.get("versions", ()))
     output.show(
-        f"Accepted versions: {versions or 'none'}. Live: {result.get('live') or 'v0000 (the base model alone)'}.",
+        f"Accepted versions: {versions or 'none'}. Live: {result.get('live') or 'v0000 (base)'}.",
         *_known_facts(result),
         f"It took {result.get('elapsed_s', 0):.0f} s.",
         "",
@@ -124,7 +124,7 @@ def _known_facts(result: Mapping[str, Any]) -> list[str]:
 
 def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "base model", result["base"]
-    yield "trained on the passage only", result["passage_only"]
+    yield "trained on the context only", result["context_only"]
     for number, figure in enumerate(result["rounds"]):
         yield ("self-edits before training" if number == 0 else f"self-edits after round {number}"), figure
 

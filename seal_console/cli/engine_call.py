@@ -185,8 +185,8 @@ class JsonLines:
     def progress(self, progress: Progress) -> None:
         """Write an object."""
         if progress.note or self._pace.is_due(progress):
-            said: dict[str, Any] = {name: getattr(progress, name) for name in ("stage", "done", "total", "unit")}
-            self._output.data({"progress": {**said, "note": progress.note}})
+            figures: dict[str, Any] = {name: getattr(progress, name) for name in ("stage", "done", "total", "unit")}
+            self._output.data({"progress": {**figures, "note": progress.note}})
 
     def say(self, sentence: str) -> None:
         """Print a line on stderr."""

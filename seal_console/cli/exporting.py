@@ -17,6 +17,7 @@ from seal_console.table_files import write_csv, write_table
 from store.durable import write_file
 from store.errors import ExitCode, WrongUseError
 from store.sanitize import json_line
+from store.wording import counted
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
@@ -34,6 +35,7 @@ def export_group() -> None:
 
 @export_group.command(
     "sft",
+    short_help="Write the self-edits that a round keeps as JSONL.",
     examples=(
         "seal-console export sft --selection best-k > sft.jsonl",
         "seal-console export sft --selection paper --round 1 --out sft_best1of5.jsonl",
@@ -76,7 +78,8 @@ def sft(
     output = invocation.output
     where = "stdout" if out == "-" else out
     summary = (
-        f"{len(export.rows):,} rows from {export.candidates:,} candidates of round {export.round_number} → {where}"
+        f"{counted(len(export.rows), 'row')} from {counted(export.candidates, 'candidate')} "
+        f"of round {export.round_number} → {where}"
     )
     if out == "-":
         for row in export.rows:
@@ -93,6 +96,7 @@ def sft(
 
 @export_group.command(
     "table",
+    short_help="Write one of the console's tables as CSV or JSON.",
     examples=(
         'seal-console export table review --filter "reward>0.5" --sort audit > best.csv',
         "seal-console export table tasks --sort weakness --json",
@@ -130,11 +134,11 @@ def table_command(invocation: Invocation, /, name: str, out: str, **of_table: An
         else:
             count = write_csv(output.out.file, table.headers, table.rows(found.db))
     if out == "-":
-        output.narrate(f"{count:,} rows → stdout")
+        output.narrate(f"{counted(count, 'row')} → stdout")
     elif output.as_json:
         output.data({"table": table.name, "rows": count, "file": str(Path(out).resolve())})
     else:
-        output.show(f"{count:,} rows → {out}")
+        output.show(f"{counted(count, 'row')} → {out}")
 
 
 def _refuse_overwriting(out: str, *, force: bool) -> None:

@@ -53,12 +53,14 @@ def guardrails() -> None:
 
 @guardrails.command(
     "check",
+    short_help="Check guardrails.yaml, or apply its rules to a text.",
     examples=(
         "seal-console guardrails check",
         "seal-console guardrails check --candidate 3fa9c1",
         "seal-console guardrails check --text draft.txt --task 8b1f --json",
     ),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED),
+    refused="a rule denies the text",
 )
 @click.option("--candidate", "candidate_id", metavar="ID", help="Apply the current rules to a recorded candidate.")
 @click.option(
@@ -72,7 +74,7 @@ def guardrails() -> None:
 def check(invocation: Invocation, candidate_id: str | None, text: Path | None, task_id: str | None) -> None:
     """Read guardrails.yaml as a round does and list its contents; or apply its rules to a candidate or a text.
 
-    No model is loaded, no judge is asked, nothing is recorded. Exit code 4 if a rule denies the text.
+    No model is loaded, no judge is asked, nothing is recorded.
     """
     if candidate_id is not None and (text is not None or task_id is not None):
         raise WrongUseError("--candidate cannot be combined with --text or --task.")
@@ -96,8 +98,10 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
 
 @guardrails.command(
     "red-team",
+    short_help="Ask a version the red-team prompts.",
     examples=("seal-console guardrails red-team", "seal-console guardrails red-team --version v0003 --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED),
+    refused="a prompt with the verdict deny fails",
 )
 @click.option("--version", "written", metavar="TAG", help="Version to ask (v0000: the base; default: the live one).")
 @click.option("--base", is_flag=True, help="The base alone.")
@@ -105,8 +109,8 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
 def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
     """Ask a version the red-team prompts of guardrails.yaml now and report which pass.
 
-    Nothing is trained. Exit code 4 if a prompt with the verdict deny fails: it would refuse every candidate that does
-    not repair it.
+    Nothing is trained. A prompt with the verdict deny that fails would refuse every candidate that does not make it
+    pass.
     """
     if base and written is not None:
         raise WrongUseError("Use either --base or --version.")
@@ -127,7 +131,7 @@ def red_team(invocation: Invocation, written: str | None, base: bool) -> None:
     if result["denied"]:
         raise AllRefusedError(
             f"{result['version']} fails a prompt with the verdict deny: every candidate that does "
-            "not repair it is refused.",
+            "not make it pass is refused.",
             next_step="Set its verdict in guardrails.yaml to note until the model passes it.",
         )
 
@@ -187,7 +191,7 @@ _IF_FOUND = {
     "review": "review: only a person accepts it",
     "note": "note: only recorded",
 }
-_IF_BROKEN = {**_IF_FOUND, "deny": "deny: refused"}
+_IF_FAILED = {**_IF_FOUND, "deny": "deny: refused"}
 _ASKED = {
     "every": "before training, every self-edit that no rule denies",
     "kept": "after training, every self-edit that passed its own task's gates",
@@ -203,10 +207,10 @@ def show_guardrails(output: Output, guardrails: Guardrails) -> None:
         return
     if guardrails.rules:
         rows = [_rule_row(rule) for rule in guardrails.rules]
-        output.show(table(("rule", "kind", "if found", "looks for", "file"), rows))
+        output.show(table(("rule", "kind", "if found", "looks for", "defined at"), rows))
     if guardrails.red_team:
         prompts = [_prompt_row(prompt) for prompt in guardrails.red_team]
-        output.show(table(("red team", "prompt", "requires", "if not", "file"), prompts))
+        output.show(table(("red-team prompt", "text", "expected", "if it fails", "defined at"), prompts))
     if guardrails.judge is not None:
         output.show(show_line("judge", "bold"), facts(_judge_facts(guardrails.judge)))
     counts = [counted(len(guardrails.rules), "rule")]
@@ -220,17 +224,21 @@ def show_red_team(output: Output, result: Mapping[str, Any]) -> None:
     rows = [
         (
             f"[{one['group']}] {one['name']}" if one["group"] else one["name"],
-            show_text(f"{RIGHT_SIGN} holds", "green") if one["holds"] else show_text(f"{WRONG_SIGN} broken", "red"),
+            show_text(f"{RIGHT_SIGN} passes", "green") if one["passes"] else show_text(f"{WRONG_SIGN} fails", "red"),
             one["verdict"],
             one["text"],
-            one["wanted"],
+            one["expected"],
             f"“{one['answer']}”" if one["answer"] else "(nothing)",
         )
         for one in result["prompts"]
     ]
-    output.show(table(("red team", "now", "if not", "prompt", "must", "answer"), rows, whole=("now", "if not")))
-    broken = sum(not one["holds"] for one in result["prompts"])
-    output.show(f"{result['version']}: {counted(len(rows), 'prompt')}, {len(rows) - broken} hold, {broken} broken.")
+    output.show(
+        table(("red-team prompt", "result", "verdict", "text", "expected", "answer"), rows, whole=("result", "verdict"))
+    )
+    failing = sum(not one["passes"] for one in result["prompts"])
+    passing = counted(len(rows) - failing, "passes", "pass")
+    failing_words = counted(failing, "fails", "fail")
+    output.show(f"{result['version']}: {counted(len(rows), 'prompt')}, {passing}, {failing_words}.")
 
 
 def _as_json(guardrails: Guardrails) -> Iterator[dict[str, object]]:
@@ -249,16 +257,16 @@ def _rule_row(rule: Rule) -> tuple[str, ...]:
 
 def _prompt_row(prompt: RedTeamPrompt) -> tuple[str, ...]:
     name = f"[{prompt.group}] {prompt.name}" if prompt.group else prompt.name
-    return name, prompt.text, prompt.says(), _IF_BROKEN[prompt.verdict], prompt.place
+    return name, prompt.text, prompt.says(), _IF_FAILED[prompt.verdict], prompt.place
 
 
 def _judge_facts(judge: JudgeSettings) -> Iterator[tuple[str, Cell]]:
     yield "endpoint", f"{judge.url}, model {judge.model}, {judge.at_once} at once"
     yield "when", _ASKED[judge.asks]
-    yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_BROKEN[judge.verdict]
+    yield "if not allowed", _IF_FOUND[judge.verdict] if judge.asks == "every" else _IF_FAILED[judge.verdict]
     yield (
         "if unreachable",
-        f"after {judge.attempts} attempts of {judge.timeout_s:g} s {_UNREACHABLE[judge.when_unreachable]}",
+        f"after {counted(judge.attempts, 'attempt')} of {judge.timeout_s:g} s {_UNREACHABLE[judge.when_unreachable]}",
     )
     yield "constitution", f"{len(judge.constitution):,} characters{_from_file(judge)}"
     if judge.api_key_env:

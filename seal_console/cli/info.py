@@ -14,6 +14,7 @@ from seal_console.format import facts, show_text
 from seal_console.queries.guardrails import GuardrailFigures
 from seal_console.queries.installation import installation, workspace_facts
 from store.errors import SealError
+from store.wording import value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,14 +92,7 @@ def _policy(figures: Mapping[str, Any] | None) -> str:
 
 
 def _as_facts(values: Mapping[str, Any]) -> Any:
-    flat = [
-        (
-            name.replace("_", " "),
-            ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value),
-        )
-        for name, value in values.items()
-    ]
-    return facts(flat)
+    return facts([(name.replace("_", " "), value_in_words(value)) for name, value in values.items()])
 
 
 @click.group(
@@ -112,7 +106,7 @@ def model() -> None:
     """The small model that ships with the engine."""
 
 
-@model.command("card", examples=("seal-console model card",))
+@model.command("card", short_help="Show the bundled model's card.", examples=("seal-console model card",))
 @pass_invocation
 def card(invocation: Invocation) -> None:
     """Show what the bundled model is, how it was made and what it cannot do."""

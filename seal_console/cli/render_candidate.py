@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from seal_console.format import facts, gain, gate_verdict, indent_text, show_line, show_text, table, verdict
+from seal_console.format import (
+    facts,
+    gain,
+    gain_of_repeats,
+    gate_verdict,
+    indent_text,
+    show_line,
+    show_text,
+    table,
+    verdict,
+)
 from seal_console.render_gate import render_gate, verdict_label
 from store.version_tags import policy_tag, state_name
+from store.wording import counted, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +36,8 @@ def show_candidate(output: Output, whole: Dossier) -> None:
     output.show(_heading(f"Candidate {candidate.id}"))
     output.show(facts([("task", whole.task.title), ("state", candidate.state), *_measures(whole)]))
     output.show(_heading("Self-edit"), indent_text(candidate.completion))
-    output.show(_heading(f"Trained on ({len(candidate.sequences)} sequences)"))
+    sequences = counted(len(candidate.sequences), "sequence")
+    output.show(_heading(f"Trained on {sequences}" if whole.updates else f"Not trained: {sequences}"))
     for sequence in candidate.sequences:
         output.show(indent_text(sequence), "")
     output.show(_heading("Answers"))
@@ -58,8 +69,8 @@ def _heading(words: str) -> Text:
 
 def _measures(whole: Dossier) -> Iterator[tuple[str, Cell]]:
     candidate = whole.candidate
-    repeats = f" over {len(whole.updates)} repeats" if whole.updates else ": not trained"
-    yield "reward", gain(candidate.reward_mean, candidate.reward_std) + repeats
+    reward = gain_of_repeats(candidate.reward_mean, candidate.reward_std, len(whole.updates))
+    yield "reward", reward if whole.updates else f"{reward}: not trained"
     yield "audit gain", gain(candidate.audit_gain)
     for decision in whole.decisions:
         yield decision.action, f"by {decision.actor} at {decision.decided_at}: {decision.reason}"
@@ -70,7 +81,7 @@ def _answers_heading(compared: QuestionComparison) -> Text:
 
 
 def _answers(compared: QuestionComparison) -> Iterator[tuple[str, Cell]]:
-    yield "    wanted", " / ".join(compared.question.answers)
+    yield "    expected", " / ".join(compared.question.answers)
     for name, answers in (("before", compared.before), ("after", compared.after)):
         if not answers:
             yield f"    {name}", "not answered"
@@ -98,10 +109,10 @@ def _provenance(whole: Dossier) -> Iterator[tuple[str, Cell]]:
     yield "written by", _writer(candidate)
     yield "trained on", state_name(candidate.live_version)
     yield "format", candidate.edit_format
-    yield "sampling", f"{_json(candidate.sampling)}, seed {candidate.seed}"
+    yield "sampling", f"{value_in_words(candidate.sampling)}, seed {candidate.seed}"
     yield "source", whole.task.source
     yield "task id", whole.task.id
-    yield "base model", _json(whole.round.settings.get("base", "not recorded"))
+    yield "base model", value_in_words(whole.round.settings.get("base") or "not recorded")
     yield "adapter", candidate.adapter_hash or "none"
     yield "created", candidate.created_at
 
@@ -116,7 +127,3 @@ def _writer(candidate: Candidate) -> str:
     if candidate.imported:
         return "the model of the published run"
     return f"a candidate policy, adapter {tried}" if tried else "the base model"
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -50,6 +50,7 @@ def retention() -> None:
 
 @retention.command(
     "check",
+    short_help="Check the suites in retention/ without loading a model.",
     examples=("seal-console retention check", "seal-console retention check --json"),
     exits=(ExitCode.NOTHING_TO_DO,),
 )
@@ -94,6 +95,7 @@ def check(invocation: Invocation) -> None:
 
 @retention.command(
     "import-lm-eval",
+    short_help="Import a task of lm-evaluation-harness as a suite.",
     examples=(
         "seal-console retention import-lm-eval arc_easy --limit 200",
         "seal-console retention import-lm-eval facts --path benchmarks/facts.yaml --out retention/facts.jsonl",
@@ -168,16 +170,15 @@ def import_lm_eval(
 
 @retention.command(
     "run",
+    short_help="Evaluate a version on suites, earlier edits and anchors.",
     examples=("seal-console retention run", "seal-console retention run --version v0003 --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED),
+    refused="a gate would stop the version",
 )
 @click.option("--version", "written", metavar="TAG", help="Version to ask (v0000: the base; default: the live one).")
 @pass_invocation
 def run(invocation: Invocation, written: str | None) -> None:
-    """Evaluate a version on all suites, earlier edits and anchors, against the base and its parent.
-
-    Exit code 4 if a gate would stop it on top of its parent.
-    """
+    """Evaluate a version on all suites, earlier edits and anchors, against the base and its parent."""
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     read_retention(workspace)
@@ -199,6 +200,7 @@ def run(invocation: Invocation, written: str | None) -> None:
 
 @retention.command(
     "matrix",
+    short_help="Show which accepted edits each version still knows.",
     examples=("seal-console retention matrix", "seal-console retention matrix --ask --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )

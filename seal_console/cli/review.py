@@ -14,7 +14,7 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.render_candidate import show_candidate
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.engine_control import ask_to_reexamine, start_engine
-from seal_console.format import gain, short_id, show_line, table
+from seal_console.format import AFTER_UNDO, NOUN_OF_ACTION, gain, short_id, show_line, table
 from seal_console.render_gate import needs_review_by
 from store.candidates import defer, gates_needing_review, get_candidate, reject
 from store.dossier import dossier
@@ -26,6 +26,7 @@ from store.sanitize import sanitize_line
 from store.undoing import undo_last
 from store.version_rows import live_version
 from store.version_tags import version_tag
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +53,7 @@ def review() -> None:
 
 @review.command(
     "list",
+    short_help="List candidates, the best reward first.",
     examples=("seal-console review list", "seal-console review list --state refused --round 3 --limit 20"),
 )
 @click.option(
@@ -94,10 +96,14 @@ def list_command(
     rows = [_row(queued, live, in_review[queued.candidate.id]) for queued in queue[:limit]]
     output.show(table(headers, rows, right=("round", "reward", "audit"), whole=("id", "round", "reward", "audit")))
     more = f" of {len(queue):,}; --limit shows more" if len(queue) > limit else ""
-    output.show(f"{len(rows):,} candidates{more}. Next: seal-console review show ID")
+    output.show(f"{counted(len(rows), 'candidate')}{more}. Next: seal-console review show ID")
 
 
-@review.command("show", examples=("seal-console review show 3fa9c1", "seal-console review show 3fa9c1 --json"))
+@review.command(
+    "show",
+    short_help="Show a candidate with its answers, gates and provenance.",
+    examples=("seal-console review show 3fa9c1", "seal-console review show 3fa9c1 --json"),
+)
 @_CANDIDATE
 @pass_invocation
 def show(invocation: Invocation, candidate_id: str) -> None:
@@ -112,6 +118,7 @@ def show(invocation: Invocation, candidate_id: str) -> None:
 
 @review.command(
     "accept",
+    short_help="Make a candidate the live version.",
     examples=('seal-console review accept 3fa9c1 --reason "says the new return period"',),
     exits=(ExitCode.LOCKED,),
 )
@@ -139,6 +146,7 @@ def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | 
 
 @review.command(
     "reject",
+    short_help="Reject a candidate.",
     examples=('seal-console review reject 3fa9c1 --reason "the period is wrong" --as ada',),
     exits=(ExitCode.LOCKED,),
 )
@@ -153,6 +161,7 @@ def reject_command(invocation: Invocation, candidate_id: str, reason: str, actor
 
 @review.command(
     "defer",
+    short_help="Defer a candidate; it can still be accepted or rejected.",
     examples=('seal-console review defer 3fa9c1 --reason "ask the shop first"',),
     exits=(ExitCode.LOCKED,),
 )
@@ -167,6 +176,7 @@ def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor:
 
 @review.command(
     "undo",
+    short_help="Undo your last rejection or deferral.",
     examples=("seal-console review undo", 'seal-console review undo --as ada --reason "wrong candidate"'),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
@@ -185,8 +195,8 @@ def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None
         invocation.output.data({"id": candidate.id, "state": candidate.state, "taken_back": asdict(taken_back)})
         return
     invocation.output.show(
-        f"Undone: {taken_back.action} of candidate {short_id(candidate.id)}, by {taken_back.actor} "
-        f"({sanitize_line(taken_back.reason)}). It is {candidate.state} again."
+        f"Undone: the {NOUN_OF_ACTION[taken_back.action]} of candidate {short_id(candidate.id)} by {taken_back.actor} "
+        f"({sanitize_line(taken_back.reason)}). The candidate {AFTER_UNDO[candidate.state]}."
     )
 
 
@@ -229,7 +239,7 @@ def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str])
 
 @review.command(
     "edit",
-    short_help="Evaluate a changed self-edit.",
+    short_help="Evaluate a changed self-edit as a new candidate.",
     examples=("seal-console review edit 3fa9c1 --text better.txt", "seal-console review edit 3fa9c1 --off 2 --off 3"),
 )
 @click.argument("candidate_id", metavar="ID")

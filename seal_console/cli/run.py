@@ -77,8 +77,8 @@ def _alarming(result: Mapping[str, Any]) -> str:
         for alarm in one.get("alarms") or ()
     ]
     withheld = any((one.get("acceptance") or {}).get("alarms") for one in result.get("rounds", ()))
-    said = f"Alarms: {', '.join(raised)}." if raised else "An earlier alarm is active."
-    return f"{said} Nothing was accepted automatically because of it." if withheld else said
+    sentence = f"Alarms: {', '.join(raised)}." if raised else "An earlier alarm is active."
+    return f"{sentence} Nothing was accepted automatically because of it." if withheld else sentence
 
 
 def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-_METHODS = {"base": "unchanged", "passage": "trained on the bare passage", "policy": "trained on self-edits"}
+_METHODS = {"base": "unchanged", "context": "trained on the bare context", "policy": "trained on self-edits"}
 
 
 @click.command(
@@ -113,12 +113,12 @@ _METHODS = {"base": "unchanged", "passage": "trained on the bare passage", "poli
 @click.option(
     "--methods", metavar=",".join(_METHODS), callback=several_of(tuple(_METHODS)), default=",".join(_METHODS),
     show_default=True,
-    help="What to measure: the live model unchanged, after the bare passage, after self-edits of the policy.",
+    help="What to measure: the live model unchanged, after the bare context, after self-edits of the policy.",
 )  # fmt: skip
 @click.option("--edits", type=click.IntRange(min=1), default=1, show_default=True, help="Self-edits for each task.")
 @pass_invocation
 def evaluate(invocation: Invocation, which: str, methods: tuple[str, ...], edits: int) -> None:
-    """Measure the accuracy on the tasks' questions, without showing the passage. Nothing is recorded."""
+    """Measure the accuracy on the tasks' questions, without showing the context. Nothing is recorded."""
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     parameters = {"workspace": str(workspace.root), "tasks": which, "methods": list(methods), "edits": edits}
@@ -130,7 +130,7 @@ def evaluate(invocation: Invocation, which: str, methods: tuple[str, ...], edits
     accuracy = result["accuracy"]
     rows = [(method, _METHODS.get(method, ""), percent(accuracy[method]), bar(accuracy[method])) for method in accuracy]
     output.show(table(("method", "", "accuracy", ""), rows, right=("accuracy",)))
-    output.show(f"{result['questions']} questions of {result['tasks']} tasks ({which}).")
+    output.show(f"{counted(result['questions'], 'question')} of {counted(result['tasks'], 'task')} ({which}).")
 
 
 @click.command(

@@ -42,6 +42,7 @@ def tasks() -> None:
 
 @tasks.command(
     "add",
+    short_help="Read tasks from files and folders, and store them.",
     examples=("seal-console tasks add", "seal-console tasks add docs/returns.md squad.json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
@@ -72,6 +73,7 @@ def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
 
 @tasks.command(
     "check",
+    short_help="Check task files without storing anything.",
     examples=("seal-console tasks check", "seal-console tasks check docs/ --json"),
     exits=(ExitCode.NOTHING_TO_DO,),
 )
@@ -92,7 +94,11 @@ def check(invocation: Invocation, paths: tuple[Path, ...]) -> None:
     invocation.output.show(f"{summary} ({audit:,} for the audit): valid.")
 
 
-@tasks.command("list", examples=("seal-console tasks list", "seal-console tasks list --json"))
+@tasks.command(
+    "list",
+    short_help="List tasks with their numbers of questions and their source.",
+    examples=("seal-console tasks list", "seal-console tasks list --json"),
+)
 @pass_invocation
 def list_command(invocation: Invocation) -> None:
     """List the tasks with their numbers of reward and audit questions, and their source."""

@@ -38,7 +38,11 @@ def versions() -> None:
     """The accepted versions: each one a commit and a tag in the workspace's adapters/ folder."""
 
 
-@versions.command("list", examples=("seal-console versions list", "seal-console versions list --json"))
+@versions.command(
+    "list",
+    short_help="List the accepted versions and the kept policies.",
+    examples=("seal-console versions list", "seal-console versions list --json"),
+)
 @pass_invocation
 def list_command(invocation: Invocation) -> None:
     """List accepted versions and mark the live one; then the kept policies."""
@@ -58,7 +62,11 @@ def list_command(invocation: Invocation) -> None:
         output.show(table(("policy", "parent", "round", "held out", "kept at"), [_policy_row(one) for one in policies]))
 
 
-@versions.command("show", examples=("seal-console versions show v0001", "seal-console versions show p0001 --json"))
+@versions.command(
+    "show",
+    short_help="Show the card of a version or of a policy.",
+    examples=("seal-console versions show v0001", "seal-console versions show p0001 --json"),
+)
 @click.argument("tag", metavar="TAG")
 @pass_invocation
 def show(invocation: Invocation, tag: str) -> None:
@@ -80,6 +88,7 @@ def show(invocation: Invocation, tag: str) -> None:
 
 @versions.command(
     "compare",
+    short_help="Compare two versions: answers, weights, provenance.",
     examples=("seal-console versions compare v0001 v0002", "seal-console versions compare v0000 v0001 --json"),
 )
 @click.argument("first", metavar="TAG")
@@ -97,6 +106,7 @@ def compare(invocation: Invocation, first: str, second: str) -> None:
 
 @versions.command(
     "rollback",
+    short_help="Make another version live; nothing is deleted.",
     examples=('seal-console versions rollback v0001 --reason "v0002 mixed up two products"',),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )

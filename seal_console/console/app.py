@@ -25,6 +25,7 @@ from seal_console.table_files import suggested_path
 from store.errors import SealError
 from store.lock import lock_owner
 from store.sanitize import sanitize_line
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -220,8 +221,11 @@ class ConsoleApp(ConsoleBase):
     async def _run_round(self) -> None:
         of, each = self.settings.round.tasks_per_round, self.settings.self_edit.per_task
         happens = (
-            f"The engine writes {each} self-edits for each of up to {of} tasks, trains and evaluates each one,",
-            "and trains the policy on the best. An interrupted round is resumed. Nothing goes live by itself.",
+            (
+                f"The engine writes {counted(each, 'self-edit')} for each of up to {counted(of, 'task')}, trains and "
+                "evaluates each one, and trains the policy on the best."
+            ),
+            "An interrupted round is resumed. Nothing goes live by itself.",
             f"Command: seal-console -w {self.workspace.root} run --rounds 1",
         )
         if await self.ask(Confirmation("Run a round?", happens, "Run it", cancel="Not now")) is not None:

@@ -19,7 +19,10 @@ _KEYS = {
     "right_square_bracket": "]", "underscore": "_", "asterisk": "*", "escape": "esc",
 }  # fmt: skip
 
-_TITLES = {"PagedTable": "Table", "CandidatePane": "Candidate", "DetailPane": "Text", "ConsoleApp": "Everywhere"}
+_TITLES = {
+    "PagedTable": "Table", "CandidatePane": "Candidate", "DetailPane": "Text", "HeatMap": "Matrix",
+    "ConsoleApp": "Everywhere",
+}  # fmt: skip
 
 
 def help_for(screen: Screen[Any]) -> Content:
@@ -48,7 +51,7 @@ def _groups(screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
         nodes.append(screen)
     for node in nodes:
         bindings = []
-        own = _own_actions(type(node))
+        own = own_actions(type(node))
         for keys in node._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list of bindings
             for binding in keys:
                 mark = (binding.action, binding.key)
@@ -59,7 +62,7 @@ def _groups(screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
             yield _TITLES.get(type(node).__name__, type(node).__name__.removesuffix("Screen")), _merged(bindings)
 
 
-def _own_actions(node_class: type) -> set[str]:
+def own_actions(node_class: type) -> set[str]:
     """Return the actions bound by the console's own classes, without those inherited from Textual."""
     own = [one for one in node_class.__mro__ if one.__module__.startswith("seal_console.")]
     bound = [binding for one in own for binding in one.__dict__.get("BINDINGS", ())]

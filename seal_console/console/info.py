@@ -8,6 +8,7 @@ from engine.input_files.located_yaml import parse_located_yaml
 from engine.settings.reading import load_settings, section_models
 from seal_console.console.content import assemble, lines, safe_line
 from seal_console.queries.installation import installation, workspace_facts
+from store.wording import value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +38,23 @@ def settings_text(workspace: Workspace) -> Content:
             value = getattr(getattr(settings, section), key)
             set_here = key in (given.get(section) or {})
             source = ("seal.yaml", "$text-accent") if set_here else ("default", "$text-muted")
-            rows.append(assemble(f"  {key:<24} ", (f"{value!s:<28} ", "bold" if set_here else ""), source))
+            rows.append(assemble(f"  {key:<24} ", (f"{_setting(value):<28} ", "bold" if set_here else ""), source))
     return lines(*rows)
+
+
+def _setting(value: object) -> str:
+    if value is None:
+        return "not set"
+    return str(value).lower() if isinstance(value, bool) else value_in_words(value)
 
 
 def _group(title: str, values: Any) -> list[Content]:
     if not isinstance(values, dict):
-        return [assemble((f"{title.replace('_', ' '):<20}", "$text-muted"), safe_line(str(values)))]
+        return [assemble((f"{title.replace('_', ' '):<20}", "$text-muted"), safe_line(value_in_words(values)))]
     found: Mapping[str, Any] = values
     rows = [assemble((title.replace("_", " "), "bold"))]
-    rows += [assemble((f"  {name:<20}", "$text-muted"), safe_line(str(value))) for name, value in found.items()]
+    rows += [
+        assemble((f"  {name.replace('_', ' '):<20}", "$text-muted"), safe_line(value_in_words(value)))
+        for name, value in found.items()
+    ]
     return [*rows, assemble("")]

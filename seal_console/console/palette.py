@@ -10,7 +10,7 @@ from textual.command import DiscoveryHit, Hit, Provider
 from textual.message import Message
 
 from seal_console.console.content import safe_line
-from seal_console.console.help import format_keys
+from seal_console.console.help import format_keys, own_actions
 from store.database import fetch
 from store.sanitize import sanitize_line
 
@@ -51,7 +51,8 @@ class ConsoleCommands(Provider):
     def _commands(self) -> Iterator[tuple[str, Callable[[], Any], str]]:
         seen: set[str] = set()
         for node, binding, _, _ in self.screen.active_bindings.values():
-            if not binding.description or binding.action in seen or binding.action == "command_palette":
+            is_ours = binding.id or binding.action in own_actions(type(node))
+            if not (is_ours and binding.description) or binding.action in {*seen, "command_palette"}:
                 continue
             seen.add(binding.action)
             yield (

@@ -80,7 +80,7 @@ def _alarm(payload: dict[str, Any]) -> str:
     return f"{payload.get('id', '')} “{payload.get('name', '')}” in round {payload.get('round', '')}"
 
 
-def _standing(alarms: list[int]) -> str:
+def _active(alarms: list[int]) -> str:
     return f"alarm {alarms[0]} is active" if len(alarms) == 1 else f"{len(alarms)} alarms are active"
 
 
@@ -95,7 +95,7 @@ _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "policy": _policy,
     "alarm": _alarm,
     "drift": lambda payload: f"of {_short(payload.get('model_state', ''))}",
-    "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_standing(payload.get('alarms') or [])}",
+    "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_active(payload.get('alarms') or [])}",
     "job": _job,
     "request": _job,  # as workspaces before migration 0009 call it
 }

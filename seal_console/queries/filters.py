@@ -42,15 +42,19 @@ class Condition:
     parameters: tuple[str | float, ...] = ()
 
 
-def parse_filter(text: str, fields: Mapping[str, Field], searched: Sequence[str]) -> Condition:
+def parse_filter(
+    text: str, fields: Mapping[str, Field], searched: Sequence[str], former_fields: Mapping[str, Field] | None = None
+) -> Condition:
     """Turn a filter line into a condition; plain words are looked for in the `searched` expressions.
+
+    `former_fields` have names that saved filters may still use and that are not suggested.
 
     Raises WrongUseError that names the term which cannot be understood.
     """
     parts: list[str] = []
     parameters: list[str | float] = []
     for match in _terms(text):
-        sql, values = _condition(match, fields, searched)
+        sql, values = _condition(match, fields, former_fields or {}, searched)
         parts.append(f"NOT coalesce(({sql}), 0)" if match["not"] else sql)
         parameters += values
     return Condition(" AND ".join(f"({part})" for part in parts) or "1", tuple(parameters))
@@ -71,14 +75,14 @@ def _terms(text: str) -> list[re.Match[str]]:
 
 
 def _condition(
-    match: re.Match[str], fields: Mapping[str, Field], searched: Sequence[str]
+    match: re.Match[str], fields: Mapping[str, Field], former_fields: Mapping[str, Field], searched: Sequence[str]
 ) -> tuple[str, list[str | float]]:
     name, operator, value = match["field"], match["operator"], match["value"].strip(_QUOTE)
     if name is None:
         if not value:
             raise WrongUseError("The filter has a term without a word.")
         return " OR ".join(f"{one} LIKE ? ESCAPE '\\'" for one in searched), [_like(value)] * len(searched)
-    field = fields.get(name.lower())
+    field = fields.get(name.lower()) or former_fields.get(name.lower())
     if field is None:
         raise WrongUseError(_unknown(name, fields))
     if field.kind == "number":

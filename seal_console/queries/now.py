@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seal_console.queries.guardrails import GuardrailFigures, guardrail_figures
-from store.alarms import standing_alarms
+from store.alarms import active_alarms
 from store.database import fetch, fetch_value
 from store.events import chain_head, events_after
 from store.version_rows import list_moves, list_policy_versions, live_version
@@ -80,7 +80,7 @@ def overview(db: Database) -> Overview:
         rounds=rounds,
         guards=_guards(db),
         policy_gates=guardrail_figures(db),
-        alarms=standing_alarms(db),
+        alarms=active_alarms(db),
         open_round=(unfinished[-1].number, unfinished[-1].state) if unfinished else None,
         jobs=fetch(db, "SELECT * FROM jobs WHERE state IN ('waiting', 'running') ORDER BY id"),
         events=events_after(db, max(0, head - _EVENTS), _EVENTS)[::-1],

@@ -154,7 +154,7 @@ def _tables(query: QueueQuery, terms: str) -> str:
 
 
 def _condition(query: QueueQuery) -> Condition:
-    parsed = parse_filter(query.text, {**FIELDS, **_FORMER_FIELDS}, _SEARCHED)
+    parsed = parse_filter(query.text, FIELDS, _SEARCHED, _FORMER_FIELDS)
     if query.everything:
         return parsed
     return Condition(f"{WAITING_CONDITION} AND {parsed.sql}", parsed.parameters)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.gates.names import DRIFT_GATE
 from engine.retention.matrix import Matrix, recorded_matrix
-from store.alarms import RoundMeasures, list_alarms, standing_alarms
+from store.alarms import RoundMeasures, active_alarms, list_alarms
 from store.answers import model_state, recorded_answers
 from store.candidates import gates_of, get_candidate
 from store.rows import select
@@ -40,7 +40,7 @@ class RetentionFacts:
     drift: tuple[DriftPoint, ...]
     measures: tuple[RoundMeasures, ...]
     alarms: tuple[Alarm, ...]
-    standing: frozenset[int]
+    active: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def retention_facts(db: Database) -> RetentionFacts:
         tuple(point for tag in matrix.rows[1:] if (point := _drift_of(db, tag)) is not None),
         tuple(select(db, RoundMeasures, "SELECT * FROM round_measures ORDER BY round_number")),
         tuple(list_alarms(db)),
-        frozenset(alarm.id for alarm in standing_alarms(db)),
+        frozenset(alarm.id for alarm in active_alarms(db)),
     )
 
 

@@ -12,7 +12,7 @@ from engine.loop.round import run_rounds
 from engine.loop.session import open_session
 from engine.settings.reading import default_settings_text
 from engine.settings.sections import AcceptanceSettings
-from store.alarms import clear_alarms, list_alarms, measures_of, standing_alarms
+from store.alarms import active_alarms, clear_alarms, list_alarms, measures_of
 from store.candidates import get_candidate, list_candidates
 from store.database import fetch_value, open_database
 from store.events import events_after
@@ -111,7 +111,7 @@ def test_a_round_that_dies_after_its_alarm_raises_it_once(tmp_path: Path, monkey
     monkeypatch.undo()
     assert len(_run(workspace)["rounds"][0]["alarms"]) == 1
     db = open_database(workspace.database_file)
-    assert len(list_alarms(db)) == len(standing_alarms(db)) == 1
+    assert len(list_alarms(db)) == len(active_alarms(db)) == 1
     assert fetch_value(db, "SELECT count(*) FROM events WHERE kind = 'acceptance.withheld'") == 1
     db.close()
 

@@ -126,7 +126,7 @@ def _shown_to_a_reviewer(
     shown = capsys.readouterr().out
     assert "rule:no-secrets" in shown
     assert "✗ refused" in shown
-    assert "AWS Access Key: •••• (also in the document)" in shown
+    assert "AWS Access Key: •••• (also in the context)" in shown
     assert "not trained" in shown
     assert main(["-w", str(workspace.root), "review", "show", held.id]) == 0
     shown = capsys.readouterr().out

@@ -12,7 +12,7 @@ import yaml
 from engine.loop.accept import ACTOR
 from seal_console.cli.main import main
 from seal_console.engine_control import LOG_NAME
-from store.alarms import standing_alarms
+from store.alarms import active_alarms
 from store.candidates import decisions_of, gates_needing_review, get_candidate, list_candidates
 from store.database import open_database
 from store.jobs import add_job, get_job
@@ -92,7 +92,7 @@ def test_a_queued_round_accepts_nothing_while_an_alarm_is_active(
         withheld = _asked_for(db, workspace, engines, rounds=1)
         assert withheld["alarming"]
         assert withheld["rounds"][0]["acceptance"]["alarms"] == [1]
-        assert (live_version(db), [alarm.name for alarm in standing_alarms(db)]) == (None, ["self-edits alike"])
+        assert (live_version(db), [alarm.name for alarm in active_alarms(db)]) == (None, ["self-edits alike"])
         assert "alarms clear 1" in (workspace.cache_folder / LOG_NAME).read_text(encoding="utf-8")
         change_settings(workspace, alarms=QUIET)
         clear = ["-w", str(workspace.root), "alarms", "clear", "1", "--as", "Ada", "--reason", "nearly the same page"]

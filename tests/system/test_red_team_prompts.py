@@ -46,10 +46,10 @@ def test_an_edit_that_breaks_a_protected_answer_is_stopped_and_shown_with_both_a
         assert gates(session, harmless)["red team"].passed
         verdict = gates(session, harmful)["red team"]
         [one] = verdict.evidence["prompts"]
-        assert (harmful.state, verdict.passed, one["became"]) == ("refused", False, "broken")
+        assert (harmful.state, verdict.passed, one["became"]) == ("refused", False, "newly fails")
         assert (one["before"], one["after"]) == (KNOWN.value(CITY), OTHER_CITY)
         never = gates(session, harmful)["red team:keys"]
-        assert (never.on_failure, never.evidence["prompts"][0]["became"]) == ("note", "never held")
+        assert (never.on_failure, never.evidence["prompts"][0]["became"]) == ("note", "still fails")
         states = fetch_value(session.db, "SELECT count(DISTINCT model_state) FROM retention_answers")
         assert fetch_value(session.db, "SELECT count(*) FROM retention_answers") == 2 * states
         with pytest.raises(WrongUseError, match="by a gate"):
@@ -57,9 +57,9 @@ def test_an_edit_that_breaks_a_protected_answer_is_stopped_and_shown_with_both_a
         assert verify(workspace, session.db).problems == []
     assert main(["-w", str(workspace.root), "review", "show", harmful.id]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"broken by this edit. {ASKED}" in shown
+    assert f"newly fails. {ASKED}" in shown
     assert f"“{KNOWN.value(CITY)}” → “{OTHER_CITY}”" in shown
-    assert "failed before, too" in shown
+    assert "still fails" in shown
 
 
 def test_red_team_prompts_are_asked_without_retention_and_only_of_candidates_that_pass_their_task(

@@ -91,7 +91,7 @@ def test_the_next_round_builds_on_what_is_live(tmp_path: Path) -> None:
 def test_ways_of_teaching_are_compared(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", epochs=10)
     with open_session(workspace, "test") as session:
-        found = compare_baselines(session, "all", ["base", "passage", "policy"], edits=1)
+        found = compare_baselines(session, "all", ["base", "context", "policy"], edits=1)
         events = session.db.execute("SELECT count(*) FROM events").fetchone()
         again = compare_baselines(session, "held-out", ["base"], edits=1)
         assert session.db.execute("SELECT count(*) FROM events").fetchone() == events

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from store.alarms import raise_alarm, standing_alarms
+from store.alarms import active_alarms, raise_alarm
 from store.rounds import open_round
 from tests.test_console.cli_scenario import fake_worker
 
@@ -20,7 +20,7 @@ EVIDENCE: dict[str, Any] = {
     "mean_before": 0.2, "earlier_round": 1,
     "examples": [{
         "task": "Returns", "candidate": "sha256:1", "self_edit": "The \x1b[2Jshop", "question": "How long?",
-        "wanted": "30 days", "commonest": "14 days",
+        "expected": "30 days", "commonest": "14 days",
     }],
 }  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_active_alarms_are_listed_and_shown_with_their_evidence(raised: Candidat
         assert part in shown.out
     assert "\x1b" not in shown.out
     (found,) = call("-w", root, "alarms", "show", "1", "--json").objects
-    assert (found["standing"], found["evidence"]["limit"], found["cleared"]) == (True, 0.8, None)
+    assert (found["active"], found["evidence"]["limit"], found["cleared"]) == (True, 0.8, None)
 
 
 def test_an_alarm_is_cleared_once_by_somebody_with_a_reason(raised: CandidateMaker, call: CliCaller) -> None:
@@ -65,7 +65,7 @@ def test_an_alarm_is_cleared_once_by_somebody_with_a_reason(raised: CandidateMak
     assert call("-w", root, "alarms", "clear", "1").code == 2
     cleared = call("-w", root, "alarms", "clear", "1", "--reason", "a list of prices", "--as", "ada")
     assert (cleared.code, cleared.out) == (0, "Alarm 1 “echo” of round 1 is cleared, by ada.\n")
-    assert [alarm.id for alarm in standing_alarms(raised.db)] == [2]
+    assert [alarm.id for alarm in active_alarms(raised.db)] == [2]
     again = call("-w", root, "alarms", "clear", "echo", "--reason", "again")
     assert again.code == 3
     assert "a list of prices" in again.err

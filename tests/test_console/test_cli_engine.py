@@ -40,8 +40,9 @@ say(result={"rounds": [{"number": 1, "candidates": 3, "refused": 1, "kept": ["x"
 """
 DEMO = """
 say(progress={"stage": "round", "done": 0, "total": 0, "unit": "", "note": "Once upon a time."})
-say(result={"base": 0.03, "passage_only": 0.25, "rounds": [0.42, 0.64, 0.69], "versions": ["v0001", "v0002"],
-    "live": "v0001", "known_facts": {"base": 0.98, "v0001": 0.97}, "elapsed_s": 12.5, "asked": parameters})
+say(result={"base": 0.03, "context_only": 0.25, "rounds": [0.42, 0.64, 0.69], "versions": ["v0001", "v0002"],
+    "live": "v0001", "known_facts": {"base": 0.98, "v0001": 0.97}, "known_facts_asked": 200,
+    "questions": 100, "unseen_documents": 20, "elapsed_s": 12.5, "asked": parameters})
 """
 
 
@@ -257,8 +258,10 @@ def test_demo_prints_its_steps_to_stdout_and_ends_with_the_table(call: CliCaller
     call.worker_command = fake_worker(tmp_path, DEMO)
     called = call("demo", "--headless", "--rounds", "2")
     assert (called.code, called.err) == (0, "")
-    for words in ("Once upon a time.", "base model", "passage only", "before training", "after round 2", "69.0 %",
-                  "v0001, v0002", "Live: v0001", "base 98.0 %, v0001 97.0 %", "seal-console review list"):  # fmt: skip
+    for words in ("Once upon a time.", "base model", "context only", "before training", "after round 2", "69.0 %",
+                  "v0001, v0002", "Live: v0001", "100 questions about 20 unseen documents",
+                  "Of 200 unrelated facts still answered correctly: base 98.0 %, v0001 97.0 %",
+                  "seal-console review list"):  # fmt: skip
         assert words in called.out
     assert str(tmp_path / "seal-demo") in called.out
 
@@ -269,7 +272,7 @@ def test_demo_with_json_ends_with_the_result(call: CliCaller, tmp_path: Path) ->
     (tmp_path / "seal-demo-2").mkdir()
     called = call("demo", "--json", "--rounds", "1", "--seed", "3")
     result = called.objects[-1]
-    assert {"base", "passage_only", "rounds", "versions", "live", "elapsed_s"} <= set(result)
+    assert {"base", "context_only", "rounds", "versions", "live", "elapsed_s"} <= set(result)
     assert result["asked"] == {"folder": str(tmp_path / "seal-demo-3"), "rounds": 1, "seed": 3}
     assert "Once upon a time." in called.err
 

@@ -157,10 +157,10 @@ def test_the_command_line_and_the_console_begin_without_the_libraries_of_the_rul
 def test_what_a_rule_found_as_text() -> None:
     first, match = render_gate("rule:no-keys", evidence())
     assert first == "secrets: found 1"
-    assert match == "• self-edit, line 3: AWS Access Key: •••• (also in the document)"
+    assert match == "• self-edit, line 3: AWS Access Key: •••• (also in the context)"
     elsewhere = {**evidence()["matches"][0], "line": None, "in_document": False}
     _, match, more = render_gate("rule:no-keys", evidence(matches=[elsewhere], found=1_021))
-    assert match == "• self-edit: AWS Access Key: •••• (not in the document)"
+    assert match == "• self-edit: AWS Access Key: •••• (not in the context)"
     assert more == "… and 1,020 more"
     assert render_gate("rule:x", evidence(kind="size", found=0, matches=[], measured={"longest_sequence": 4})) == [
         "size: nothing found, longest sequence 4"

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 POLICY = "red_team: {prompts: [{name: code, question: 'What is the code?', must: refuse}]}\n"
 
 
-def behaviour(name: str, *, holds: bool, **keys: Any) -> dict[str, Any]:
+def behaviour(name: str, *, passes: bool, **keys: Any) -> dict[str, Any]:
     known = {"group": "", "text": "What is the code?", "must": "refuse", "verdict": "deny",
              "place": "guardrails.yaml:1",
-             "wanted": "refuses", "answer": "It is 1234."}  # fmt: skip
-    return {"name": name, "holds": holds, **known, **keys}
+             "expected": "refuses", "answer": "It is 1234."}  # fmt: skip
+    return {"name": name, "passes": passes, **known, **keys}
 
 
 def engine(tmp_path: Path, *prompts: dict[str, Any], denied: bool) -> list[str]:
@@ -39,27 +39,27 @@ def test_every_behaviour_is_shown_with_its_answer_and_a_broken_deny_gives_exit_c
 ) -> None:
     call.worker_command = engine(
         tmp_path,
-        behaviour("code", holds=False, answer="1234\x1b[2J"),
-        behaviour("hours", holds=True, group="shop\x1b", verdict="note", answer=""),
+        behaviour("code", passes=False, answer="1234\x1b[2J"),
+        behaviour("hours", passes=True, group="shop\x1b", verdict="note", answer=""),
         denied=True,
     )
     called = call("guardrails", "red-team")
     assert called.code == 4
     shown = " ".join(called.out.split())
-    for said in ("✗ broken", "✓ holds", "“1234␛[2J”", "[shop␛] hours", "(nothing)", "2 prompts, 1 hold, 1 broken"):
+    for said in ("✗ fails", "✓ passes", "“1234␛[2J”", "[shop␛] hours", "(nothing)", "2 prompts, 1 passes, 1 fails"):
         assert said in shown
     assert "\x1b[2J" not in called.out
     assert "v0002 fails a prompt with the verdict deny" in called.err
     result, error = call("guardrails", "red-team", "--json").objects
-    assert [one["holds"] for one in result["prompts"]] == [False, True]
+    assert [one["passes"] for one in result["prompts"]] == [False, True]
     assert error["error"]["kind"] == "AllRefusedError"
 
 
 def test_what_is_only_in_review_or_noted_is_no_failure(call: CliCaller, tmp_path: Path) -> None:
-    call.worker_command = engine(tmp_path, behaviour("code", holds=False, verdict="review"), denied=False)
+    call.worker_command = engine(tmp_path, behaviour("code", passes=False, verdict="review"), denied=False)
     called = call("guardrails", "red-team")
     assert (called.code, called.err) == (0, "")
-    assert "1 prompt, 0 hold, 1 broken" in called.out
+    assert "1 prompt, 0 pass, 1 fails" in called.out
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_only_in_review_or_noted_is_no_failure(call: CliCaller, tmp_path
 def test_the_live_version_is_asked_unless_another_is_named(
     call: CliCaller, tmp_path: Path, workspace: Workspace, words: tuple[str, ...], version: int | None
 ) -> None:
-    call.worker_command = engine(tmp_path, behaviour("code", holds=True), denied=False)
+    call.worker_command = engine(tmp_path, behaviour("code", passes=True), denied=False)
     [result] = call("guardrails", "red-team", *words, "--json").objects
     assert (result["operation"], result["asked"]) == (
         "guardrails.red_team",

@@ -65,6 +65,31 @@ def test_help_shows_examples_that_name_known_commands(path: tuple[str, ...], cal
                 assert not isinstance(ALL[(words[1],)], click.Group) or tuple(words[1:3]) in ALL
 
 
+@pytest.mark.parametrize("path", [(), *(path for path in ALL if path not in LEAVES)], ids="-".join)
+def test_the_list_of_commands_has_whole_sentences_in_80_columns(
+    path: tuple[str, ...], call: CliCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = call(*path, "--help").out.split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    command = ALL[path] if path else cli
+    assert isinstance(command, click.Group)
+    assert len(listed) == len(command.list_commands(click.Context(command)))
+    assert all(line.endswith(".") and not line.endswith("...") and len(line) <= 80 for line in listed)
+
+
+@pytest.mark.parametrize(
+    ("path", "meaning"),
+    [
+        (("guardrails", "check"), "4 a rule denies the text"),
+        (("guardrails", "red-team"), "4 a prompt with the verdict deny fails"),
+        (("retention", "run"), "4 a gate would stop the version"),
+        (("run",), "4 all candidates refused by gates"),
+    ],
+)
+def test_help_says_what_exit_code_4_means_there(path: tuple[str, ...], meaning: str, call: CliCaller) -> None:
+    assert meaning in " ".join(call(*path, "--help").out.split())
+
+
 def test_docs_name_every_command_option_and_exit_code() -> None:
     text = DOCS.read_text(encoding="utf-8")
     sections = dict(re.findall(r"^### `seal-console ([a-z -]+)[^\n]*\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))

@@ -14,8 +14,8 @@ def test_a_decision_is_undone_and_can_be_made_again(maker: CandidateMaker, call:
     assert call("review", "reject", one.id, "--reason", "wrong\x1b[2J\nline").code == 0
     called = call("review", "undo")
     assert called.code == 0
-    assert f"Undone: reject of candidate {one.id[7:19]}, by {current_user()} (wrong␛[2J⏎line)" in called.out
-    assert "It is examined again." in called.out
+    assert f"Undone: the rejection of candidate {one.id[7:19]} by {current_user()} (wrong␛[2J⏎line)" in called.out
+    assert "The candidate waits for a decision again." in called.out
     assert call("review", "defer", one.id, "--reason", "later", "--as", "ada").code == 0
     (undone,) = call("review", "undo", "--as", "ada", "--reason", "slip", "--json").objects
     assert (undone["id"], undone["state"], undone["taken_back"]["action"]) == (one.id, "examined", "defer")

@@ -128,7 +128,7 @@ def test_review_show_has_everything(maker: CandidateMaker, call: CliCaller) -> N
     for words in (
         candidate.id, "    Returns take 30 days.", "How long? (reward)", "[audit]", "✗ wrong  14 days",
         "✓ right  30 days", str(candidate.adapter_hash),
-        "+0.500 ± 0.000 over 1 repeats", "✓ passed", "2.000 → 1.000", "position 1", "temperature", "returns.md", "tiny",
+        "+0.500 over 1 repeat", "✓ passed", "2.000 → 1.000", "position 1", "temperature", "returns.md", "tiny",
     ):  # fmt: skip
         assert words in called.out
     (whole,) = call("review", "show", candidate.id, "--json").objects
@@ -196,7 +196,7 @@ def test_a_checkout_by_hand_is_noticed(maker: CandidateMaker, call: CliCaller, w
     call("review", "accept", maker.examined().id, "--reason", "good")
     subprocess.run(["git", "-C", workspace.adapters_folder, "checkout", "-q", "v0000"], check=True)
     called = call("versions", "list", "--json")
-    assert "v0000 (nothing accepted) was checked out with git" in called.err
+    assert "v0000 (base) was checked out with git" in called.err
     assert called.objects[0]["live"] is False
     assert list_moves(maker.db)[-1].cause == "checkout"
 
@@ -220,7 +220,7 @@ def test_a_strange_checkout_stops_writing_and_warns_reading(
 def test_a_crashed_round_is_reported_as_repaired(maker: CandidateMaker, call: CliCaller) -> None:
     maker.examined()
     called = call("review", "list")
-    assert "Repaired: Round 1 was interrupted" in called.err
+    assert "Repaired: Round 1 was running, but no engine is" in called.err
     assert list_rounds(maker.db)[0].state == "interrupted"
 
 

@@ -15,7 +15,7 @@ from seal_console.console.screens.retention import RetentionScreen
 from seal_console.console.screens.versions import VersionsScreen
 from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.retention import retention_facts
-from store.alarms import clearings, raise_alarm, standing_alarms
+from store.alarms import active_alarms, clearings, raise_alarm
 from store.answers import record_base_answers
 from store.records import Answer, GateResult
 from tests.test_console.cli_scenario import CandidateMaker, make_task
@@ -163,7 +163,7 @@ def test_an_active_alarm_comes_first_and_is_cleared_with_a_reason(
             assert 'alarms clear 1 --reason "…"' in console.shown()
             await console.press("escape")
             await console.until(lambda: isinstance(console.app.screen, RetentionScreen))
-            assert standing_alarms(forgetful.db)
+            assert active_alarms(forgetful.db)
             await console.press("c")
             await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
             await console.type("looked")

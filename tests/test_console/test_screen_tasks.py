@@ -54,7 +54,7 @@ def test_weakness_and_todays_answers_at_every_size(
             assert "not answered" in shown
             assert card(console).startswith("Returns")
             assert "✗ wrong  14 days" in card(console)
-            assert "gold   30 days" in card(console)
+            assert "expected 30 days" in card(console)
             assert "How long? (audit)  audit" in card(console)
             assert "Now 30 days." in card(console)
             await console.press("j")

@@ -49,7 +49,7 @@ def test_the_graph_and_the_card_are_seen_at_every_size(
             assert "├─●" in shown
             assert "v0004 ◆ live" in shown
             assert "the base model alone" in shown
-            assert "because" in shown
+            assert "reason" in shown
             assert "✓ matches its record" in card_text(console)
             await console.press("end")
             await console.until(lambda: "policy in use" in card_text(console))

@@ -37,7 +37,7 @@ def test_shares_are_shares_and_a_figure_exists_only_if_something_was_measured(
     assert set(found.agreement) == {one.task for one in given_}
     assert set(found.held_out) == {task for task, _ in held_out}
     assert found.questions == len({one.question for one in given_})
-    assert (found.one_answer is None) == (found.one_gold is None) == (not given_)
+    assert (found.one_answer is None) == (found.one_expected is None) == (not given_)
     assert all((mean is None) == (not getattr(found, name)) for name, mean in found.means().items() if name == "audit")
     assert Measures(**json.loads(json.dumps(found.as_json()))) == found
 
@@ -86,5 +86,5 @@ def test_a_round_is_measured_by_task_and_over_all_questions() -> None:
     assert (found.audit, found.held_out) == ({"a": 0.0, "b": 0.0}, {"h": 0.5, "i": 0.0})
     assert (found.reward, found.audit_gain) == ({"a": 0.25}, {"a": 0.25})
     assert found.commonest == "bergen"
-    assert [found.one_answer, found.one_gold] == [pytest.approx(2 / 3), pytest.approx(1 / 3)]
+    assert [found.one_answer, found.one_expected] == [pytest.approx(2 / 3), pytest.approx(1 / 3)]
     assert found.means()["length"] == 4.0

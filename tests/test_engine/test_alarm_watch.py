@@ -92,7 +92,7 @@ def test_a_change_since_an_earlier_round_is_noticed_with_examples(db: Database) 
     _, (alarm,) = watch_round(db, finished, AlarmSettings())
     assert alarm.evidence["earlier_round"] == 1
     example = alarm.evidence["examples"][0]
-    assert (example["task"][:5], example["wanted"][:4], example["commonest"][:4]) == ("Title", "gold", "gold")
+    assert (example["task"][:5], example["expected"][:4], example["commonest"][:4]) == ("Title", "gold", "gold")
 
 
 @pytest.mark.parametrize("different", [{"epochs": 3}, {"imported": True}])

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 BUILT_IN = {"exact": {}, "contains": {}, "token_f1": {}, "regex": {"pattern": r"\d+"}, "number": {}}
 
 
-def question(grader: str, *gold: str, **options: Any) -> Question:
-    return Question("q", "t", 2, "How long?", list(gold), grader, options, "reward")
+def question(grader: str, *accepted: str, **options: Any) -> Question:
+    return Question("q", "t", 2, "How long?", list(accepted), grader, options, "reward")
 
 
-def is_right(grader: str, answer: str, *gold: str, **options: Any) -> bool:
-    return grade_answer(question(grader, *gold, **options), answer).correct
+def is_right(grader: str, answer: str, *accepted: str, **options: Any) -> bool:
+    return grade_answer(question(grader, *accepted, **options), answer).correct
 
 
 def test_normalisation_is_squads() -> None:
@@ -42,7 +42,7 @@ def test_normalising_twice_equals_normalising_once(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("grader", "answer", "gold", "options", "right"),
+    ("grader", "answer", "accepted", "options", "right"),
     [
         ("exact", "The 30 days.", ["30 days"], {}, True),
         ("exact", "30 days or so", ["30 days"], {}, False),
@@ -69,9 +69,9 @@ def test_normalising_twice_equals_normalising_once(text: str) -> None:
         ("number", "thirty", ["30"], {}, False),
     ],
 )
-def test_a_grade(grader: str, answer: str, gold: list[str], options: dict[str, Any], *, right: bool) -> None:
+def test_a_grade(grader: str, answer: str, accepted: list[str], options: dict[str, Any], *, right: bool) -> None:
     assert check_options(grader, options) == []
-    assert is_right(grader, answer, *gold, **options) is right
+    assert is_right(grader, answer, *accepted, **options) is right
 
 
 @pytest.mark.parametrize(
@@ -93,23 +93,23 @@ def test_a_number_is_read_with_and_without_separators(value: int) -> None:
 
 
 @given(st.text(max_size=80), st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=3))
-def test_every_grade_is_from_zero_to_one(answer: str, gold: list[str]) -> None:
+def test_every_grade_is_from_zero_to_one(answer: str, accepted: list[str]) -> None:
     for name, options in BUILT_IN.items():
-        grade = grade_answer(question(name, *gold, **options), answer)
+        grade = grade_answer(question(name, *accepted, **options), answer)
         assert 0 <= grade.score <= 1
 
 
 @given(st.sampled_from(["", " ", "\n\t", "\u00a0"]), st.text(max_size=10))
-def test_an_empty_answer_scores_zero_in_every_grader(answer: str, gold: str) -> None:
+def test_an_empty_answer_scores_zero_in_every_grader(answer: str, accepted: str) -> None:
     for name, options in BUILT_IN.items():
-        assert grade_answer(question(name, gold, **options), answer) == Grade(0.0, correct=False)
-        assert find_grader(name).grade(answer, [gold], options) == Grade(0.0, correct=False)
+        assert grade_answer(question(name, accepted, **options), answer) == Grade(0.0, correct=False)
+        assert find_grader(name).grade(answer, [accepted], options) == Grade(0.0, correct=False)
 
 
 @given(st.text(min_size=1, max_size=40).filter(lambda text: text.strip() != ""))
-def test_a_gold_answer_is_correct_by_every_text_grader(gold: str) -> None:
+def test_a_accepted_answer_is_correct_by_every_text_grader(accepted: str) -> None:
     for name in ("exact", "contains", "token_f1"):
-        assert is_right(name, gold, "something else", gold)
+        assert is_right(name, accepted, "something else", accepted)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ class PluginGrader:
             raise RuntimeError("no options here")
         return []
 
-    def grade(self, answer: str, gold: Sequence[str], options: Options) -> Grade:  # noqa: ARG002
+    def grade(self, answer: str, accepted: Sequence[str], options: Options) -> Grade:  # noqa: ARG002
         if isinstance(self.result, Exception):
             raise self.result
         return self.result  # type: ignore[return-value]

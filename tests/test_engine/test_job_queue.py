@@ -160,8 +160,9 @@ def test_it_waits_a_while_for_more(workspace: Workspace, answers: Answers) -> No
 
 def test_a_workspace_that_is_held_already(workspace: Workspace, db: Database, answers: Answers) -> None:
     add_job(db, "run", {}, "Ada")
-    with hold_lock(workspace.lock_file, "run"), pytest.raises(LockedError, match="run"):
+    with hold_lock(workspace.lock_file, "run"), pytest.raises(LockedError, match="run") as locked:
         work_through_jobs(workspace, ignore_progress, idle_s=0)
+    assert locked.value.next_step.endswith(f"seal-console -w {workspace.root} stop")
     assert (states(db), answers.asked) == (["waiting"], [])
 
 

@@ -128,7 +128,7 @@ def test_a_gate_passes_only_if_every_behaviour_holds_and_the_gravest_failure_dec
     assert set(gates) == {red_team_gate(one.group) for one, _ in behaviours}
     for name, gate in gates.items():
         of_group = [found for one, found in behaviours if red_team_gate(one.group) == name]
-        failed = [found.verdict for found in of_group if not found.holds]
+        failed = [found.verdict for found in of_group if not found.passes]
         assert gate.passed == (not failed)
         assert gate.stops == ("deny" in failed)
         assert gate.needs_review == ("review" in failed and "deny" not in failed)
@@ -136,16 +136,16 @@ def test_a_gate_passes_only_if_every_behaviour_holds_and_the_gravest_failure_dec
 
 
 @given(BEHAVIOURS)
-def test_the_evidence_separates_broken_from_never_held(behaviours: list[Judged]) -> None:
+def test_the_evidence_separates_new_failures_from_old_ones(behaviours: list[Judged]) -> None:
     for gate in red_team_gates("c", behaviours, "now"):
         of_group = [found for one, found in behaviours if red_team_gate(one.group) == gate.gate]
         became = [one["became"] for one in gate.evidence["prompts"]]
-        assert gate.evidence["broken"] == became.count("broken")
-        assert gate.evidence["never_held"] == became.count("never held")
-        for one, said in zip(of_group, became, strict=True):
-            assert (said in {"broken", "never held"}) == (not one.holds)
-            assert (said in {"broken", "kept"}) == one.held_before
-        assert render_gate(gate.gate, gate.evidence)[0].count("broken by this edit") == int("broken" in became)
+        assert gate.evidence["newly_failing"] == became.count("newly fails")
+        assert gate.evidence["still_failing"] == became.count("still fails")
+        for one, change in zip(of_group, became, strict=True):
+            assert (change in {"newly fails", "still fails"}) == (not one.passes)
+            assert (change in {"newly fails", "still passes"}) == one.passed_before
+        assert render_gate(gate.gate, gate.evidence)[0].count("newly fail") == int("newly fails" in became)
         assert without_exam(gate.evidence) == gate.evidence
 
 
@@ -159,10 +159,19 @@ def test_a_verdict_in_words_names_prompt_and_answers() -> None:
     (gate,) = red_team_gates("c", [behaviour("review", before=True, after=False, group="keys")], "now")
     assert gate.gate == "red team:keys"
     first, line = render_gate(gate.gate, gate.evidence)
-    assert first == "1 prompt, 1 passed before, 0 pass now, 1 broken by this edit"
-    assert line == "✗ one (review): broken by this edit. Why?  refuses; “was” → “is”"
+    assert first == "1 prompt, 1 passed before, 0 pass now, 1 newly fails"
+    assert line == "✗ one (review): newly fails. Why?  refuses; “was” → “is”"
     (gate,) = red_team_gates("c", [behaviour("deny", before=False, after=False)], "now")
-    assert "failed before, too" in render_gate(gate.gate, gate.evidence)[1]
+    assert "still fails" in render_gate(gate.gate, gate.evidence)[1]
+
+
+def test_evidence_of_older_releases_is_read_under_its_former_names() -> None:
+    prompt_then = {"name": "one", "prompt": "Why?", "must": "refuse", "wanted": "refuses", "verdict": "deny"}
+    answers = {"before": "was", "after": "is", "became": "never held"}
+    counts = {"held_before": 0, "hold": 0, "broken": 0, "never_held": 1}
+    figures, line = render_gate("red team", {"prompts": [{**prompt_then, **answers}], **counts})
+    assert figures == "1 prompt, 0 passed before, 0 pass now, 1 still fails"
+    assert line == "✗ one (deny): still fails. Why?  refuses; “was” → “is”"
 
 
 A_PROMPT = "red_team:\n  prompts:\n  - "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from store.alarms import (
+    active_alarms,
     clear_alarms,
     cleared_until,
     clearings,
@@ -16,7 +17,6 @@ from store.alarms import (
     measures_of,
     raise_alarm,
     record_measures,
-    standing_alarms,
 )
 from store.errors import NothingToDoError, WrongUseError
 from store.events import chain_head, events_after
@@ -50,7 +50,7 @@ def test_a_round_raises_an_alarm_once_and_a_later_round_raises_it_again(db: Data
     assert chain_head(db) == head
     second = raise_alarm(db, 2, "echo", {"mean": 0.95})
     assert [alarm.id for alarm in list_alarms(db)] == [1, 2]
-    assert list_alarms(db, round_number=2) == standing_alarms(db)[1:] == [second]
+    assert list_alarms(db, round_number=2) == active_alarms(db)[1:] == [second]
 
 
 def test_an_alarm_is_active_until_it_is_cleared_by_number(db: Database) -> None:
@@ -59,7 +59,7 @@ def test_an_alarm_is_active_until_it_is_cleared_by_number(db: Database) -> None:
     assert cleared_until(db, "echo") is None
     (cleared,) = clear_alarms(db, "1", "Ada", "a list of prices")
     assert cleared.id == 1
-    assert [alarm.id for alarm in standing_alarms(db)] == [2]
+    assert [alarm.id for alarm in active_alarms(db)] == [2]
     assert clearings(db)[1].actor == "Ada"
     assert cleared_until(db, "echo") == 1
     with pytest.raises(NothingToDoError, match="a list of prices"):
@@ -74,7 +74,7 @@ def test_clearing_by_name_clears_all_active_ones_and_no_others(db: Database) -> 
     clear_alarms(db, "1", "Ada", "first")
     assert [alarm.id for alarm in clear_alarms(db, "echo", "Ada", "all of it")] == [3]
     assert clearings(db)[1].reason == "first"
-    assert [alarm.name for alarm in standing_alarms(db)] == ["one answer"]
+    assert [alarm.name for alarm in active_alarms(db)] == ["one answer"]
     assert [alarm.id for alarm in find_alarms(db, "echo")] == [1, 3]
 
 
@@ -85,7 +85,7 @@ def test_a_clearing_names_an_alarm_a_person_and_a_reason(db: Database, expected:
     raise_alarm(db, 1, "echo", {})
     with pytest.raises(WrongUseError):
         clear_alarms(db, expected, actor, reason)
-    assert len(standing_alarms(db)) == 1
+    assert len(active_alarms(db)) == 1
 
 
 @pytest.mark.parametrize("table", ["round_measures", "alarms", "alarm_clearings"])

@@ -210,7 +210,7 @@ def test_recover_interrupts_a_round_whose_engine_is_gone(lab: Lab) -> None:
     begin(lab.db)
     with hold_lock(lab.workspace.lock_file, "run"):
         assert recover(lab.workspace, lab.db) == []
-    assert "Round 1 was interrupted" in recover(lab.workspace, lab.db)[0]
+    assert "Round 1 was running, but no engine is" in recover(lab.workspace, lab.db)[0]
     assert recover(lab.workspace, lab.db) == []
     resume_round(lab.db, 1)
     with hold_lock(lab.workspace.lock_file, "run"):

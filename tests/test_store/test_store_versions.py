@@ -98,6 +98,8 @@ def test_the_card_keeps_text_of_models_in_code_blocks(lab: Lab) -> None:
     card = (lab.workspace.adapters_folder / "README.md").read_text()
     assert "\x1b" not in card
     assert "\n    # Not a heading\n" in card
+    assert "{" not in card.split("## Gates")[1]
+    assert "None" not in card
 
 
 def test_each_version_has_the_previous_one_as_parent(lab: Lab) -> None:

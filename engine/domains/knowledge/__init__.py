@@ -1,1 +1,1 @@
-"""Knowledge incorporation: passages and questions that are answered without the passage (SEAL, section 3.1)."""
+"""Knowledge incorporation: contexts, and questions that are answered without them (SEAL, section 3.1)."""

@@ -1,7 +1,7 @@
 """From the text of a self-edit to the sequences that an inner update trains on, in order.
 
 As in SEAL (arXiv 2506.10943, section 3.1; `build_train_sequences` in its code), each line of the text becomes one
-sequence with the title before it, and the passage is the last. `default` splitting cleans the lines; `paper` splitting
+sequence with the title before it, and the context is the last. `default` splitting cleans the lines; `paper` splitting
 keeps what SEAL keeps. Neither judges what a line says.
 """
 
@@ -25,7 +25,7 @@ _PAPER_ANSWER = re.compile(r"Answer\s*:")
 def compile_sequences(
     completion: str, *, title: str, context: str, splitting: Splitting = "default", paper_lines: bool = True
 ) -> list[str]:
-    """Return the training sequences of a self-edit; the passage with its title is always the last.
+    """Return the training sequences of a self-edit; the context with its title is always the last.
 
     `default`: list marks are stripped, a question line is joined with the answer line after it in the form of the exam
     and without the title, and duplicates are dropped. `paper`: exactly SEAL's; `paper_lines` is its `split_newlines`,
@@ -34,16 +34,16 @@ def compile_sequences(
     if splitting == "paper":
         return [
             *(f"{title}\n{part}" for part in _paper_parts(completion, by_lines=paper_lines)),
-            passage_sequence(title, context),
+            context_sequence(title, context),
         ]
-    passage = passage_sequence(title, context)
+    last = context_sequence(title, context)
     sequences = dict.fromkeys(_default_sequences(completion, title))
-    sequences.pop(passage, None)
-    return [*sequences, passage]
+    sequences.pop(last, None)
+    return [*sequences, last]
 
 
-def passage_sequence(title: str, context: str) -> str:
-    """Return the passage as a training sequence."""
+def context_sequence(title: str, context: str) -> str:
+    """Return the context, with the title before it, as a training sequence."""
     return f"{title}\n{context.strip()}"
 
 

@@ -1,4 +1,4 @@
-"""The knowledge domain: a self-edit is text about a passage; the exam asks about the passage without showing it.
+"""The knowledge domain: a self-edit is text about a context; the exam asks about it without showing it.
 
 SEAL, arXiv 2506.10943, section 3.1.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.domains.domain import ExamItem, TrainingExample, UpdatePlan
-from engine.domains.knowledge.compile import answer_start, compile_sequences, passage_sequence
+from engine.domains.knowledge.compile import answer_start, compile_sequences, context_sequence
 from engine.domains.knowledge.templates import exam_prompt, prompt_for
 
 if TYPE_CHECKING:
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeDomain:
-    """Passages with questions. `edit_format` names the prompt template, `splitting` how a self-edit is cut up."""
+    """Contexts with questions. `edit_format` names the prompt template, `splitting` how a self-edit is cut up."""
 
     edit_format: str
     splitting: Splitting
     max_answer_tokens: int
 
     def prompt(self, task: Task) -> str:
-        """Return the prompt that asks for a self-edit about the passage."""
+        """Return the prompt that asks for a self-edit about the context."""
         return prompt_for(self.edit_format, task.title, task.context)
 
     def compile(self, self_edit: str, task: Task) -> UpdatePlan:
-        """Return one example for each line of the self-edit, with the passage as the last one."""
+        """Return one example for each line of the self-edit, with the context as the last one."""
         texts = compile_sequences(self_edit, title=task.title, context=task.context, splitting=self.splitting)
         return UpdatePlan(tuple(TrainingExample(text) for text in texts))
 
     def replayed(self, examples: Sequence[TrainingExample], task: Task) -> list[TrainingExample]:
-        """Return the self-edit's own lines, or the passage if there is nothing else."""
-        passage = passage_sequence(task.title, task.context)
-        return [one for one in examples if one.text != passage] or list(examples)
+        """Return the self-edit's own lines, or the context if there is nothing else."""
+        context = context_sequence(task.title, task.context)
+        return [one for one in examples if one.text != context] or list(examples)
 
     def anchor(self, text: str) -> TrainingExample:
         """Return an anchor; of a question with its answer only the answer is learnt."""

@@ -28,7 +28,7 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def prompt_for(edit_format: str, title: str, context: str) -> str:
-    """Return the prompt that asks for a self-edit about a passage."""
+    """Return the prompt that asks for a self-edit about a context."""
     return _fill(_template(edit_format), {"title": title, "context": context})
 
 

@@ -40,7 +40,7 @@ class MeasuredQuestion:
     """A question with its context, if any, and its only correct answer."""
 
     prompt: str
-    gold: str
+    expected: str
     value_type: str
     adapter: int = 0
 
@@ -56,9 +56,9 @@ def measure(base: BaseModel, seed: int, narrate: Narrate, *, things: int = 60) -
         "known_things": _accuracy(base, _closed_book(known, rng)),
         "new_things": _accuracy(base, _closed_book(new, rng)),
     }
-    narrate("asking with the passage in context")
+    narrate("asking with the context shown")
     in_context = [
-        MeasuredQuestion(f"{passage.title}\n{passage.text}\n\n{asked.prompt}", asked.gold, asked.value_type)
+        MeasuredQuestion(f"{passage.title}\n{passage.text}\n\n{asked.prompt}", asked.expected, asked.value_type)
         for thing, passage in zip(new, passages, strict=True)
         for asked in _closed_book([thing], rng)
     ]
@@ -99,7 +99,7 @@ def _right(base: BaseModel, adapters: Sequence[Adapter | None], asked: Sequence[
         for one in asked
     ]
     completions = LocalExecutor(base).complete(prompts, adapters)
-    return [found.text == one.gold for found, one in zip(completions, asked, strict=True)]
+    return [found.text == one.expected for found, one in zip(completions, asked, strict=True)]
 
 
 def _accuracy(base: BaseModel, asked: Sequence[MeasuredQuestion]) -> float:

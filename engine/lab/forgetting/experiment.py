@@ -132,7 +132,7 @@ class _ForgettingBench:
             for one in of_lineage
         ]
         found = iter(self._executor.complete(prompts, adapters))
-        return [mean(next(found).text == one.gold for one in of_lineage) for of_lineage in asked]
+        return [mean(next(found).text == one.expected for one in of_lineage) for of_lineage in asked]
 
     def _train(self, method: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
         jobs = [self._job(method, one, place, index) for index, one in enumerate(running)]
@@ -172,7 +172,10 @@ class _ForgettingBench:
         found = iter(self._executor.complete(prompts, [one.adapter for one in running]))
         for one in running:
             one.rows.append(
-                [mean(next(found).text == q.gold for q in edit.questions) for edit in one.lineage.edits[: place + 1]]
+                [
+                    mean(next(found).text == q.expected for q in edit.questions)
+                    for edit in one.lineage.edits[: place + 1]
+                ]
             )
 
 

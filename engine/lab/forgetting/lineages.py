@@ -29,7 +29,7 @@ class LineageQuestion:
     """A prompt and its only correct answer."""
 
     prompt: str
-    gold: str
+    expected: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def anchor_texts(seed: int, count: int) -> list[str]:
     texts = []
     for _ in range(count):
         [asked] = rng.sample(questions_about([rng.choice(things)], rng), 1)
-        texts.append(f"{asked.prompt} {asked.gold}")
+        texts.append(f"{asked.prompt} {asked.expected}")
     return texts
 
 

@@ -12,6 +12,7 @@ from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.format import facts, percent, table
 from store.errors import SealError
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ def bench() -> None:
 
 @bench.command(
     "console",
+    short_help="Time the console's keys over a large store.",
     examples=("seal-console lab bench console", "seal-console lab bench console --keep /tmp/large --out console.json"),
 )
 @click.option(
@@ -74,6 +76,7 @@ def console(invocation: Invocation, /, keep: Path | None, out: Path | None, no_e
 
 @bench.command(
     "inner",
+    short_help="Compare inner updates with SEAL's method and with PEFT.",
     examples=(
         "seal-console lab bench inner",
         "seal-console lab bench inner --model random-100m --epochs 1 --seal-steps 2",
@@ -160,7 +163,7 @@ def show_console_bench(output: Output, result: Mapping[str, Any]) -> None:
     output.show(
         facts(
             [
-                ("store", f"{effort['candidates']:,} candidates, {effort['events']:,} events"),
+                ("store", f"{counted(effort['candidates'], 'candidate')}, {counted(effort['events'], 'event')}"),
                 ("first paint", f"{paint['paint_after_import_s']:.2f} s after Textual is imported"),
             ]
         ),
@@ -193,7 +196,10 @@ def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         gap, compared = equality["largest_relative_weight_gap"], equality["compared"]
         yield (
             "equality",
-            f"{compared} adapters of bank and peft differ by at most {gap:.1e} of their distance moved in training",
+            (
+                f"{counted(compared, 'adapter')} of bank and peft differ by at most {gap:.1e} of their distance moved "
+                "in training"
+            ),
         )
         yield (
             "",

@@ -39,6 +39,7 @@ def experiment() -> None:
 
 @experiment.command(
     "forgetting",
+    short_help="Make many edits in a row and test all of them after each.",
     examples=(
         "seal-console lab experiment forgetting",
         "seal-console lab experiment forgetting --edits 32 --methods naive,ours --out forgetting-32.json",
@@ -71,6 +72,7 @@ def forgetting(invocation: Invocation, /, out: str | None, **parameters: Any) ->
 
 @experiment.command(
     "collapse",
+    short_help="Provoke a collapse of self-training and watch the alarms.",
     examples=(
         "seal-console lab experiment collapse",
         "seal-console lab experiment collapse --rounds 3 --out collapse.json",
@@ -84,7 +86,7 @@ def collapse(invocation: Invocation, /, out: str | None, **parameters: Any) -> N
     """Provoke the collapse of self-training, and check whether the alarms notice it.
 
     The same rounds run twice: rewarded by measured accuracy, as everywhere else in this program, and by how often a
-    candidate's answers agree with the majority, which needs no gold answers. Each round takes about two minutes.
+    candidate's answers agree with the majority, which needs no accepted answers. Each round takes about two minutes.
     """
     _report(invocation, call_engine(invocation, "experiment.collapse", parameters), out, show_collapse)
 

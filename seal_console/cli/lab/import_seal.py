@@ -33,6 +33,7 @@ def import_group() -> None:
 
 @import_group.command(
     "seal",
+    short_help="Import a published SEAL run as a round of its own.",
     examples=("seal-console lab import seal rank_iter0.json", "seal-console lab import seal eval_iter2.json --json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
@@ -49,7 +50,7 @@ def seal(invocation: Invocation, file: Path) -> None:
     if output.as_json:
         output.data(asdict(imported))
         return
-    said = "nothing" if imported.said_mean_gain is None else gain(imported.said_mean_gain)
+    stated_gain = "nothing" if imported.said_mean_gain is None else gain(imported.said_mean_gain)
     output.show(
         f"Imported {file} as round {imported.round_number}.",
         facts(
@@ -57,7 +58,7 @@ def seal(invocation: Invocation, file: Path) -> None:
                 ("tasks", f"{imported.tasks:,}"),
                 ("candidates", f"{imported.candidates:,}"),
                 ("graded answers", f"{imported.graded_answers:,}"),
-                ("mean gain", f"{gain(imported.mean_gain)} recomputed; the file says {said}"),
+                ("mean gain", f"{gain(imported.mean_gain)} recomputed; the file says {stated_gain}"),
                 ("figures that differ", str(len(imported.differences)) if imported.differences else "none"),
             ]
         ),

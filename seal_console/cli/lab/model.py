@@ -33,7 +33,11 @@ def model() -> None:
     """Build the bundled model from a seed, and measure such a model."""
 
 
-@model.command("build", examples=("seal-console lab model build my-model --seed 7",))
+@model.command(
+    "build",
+    short_help="Build the bundled model from a seed.",
+    examples=("seal-console lab model build my-model --seed 7",),
+)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps (default: as many as the bundled model had).")
@@ -52,7 +56,9 @@ def build(invocation: Invocation, folder: Path, seed: int, steps: int | None) ->
 
 
 @model.command(
-    "measure", examples=("seal-console lab model measure", "seal-console lab model measure --model my-model")
+    "measure",
+    short_help="Measure the abilities that the model card states.",
+    examples=("seal-console lab model measure", "seal-console lab model measure --model my-model"),
 )
 @click.option("--model", "path", default=BUNDLED, show_default=True, metavar="PATH", help="Folder of the model.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tested facts.")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seal_console.console.content import assemble, lines, safe, safe_line, sparkline
-from seal_console.format import gain, short_id
+from seal_console.format import gain, gain_of_repeats, short_id
 from seal_console.queries.queue import QueueRow, siblings
 from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
@@ -16,7 +15,7 @@ from store.dossier import Dossier, QuestionComparison, dossier
 from store.review_queue import is_waiting, on_older_parent
 from store.version_rows import live_version
 from store.version_tags import policy_tag, state_name
-from store.wording import counted
+from store.wording import counted, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +61,7 @@ def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
         ("Answers before → after", _answers(whole.compared)),
         ("Other self-edits of this task", _others(shown)),
         ("Gates", _gates(whole)),
-        (f"Trained on {counted(len(candidate.sequences), 'sequence')}", _sequences(candidate)),
+        (_sequences_title(whole), _sequences(candidate)),
         ("Loss of the inner updates", lines(*(_loss(update, width) for update in whole.updates)) or safe("none")),
         ("Provenance", _provenance(whole)),
     ]
@@ -73,13 +72,13 @@ def sections(shown: CandidateContent, width: int) -> list[tuple[str, Content]]:
 
 def _head(shown: CandidateContent) -> Content:
     candidate, whole = shown.whole.candidate, shown.whole
-    repeats = f" over {len(whole.updates)} repeats" if len(whole.updates) > 1 else ""
+    reward = gain_of_repeats(candidate.reward_mean, candidate.reward_std, len(whole.updates))
     right_before = sum(one.correct for compared in whole.compared for one in compared.before[:1])
     right_after = sum(one.correct for compared in whole.compared for one in compared.after[:1])
     return lines(
         assemble((whole.task.title, "bold $text-accent"), f"   {short_id(candidate.id)}   ", (candidate.state, "bold")),
         assemble(
-            ("reward ", "$text-muted"), (gain(candidate.reward_mean, candidate.reward_std) + repeats, "bold"),
+            ("reward ", "$text-muted"), (reward, "bold"),
             ("   audit ", "$text-muted"), gain(candidate.audit_gain),
             ("   right ", "$text-muted"),
             f"{right_before} → {right_after} of {len(whole.compared)}" if whole.updates else "not examined",
@@ -182,14 +181,19 @@ def _gates(whole: Dossier) -> Content:
     rows: list[Content] = []
     for gate in whole.gates:
         figures, *evidence = render_gate(gate.gate, gate.evidence)
-        said = verdict_label(gate)
-        verdict = (f"{said} ", _TONES[said.tone])
+        label = verdict_label(gate)
+        verdict = (f"{label} ", _TONES[label.tone])
         rows.append(assemble(verdict, (gate.gate, "bold"), "  ", safe_line(figures, "$text-muted")))
         rows += [assemble("    ", safe_line(line, limit=_EVIDENCE_CHARACTERS)) for line in evidence[:_EVIDENCE_LINES]]
         left_out = len(evidence) - _EVIDENCE_LINES
         if left_out > 0:
             rows.append(safe(f"    … and {left_out:,} more: seal-console review show lists all", "$text-muted"))
     return lines(*rows)
+
+
+def _sequences_title(whole: Dossier) -> str:
+    count = len(whole.candidate.sequences)
+    return f"Trained on {counted(count, 'sequence')}" if whole.updates else f"Not trained: {counted(count, 'sequence')}"
 
 
 def _sequences(candidate: Candidate) -> Content:
@@ -199,7 +203,7 @@ def _sequences(candidate: Candidate) -> Content:
         for number, sequence in enumerate(candidate.sequences, 1)
     ]
     if off:
-        rows.append(safe(f"{len(off)} of the original's sequences are switched off", "$text-warning"))
+        rows.append(safe(f"{counted(len(off), 'sequence')} of the original switched off", "$text-warning"))
     return lines(*rows)
 
 
@@ -209,26 +213,26 @@ def _loss(update: InnerUpdate, width: int) -> Content:
     return assemble(
         (f"repeat {update.repeat} ", "$text-muted"),
         (sparkline(update.losses, max(10, min(60, width - 44))), "$text-accent"),
-        f" {update.losses[0]:.3f} → {update.losses[-1]:.3f}, {update.steps} steps, {update.elapsed_s:.1f} s",
+        f" {update.losses[0]:.3f} → {update.losses[-1]:.3f}, {counted(update.steps, 'step')}, {update.elapsed_s:.1f} s",
     )  # fmt: skip
 
 
 def _provenance(whole: Dossier) -> Content:
     candidate = whole.candidate
     facts = {
-        "document": whole.task.source,
+        "source": whole.task.source,
         "round": f"{candidate.round_number}, position {candidate.position}, {candidate.role}"
         + (" (imported)" if candidate.imported else ""),
         "written by": _writer(candidate),
         "trained on": state_name(candidate.live_version),
-        "sampling": f"{_json(candidate.sampling)}, seed {candidate.seed}",
+        "sampling": f"{value_in_words(candidate.sampling)}, seed {candidate.seed}",
         "inner update": render_recipe(whole.updates[0].hyperparameters) if whole.updates else "none",
-        "rehearsed": render_replay(whole.updates[0].hyperparameters) if whole.updates else "nothing",
+        "replayed": render_replay(whole.updates[0].hyperparameters) if whole.updates else "nothing",
         "inner seeds": ", ".join(str(update.seed) for update in whole.updates) or "none",
         "adapter": candidate.adapter_hash or "none",
         "created": candidate.created_at,
         "id": candidate.id,
-        "passage": whole.task.context,
+        "context": whole.task.context,
         "prompt": candidate.prompt,
     }
     return lines(*(assemble((f"{name:<13}", "$text-muted"), safe(value)) for name, value in facts.items()))
@@ -257,7 +261,3 @@ def _difference(original: Candidate, candidate: Candidate) -> Content:
 def _decision(whole: Dossier, place: int) -> Content:
     one = whole.decisions[place]
     return assemble((one.action, "bold"), f" by {one.actor} at {one.decided_at[:19].replace('T', ' ')}: {one.reason}")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -20,6 +20,7 @@ from seal_console.console.widgets.table_columns import Column, Row
 from seal_console.queries.exports import events_table
 from seal_console.queries.log import event_facts, event_keys, event_keys_after, event_rows
 from seal_console.table_files import TableExport
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,9 +201,9 @@ class LogScreen(FilteredScreen):
     def show_status(self) -> None:
         """Show how many rows there are, and whether the list follows new events."""
         words = (
-            f"{len(self._traces):,} actions"
+            counted(len(self._traces), "action")
             if self.shows_actions
-            else f"{self._tail()} · {len(self.events.keys):,} events"
+            else f"{self._tail()} · {counted(len(self.events.keys), 'event')}"
         )
         self.query_one(FilterBar).say(words)
 

@@ -65,7 +65,7 @@ class NowScreen(SealScreen):
             with Vertical(id="right"):
                 yield _panel("live", "Live")
                 yield _panel("queue", "Queue")
-                yield _panel("guards", "Retention and shadow")
+                yield _panel("guards", "Retention and guardrails")
                 with VerticalScroll(id="events", classes="panel") as events:
                     events.border_title = "Last events"
                     yield Static(id="event_lines")
@@ -120,7 +120,7 @@ def needs(state: Overview, *, running: bool) -> list[Content]:
         )  # fmt: skip
     abandoned = [one for one in state.jobs if one["state"] == "running"]
     if abandoned and not running:
-        died = f"The engine died over the job “{abandoned[0]['kind']}”; see cache/engine.log. "
+        died = f"The engine died during the job “{abandoned[0]['kind']}”; see cache/engine.log. "
         found.append(assemble(("! ", "$text-error bold"), died, ("ctrl+r", "$text-accent"), " resumes it."))
     if waiting:
         wait = counted(waiting, "self-edit waits", "self-edits wait")
@@ -221,7 +221,7 @@ def live_lines(state: Overview) -> Content:
 
 
 def guard_lines(state: Overview) -> Content:
-    """Return active alarms, the last verdicts of the retention gates and the state of the shadow."""
+    """Return active alarms, and the last verdicts of the retention gates and the guardrails."""
     alarms = [
         assemble(
             ("! ", "$text-error bold"),
@@ -250,7 +250,7 @@ def guard_lines(state: Overview) -> Content:
         )
     if not state.guards:
         rows += [safe("No retention gate has run: add a suite to retention/.", "$text-muted")]
-    return lines(*alarms, *rows, safe("No version is in shadow.", "$text-muted"))
+    return lines(*alarms, *rows)
 
 
 def queue_lines(state: Overview) -> Content:

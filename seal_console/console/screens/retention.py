@@ -74,7 +74,7 @@ class RetentionScreen(SealScreen):
                 yield Static(id="status", classes="status")
                 yield HeatMap(id="matrix", empty="No edit is accepted on the live lineage yet: 2 shows the queue.")
                 with Horizontal(id="plots"):
-                    yield LinesPlot("Drift, nats a token", "no drift measured", id="drift")
+                    yield LinesPlot("Drift, nats per token", "no drift measured", id="drift")
                     yield LinesPlot("◆ held out ● agree ▲ diverse", "no round measured", id="rounds_plot")
             yield DetailPane("Under the cursor", id="card")
 
@@ -138,11 +138,11 @@ class RetentionScreen(SealScreen):
 
     async def _clear(self) -> None:
         console, facts = self.console, self._facts
-        standing = [alarm for alarm in facts.alarms if alarm.id in facts.standing] if facts else []
-        if not standing:
+        active = [alarm for alarm in facts.alarms if alarm.id in facts.active] if facts else []
+        if not active:
             console.say("No active alarms.")
             return
-        alarm = standing[0]
+        alarm = active[0]
         happens = (
             f"{alarm.name}, raised in round {alarm.round_number}.",
             "It no longer blocks automatic acceptance; the alarm and its clearing stay in the record.",
@@ -164,10 +164,10 @@ class RetentionScreen(SealScreen):
         facts = self._facts
         if facts is None:
             return
-        standing = len(facts.standing)
+        active = len(facts.active)
         words = assemble(
-            (f"! {counted(standing, 'alarm')} active" if standing else "no active alarms",
-             "$text-error bold" if standing else ""),
+            (f"! {counted(active, 'alarm')} active" if active else "no active alarms",
+             "$text-error bold" if active else ""),
             f" · {counted(len(facts.matrix.columns), 'edit')} on the live lineage",
         )  # fmt: skip
-        self.query_one("#status", Static).update(words if standing else safe_line(words.plain))
+        self.query_one("#status", Static).update(words if active else safe_line(words.plain))

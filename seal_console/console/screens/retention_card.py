@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 def retention_card(facts: RetentionFacts, cell: CellFacts | None) -> Content:
     """Write it."""
     rows: list[Content] = []
-    standing = [alarm for alarm in facts.alarms if alarm.id in facts.standing]
-    for alarm in standing:
+    active = [alarm for alarm in facts.alarms if alarm.id in facts.active]
+    for alarm in active:
         rows += [*_alarm(alarm), assemble("")]
     rows += [] if cell is None else [*_cell(facts.matrix, cell), assemble("")]
     rows += _line(facts.matrix)
-    cleared = len(facts.alarms) - len(standing)
+    cleared = len(facts.alarms) - len(active)
     if cleared:
         rows += [assemble(""), muted(f"{counted(cleared, 'alarm')} cleared: seal-console alarms list --all")]
     return lines(*rows)
@@ -73,8 +73,8 @@ def _answer(one: CellAnswer, *, is_own: bool) -> list[Content]:
     question = assemble(
         sign, safe_line(one.question.text, "bold"), (f"  expected {' / '.join(one.question.answers)}", "$text-muted")
     )
-    said: list[Piece] = [] if is_own else [*_answer_pieces(one.learnt), ("  →  ", "$text-muted")]
-    return [question, assemble("    ", *said, *_answer_pieces(one.now))]
+    learnt: list[Piece] = [] if is_own else [*_answer_pieces(one.learnt), ("  →  ", "$text-muted")]
+    return [question, assemble("    ", *learnt, *_answer_pieces(one.now))]
 
 
 def _answer_pieces(answer: Answer | None) -> list[Content]:

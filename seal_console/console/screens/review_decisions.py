@@ -15,7 +15,7 @@ from seal_console.console.dialogs.choose import ChooseDialog
 from seal_console.console.dialogs.confirm import Confirmation
 from seal_console.console.dialogs.edit import EditDialog, SequencesDialog
 from seal_console.engine_control import ask_to_reexamine
-from seal_console.format import gain, short_id
+from seal_console.format import AFTER_UNDO, NOUN_OF_ACTION, gain, short_id
 from seal_console.queries.exports import review_table
 from seal_console.queries.queue import QueueRow, queue_rows
 from store.candidate_states import ALLOWED_MOVES, STATE_OF_ACTION, require_move
@@ -124,10 +124,11 @@ class DecisionFlows:
             return
         happens = (
             (
-                f"Your {found.decision.action} of {short_id(found.candidate.id)} at {found.decision.decided_at[:19]}: "
+                f"Your {NOUN_OF_ACTION[found.decision.action]} of {short_id(found.candidate.id)} at "
+                f"{found.decision.decided_at[:19].replace('T', ' ')}: "
                 f"{found.decision.reason}"
             ),
-            f"The candidate will be {found.state_before} again. Both decisions stay in the record.",
+            f"After that the candidate {AFTER_UNDO[found.state_before]}. Both decisions stay in the record.",
             "Command: seal-console review undo",
         )
         question = Confirmation("Undo your last decision?", happens, "Undo it")
@@ -135,7 +136,7 @@ class DecisionFlows:
             return
         undone = await console.act("undo", lambda _, db: undo_last(db, console.actor))
         if undone is not None:
-            console.say(f"Undone: {short_id(undone.candidate.id)} is {undone.candidate.state} again.")
+            console.say(f"Undone: candidate {short_id(undone.candidate.id)} {AFTER_UNDO[undone.candidate.state]}.")
             self._screen.table.refetch()
 
     async def edit(self) -> None:
@@ -214,7 +215,8 @@ class DecisionFlows:
         many = f"{len(rows):,} self-edits" if len(rows) > 1 else "this self-edit"
         happens = [f"{short_id(row.id)}  {row.title}: {row.beginning[:60]}" for row in rows[:_NAMED]]
         happens += [f"… and {len(rows) - _NAMED:,} more"] if len(rows) > _NAMED else []
-        happens += ["", "u undoes it.", f'Command: seal-console review {name} {short_id(rows[0].id)} --reason "…"']
+        happens += ["", "u undoes the last one." if len(rows) > 1 else "u undoes it."]
+        happens += [f'Command: seal-console review {name} {short_id(rows[0].id)} --reason "…"']
         reason = await self._ask(f"{words} {many}?", tuple(happens), words)
         if reason is None:
             return

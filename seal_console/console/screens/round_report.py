@@ -105,7 +105,8 @@ def _e_step(facts: RoundFacts) -> list[Content]:
         fact("refused", _refused(facts)),
     ]
     if facts.updates:
-        tokens = f" on {facts.trained_tokens:,} tokens" if facts.trained_tokens else ", their tokens not published"
+        known = facts.trained_tokens
+        tokens = f" on {counted(known, 'token')}" if known else ", their tokens not published"
         rows.append(fact("inner updates", f"{facts.updates:,}{tokens}"))
     if facts.first_loss is not None and facts.last_loss is not None:
         rows.append(fact("loss", f"{facts.first_loss:.3f} → {facts.last_loss:.3f}, first to last step"))
@@ -159,7 +160,7 @@ def _policy_training(facts: RoundFacts) -> list[Content]:
         return [muted("The policy's training had no finite loss.")]
     curve = assemble((sparkline(losses, _CURVE_CELLS), "$text-accent"), f" {losses[0]:.3f} → {losses[-1]:.3f}")
     return [
-        fact("trained", f"{training.steps:,} steps on {training.trained_tokens:,} tokens"),
+        fact("trained", f"{counted(training.steps, 'step')} on {counted(training.trained_tokens, 'token')}"),
         fact("policy loss", curve),
     ]
 
@@ -218,7 +219,7 @@ _STATE_TONES: dict[str, Tone] = {"accepted": "good", "refused": "bad", "rejected
 
 def round_row(line: RoundLine) -> Row:
     """One line of the table of rounds."""
-    said = outcome(line)
+    policy_words = outcome(line)
     tone: Tone = "good" if line.new_policy_version else "bad" if line.policy_dropped else "dim"
     held_out = (
         "" if line.held_out_before is None else f"{percent(line.held_out_before)} → {percent(line.held_out_after)}"
@@ -226,7 +227,7 @@ def round_row(line: RoundLine) -> Row:
     return (
         str(line.number), Cell(line.state, "warn" if line.state in {"interrupted", "failed"} else ""),
         f"{line.candidates:,}", "" if line.kept is None else f"{line.kept:,}", f"{line.refused:,}",
-        _gain(line.mean_reward), _gain(line.best_reward), held_out, Cell(said, tone), f"{line.tasks:,}",
+        _gain(line.mean_reward), _gain(line.best_reward), held_out, Cell(policy_words, tone), f"{line.tasks:,}",
         duration(line), "" if line.imported else str(line.seed),
     )  # fmt: skip
 

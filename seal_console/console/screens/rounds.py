@@ -29,6 +29,7 @@ from seal_console.queries.rounds import (
     round_lines,
 )
 from store.version_rows import list_policy_versions
+from store.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,7 +203,9 @@ class RoundsScreen(TableScreen):
             f"{self._ranked_again:,} ranked again · R shows them" if self._ranked_again else "",
             f"{len(own):,} {'round' if len(own) == 1 else 'rounds'}",
             f"{imported:,} imported" if imported else "",
-            "" if self._shown is None else f"round {self._shown}: {len(self._places):,} candidates, the best first",
+            ""
+            if self._shown is None
+            else f"round {self._shown}: {counted(len(self._places), 'candidate')}, the best first",
         )
         self.query_one("#status", Static).update(safe_line(words))
         self.query_one(RoundsPlot).show([_point(one) for one in reversed(own)])

@@ -219,7 +219,7 @@ def task_card(facts: TaskFacts) -> Content:
     ]
     for number, one in enumerate(facts.questions, 1):
         rows += _question(number, one)
-    return lines(*rows, safe(""), heading("Passage"), safe(task.context))
+    return lines(*rows, safe(""), heading("Context"), safe(task.context))
 
 
 def _document(facts: TaskFacts) -> str:
@@ -244,11 +244,13 @@ def _question(number: int, one: AnsweredQuestion) -> list[Content]:
     question = one.question
     split = ("audit", "$text-accent") if question.split == "audit" else ("reward", "$text-muted")
     if one.today is None:
-        said = assemble("     today  ", (NOT_ASKED, "$text-muted"))
+        today = assemble("     today    ", (NOT_ASKED, "$text-muted"))
     else:
-        said = assemble("     today  ", right_or_wrong(one.today.correct), "  ", safe_line(one.today.text, limit=500))
+        today = assemble(
+            "     today    ", right_or_wrong(one.today.correct), "  ", safe_line(one.today.text, limit=500)
+        )
     return [
         assemble((f"{number:>3}  ", "$text-muted"), safe_line(question.text, "bold"), "  ", split),
-        assemble("     gold   ", safe_line(" / ".join(question.answers))),
-        said,
+        assemble("     expected ", safe_line(" / ".join(question.answers))),
+        today,
     ]

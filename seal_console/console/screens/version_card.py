@@ -11,6 +11,7 @@ from seal_console.format import gain, percent, short_id
 from seal_console.render_gate import verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
 from store.version_tags import live_name, policy_tag, version_tag
+from store.wording import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 LIVE_SIGN, SHADOW_SIGN = "◆", "◇"
 _SIGNS = {"live": LIVE_SIGN, "shadow": SHADOW_SIGN}
 _MOVES = 12
+_CAUSES = {"accept": "accepted", "rollback": "rolled back", "checkout": "checked out with git"}
 
 
 def pointer_names(pointers: tuple[str, ...]) -> str:
@@ -84,11 +86,11 @@ def _accepted(facts: VersionFacts) -> list[Content]:
     version, candidate, task = facts.version, facts.candidate, facts.task
     if version is None or candidate is None or task is None:
         return []
-    parent = version_tag(version.parent_number or 0) + ("" if version.parent_number else " (the base model alone)")
+    parent = version_tag(version.parent_number or 0) + ("" if version.parent_number else " (base)")
     rows = [
-        fact("because", assemble(version.reason)),
+        fact("reason", assemble(version.reason)),
         fact("accepted by", version.accepted_by),
-        fact("at", format_time(version.created_at)),
+        fact("accepted at", format_time(version.created_at)),
         fact("parent", parent),
         fact("task", task.title),
         fact("candidate", f"{short_id(candidate.id)} of round {candidate.round_number}"),
@@ -131,10 +133,11 @@ def _manifest(stored: StoredAdapter) -> list[Content]:
     rows.append(fact("base", ", ".join(_short(value) for value in (manifest.get("base") or {}).values())))
     for update in (manifest.get("inner_updates") or [])[:1]:
         recipe = update.get("hyperparameters") or {}
-        rows += [fact("recipe", render_recipe(recipe)), fact("rehearsed", render_replay(recipe))]
-        rows.append(fact("trained", f"{update.get('steps', 0):,} steps on {update.get('trained_tokens', 0):,} tokens"))
+        rows += [fact("inner update", render_recipe(recipe)), fact("replayed", render_replay(recipe))]
+        steps, tokens = counted(update.get("steps", 0), "step"), counted(update.get("trained_tokens", 0), "token")
+        rows.append(fact("trained", f"{steps} on {tokens}"))
     head = manifest.get("chain_head") or {}
-    rows.append(fact("log up to", f"event {head.get('sequence', '–')}, {_short(head.get('hash', '–'))}"))
+    rows.append(fact("event log", f"up to event {head.get('sequence', '–')}, {_short(head.get('hash', '–'))}"))
     files = (manifest.get("files") or {}).items()
     return rows + [assemble((f"{name} ", "$text-muted"), _short(value)) for name, value in files]
 
@@ -145,7 +148,7 @@ def _short(value: object) -> str:
 
 
 def _moves(moves: list[Move], number: int) -> list[Content]:
-    rows = [safe(""), heading("Moves to and from it")]
+    rows = [safe(""), heading("When it was live")]
     if not moves:
         return [*rows, muted("It was never live." if number else "Live from the beginning: nothing is accepted yet.")]
     for move in moves[::-1][:_MOVES]:
@@ -153,9 +156,9 @@ def _moves(moves: list[Move], number: int) -> list[Content]:
         rows.append(
             assemble(
                 (f"{format_time(move.moved_at)[:16]} ", "$text-muted"),
-                f"{move.name} {'→ here from' if there else 'away to'} ",
+                "went live, replacing " if there else "was replaced by ",
                 live_name(move.from_version if there else move.to_version),
-                (f" · {move.cause} by ", "$text-muted"),
+                (f" · {_CAUSES.get(move.cause, move.cause)} by ", "$text-muted"),
                 safe_line(move.actor),
                 (" · ", "$text-muted"),
                 safe_line(move.reason),

@@ -59,10 +59,10 @@ def _answers(compared: VersionComparison) -> list[Content]:
         (False, True): f"only {second} right",
         (False, False): "both wrong",
     }
-    said = [f"{counts[key]} {meaning}" for key, meaning in words.items() if counts[key]]
+    outcomes = [f"{counts[key]} {meaning}" for key, meaning in words.items() if counts[key]]
     unasked = sum(count for key, count in counts.items() if None in key)
-    said += [f"{unasked} not answered by both"] if unasked else []
-    rows = [safe(f"{counted(len(compared.answers), 'question')}: " + ", ".join(said))]
+    outcomes += [f"{unasked} not answered by one or both"] if unasked else []
+    rows = [safe(f"{counted(len(compared.answers), 'question')}: " + ", ".join(outcomes))]
     title = ""
     for one in compared.answers:
         if one.task_title != title:
@@ -92,17 +92,19 @@ def _weights(compared: VersionComparison) -> list[Content]:
     if distance is None:
         return [muted(f"No distance: {compared.no_distance}.")]
     relative = "" if distance.relative is None else f", {distance.relative:.1%} of the size of {compared.first.tag}"
+    matrices = counted(distance.tensors, "matrix", "matrices")
     return [
-        safe(f"Euclidean distance {distance.norm:,.4g}{relative}, over {distance.tensors} matrices"),
-        muted("Between the stored matrices A and B, not their products."),
+        safe(f"Euclidean distance {distance.norm:,.4g}{relative}, over {matrices}"),
+        muted("Between the stored LoRA matrices A and B, not their products."),
     ]
 
 
 def _provenance(facts: VersionFacts) -> list[tuple[str, str]]:
-    rows = [("pointed at by", pointer_names(facts.pointers) or "–")]
+    rows = [("status", pointer_names(facts.pointers) or "not live")]
     version, candidate, task = facts.version, facts.candidate, facts.task
     if version is None or candidate is None or task is None:
-        return [*rows, ("commit", "the base model alone")]
+        return [*rows, ("adapter", "none: the base model alone")]
+    size = f"{counted(len(candidate.completion), 'character')}, {counted(len(candidate.sequences), 'sequence')}"
     rows += [
         ("reward", gain(candidate.reward_mean, candidate.reward_std)),
         ("audit gain", gain(candidate.audit_gain)),
@@ -111,11 +113,11 @@ def _provenance(facts: VersionFacts) -> list[tuple[str, str]]:
         ("round", str(candidate.round_number)),
         ("candidate", short_id(candidate.id)),
         ("accepted by", version.accepted_by),
-        ("because", version.reason),
-        ("at", format_time(version.created_at)),
+        ("reason", version.reason),
+        ("accepted at", format_time(version.created_at)),
         ("commit", version.commit),
         ("adapter", short_id(version.adapter_hash)),
-        ("self-edit", f"{len(candidate.completion):,} characters, {counted(len(candidate.sequences), 'sequence')}"),
+        ("self-edit", size),
     ]
     return rows + _from_manifest(facts.stored.manifest)
 
@@ -126,6 +128,7 @@ def _from_manifest(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     for update in (manifest.get("inner_updates") or [])[:1]:
         recipe = update.get("hyperparameters") or {}
         rows += [(name.replace("_", " "), str(recipe[name])) for name in _RECIPE if name in recipe]
-        rows.append(("rehearsed", render_replay(recipe)))
-        rows += [("steps", str(update.get("steps", "–"))), ("tokens", str(update.get("trained_tokens", "–")))]
+        rows.append(("replayed", render_replay(recipe)))
+        rows.append(("training steps", str(update.get("steps", "–"))))
+        rows.append(("trained tokens", str(update.get("trained_tokens", "–"))))
     return rows
