@@ -112,10 +112,10 @@ def _bench_inner(parameters: Parameters, report: Report) -> dict[str, Any]:
 
 
 def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.bundled import BUNDLED  # noqa: PLC0415
     from engine.lab.forgetting.experiment import experiment  # noqa: PLC0415
     from engine.lab.forgetting.methods import methods_named  # noqa: PLC0415
     from engine.model.base import load_base  # noqa: PLC0415
-    from engine.model.model_folder import BUNDLED  # noqa: PLC0415
 
     return experiment(
         load_base(BUNDLED),
@@ -128,9 +128,9 @@ def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, 
 
 
 def _experiment_collapse(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.bundled import BUNDLED  # noqa: PLC0415
     from engine.lab.collapse.experiment import ExperimentSize, experiment  # noqa: PLC0415
     from engine.model.base import load_base  # noqa: PLC0415
-    from engine.model.model_folder import BUNDLED  # noqa: PLC0415
 
     sizes = {name: int(parameters[name]) for name in ExperimentSize.__dataclass_fields__ if name in parameters}
     return experiment(load_base(BUNDLED), ExperimentSize(**sizes), seed=int(parameters["seed"]), report=report)
@@ -155,6 +155,24 @@ def _model_measure(parameters: Parameters, report: Report) -> dict[str, Any]:
     return measure(base, int(parameters["seed"]), lambda sentence: report(Progress("exam", 0, 0, note=sentence)))
 
 
+def _model_check(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.session import load_base_of  # noqa: PLC0415
+    from engine.settings.sections import ModelSettings, Settings  # noqa: PLC0415
+
+    given = parameters.get("settings")
+    settings = Settings.model_validate(given) if given else Settings(model=ModelSettings(path=parameters["model"]))
+    report(Progress("round", 0, 0, note="Loading and measuring the model."))
+    base = load_base_of(settings)
+    return {
+        **base.described(),
+        "architecture": type(base.model).__name__,
+        "parameters": base.model.num_parameters(),
+        "device": str(base.device),
+        "window": base.window_tokens,
+        "chat_template": base.encoder.uses_chat_template,
+    }
+
+
 OPERATIONS: dict[str, Operation] = {
     "run": _run,
     "evaluate": _evaluate,
@@ -167,6 +185,7 @@ OPERATIONS: dict[str, Operation] = {
     "bench.inner": _bench_inner,
     "experiment.forgetting": _experiment_forgetting,
     "experiment.collapse": _experiment_collapse,
+    "model.check": _model_check,
     "model.build": _model_build,
     "model.measure": _model_measure,
 }

@@ -245,7 +245,9 @@ class CandidateEvaluator:
     def _measure(self, candidate: Candidate, answers: list[Answer]) -> _Measurement:
         """Put together what the exam on the candidate's own task says, and keep the adapter that could go live."""
         session, results = self._session, self._results[candidate.id]
-        files = {repeat: adapter_files(result.adapter, session.base.name) for repeat, result in sorted(results.items())}
+        files = {
+            repeat: adapter_files(result.adapter, session.base.folder) for repeat, result in sorted(results.items())
+        }
         hashes = {repeat: hash_adapter(of_repeat) for repeat, of_repeat in files.items()}
         keep_adapter(session.workspace, files[0])
         answers = [dataclasses.replace(answer, model_state=hashes[answer.repeat]) for answer in answers]

@@ -259,7 +259,7 @@ def _keep_policy(session: Session, current: Round, trained: Policy, before: Held
     version = add_policy_version(
         session.workspace,
         session.db,
-        adapter_files(trained.adapter, session.base.name),
+        adapter_files(trained.adapter, session.base.folder),
         parent_number=current.policy_version,
         round_number=current.number,
         metrics={"held_out_before": before.accuracy, "held_out_after": after.accuracy},

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 
 def require_base(current: Round, base: BaseModel) -> None:
-    """Raise WrongUseError if a round began on another base."""
-    began_on = current.settings["base"]
-    if began_on != base.described():
-        raise WrongUseError(
-            f"round {current.number} began on another base: {began_on['name']}",
-            next_step="set model.path and model.precision in seal.yaml back to those of the round",
-        )
+    """Raise WrongUseError if a round began on another base; the same files in another folder are the same base."""
+    began_on, now = current.settings["base"], base.described()
+    for key, setting in (("fingerprint", "model.path"), ("precision", "model.precision")):
+        if began_on[key] != now[key]:
+            was = began_on["name" if key == "fingerprint" else key]
+            raise WrongUseError(
+                f"round {current.number} began on another base: {was}",
+                next_step=f"set {setting} in seal.yaml back to {was}, or give the round up: "
+                f'seal-console rounds abandon {current.number} --reason "…"',
+            )
 
 
 _LARGEST_FLOAT32 = 3.4e38

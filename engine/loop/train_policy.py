@@ -81,7 +81,7 @@ def candidate_policy(session: Session, current: Round, policy: Policy, kept: Seq
         for step, loss in enumerate(result.losses):
             session.tracker.metric("policy_loss", loss, current.number, step)
         record = json.dumps(asdict(_training(result))).encode("utf-8")
-        write_folder(folder, {**adapter_files(result.adapter, session.base.name), _RECORD: record})
+        write_folder(folder, {**adapter_files(result.adapter, session.base.folder), _RECORD: record})
     files = {name: (folder / name).read_bytes() for name in ADAPTER_NAMES}
     record_file = folder / _RECORD
     training = PolicyTraining(**json.loads(record_file.read_bytes())) if record_file.is_file() else None

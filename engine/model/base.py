@@ -22,7 +22,7 @@ from engine.model.adapted_linear import Switch, install_switch
 from engine.model.attention import ATTENTION
 from engine.model.context_window import window_in
 from engine.model.encoding import TextEncoder
-from engine.model.model_folder import CONFIG, check_model_folder, folder_fingerprint, read_object
+from engine.model.model_folder import CONFIG, check_model_folder, folder_fingerprint, model_folder, read_object
 from engine.model.precision import choose_device, choose_precision
 from store.errors import SealError, WrongUseError
 from store.wording import counted
@@ -49,6 +49,11 @@ class BaseModel:
     fingerprint: str
     prompt_style: str = "auto"
     max_length: int | None = None
+
+    @property
+    def folder(self) -> str:
+        """The base's folder, by which PEFT finds it from an adapter."""
+        return str(model_folder(self.name))
 
     @cached_property
     def window_tokens(self) -> int:

@@ -11,12 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
+from engine.bundled import BUNDLED
 from store.errors import WrongUseError
 from store.hashing import hash_file, hash_json
 
-BUNDLED = "bundled"
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 _POINTER = b"version https://git-lfs"
+_LONGEST_SHOWN = 100  # characters of a path in a message
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
@@ -51,7 +52,11 @@ def check_model_folder(model_path: str) -> Path:
     Raises WrongUseError that names the first file or setting that stands in the way, and what to do.
     """
     folder = model_folder(model_path)
-    _check_that_it_is_one(folder, model_path)
+    try:
+        _check_that_it_is_one(folder, model_path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        _refuse(f"{model_path[:_LONGEST_SHOWN]!r} cannot be opened: {reason}")
     _check_kind(folder, read_object(folder / CONFIG))
     _check_weights(folder)
     _check_tokenizer(folder)

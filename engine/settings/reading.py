@@ -6,13 +6,15 @@ All problems of a file are reported together, each with its line and key; an unk
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from engine.bundled import BUNDLED
 from engine.input_files.located_yaml import Path as KeyPath
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.validation import InputReader, LocatedData, yaml_problem
-from engine.settings.sections import Section, Settings
+from engine.settings.sections import ModelSettings, Section, Settings
 from store.errors import WrongUseError
 from store.wording import counted
 from store.workspace import Workspace
@@ -40,7 +42,8 @@ def load_settings(path: Path, check: Check | None = None) -> Settings:
         ) from error
     except UnicodeDecodeError as error:
         raise _refusal(path, [f"{path.name}: not UTF-8 at byte {error.start}"]) from error
-    return settings_from_text(text, path, check)
+    settings = settings_from_text(text, path, check)
+    return settings.model_copy(update={"model": _with_folder(settings.model, path.parent)})
 
 
 def settings_from_text(text: str, path: Path, check: Check | None = None) -> Settings:
@@ -64,6 +67,14 @@ def settings_from_text(text: str, path: Path, check: Check | None = None) -> Set
     if settings is None or reader.problems:
         raise _refusal(path, reader.problems)
     return settings
+
+
+def _with_folder(model: ModelSettings, workspace: Path) -> ModelSettings:
+    """Return the section with the model's folder as an absolute path; a relative one begins at the workspace."""
+    if model.path == BUNDLED:
+        return model
+    folder = os.path.abspath(workspace / os.path.expanduser(model.path))  # noqa: PTH100, PTH111 - looks at no file
+    return model.model_copy(update={"path": folder})
 
 
 def settings_of_round(recorded: Round) -> Settings:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from engine.bundled import BUNDLED
 from engine.domains.registry import EditFormat, make_domain
 from engine.input_files.input_model import InputModel
 
@@ -46,9 +47,9 @@ class ModelSettings(Section):
     """The base model: it answers questions, and it writes self-edits until a policy has been trained."""
 
     path: str = Field(
-        default="bundled",
+        default=BUNDLED,
         min_length=1,
-        description='"bundled", or the folder of a local Hugging Face causal LM',
+        description='"bundled", or the folder of a local Hugging Face causal LM; a relative one begins at this file',
     )
     device: Annotated[str, AfterValidator(_device)] = Field(
         default="auto", description="auto, cpu, cuda or cuda:N; auto uses a GPU if there is one"

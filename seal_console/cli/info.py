@@ -1,4 +1,4 @@
-"""`info` and `model card`; also the page that `seal-console` shows without a command."""
+"""`info`; also the page that `seal-console` shows without a command."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.model.model_folder import BUNDLED, model_folder
-from seal_console.cli.command import SealCommand, SealGroup
+from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
 from seal_console.format import facts, show_text
 from seal_console.queries.guardrails import GuardrailFigures
 from seal_console.queries.installation import installation, workspace_facts
-from store.errors import SealError
 from store.wording import value_in_words
 
 if TYPE_CHECKING:
@@ -93,32 +91,3 @@ def _policy(figures: Mapping[str, Any] | None) -> str:
 
 def _as_facts(values: Mapping[str, Any]) -> Any:
     return facts([(name.replace("_", " "), value_in_words(value)) for name, value in values.items()])
-
-
-@click.group(
-    "model",
-    cls=SealGroup,
-    short_help="The bundled model.",
-    examples=("seal-console model card",),
-    moved={"build": "lab model build", "measure": "lab model measure"},
-)
-def model() -> None:
-    """The small model that ships with the engine."""
-
-
-@model.command("card", short_help="Show the bundled model's card.", examples=("seal-console model card",))
-@pass_invocation
-def card(invocation: Invocation) -> None:
-    """Show what the bundled model is, how it was made and what it cannot do."""
-    path = model_folder(BUNDLED) / "README.md"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SealError(
-            f"{path} cannot be read: {error.strerror or error}.",
-            next_step=f"seal-console lab model build {path.parent} builds it again.",
-        ) from error
-    if invocation.output.as_json:
-        invocation.output.data({"path": str(path), "card": text})
-    else:
-        invocation.output.show(text)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from engine.bundled import BUNDLED
 from engine.guardrails.kinds import default_guardrails_text
-from engine.model.model_folder import BUNDLED, model_folder
+from engine.model.model_folder import check_model_folder, model_folder
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
-from store.errors import WrongUseError
+from seal_console.cli.model import check_model
 from store.workspace import SETTINGS_NAME, create_workspace
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     """Make a workspace in DIR: commented settings and rules, folders, database and the git repository of adapters."""
     text = settings_text(model)
     settings_from_text(text, folder / SETTINGS_NAME)
+    if model is not None and model != BUNDLED:
+        check_model(invocation, {"model": str(model_folder(model).resolve())})
     workspace = create_workspace(folder, text, default_guardrails_text())
     output = invocation.output
     if output.as_json:
@@ -58,10 +61,5 @@ def settings_text(model: str | None) -> str:
     text = default_settings_text()
     if model is None or model == BUNDLED:
         return text
-    folder = model_folder(model).resolve()
-    if not (folder / "config.json").is_file():
-        raise WrongUseError(
-            f"{folder} is not a model folder: it has no config.json.",
-            next_step="--model takes the folder of a Hugging Face model; the default is the bundled model.",
-        )
+    folder = check_model_folder(model).resolve()
     return text.replace(_DEFAULT_LINE, f"  path: {json.dumps(str(folder), ensure_ascii=False)}\n", 1)

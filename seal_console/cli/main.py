@@ -38,7 +38,7 @@ _COMMANDS = {
     "export": "exporting:export_group",
     "verify": "verify:verify_command",
     "info": "info:info",
-    "model": "info:model",
+    "model": "model:model",
     "lab": "lab.group:lab",
 }
 _MOVED = {"bench": "lab bench", "experiment": "lab experiment", "import": "lab import", "policy": "guardrails"}

@@ -31,6 +31,7 @@ def rounds() -> None:
 
 @rounds.command(
     "abandon",
+    short_help="Give up an unfinished round.",
     examples=('seal-console rounds abandon 3 --reason "the settings could not work" --as ada',),
     exits=(ExitCode.LOCKED,),
 )

@@ -6,9 +6,10 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
+from engine.bundled import BUNDLED
 from engine.loop.round import run_round
 from engine.loop.session import open_session
-from engine.model.model_folder import BUNDLED, model_folder
+from engine.model.model_folder import model_folder
 from store.answers import record_base_answers
 from store.candidates import list_candidates
 from store.database import fetch

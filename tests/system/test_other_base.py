@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.bundled import BUNDLED
 from engine.loop.accept import accept_candidate
 from engine.loop.compare import compare_baselines
 from engine.loop.round import run_round
 from engine.loop.select import MEASURED
 from engine.loop.session import open_session
-from engine.model.model_folder import BUNDLED, model_folder
+from engine.model.model_folder import model_folder
 from engine.runtime.progress import Progress
 from store.candidates import list_candidates
 from store.errors import WrongUseError

@@ -8,12 +8,13 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from engine.bundled import BUNDLED
 from engine.domains.knowledge.templates import exam_prompt
 from engine.exams.exam import EvalRequest
 from engine.loop.accept import accept_candidate
 from engine.loop.round import run_round
 from engine.loop.session import open_session
-from engine.model.model_folder import BUNDLED, model_folder
+from engine.model.model_folder import model_folder
 from store.candidates import list_candidates
 from store.tasks import questions_of
 from tests.system.workspaces import small_workspace

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.bundled import BUNDLED
+from engine.model.model_folder import model_folder
 from engine.settings.reading import load_settings
 from store.database import execute
 from store.errors import WrongUseError
@@ -18,8 +22,6 @@ from tests.published_run import best_rows, write_published_run
 from tests.test_console.cli_scenario import CandidateMaker, CliCaller, make_task
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from store.workspace import Workspace
 
 QUESTIONS = "- {question: How long, answer: 30 days}\n- {question: Since when, answer: May, split: audit}\n"
@@ -51,14 +53,27 @@ def test_init_leaves_rules_that_are_there_already(call: CliCaller, tmp_path: Pat
     assert (tmp_path / "shop" / "guardrails.yaml").read_text() == "rules: []\n"
 
 
-def test_init_with_a_model(call: CliCaller, tmp_path: Path) -> None:
+def test_init_with_a_model(call: CliCaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("seal_console.cli.init.check_model", lambda _, parameters: asked.append(parameters))
     model = tmp_path / 'my "model": #1'
     model.mkdir()
     assert call("init", "shop", "--model", model).code == 2
     assert not (tmp_path / "shop").exists()
-    (model / "config.json").write_text("{}")
+    shutil.rmtree(model)
+    shutil.copytree(model_folder(BUNDLED), model)
     assert call("init", "shop", "--model", model).code == 0
     assert load_settings(tmp_path / "shop" / "seal.yaml").model.path == str(model)
+    assert asked == [{"model": str(model)}]
+
+
+def test_a_relative_model_begins_at_the_workspace(tmp_path: Path) -> None:
+    settings = tmp_path / "seal.yaml"
+    for written, meant in (("../m", tmp_path.parent / "m"), ("m/x", tmp_path / "m/x"), ("/m", Path("/m"))):
+        settings.write_text(f"model: {{path: {written}}}\n", encoding="utf-8")
+        assert load_settings(settings).model.path == str(meant)
+    settings.write_text("model: {path: bundled}\n", encoding="utf-8")
+    assert load_settings(settings).model.path == BUNDLED
 
 
 def test_tasks_are_checked_added_and_listed(workspace: Workspace, call: CliCaller) -> None:
@@ -273,7 +288,7 @@ def test_bare_it_shows_info_or_how_to_start(call: CliCaller, tmp_path: Path) -> 
 
 
 def test_model_card(call: CliCaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seal_console.cli.info.model_folder", lambda _: tmp_path)
+    monkeypatch.setattr("seal_console.cli.model.model_folder", lambda _: tmp_path)
     assert call("model", "card").code == 1
     (tmp_path / "README.md").write_text("# The card\x1b[2J", encoding="utf-8")
     assert call("model", "card").out == "# The card␛[2J\n"

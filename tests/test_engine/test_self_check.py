@@ -10,13 +10,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from engine.bank.packed import packed_logits
+from engine.bundled import BUNDLED
 from engine.generation import self_check
 from engine.generation.self_check import check_base
 from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.lora.adapter import make_spec
 from engine.model.base import load_base, wrap_model
 from engine.model.context_window import window_in
-from engine.model.model_folder import BUNDLED
 from store.errors import WrongUseError
 from tests.peft_alone import acting_adapter, peft_logits, tiny_base
 from tests.tiny_models import ARCHITECTURES

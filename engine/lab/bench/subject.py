@@ -12,11 +12,12 @@ import peft
 import torch
 import transformers
 
+from engine.bundled import BUNDLED
 from engine.lab.bench.jobs import Subject
 from engine.lab.bench.random_model import RANDOM_100M, VOCABULARY, random_qwen2
 from engine.lora.adapter import make_spec
 from engine.model.base import BaseModel, load_base
-from engine.model.model_folder import BUNDLED, model_folder
+from engine.model.model_folder import model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
