@@ -14,7 +14,7 @@ from itertools import combinations
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.graders.text_graders import comparable
+from engine.graders.text_form import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

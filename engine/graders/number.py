@@ -1,8 +1,8 @@
 """The grader `number`: the first number of the answer must be within a tolerance of the number of an accepted answer.
 
-It reads signs, decimals with a point, exponents, thousands separators (comma, apostrophe, thin or fixed space), a
-currency sign before and any unit after. It does not read number words, "1.2 billion" as 1,200,000,000, or decimal
-commas: text such as "1,5", "1.2.3" or "B12" contains no number.
+It reads signs, decimals with a point, exponents, thousands separators (comma, apostrophe, any space), a currency sign
+before and any unit after. It does not read number words, "1.2 billion" as 1,200,000,000, or decimal commas: text such
+as "1,5", "1.2.3" or "B12" contains no number.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from engine.graders.interface import FULL, ZERO, Grade, Options, is_number, unknown_options
+from engine.graders.text_form import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SEPARATORS = ",'’\u00a0\u2009\u202f"
+_SEPARATORS = ",' "
 _NUMBER = re.compile(
-    rf"(?<![\w.,])(?P<sign>[-+−])?[$€£¥]?(?P<digits>(?:[0-9]{{1,3}}(?:[{_SEPARATORS}][0-9]{{3}})+|[0-9]+)(?:\.[0-9]+)?"
+    rf"(?<![\w.,])(?P<sign>[-+])?[$€£¥]?(?P<digits>(?:[0-9]{{1,3}}(?:[{_SEPARATORS}][0-9]{{3}})+|[0-9]+)(?:\.[0-9]+)?"
     r"|\.[0-9]+)(?P<exponent>[eE][-+]?[0-9]{1,3}(?![0-9]))?(?![.,]?[0-9])"
 )
 _NO_SEPARATORS = str.maketrans("", "", _SEPARATORS)
@@ -51,10 +52,10 @@ class NumberGrader:
 
 def first_number(text: str) -> Fraction | None:
     """Return the first number in a text, or None."""
-    match = _NUMBER.search(text)
+    match = _NUMBER.search(canonical(text))
     if match is None:
         return None
-    sign = "-" if match["sign"] in {"-", "−"} else ""
+    sign = "-" if match["sign"] == "-" else ""
     return Fraction(Decimal(sign + match["digits"].translate(_NO_SEPARATORS) + (match["exponent"] or "")))
 
 

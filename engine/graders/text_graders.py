@@ -1,19 +1,18 @@
 """The graders that compare texts: `exact`, `contains`, `token_f1` and `regex`.
 
-The first three compare normalised words. Normalisation is that of SQuAD v1.1's evaluation script (Rajpurkar et al.,
-2016): lower case, no punctuation, no articles, single spaces. It knows English articles and ASCII punctuation only.
+The first three compare words in the form of `text_form`.
 """
 
 from __future__ import annotations
 
 import re
-import string
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import regex
 
 from engine.graders.interface import FULL, ZERO, Grade, Options, is_number, unknown_options
+from engine.graders.text_form import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,30 +20,14 @@ if TYPE_CHECKING:
 DEFAULT_THRESHOLD = 0.5
 MAX_PATTERN_CHARACTERS = 300
 SEARCH_S = 1.0
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 _REPEATED = re.compile(r"[*+]|\{\d*,?\d*\}")
 _VARYING = re.compile(r"[*+|]|(?<!\()\?|\{\d*,\d*\}")
 
 
-def normalise(text: str) -> str:
-    """Return the text as SQuAD compares it; empty if it consists of articles and punctuation only."""
-    bare = text.lower().translate(_NO_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", bare).split())
-
-
-def comparable(text: str) -> str:
-    """Normalise a text, or only lower its case and collapse its spaces if nothing else would be left ("A", "+").
-
-    So the accepted answer "A" is not matched by "the", and no answer is compared as empty text.
-    """
-    return normalise(text) or " ".join(text.lower().split())
-
-
 class ExactGrader:
-    """Correct if the normalised answer equals a normalised accepted answer. No options."""
+    """Correct if the answer equals an accepted answer, in the form in which answers are compared. No options."""
 
     name = "exact"
 

@@ -11,7 +11,6 @@ from engine.graders import registry
 from engine.graders.interface import FULL, Grade, Options
 from engine.graders.number import first_number
 from engine.graders.registry import GraderError, check_options, find_grader, grade_answer, grader_names
-from engine.graders.text_graders import comparable, normalise
 from store.errors import WrongUseError
 from store.records import Question
 
@@ -27,18 +26,6 @@ def question(grader: str, *accepted: str, **options: Any) -> Question:
 
 def is_right(grader: str, answer: str, *accepted: str, **options: Any) -> bool:
     return grade_answer(question(grader, *accepted, **options), answer).correct
-
-
-def test_normalisation_is_squads() -> None:
-    assert normalise('  The "Golden   Anniversary", an event. ') == "golden anniversary event"
-    assert normalise("an apple a day; theatre") == "apple day theatre"
-    assert normalise("The!") == ""
-    assert comparable("The!") == "the!"
-
-
-@given(st.text())
-def test_normalising_twice_equals_normalising_once(text: str) -> None:
-    assert comparable(comparable(text)) == comparable(text) or normalise(text) == ""
 
 
 @pytest.mark.parametrize(

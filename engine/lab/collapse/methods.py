@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.alarms.measures import majority_answers
-from engine.graders.text_graders import comparable
+from engine.graders.text_form import comparable
 from engine.loop.select import ScoredCandidate, Selection, SelectionMethod, may_be_reinforced, select
 from store.candidates import answers_of, gates_of
 
