@@ -49,7 +49,7 @@ StartEngine = Callable[[Path], int]
 
 
 def ask_for_rounds(workspace: Workspace, db: Database, rounds: int, actor: str, start: StartEngine) -> Job:
-    """Add a job that runs rounds; if an engine died over such a job, resume that one instead."""
+    """Add a job that runs rounds; if an engine died during such a job, resume that one instead."""
     left = left_behind(workspace, db)
     job = left[0] if left else add_job(db, "run", {"rounds": rounds}, actor)
     _start_where_none_runs(workspace, start)

@@ -102,6 +102,7 @@ def bar(share: float | None) -> str:
     return "█" * filled + "·" * (_BAR_WIDTH - filled)
 
 
+ROLES: dict[str, str] = {"train": "training task", "held_out": "held-out task"}
 NOUN_OF_ACTION: dict[str, str] = {"accept": "acceptance", "reject": "rejection", "defer": "deferral", "undo": "undo"}
 # What is true of a candidate again when the decision about it was undone, by its state.
 AFTER_UNDO: dict[str, str] = {"examined": "waits for a decision again", "deferred": "is deferred again"}

@@ -27,7 +27,7 @@ def version_card(manifest: Mapping[str, Any]) -> str:
         _section("Task", _block(manifest["task"]["title"])),
         _section(
             "Accepted",
-            f"At {decision['decided_at']}, by and because:\n\n" + _block(f"{decision['actor']}\n{decision['reason']}"),
+            _block(f"at      {decision['decided_at']}\nby      {decision['actor']}\nreason  {decision['reason']}"),
         ),
         *_edited(candidate),
         _section("Self-edit", _block(candidate["completion"])),
@@ -35,7 +35,7 @@ def version_card(manifest: Mapping[str, Any]) -> str:
         _section("Asked for with", _block(candidate["prompt"])),
         _section(
             "Measured",
-            f"Gain on the reward questions: {_figure(reward['mean'])} (spread {_figure(reward['std'])}); "
+            f"Gain on the reward questions: {_figure(reward['mean'])}{_of_repeats(reward['std'], manifest)}; "
             f"on the audit questions: {_figure(reward['audit_gain'])}.",
         ),
         _section("Gates", _block("\n".join(line for gate in manifest["gates"] for line in _gate(gate)) or "none")),
@@ -116,6 +116,12 @@ def _named(values: Mapping[str, Any]) -> str:
 
 def _figure(value: float | None) -> str:
     return "not measured" if value is None else f"{value:+.3f}"
+
+
+def _of_repeats(spread: float | None, manifest: Mapping[str, Any]) -> str:
+    repeats = len(manifest["inner_updates"])
+    known = f", spread {spread:.3f}" if spread is not None and repeats > 1 else ""
+    return f" over {counted(repeats, 'repeat')}{known}"
 
 
 def _identity(manifest: Mapping[str, Any], candidate_id: str | None, round_number: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from seal_console.format import (
+    ROLES,
     facts,
     gain,
     gain_of_repeats,
@@ -105,7 +106,7 @@ def _update(update: InnerUpdate) -> tuple[str, ...]:
 def _provenance(whole: Dossier) -> Iterator[tuple[str, Cell]]:
     candidate = whole.candidate
     imported = " (imported)" if candidate.imported else ""
-    yield "round", f"{candidate.round_number}, position {candidate.position}, {candidate.role}{imported}"
+    yield "round", f"{candidate.round_number}, position {candidate.position}, {ROLES[candidate.role]}{imported}"
     yield "written by", _writer(candidate)
     yield "trained on", state_name(candidate.live_version)
     yield "format", candidate.edit_format

@@ -20,7 +20,8 @@ _KEYS = {
 }  # fmt: skip
 
 _TITLES = {
-    "PagedTable": "Table", "CandidatePane": "Candidate", "DetailPane": "Text", "HeatMap": "Matrix",
+    "PagedTable": "Table", "CandidatePane": "Candidate", "DetailPane": "Text", "LongText": "Text",
+    "HeatMap": "Matrix", "FilterInput": "Filter", "SafeInput": "Text field",
     "ConsoleApp": "Everywhere",
 }  # fmt: skip
 

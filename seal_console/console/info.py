@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from store.workspace import Workspace
 
+_IF_ABSENT = {"engine_lock": "free", "guardrails": "no recent verdicts"}
+
 
 def info_text(workspace: Workspace, db: Database) -> Content:
     """Return the text of `seal-console info`."""
@@ -50,7 +52,8 @@ def _setting(value: object) -> str:
 
 def _group(title: str, values: Any) -> list[Content]:
     if not isinstance(values, dict):
-        return [assemble((f"{title.replace('_', ' '):<20}", "$text-muted"), safe_line(value_in_words(values)))]
+        words = _IF_ABSENT.get(title, "none") if values is None else value_in_words(values)
+        return [assemble((f"{title.replace('_', ' '):<20}", "$text-muted"), safe_line(words))]
     found: Mapping[str, Any] = values
     rows = [assemble((title.replace("_", " "), "bold"))]
     rows += [

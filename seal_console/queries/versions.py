@@ -62,6 +62,11 @@ class StoredAdapter:
     is_the_recorded_one: bool = False
     problem: str = ""
 
+    @property
+    def repeats(self) -> int:
+        """How many inner updates the version's figures rest on; 0 if the manifest does not say."""
+        return len(self.manifest.get("inner_updates") or [])
+
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:

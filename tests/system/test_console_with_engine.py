@@ -87,7 +87,7 @@ def test_a_round_from_the_console_survives_the_death_of_its_engine(workspace: Wo
         os.kill(owner.pid, signal.SIGKILL)
         console.sees("engine idle")
         before = _measured(db)
-        console.opens("1", "The engine died over", "resumes it")
+        console.opens("1", "The engine died during", "resumes it")
         _asks_for_a_round(console)
         console.opens("2", "Answers before", "examined")
         console.opens("A", "Accept this self-edit as v0001?")

@@ -77,6 +77,25 @@ def test_help_and_palette_name_the_keys_of_the_screen(maker: CandidateMaker, wor
     run(flow())
 
 
+def test_help_and_palette_speak_of_no_classes_and_of_no_actions_of_the_library(
+    maker: CandidateMaker, workspace: Workspace
+) -> None:
+    maker.examined(0.5)
+
+    async def flow() -> None:
+        async with drive(workspace, size=(120, 60)) as console:
+            await console.press("7", "question_mark")
+            await console.until(lambda: "Help: retention" in console.shown())
+            assert "Matrix" in console.shown()
+            assert "HeatMap" not in console.shown()
+            await console.press("escape", "ctrl+p")
+            await console.until(lambda: "Run a round (ctrl+r)" in console.shown())
+            assert "Focus" not in console.shown()
+            assert "Scroll" not in console.shown()
+
+    run(flow())
+
+
 def test_settings_choose_theme_and_keys(maker: CandidateMaker, workspace: Workspace) -> None:
     maker.examined(0.5)
     workspace.settings_file.write_text(

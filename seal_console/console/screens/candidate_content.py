@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seal_console.console.content import assemble, lines, safe, safe_line, sparkline
-from seal_console.format import gain, gain_of_repeats, short_id
+from seal_console.format import ROLES, gain, gain_of_repeats, short_id
 from seal_console.queries.queue import QueueRow, siblings
 from seal_console.render_gate import needs_review_by, render_gate, verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
@@ -221,7 +221,7 @@ def _provenance(whole: Dossier) -> Content:
     candidate = whole.candidate
     facts = {
         "source": whole.task.source,
-        "round": f"{candidate.round_number}, position {candidate.position}, {candidate.role}"
+        "round": f"{candidate.round_number}, position {candidate.position}, {ROLES[candidate.role]}"
         + (" (imported)" if candidate.imported else ""),
         "written by": _writer(candidate),
         "trained on": state_name(candidate.live_version),

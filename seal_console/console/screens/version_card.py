@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seal_console.console.content import assemble, fact, format_time, heading, lines, muted, safe, safe_line
 from seal_console.console.widgets.table_columns import Cell, Column
-from seal_console.format import gain, percent, short_id
+from seal_console.format import gain, gain_of_repeats, percent, short_id
 from seal_console.render_gate import verdict_label
 from seal_console.render_recipe import render_recipe, render_replay
 from store.version_tags import live_name, policy_tag, version_tag
@@ -114,7 +114,7 @@ def _measured(facts: VersionFacts) -> list[Content]:
     return [
         safe(""),
         heading("Measured before it was accepted"),
-        fact("reward", gain(candidate.reward_mean, candidate.reward_std)),
+        fact("reward", gain_of_repeats(candidate.reward_mean, candidate.reward_std, facts.stored.repeats)),
         fact("audit gain", gain(candidate.audit_gain)),
         fact("gates", gates or "none"),
     ]

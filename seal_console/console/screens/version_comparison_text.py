@@ -17,7 +17,7 @@ from seal_console.console.content import (
     side_by_side,
 )
 from seal_console.console.screens.version_card import pointer_names
-from seal_console.format import gain, short_id
+from seal_console.format import gain, gain_of_repeats, short_id
 from seal_console.render_recipe import render_replay
 from store.version_tags import version_tag
 from store.wording import counted
@@ -106,7 +106,7 @@ def _provenance(facts: VersionFacts) -> list[tuple[str, str]]:
         return [*rows, ("adapter", "none: the base model alone")]
     size = f"{counted(len(candidate.completion), 'character')}, {counted(len(candidate.sequences), 'sequence')}"
     rows += [
-        ("reward", gain(candidate.reward_mean, candidate.reward_std)),
+        ("reward", gain_of_repeats(candidate.reward_mean, candidate.reward_std, facts.stored.repeats)),
         ("audit gain", gain(candidate.audit_gain)),
         ("parent", version_tag(version.parent_number or 0)),
         ("task", task.title),
