@@ -206,6 +206,32 @@ def test_a_second_ctrl_c_kills(workspace: Workspace, tmp_path: Path) -> None:
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
 
 
+def test_sigterm_to_the_command_alone_interrupts_as_ctrl_c_does(workspace: Workspace, tmp_path: Path) -> None:
+    process = in_own_session(["-w", str(workspace.root), "run"], fake_worker(tmp_path, SLOW))
+    assert process.stderr is not None
+    while "begun" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert (tmp_path / "ended-by-itself").exists()
+    assert "Interrupted. Completed measurements are kept." in err
+    assert "seal-console run resumes it." in err
+
+
+def test_a_second_sigterm_ends_at_once(workspace: Workspace, tmp_path: Path) -> None:
+    process = in_own_session(["-w", str(workspace.root), "run", "--json"], fake_worker(tmp_path, STUBBORN))
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)  # two signals at once count as one
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
 def test_the_engine_learns_that_its_parent_was_killed(workspace: Workspace, tmp_path: Path) -> None:
     process = in_own_session(["-w", str(workspace.root), "run", "--json"], fake_worker(tmp_path, SLOW))
     assert process.stdout is not None

@@ -344,3 +344,15 @@ def test_a_round_that_is_open_is_unique(maker: CandidateMaker) -> None:
     with pytest.raises(WrongUseError):
         start_round(maker.db, seed=0, settings={}, live_version=None, policy_version=None)
     assert make_task("A").id != make_task("B").id
+
+
+@pytest.mark.parametrize("words", [(), ("info",), ("tasks", "list"), ("tasks", "check", "x.yaml")])
+def test_a_workspace_of_an_older_release_is_named_by_every_command(
+    workspace: Workspace, call: CliCaller, words: tuple[str, ...]
+) -> None:
+    (workspace.root / "policy.yaml").write_text("rules: []\n")
+    called = call(*words)
+    assert called.code == 2
+    assert f"{workspace.root / 'policy.yaml'} is no longer read" in called.err
+    assert f"mv {workspace.root / 'policy.yaml'}" in called.err
+    assert "No workspace here" not in called.out
