@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
-from engine.input_files.validation import InputReader, LocatedData, yaml_problem
+from engine.input_files.validation import InputReader, LocatedData, in_file_order, yaml_problem
 from engine.settings.sections import Section, Settings
 from store.errors import WrongUseError
 from store.wording import counted
@@ -51,7 +51,7 @@ def settings_from_text(text: str, path: Path) -> Settings:
     if isinstance(tracked, str) and tracked and (problem := _tracking_problem(path.parent, tracked)) is not None:
         reader.report(("tracking", "file"), problem)
     if settings is None or reader.problems:
-        raise _refusal(path, reader.problems)
+        raise _refusal(path, in_file_order(reader.problems))
     return settings
 
 

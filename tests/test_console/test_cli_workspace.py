@@ -356,3 +356,19 @@ def test_a_workspace_of_an_older_release_is_named_by_every_command(
     assert f"{workspace.root / 'policy.yaml'} is no longer read" in called.err
     assert f"mv {workspace.root / 'policy.yaml'}" in called.err
     assert "No workspace here" not in called.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("tasks", "check", "nope"), "nope: does not exist"),
+        (("tasks", "check", "nope.yaml"), "nope.yaml: does not exist"),
+        (("tasks", "add", "no/such/folder"), "no/such/folder: does not exist"),
+        (("guardrails", "check", "--text", "nope.txt"), "nope.txt does not exist"),
+    ],
+)
+def test_a_file_that_does_not_exist_is_said_not_to(
+    workspace: Workspace, call: CliCaller, words: tuple[str, ...], said: str
+) -> None:
+    called = call("-w", workspace.root, *words)
+    assert (called.code, said in called.err) == (2, True)
