@@ -372,3 +372,12 @@ def test_a_file_that_does_not_exist_is_said_not_to(
 ) -> None:
     called = call("-w", workspace.root, *words)
     assert (called.code, said in called.err) == (2, True)
+
+
+@pytest.mark.parametrize("words", [("init", "bar"), ("demo", "bar", "--headless")])
+def test_a_workspace_that_a_new_one_would_ignore_is_a_contradiction(
+    workspace: Workspace, call: CliCaller, words: tuple[str, ...]
+) -> None:
+    called = call("-w", workspace.root, *words)
+    assert (called.code, "contradicts it" in called.err) == (2, True)
+    assert not (workspace.root / "bar").exists()
