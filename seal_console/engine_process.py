@@ -2,7 +2,7 @@
 
 The child is `python -m engine.jobs.worker OPERATION`; its parameters are one line of JSON on stdin, which stays open:
 when this process ends, the child reads the end of stdin and stops. Ctrl+C reaches the child through the terminal; here
-it is only counted, so that the child can end by itself; the second one kills it.
+it is only counted, so that the child can end by itself; the second one kills it. SIGTERM does the same, passed on.
 """
 
 from __future__ import annotations
@@ -101,32 +101,35 @@ def run_operation(
 
 
 class _Interrupts:
-    """Counts ctrl+c instead of raising KeyboardInterrupt; does nothing outside the main thread."""
+    """Counts ctrl+c and SIGTERM instead of ending this process; does nothing outside the main thread."""
 
     def __init__(self, child: subprocess.Popen[str]) -> None:
         self.count = 0
         self._child = child
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
         self._hint = threading.Timer(_STDIN_STAYS_OPEN_S, _close, (child.stdin,))
         self._hint.daemon = True
 
     def __enter__(self) -> Self:
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            self._before = signal.signal(signal.SIGINT, self._count)
+        for number in (signal.SIGINT, signal.SIGTERM) if in_main_thread else ():
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._count)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._hint.cancel()
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
-    def _count(self, _number: int, _frame: FrameType | None) -> None:
+    def _count(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
         if self.count == 1:
             self._hint.start()  # a child that the signal did not reach stops at the end of its stdin
+            if number == signal.SIGTERM:  # unlike ctrl+c, it usually reaches this process alone
+                self._child.send_signal(signal.SIGINT)
         else:
             self._child.kill()
 
@@ -197,7 +200,7 @@ def _progress(value: Mapping[str, Any]) -> Progress | None:
 
 
 def _error(last_word: _Failure | None, exit_code: int, *, interrupted: bool, next_step: str) -> SealError:
-    if interrupted or exit_code in {ExitCode.INTERRUPTED, -signal.SIGINT}:
+    if interrupted or exit_code in {ExitCode.INTERRUPTED, -signal.SIGINT, -signal.SIGTERM}:
         return EngineInterruptedError("Interrupted. Completed measurements are kept.", next_step=next_step)
     if last_word is not None:
         return _error_of(last_word.said, exit_code)

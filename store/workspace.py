@@ -82,16 +82,24 @@ def find_workspace(explicit: Path | None, environ: Mapping[str, str], start: Pat
 
     Raises WrongUseError if none of them has a seal.yaml, or if the workspace still has a policy.yaml.
     """
+    found = workspace_if_any(explicit, environ, start)
+    if found is not None:
+        return found
+    raise WrongUseError(
+        f"{start.resolve()} is not in a workspace: neither it nor a folder above it has a {SETTINGS_NAME}.",
+        next_step="seal-console init DIR creates one; -w DIR or SEAL_WORKSPACE names one.",
+    )
+
+
+def workspace_if_any(explicit: Path | None, environ: Mapping[str, str], start: Path) -> Workspace | None:
+    """Find the workspace as `find_workspace` does; None if none was named and no folder has a seal.yaml."""
     named = explicit or (Path(environ[ENVIRONMENT_VARIABLE]) if environ.get(ENVIRONMENT_VARIABLE) else None)
     if named is not None:
         return _require_new_names(_named_workspace(named, "-w" if explicit else ENVIRONMENT_VARIABLE))
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / SETTINGS_NAME).is_file():
             return _require_new_names(Workspace(folder))
-    raise WrongUseError(
-        f"{start.resolve()} is not in a workspace: neither it nor a folder above it has a {SETTINGS_NAME}.",
-        next_step="seal-console init DIR creates one; -w DIR or SEAL_WORKSPACE names one.",
-    )
+    return None
 
 
 def is_writable(workspace: Workspace) -> bool:

@@ -7,7 +7,7 @@ silent zero. An empty answer scores zero before any grader sees it.
 from __future__ import annotations
 
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.graders.interface import ZERO, Grade, Grader, is_number
 from engine.graders.number import NumberGrader
@@ -62,20 +62,30 @@ def check_options(name: str, options: Mapping[str, Any]) -> list[str]:
         return [f"grader '{name}' failed on the options: {error!r}"]
 
 
-def grader_problems(name: str, options: Mapping[str, Any], answers: Sequence[str]) -> list[str]:
-    """Return what is wrong with a grader's options, or each accepted answer that the grader itself would mark wrong.
+def grader_problems(
+    name: str, options: Mapping[str, Any], answers: Sequence[str]
+) -> list[tuple[Literal["grader", "options", "answers"], str]]:
+    """Return what is wrong with a grader, with its options, or with accepted answers that it would mark wrong itself.
 
     Answers are tried with built-in graders only: these are fast, need no network and always grade alike.
     """
+    try:
+        find_grader(name)
+    except SealError as error:
+        return [("grader", error.message)]
     problems = check_options(name, options)
     if problems or name not in _BUILT_IN:
-        return problems
+        return [("options", problem) for problem in problems]
     grader = _BUILT_IN[name]
     try:
         wrong = [answer for answer in answers if not grader.grade(answer, [answer], options).correct]
     except TimeoutError:
-        return [f"grader '{name}' takes more than a second on the question's own answers; make the pattern simpler"]
-    return [f"the answer {answer[:_LONGEST_SHOWN]!r} is wrong by its own grader '{name}'" for answer in wrong]
+        return [
+            ("options", f"grader '{name}' takes more than a second on an accepted answer; make the pattern simpler")
+        ]
+    return [
+        ("answers", f"the answer {answer[:_LONGEST_SHOWN]!r} is wrong by its own grader '{name}'") for answer in wrong
+    ]
 
 
 def grade_answer(question: Question, answer: str) -> Grade:

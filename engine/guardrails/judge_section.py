@@ -8,15 +8,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 
 from engine.guardrails.rule import RuleVerdict, VerdictInput, hashed_verdict, renamed_verdict
-from engine.input_files.input_model import FilledText, InputModel, Number, PositiveCount, Text, WrongKeyError
+from engine.input_files.input_model import FilledText, InputModel, Number, PositiveCount, Text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
     from engine.input_files.validation import InputReader
 
 Asks = Literal["every", "kept"]
@@ -126,21 +128,28 @@ class JudgeInput(InputModel):
     asks: Asks = "every"
     when_unreachable: Annotated[WhenUnreachable, BeforeValidator(renamed_verdict)] = "review"
 
-    @model_validator(mode="after")
-    def _sends_keys_encrypted(self) -> JudgeInput:
-        parts = urlsplit(self.url)
+    @classmethod
+    def problems_of_whole(cls, given: Mapping[str, Any], written: Collection[str]) -> list[tuple[str, str]]:
+        """A key may travel only encrypted, or within this machine."""
+        parts = urlsplit(given.get("url", ""))
         host = parts.hostname or ""
         try:
             is_this_machine = ip_address(host).is_loopback
         except ValueError:
             is_this_machine = host == "localhost"
-        if self.api_key_env and parts.scheme == "http" and not is_this_machine:
-            raise WrongKeyError("url", "must begin with https:// if a key is sent to another machine")
-        return self
+        sends_key = bool(given.get("api_key_env")) or ("api_key_env" in written and "api_key_env" not in given)
+        if sends_key and parts.scheme == "http" and not is_this_machine:
+            return [("url", "must begin with https:// if a key is sent to another machine")]
+        return []
 
 
-def read_judge(reader: InputReader, section: object) -> JudgeSettings | None:
-    """Return the judge, or None if the section is not valid; problems are noted in the reader."""
+def read_judge(
+    reader: InputReader, section: object, read_constitution: Callable[[str], str] | None = None
+) -> JudgeSettings | None:
+    """Return the judge, or None if the section is not valid; problems are noted in the reader.
+
+    `read_constitution` reads the constitution from the file of a name, and raises ValueError with what is wrong.
+    """
     path = ("judge",)
     found = reader.read(JudgeInput, section, path)
     written = section.get("constitution") if isinstance(section, dict) else None
@@ -148,6 +157,11 @@ def read_judge(reader: InputReader, section: object) -> JudgeSettings | None:
     if isinstance(written, dict):
         source = reader.read(ConstitutionFile, written, (*path, "constitution"))
         file = source.file if source else ""
+        if file and read_constitution is not None:
+            try:
+                constitution = read_constitution(file)
+            except ValueError as error:
+                reader.report((*path, "constitution", "file"), str(error))
     elif isinstance(section, dict) and "constitution" in section:
         constitution = reader.read(_CONSTITUTION, written, (*path, "constitution")) or ""
     if found is None:

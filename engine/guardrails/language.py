@@ -8,18 +8,18 @@ match; a short text in another language passes.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import regex
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 
 from engine.guardrails.rule import Check, Match, MatchReport
 from engine.input_files.input_model import PositiveCount, Share, Texts
 from store.wording import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from engine.guardrails.rule import CheckInput
 
@@ -70,11 +70,12 @@ class LanguageCheck(Check):
     fewest_words: PositiveCount = 12
     certainty: Share = 0.95
 
-    @model_validator(mode="after")
-    def _allows_something(self) -> LanguageCheck:
-        if not (self.languages or self.scripts):
-            raise ValueError("has neither languages nor scripts")
-        return self
+    @classmethod
+    def problems_of_whole(cls, given: Mapping[str, Any], written: Collection[str]) -> list[tuple[str, str]]:
+        """A rule that allows every language and every script would find nothing."""
+        del written
+        empty = all(key in given and not given[key] for key in ("languages", "scripts"))
+        return [("", "has neither languages nor scripts")] if empty else []
 
     def find(self, looked_at: CheckInput) -> MatchReport:
         """Return the language and the scripts that are not allowed."""

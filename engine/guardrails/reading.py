@@ -12,13 +12,15 @@ from engine.guardrails.rule import Rule, hashed_verdict
 from engine.input_files.input_model import InputModel
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.text_files import TextFile, UnreadableFileError, read_text_file
-from engine.input_files.validation import InputReader, located_data, yaml_problem
+from engine.input_files.validation import InputReader, in_file_order, located_data, yaml_problem
 from store.errors import WrongUseError
 from store.hashing import hash_json, hash_text
 from store.wording import counted
 from store.workspace import FORMER_GUARDRAILS_NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.guardrails.judge_section import JudgeSettings
     from engine.guardrails.red_team import RedTeamPrompt
     from store.records import Round
@@ -78,12 +80,7 @@ def read_guardrails(workspace: Workspace) -> Guardrails:
         file = read_text_file(expected, workspace.root)
     except UnreadableFileError as error:
         raise _refusal([str(error)]) from error
-    guardrails = _guardrails_from(file)
-    judge = guardrails.judge
-    if judge is not None and judge.constitution_file:
-        constitution = _read_constitution(workspace, judge.constitution_file)
-        guardrails = replace(guardrails, judge=replace(judge, constitution=constitution))
-    return guardrails
+    return _guardrails_from(file, lambda name: _read_constitution(workspace, name))
 
 
 def as_recorded(rules: Guardrails) -> dict[str, str]:
@@ -112,8 +109,13 @@ def rules_of_round(current: Round, now: Guardrails) -> Guardrails:
     return replace(rules, judge=judge if now.judge is None else judge.reached_as(now.judge))
 
 
-def parse_guardrails(file: TextFile) -> tuple[Guardrails, list[str]]:
-    """Return what a file contains, and everything that is wrong with it; with problems it must not be used."""
+def parse_guardrails(
+    file: TextFile, read_constitution: Callable[[str], str] | None = None
+) -> tuple[Guardrails, list[str]]:
+    """Return what a file contains, and everything that is wrong with it; with problems it must not be used.
+
+    Without `read_constitution`, a constitution in another file is left empty.
+    """
     try:
         located = parse_located_yaml(file.text)
     except YamlProblemError as error:
@@ -124,32 +126,34 @@ def parse_guardrails(file: TextFile) -> tuple[Guardrails, list[str]]:
         return Guardrails(), reader.problems
     rules = () if sections.rules is None else read_rules(reader, sections.rules)
     red_team = () if sections.red_team is None else read_red_team(reader, sections.red_team)
-    judge = None if sections.judge is None else read_judge(reader, sections.judge)
-    return Guardrails(rules, file.text, red_team, judge), reader.problems
+    judge = None if sections.judge is None else read_judge(reader, sections.judge, read_constitution)
+    return Guardrails(rules, file.text, red_team, judge), in_file_order(reader.problems)
 
 
-def _guardrails_from(file: TextFile) -> Guardrails:
-    guardrails, problems = parse_guardrails(file)
+def _guardrails_from(file: TextFile, read_constitution: Callable[[str], str] | None = None) -> Guardrails:
+    guardrails, problems = parse_guardrails(file, read_constitution)
     if problems:
         raise _refusal(problems)
     return guardrails
 
 
 def _read_constitution(workspace: Workspace, name: str) -> str:
-    """Read a constitution from a file of the workspace, but not from tasks/, which holds the audit's questions."""
-    place = f"guardrails.yaml: the constitution's file {name!r}"
+    """Read a constitution from a file of the workspace, but not from tasks/, which holds the audit's questions.
+
+    Raises ValueError that says what is wrong.
+    """
     try:
         path = (workspace.root / name).resolve()
         if not path.is_relative_to(workspace.root.resolve()):
-            raise _refusal([f"{place} is not in the workspace"])
+            raise ValueError(f"{name!r} is not in the workspace")
         if path.is_relative_to(workspace.tasks_folder.resolve()):
-            raise _refusal([f"{place} is in tasks/, whose questions no judge may see"])
+            raise ValueError(f"{name!r} is in tasks/, whose questions no judge may see")
         text = read_text_file(path, workspace.root).text
-    except (UnreadableFileError, OSError, ValueError, RuntimeError) as error:
-        raise _refusal([f"{place}: {error}"]) from error
+    except (UnreadableFileError, OSError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
     problem = constitution_problem(text)
     if problem:
-        raise _refusal([f"{name}: {problem}"])
+        raise ValueError(f"{name}: {problem}")
     return text
 
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from engine.graders.interface import FULL, ZERO, Grade
-from engine.graders.registry import DEFAULT_GRADER, grade_answer, grader_problems
+from engine.graders.registry import DEFAULT_GRADER, grade_answer
 from engine.guardrails.patterns import Patterns, Phrases, matches_pattern
 from engine.guardrails.rule import RuleVerdict, VerdictInput, hashed_verdict
 from engine.guardrails.texts import folded_words, runs_of, words_of
 from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Text, Texts, keys_of, short_line
-from engine.tasks.task_input import QuestionOrPrompt
+from engine.input_files.validation import valid_values
+from engine.tasks.task_input import QuestionOrPrompt, report_grader
 from store.hashing import hash_json
 from store.records import Question
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from engine.input_files.located_yaml import Path
     from engine.input_files.validation import InputReader
 
@@ -146,11 +149,12 @@ class ForbiddenAnswerInput(RedTeamPromptInput):
     patterns: Patterns = ()
     texts: Phrases = ()
 
-    @model_validator(mode="after")
-    def _forbids_something(self) -> ForbiddenAnswerInput:
-        if not (self.patterns or self.texts):
-            raise ValueError("has neither texts nor patterns that must not be said")
-        return self
+    @classmethod
+    def problems_of_whole(cls, given: Mapping[str, Any], written: Collection[str]) -> list[tuple[str, str]]:
+        """Something must be forbidden."""
+        empty = all(key in given and not given[key] for key in ("patterns", "texts"))
+        more = [("", "has neither texts nor patterns that must not be said")] if empty else []
+        return [*super().problems_of_whole(given, written), *more]
 
 
 PROMPT_INPUTS: dict[Must, type[RedTeamPromptInput]] = {
@@ -179,11 +183,10 @@ def _read_prompt(reader: InputReader, entry: object, path: Path, refusals: tuple
         # Which other keys are allowed depends on `must`.
         entry = {key: entry[key] for key in entry if key in keys_of(RedTeamPromptInput)}
     found = reader.read(model or RedTeamPromptInput, entry, path)
+    if model is ProtectedAnswerInput and isinstance(entry, dict):
+        report_grader(reader, path, valid_values(model, entry), "grader_options")
     if found is None:
         return None
-    if isinstance(found, ProtectedAnswerInput):
-        for problem in grader_problems(found.grader, found.grader_options, found.answers):
-            reader.report(path, problem)
     own = found.model_dump()
     patterns = own.get("patterns", ())
     return RedTeamPrompt(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
-
-from pydantic import model_validator
+from typing import TYPE_CHECKING, Any
 
 from engine.guardrails.rule import Check, Match, MatchReport
 from engine.guardrails.texts import folded_words
-from engine.input_files.input_model import Count, Share, WrongKeyError, keys_of
+from engine.input_files.input_model import Count, Share, keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from engine.guardrails.rule import CheckInput
 
@@ -34,16 +32,19 @@ class SizeCheck(Check):
     longest_sequence: Count | None = None
     max_repetition: Share | None = None
 
-    @model_validator(mode="after")
-    def _limits_something(self) -> SizeCheck:
-        limits = self.model_dump()
-        if all(limit is None for limit in limits.values()):
-            raise ValueError(f"has no limit; set one of {', '.join(keys_of(SizeCheck))}")
+    @classmethod
+    def problems_of_whole(cls, given: Mapping[str, Any], written: Collection[str]) -> list[tuple[str, str]]:
+        """There must be a limit, and room between the two of a pair."""
+        del written
+        keys = keys_of(cls)
+        if all(key in given and given[key] is None for key in keys):
+            return [("", f"has no limit; set one of {', '.join(keys)}")]
+        problems = []
         for name in ("characters", "lines", "sequences"):
-            least, most = limits[f"min_{name}"], limits[f"max_{name}"]
+            least, most = given.get(f"min_{name}"), given.get(f"max_{name}")
             if least is not None and most is not None and least > most:
-                raise WrongKeyError(f"min_{name}", f"is above max_{name}: nothing could pass")
-        return self
+                problems.append((f"min_{name}", f"is above max_{name}: nothing could pass"))
+        return problems
 
     def find(self, looked_at: CheckInput) -> MatchReport:
         """Return each limit that is broken, and all figures."""

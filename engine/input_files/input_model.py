@@ -6,10 +6,10 @@ YAML makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 from pydantic_core import PydanticUseDefault
 
 from engine.input_files.located_yaml import YamlScalar
@@ -27,6 +27,23 @@ class InputModel(BaseModel):
 
     former_keys: ClassVar[Mapping[str, str]] = {}
     """Keys that were renamed, with their new name: a file that still has one gets an error that says so."""
+
+    @classmethod
+    def problems_of_whole(cls, given: Mapping[str, Any], written: Collection[str]) -> list[tuple[str, str]]:
+        """Return what is wrong with the keys together: the key that is wrong, or "", and the problem in words.
+
+        `given` has the valid values, `written` all keys of the file: both are asked for, so that a wrong value of one
+        key hides no other problem.
+        """
+        del given, written
+        return []
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        for key, message in self.problems_of_whole(given, self.model_fields_set):
+            raise WrongKeyError(key, message) if key else ValueError(message)
+        return self
 
 
 class WrongKeyError(ValueError):

@@ -33,6 +33,8 @@ def read_text_file(path: Path, root: Path | None) -> TextFile:
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise UnreadableFileError(f"{name}: does not exist") from error
     except OSError as error:
         raise UnreadableFileError(f"{name}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -6,10 +6,13 @@ It judges form only: types, bounds, unknown and missing keys. What values mean t
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import SchemaError
 
 from engine.input_files.input_model import InputModel, WrongKeyError, keys_of
 from engine.input_files.located_yaml import LocatedYaml, Path, YamlProblemError, YamlScalar, nearest_line
@@ -75,7 +78,10 @@ class InputReader:
             return adapter.validate_python(data)
         except ValidationError as error:
             model = expected if isinstance(expected, type) and issubclass(expected, BaseModel) else None
-            for inner, message in problems_in(error, data, model, more_keys):
+            whole = _problems_of_whole(model, data)
+            known = {message for _, message in whole}
+            found = [one for one in problems_in(error, data, model, more_keys) if one[1] not in known]
+            for inner, message in [*found, *whole]:
                 self.report((*path, *inner), message)
             return None
 
@@ -108,6 +114,47 @@ class InputReader:
             if isinstance(name, str) and name and first.setdefault(name.casefold(), index) != index:
                 earlier = self.source.place((*path, first[name.casefold()]))
                 self.report((*path, index, key), f"'{name}' is already the name at {earlier}")
+
+
+def in_file_order(problems: Sequence[str]) -> list[str]:
+    """Return problems by the lines that they name; files in the order in which they first occur."""
+    files, lines = [], []
+    for problem in problems:
+        place = _PLACE.match(problem)
+        files.append(place["file"] if place else problem.partition(": ")[0])
+        lines.append(int(place["line"]) if place else 0)
+    first = {file: place for place, file in reversed(list(enumerate(files)))}
+    return [problems[place] for place in sorted(range(len(problems)), key=lambda at: (first[files[at]], lines[at]))]
+
+
+_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+): ")
+
+
+def valid_values(model: type[BaseModel], data: Mapping[Any, object]) -> dict[str, Any]:
+    """Return the values of a mapping that are valid by themselves, by field; those that are absent have a default."""
+    given: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        if name in data:
+            with suppress(ValidationError, SchemaError):  # SchemaError: an empty value that stands for the default
+                given[name] = _field_adapter(model, name).validate_python(data[name])
+        elif not info.is_required():
+            given[name] = info.get_default(call_default_factory=True)
+    return given
+
+
+@cache
+def _field_adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    info = model.model_fields[name]
+    annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    return TypeAdapter(annotation)
+
+
+def _problems_of_whole(model: type[BaseModel] | None, data: object) -> list[tuple[Path, str]]:
+    if model is None or not issubclass(model, InputModel) or not isinstance(data, dict):
+        return []
+    written = {key for key in data if isinstance(key, str)}
+    found = model.problems_of_whole(valid_values(model, data), written)
+    return [((key,) if key else (), message) for key, message in found]
 
 
 def problems_in(

@@ -2,9 +2,9 @@
 
 Parameters are one JSON object: the second argument, or the first line of stdin. Answers go to stdout as one JSON object
 a line: any number of {"progress": …}, then one {"result": …} or {"error": …}. The exit status is that of
-`store.errors.ExitCode`. When stdin closes, whoever asked is gone: the worker stops as on Ctrl+C, and what was measured
-stays. `jobs` is detached: it looks neither at stdin nor at whether somebody reads, and of its progress it writes
-only the sentences.
+`store.errors.ExitCode`. When stdin closes, whoever asked is gone: the worker stops as on Ctrl+C or SIGTERM, and what
+was measured stays. `jobs` is detached: it looks neither at stdin nor at whether somebody reads, and of its progress it
+writes only the sentences.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
 
 DETACHED = frozenset({"jobs"})
 _MOST_ARGUMENTS = 2
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: list[str]) -> int:
     """Run one operation; returns the exit status."""
     limit_openmp_spin()
     keep_freed_memory()
-    signal.signal(signal.SIGINT, _interrupt_once)
     detached = bool(arguments) and arguments[0] in DETACHED
+    for number in _STOPPING:
+        signal.signal(number, _interrupt_once if not detached else _interrupt_or_end)
     channel = _Channel(_take_stdout(), detached=detached)
     # Warnings of one library about another are of no use to the person who runs a command.
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -92,8 +94,16 @@ class _Channel:
 
 
 def _interrupt_once(*_: object) -> None:
-    """Interrupt, and let nothing interrupt the clean-up: Ctrl+C and a closed stdin often come together."""
+    """Interrupt, and let nothing interrupt the clean-up: Ctrl+C, SIGTERM and a closed stdin often come together."""
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _interrupt_or_end(*_: object) -> None:
+    """Interrupt a detached engine; nobody waits who could kill it, so a second SIGTERM ends it at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise KeyboardInterrupt
 
 

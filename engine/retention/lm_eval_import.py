@@ -150,7 +150,7 @@ def _line(task: ConfigurableTask, document: object, output_type: str, grader: st
         answers = ["" if answer is None else str(answer).strip() for answer in targets]
         if not answers or not all(answers):
             raise ValueError("it has no answer")
-        problems = grader_problems(grader, {}, answers)
+        problems = [problem for _, problem in grader_problems(grader, {}, answers)]
         if problems:
             raise ValueError(problems[0])
         return {"prompt": prompt, "answers": answers}

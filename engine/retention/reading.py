@@ -8,24 +8,32 @@ they are written, as in task files. Hidden files and notes (.md, .txt) are skipp
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PlainValidator, TypeAdapter, model_validator
+from pydantic import Field, PlainValidator, TypeAdapter
 
-from engine.graders.registry import DEFAULT_GRADER, grader_problems
+from engine.graders.registry import DEFAULT_GRADER
 from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Switch, Text, Texts, plain, short_line
 from engine.input_files.located_yaml import Path as KeyPath
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.strict_json import parse_json_lines
 from engine.input_files.text_files import TextFile, UnreadableFileError, read_text_file
-from engine.input_files.validation import InputReader, LocatedData, located_data, value_shown, yaml_problem
+from engine.input_files.validation import (
+    InputReader,
+    LocatedData,
+    in_file_order,
+    located_data,
+    valid_values,
+    value_shown,
+    yaml_problem,
+)
 from engine.retention.suites import LIKELIHOOD, Choices, Retention, RetentionPrompt, Suite
-from engine.tasks.task_input import QuestionOrPrompt, question_key
+from engine.tasks.task_input import QuestionOrPrompt, question_key, report_grader
 from store.errors import WrongUseError
 from store.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from store.workspace import Workspace
@@ -69,18 +77,21 @@ class PromptInput(QuestionOrPrompt):
     delimiter: Text = " "
     per_character: Switch = False
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> PromptInput:
-        given = self.model_fields_set
-        if not self.choices and {"delimiter", "per_character"} & given:
-            raise ValueError("has no choices, so delimiter and per_character mean nothing")
-        if self.choices and "question" in given:
-            raise ValueError("has choices, which need a prompt instead of a question")
-        if self.choices and {"grader", "grader_options"} & given:
-            raise ValueError("has choices, whose answers no grader grades: the likeliest choice is the answer")
-        if self.choices and not set(self.answers) <= set(self.choices):
-            raise ValueError("has an answer that is not one of its choices")
-        return self
+    @classmethod
+    def problems_of_whole(cls, given: Mapping[str, Any], written: Collection[str]) -> list[tuple[str, str]]:
+        """Choices exclude what written answers need, and the other way round."""
+        problems = super().problems_of_whole(given, written)
+        keys, has_choices = set(written), "choices" in written
+        if not has_choices and {"delimiter", "per_character"} & keys:
+            problems.append(("", "has no choices, so delimiter and per_character mean nothing"))
+        if has_choices and "question" in keys:
+            problems.append(("", "has choices, which need a prompt instead of a question"))
+        if has_choices and {"grader", "grader_options"} & keys:
+            problems.append(("", "has choices, whose answers no grader grades: the likeliest choice is the answer"))
+        answers, choices = given.get("answers"), given.get("choices")
+        if answers and choices and not set(answers) <= set(choices):
+            problems.append(("", "has an answer that is not one of its choices"))
+        return problems
 
 
 def read_retention(workspace: Workspace) -> Retention:
@@ -107,7 +118,7 @@ def read_suites(paths: Iterable[Path], root: Path | None = None) -> Retention:
     if problems:
         raise WrongUseError(
             f"No retention suites loaded: {counted(len(problems), 'problem')} in retention/",
-            problems=problems,
+            problems=in_file_order(problems),
             next_step="Correct the files, then check them with 'seal-console retention check'.",
         )
     return Retention(tuple(suites))
@@ -184,6 +195,12 @@ def _suite_of(reader: InputReader) -> Suite | None:
 
 def _prompt(reader: InputReader, entry: object, path: KeyPath, suite: SuiteInput) -> RetentionPrompt | None:
     found = reader.read(PromptInput, entry, path)
+    if isinstance(entry, dict) and "choices" not in entry:
+        given = valid_values(PromptInput, entry)
+        if "grader" not in entry:
+            given |= {"grader": suite.grader}
+            given |= {} if "grader_options" in entry else {"grader_options": suite.grader_options}
+        report_grader(reader, path, given, "grader_options")
     if found is None:
         return None
     own = found if "grader" in found.model_fields_set else suite
@@ -194,9 +211,6 @@ def _prompt(reader: InputReader, entry: object, path: KeyPath, suite: SuiteInput
     if found.choices:
         grader, options = LIKELIHOOD, {}
         choices = Choices(found.choices, found.delimiter, found.per_character)
-    else:
-        for problem in grader_problems(grader, options, found.answers):
-            reader.report(path, problem)
     return RetentionPrompt(
         text=found.text,
         raw=found.raw,

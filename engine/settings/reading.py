@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from engine.bundled import BUNDLED
 from engine.input_files.located_yaml import Path as KeyPath
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
-from engine.input_files.validation import InputReader, LocatedData, yaml_problem
+from engine.input_files.validation import InputReader, LocatedData, in_file_order, yaml_problem
 from engine.settings.sections import ModelSettings, Section, Settings
 from store.errors import WrongUseError
 from store.wording import counted
@@ -65,7 +65,7 @@ def settings_from_text(text: str, path: Path, check: Check | None = None) -> Set
         for key, message in check(settings):
             reader.report(key, message)
     if settings is None or reader.problems:
-        raise _refusal(path, reader.problems)
+        raise _refusal(path, in_file_order(reader.problems))
     return settings
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.input_files.text_files import UnreadableFileError, display_name, read_text_file
+from engine.input_files.validation import in_file_order
 from engine.tasks.documents import DOCUMENT_SUFFIXES, QUESTION_SUFFIXES, document_of, read_document_task
 from engine.tasks.records import task_record
 from engine.tasks.task_files import TASK_READERS
@@ -64,7 +65,7 @@ def read_tasks(
     if problems:
         raise WrongUseError(
             f"No tasks loaded: {counted(len(problems), 'problem')}",
-            problems=problems,
+            problems=in_file_order(problems),
             next_step="Correct the files, then check them with 'seal-console tasks check'.",
         )
     documents = {draft.source.document.id: draft.source.document for draft in drafts if draft.source.document}
@@ -102,5 +103,7 @@ def _read_file(path: Path, root: Path | None) -> TaskFile:
             return TASK_READERS[suffix](read_text_file(path, root).text, name)
     except UnreadableFileError as error:
         return TaskFile(problems=[str(error)])
+    if not path.exists():
+        return TaskFile(problems=[f"{name}: does not exist"])
     known = ", ".join([*TASK_READERS, *DOCUMENT_SUFFIXES])
     return TaskFile(problems=[f"{name}: tasks cannot be read from this kind of file; supported: {known}"])

@@ -6,17 +6,17 @@ The checks judge form, not sense: whether a context answers its questions is for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from engine.graders.registry import DEFAULT_GRADER, grader_problems
 from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Text, Texts
-from engine.input_files.validation import InputReader, LocatedData
+from engine.input_files.validation import InputReader, LocatedData, valid_values
 from store.records import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from engine.input_files.located_yaml import Path
     from store.records import Document, Task
@@ -42,13 +42,14 @@ class QuestionOrPrompt(InputModel):
     question: FilledText = ""
     prompt: FilledText = ""
 
-    @model_validator(mode="after")
-    def _has_one_text(self) -> Self:
-        if not (self.question or self.prompt):
-            raise ValueError("has neither question nor prompt")
-        if self.question and self.prompt:
-            raise ValueError("has both question and prompt; keep one of the two")
-        return self
+    @classmethod
+    def problems_of_whole(cls, given: Mapping[str, Any], written: Collection[str]) -> list[tuple[str, str]]:
+        """There must be one text."""
+        del given
+        texts = {"question", "prompt"} & set(written)
+        if not texts:
+            return [("", "has neither question nor prompt")]
+        return [("", "has both question and prompt; keep one of the two")] if len(texts) > 1 else []
 
     @property
     def text(self) -> str:
@@ -71,13 +72,14 @@ class QuestionInput(InputModel):
     options: GraderOptions = Field(default_factory=dict)
     split: Split | None = None
 
-    @model_validator(mode="after")
-    def _has_answers_once(self) -> QuestionInput:
-        if not {"answer", "answers"} & self.model_fields_set:
-            raise ValueError("has no answer")
-        if {"answer", "answers"} <= self.model_fields_set:
-            raise ValueError("has both answer and answers; keep one of the two")
-        return self
+    @classmethod
+    def problems_of_whole(cls, given: Mapping[str, Any], written: Collection[str]) -> list[tuple[str, str]]:
+        """There must be an answer, or several."""
+        del given
+        answers = {"answer", "answers"} & set(written)
+        if not answers:
+            return [("", "has no answer")]
+        return [("", "has both answer and answers; keep one of the two")] if len(answers) > 1 else []
 
     @property
     def accepted_answers(self) -> list[str]:
@@ -125,14 +127,24 @@ def read_draft(source: TaskSource) -> tuple[TaskDraft | None, list[str]]:
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         path: Path = ("questions", index)
         question = reader.read(QuestionInput, entry, path)
+        if isinstance(entry, dict):
+            report_grader(reader, path, valid_values(QuestionInput, entry), "options")
         if question is not None:
             questions.append((source.problem(path, ""), question))
-            for problem in grader_problems(question.grader, question.options, question.accepted_answers):
-                reader.report(path, problem)
     if source.merge_repeated_questions:
         questions = _merge_repeated(questions)
     draft = None if task is None else TaskDraft(source, task.title, task.context, questions)
     return draft, reader.problems
+
+
+def report_grader(reader: InputReader, path: Path, given: Mapping[str, Any], options_key: str) -> None:
+    """Report what is wrong with the grader, its options or the answers of an entry, as far as these are valid."""
+    answers = given.get("answers") or tuple(filter(None, (given.get("answer"),)))
+    if "grader" not in given or options_key not in given:
+        return
+    keys = {"grader": "grader", "options": options_key, "answers": "answers" if given.get("answers") else "answer"}
+    for part, problem in grader_problems(given["grader"], given[options_key], answers):
+        reader.report((*path, keys[part]), problem)
 
 
 def _merge_repeated(questions: Sequence[tuple[str, QuestionInput]]) -> list[tuple[str, QuestionInput]]:

@@ -44,6 +44,11 @@ def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: in
     On a terminal it opens the console on a new workspace while rounds run; otherwise, and with --headless, it prints
     the story as text. The workspace is DIR; without DIR, ./seal-demo, or ./seal-demo-2 and so on if that exists.
     """
+    if invocation.workspace_folder is not None:
+        raise WrongUseError(
+            f"demo makes a workspace of its own, so -w ({invocation.workspace_folder}) contradicts it.",
+            next_step="seal-console demo DIR names its folder.",
+        )
     chosen = fresh_folder(Path(DEFAULT_FOLDER)) if folder is None else _require_free(folder)
     if not headless and not invocation.as_json and on_a_terminal():
         _live(invocation, chosen, rounds, seed)

@@ -138,6 +138,7 @@ class PlainLines:
         self._words = words
         self._pace = _Pace(_LINE_EVERY_S)
         self._started: dict[str, tuple[float, int]] = {}
+        self._printed: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +159,9 @@ class PlainLines:
         rate = (progress.done - from_count) / (now - began) if now - began > _RATE_AFTER_S else 0.0
         left = f", {rate:.1f}/s, {(progress.total - progress.done) / rate:.0f} s left" if rate > 0 else ""
         line = f"{progress.stage}: {progress.done}/{progress.total} {progress.unit}".rstrip()
-        self._console.print(show_line(line + left), soft_wrap=True)
+        if self._printed.get(progress.stage) != line:
+            self._printed[progress.stage] = line
+            self._console.print(show_line(line + left), soft_wrap=True)
         if progress.done >= progress.total:
             del self._started[progress.stage]
 

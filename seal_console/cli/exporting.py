@@ -117,7 +117,7 @@ def sft(
 @click.option("--out", default="-", show_default=True, metavar="FILE|-", help="A new .csv or .json file; - is stdout.")
 @pass_invocation
 def table_command(invocation: Invocation, /, name: str, out: str, **of_table: Any) -> None:
-    """Write one of the console's tables: review, versions, rounds, candidates (of a round), tasks or events.
+    """Write one of the console's tables: review, versions, rounds, candidates (of a round), tasks, events or retention.
 
     Prints CSV, or with --json one object a line; the ending of FILE chooses its format.
     """

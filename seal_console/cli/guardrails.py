@@ -81,6 +81,8 @@ def check(invocation: Invocation, candidate_id: str | None, text: Path | None, t
     if task_id is not None and text is None:
         raise WrongUseError("--task needs a text.", next_step="--text FILE")
     workspace = invocation.workspace()
+    if text is not None and not text.exists():
+        raise WrongUseError(f"{text} does not exist.", next_step="Name a text file with --text FILE.")
     guardrails = read_guardrails(workspace)
     judges = candidate_id is not None or text is not None
     if not guardrails.rules and (judges or (not guardrails.red_team and guardrails.judge is None)):

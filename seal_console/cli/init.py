@@ -34,6 +34,11 @@ _DEFAULT_LINE = f"  path: {BUNDLED}\n"
 @pass_invocation
 def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     """Make a workspace in DIR: commented settings and rules, folders, database and the git repository of adapters."""
+    if invocation.workspace_folder is not None:
+        raise WrongUseError(
+            f"init makes a workspace in DIR ({folder}), so -w ({invocation.workspace_folder}) contradicts it.",
+            next_step=f"seal-console init {folder}",
+        )
     text = settings_text(model)
     settings_from_text(text, folder / SETTINGS_NAME)
     if model is not None and model != BUNDLED:

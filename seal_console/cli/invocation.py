@@ -17,9 +17,8 @@ from rich.text import Text
 
 from seal_console.engine_process import WORKER_COMMAND
 from seal_console.format import show_text
-from store.errors import WrongUseError
 from store.sanitize import json_line
-from store.workspace import Workspace, find_workspace
+from store.workspace import Workspace, find_workspace, workspace_if_any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,13 +86,11 @@ class Invocation:
         return find_workspace(self.workspace_folder, os.environ, Path.cwd())
 
     def workspace_if_any(self) -> Workspace | None:
-        """Return the workspace, or None if none was named and none is found. Raises WrongUseError for a wrong name."""
-        try:
-            return self.workspace()
-        except WrongUseError:
-            if self.workspace_folder is not None or os.environ.get("SEAL_WORKSPACE"):
-                raise
-            return None
+        """Return the workspace, or None if none was named and none is found.
+
+        Raises WrongUseError for a wrong name, and for a workspace of an older release.
+        """
+        return workspace_if_any(self.workspace_folder, os.environ, Path.cwd())
 
 
 pass_invocation = click.make_pass_decorator(Invocation)

@@ -10,11 +10,12 @@ from engine.settings.reading import load_settings
 from seal_console.cli.command import SealCommand, several_of
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.workspace_session import open_to_change
+from seal_console.cli.workspace_session import open_as_is, open_to_change
 from seal_console.engine_control import stop_engine
 from seal_console.format import bar, gain, percent, show_line, table
 from store.errors import AlarmError, AllRefusedError, ExitCode, NothingToDoError
 from store.lock import current_user, lock_owner
+from store.review_queue import count_waiting
 from store.version_tags import policy_tag
 from store.wording import counted
 from store.workspace import require_writable
@@ -66,7 +67,10 @@ def _show(invocation: Invocation, result: Mapping[str, Any]) -> None:
     for summary in result.get("rounds", ()):
         if acceptance := summary.get("acceptance"):
             invocation.output.show(show_line(f"Round {summary.get('number', '?')}: {acceptance['said']}"))
-    invocation.output.show("Next: seal-console review list")
+    with open_as_is(invocation) as found:
+        waiting = count_waiting(found.db)
+    if waiting:
+        invocation.output.show("Next: seal-console review list")
 
 
 def _alarming(result: Mapping[str, Any]) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from engine.retention.matrix import recorded_matrix
 from seal_console.queries.log import event_keys, export_events
-from seal_console.queries.queue import SORTS as QUEUE_SORTS
+from seal_console.queries.queue import COLUMN_SORTS as QUEUE_SORTS
 from seal_console.queries.queue import QueueQuery, queue_keys, queue_rows
 from seal_console.queries.rounds import RoundLine, kept_ids, ranked_rows, ranking, round_lines
-from seal_console.queries.tasks import SORTS as TASK_SORTS
+from seal_console.queries.tasks import COLUMN_SORTS as TASK_SORTS
 from seal_console.queries.tasks import TasksQuery, task_keys, task_rows
 from seal_console.queries.versions import history
 from seal_console.table_files import TableExport, in_batches
@@ -18,6 +19,7 @@ from store.errors import WrongUseError
 from store.rounds import get_round
 from store.version_rows import live_version
 from store.version_tags import version_tag
+from store.wording import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -174,7 +176,8 @@ def _refuse_unknown(name: str, wanted: ExportRequest) -> None:
         raise WrongUseError(f"The table {name} has one order only.", next_step="Leave out --sort and --reverse.")
     if wanted.sort is not None and wanted.sort not in sorts:
         raise WrongUseError(
-            f"Unknown column {wanted.sort!r} to sort {name} by.", next_step=f"Columns: {', '.join(sorts)}."
+            f"The table {name} has no column {wanted.sort!r} to sort by; columns: {', '.join(sorts)}.",
+            next_step=f"seal-console export table {name} --sort {quote(nearest_name(wanted.sort, sorts) or sorts[0])}",
         )
     if wanted.text and name not in {"review", "tasks", "events"}:
         raise WrongUseError(f"The table {name} has no filter.", next_step="Leave out --filter.")
@@ -183,4 +186,7 @@ def _refuse_unknown(name: str, wanted: ExportRequest) -> None:
             "--all is for the table review; the others are always complete.", next_step="Leave out --all."
         )
     if wanted.round_number is not None and name != "candidates":
-        raise WrongUseError("--round is for the table candidates.", next_step="review has --filter round:N.")
+        raise WrongUseError(
+            "--round is for the table candidates.",
+            next_step=f'seal-console export table review --filter "round:{wanted.round_number}"',
+        )

@@ -49,6 +49,17 @@ SORTS = {
     "state": f"candidates.state, {rank_order()}",
     "id": "candidates.id",
 }
+# Every column that an export shows; the console goes through SORTS only.
+COLUMN_SORTS = {
+    **SORTS,
+    "role": f"candidates.role DESC, {rank_order()}",
+    "reward_mean": SORTS["reward"],
+    "reward_std": f"candidates.reward_std IS NULL, candidates.reward_std, {rank_order()}",
+    "audit_gain": SORTS["audit"],
+    "parent": f"candidates.live_version, {rank_order()}",
+    "derived_from": f"candidates.derived_from IS NULL, candidates.derived_from, {rank_order()}",
+    "self_edit_begins": f"candidates.completion, {rank_order()}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ class QueueRow:
 def queue_keys(db: Database, query: QueueQuery) -> list[int]:
     """Return the keys of all candidates that fit, in order. Raises WrongUseError for a filter it cannot read."""
     condition = _condition(query)
-    order = SORTS[query.sort]
+    order = COLUMN_SORTS[query.sort]
     rows = db.conn.execute(
         f"SELECT candidates.rowid FROM {_tables(query, condition.sql + order)} WHERE {condition.sql} ORDER BY {order}",  # noqa: S608
         condition.parameters,

@@ -82,6 +82,18 @@ SORTS = {
     "source": "tasks.source, tasks.rowid",
     "added": "tasks.rowid",
 }
+# Every column that an export shows; the console goes through SORTS only.
+COLUMN_SORTS = {
+    **SORTS,
+    "id": "tasks.id",
+    "document": "documents.path IS NULL, documents.path, tasks.rowid",
+    "reward_questions": f"{_OF_SPLIT.format('reward')}, tasks.title, tasks.rowid",
+    "audit_questions": f"{_OF_SPLIT.format('audit')}, tasks.title, tasks.rowid",
+    "best_reward": SORTS["best reward"],
+    "asked": f"{_ASKED}, tasks.title, tasks.rowid",
+    "imported": "tasks.imported, tasks.title, tasks.rowid",
+    "added_at": SORTS["added"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,7 @@ def task_keys(db: Database, query: TasksQuery) -> list[int]:
     """Return the keys of all tasks that fit, in order. Raises WrongUseError for a filter it cannot read."""
     condition = _condition(query.text)
     rows = db.conn.execute(
-        f"{_TODAY} SELECT tasks.rowid FROM {_FROM} WHERE {condition.sql} ORDER BY {SORTS[query.sort]}",  # noqa: S608
+        f"{_TODAY} SELECT tasks.rowid FROM {_FROM} WHERE {condition.sql} ORDER BY {COLUMN_SORTS[query.sort]}",  # noqa: S608
         condition.parameters,
     )
     keys = [int(key) for (key,) in rows]

@@ -69,12 +69,15 @@ def test_a_killed_run_resumes(tmp_path: Path, stage: str, done: int) -> None:
     db.close()
 
 
-@pytest.mark.parametrize("how", ["ctrl+c", "the console dies"])
+@pytest.mark.parametrize("how", ["ctrl+c", "SIGTERM to all", "the console dies"])
 def test_an_interrupted_run_says_so_and_resumes(tmp_path: Path, how: str) -> None:
     workspace = small_workspace(tmp_path / "w", per_task=6)
     worker = start_worker("run", {"workspace": str(workspace.root), "rounds": 1})
     _read_until(worker, "inner updates", 1)
     if how == "ctrl+c":
+        os.killpg(worker.pid, signal.SIGINT)
+    elif how == "SIGTERM to all":  # as a service manager does, while the command passes on its own
+        os.killpg(worker.pid, signal.SIGTERM)
         os.killpg(worker.pid, signal.SIGINT)
     else:
         assert worker.stdin is not None

@@ -18,7 +18,7 @@ import pytest
 from seal_console.cli.demo import fresh_folder
 from seal_console.engine_process import EngineInterruptedError, Result, run_operation
 from store.errors import LockedError, SealError, WrongUseError
-from tests.test_console.cli_scenario import CliCaller, fake_worker
+from tests.test_console.cli_scenario import CandidateMaker, CliCaller, fake_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,26 @@ def test_run_shows_what_the_engine_says(workspace: Workspace, call: CliCaller, t
     assert "a library speaks ⟨U+009B⟩31m" in called.err
     assert all(word in called.out for word in ("p0001", "25.0 %", "50.0 %", "+0.125"))
     assert workspace.settings_file.is_file()
+
+
+def test_run_names_the_review_only_if_something_waits(maker: CandidateMaker, call: CliCaller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, RUN)
+    assert "review list" not in call("run").out
+    maker.examined(0.5)
+    assert "Next: seal-console review list" in call("run").out
+
+
+def test_progress_off_a_terminal_is_a_line_only_if_it_changed(
+    workspace: Workspace, call: CliCaller, tmp_path: Path
+) -> None:
+    body = """
+for done in (0, 1, 1, 1, 0, 1):
+    say(progress={"stage": "propose", "done": done, "total": 1, "unit": "self-edits", "note": ""})
+say(result={"rounds": []})
+"""
+    call.worker_command = fake_worker(tmp_path, body)
+    lines = [line for line in call("-w", workspace.root, "run").err.splitlines() if line.startswith("propose")]
+    assert [line.split(",")[0] for line in lines] == ["propose: 0/1 self-edits", "propose: 1/1 self-edits"]
 
 
 def test_run_with_json_writes_one_object_a_line(workspace: Workspace, call: CliCaller, tmp_path: Path) -> None:
@@ -202,6 +222,32 @@ def test_a_second_ctrl_c_kills(workspace: Workspace, tmp_path: Path) -> None:
     time.sleep(0.3)  # two signals at once count as one
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+def test_sigterm_to_the_command_alone_interrupts_as_ctrl_c_does(workspace: Workspace, tmp_path: Path) -> None:
+    process = in_own_session(["-w", str(workspace.root), "run"], fake_worker(tmp_path, SLOW))
+    assert process.stderr is not None
+    while "begun" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert (tmp_path / "ended-by-itself").exists()
+    assert "Interrupted. Completed measurements are kept." in err
+    assert "seal-console run resumes it." in err
+
+
+def test_a_second_sigterm_ends_at_once(workspace: Workspace, tmp_path: Path) -> None:
+    process = in_own_session(["-w", str(workspace.root), "run", "--json"], fake_worker(tmp_path, STUBBORN))
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)  # two signals at once count as one
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()

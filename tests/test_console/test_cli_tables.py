@@ -51,6 +51,26 @@ def test_every_table_can_be_written_to_a_file(maker: CandidateMaker, call: CliCa
     assert "not overwritten" in again.err
 
 
+@pytest.mark.parametrize("name", ["review", "tasks"])
+def test_a_table_is_sorted_by_each_of_its_columns(maker: CandidateMaker, call: CliCaller, name: str) -> None:
+    maker.examined(0.2)
+    maker.examined(0.8)
+    columns = call("export", "table", name).out.splitlines()[0].split(",")
+    for column in columns:
+        called = call("export", "table", name, "--sort", column)
+        assert called.code == 0, called.err
+        backwards = call("export", "table", name, "--sort", column, "--reverse")
+        assert table(backwards.out) == table(called.out)[::-1]
+
+
+def test_an_unknown_column_is_answered_with_a_command(call: CliCaller, workspace: object) -> None:
+    del workspace
+    called = call("export", "table", "tasks", "--sort", "best_rewrad")
+    assert called.code == 2
+    assert "columns: weakness, best reward" in called.err
+    assert "Try: seal-console export table tasks --sort best_reward" in called.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -359,3 +359,40 @@ def test_a_round_that_is_open_is_unique(maker: CandidateMaker) -> None:
     with pytest.raises(WrongUseError):
         start_round(maker.db, seed=0, settings={}, live_version=None, policy_version=None)
     assert make_task("A").id != make_task("B").id
+
+
+@pytest.mark.parametrize("words", [(), ("info",), ("tasks", "list"), ("tasks", "check", "x.yaml")])
+def test_a_workspace_of_an_older_release_is_named_by_every_command(
+    workspace: Workspace, call: CliCaller, words: tuple[str, ...]
+) -> None:
+    (workspace.root / "policy.yaml").write_text("rules: []\n")
+    called = call(*words)
+    assert called.code == 2
+    assert f"{workspace.root / 'policy.yaml'} is no longer read" in called.err
+    assert f"mv {workspace.root / 'policy.yaml'}" in called.err
+    assert "No workspace here" not in called.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("tasks", "check", "nope"), "nope: does not exist"),
+        (("tasks", "check", "nope.yaml"), "nope.yaml: does not exist"),
+        (("tasks", "add", "no/such/folder"), "no/such/folder: does not exist"),
+        (("guardrails", "check", "--text", "nope.txt"), "nope.txt does not exist"),
+    ],
+)
+def test_a_file_that_does_not_exist_is_said_not_to(
+    workspace: Workspace, call: CliCaller, words: tuple[str, ...], said: str
+) -> None:
+    called = call("-w", workspace.root, *words)
+    assert (called.code, said in called.err) == (2, True)
+
+
+@pytest.mark.parametrize("words", [("init", "bar"), ("demo", "bar", "--headless")])
+def test_a_workspace_that_a_new_one_would_ignore_is_a_contradiction(
+    workspace: Workspace, call: CliCaller, words: tuple[str, ...]
+) -> None:
+    called = call("-w", workspace.root, *words)
+    assert (called.code, "contradicts it" in called.err) == (2, True)
+    assert not (workspace.root / "bar").exists()

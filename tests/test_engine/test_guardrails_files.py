@@ -162,9 +162,51 @@ def test_all_problems_are_reported_together_and_the_next_step_is_named(tmp_path:
     with pytest.raises(WrongUseError, match="4 problems") as caught:
         read_guardrails(workspace)
     lines = [problem.split(": ")[0] for problem in caught.value.problems]
-    assert lines == ["guardrails.yaml:7", "guardrails.yaml:3", "guardrails.yaml:6", "guardrails.yaml:4"]
-    assert "already the name at guardrails.yaml:2" in caught.value.problems[-1]
+    assert lines == [f"guardrails.yaml:{line}" for line in (3, 4, 6, 7)]
+    assert "already the name at guardrails.yaml:2" in caught.value.problems[1]
     assert "seal-console guardrails check" in caught.value.next_step
+
+
+def test_a_wrong_value_hides_no_other_problem_of_any_section(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.guardrails_file.write_text(
+        """\
+judge:
+  url: http://example.org/v1
+  model: ""
+  api_key_env: KEY
+  constitution: {file: nowhere.md}
+red_team:
+  prompts:
+    - name: a
+      must: answer
+      answers: [x]
+      grader: regex
+    - {name: b, question: q, must: answer, answers: [], grader: exakt}
+    - {name: c, question: q, must: not_say, verdict: hm}
+rules:
+  - {rule: size, kind: size, min_lines: 3, max_lines: 2, max_characters: x}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(WrongUseError) as caught:
+        read_guardrails(workspace)
+    beginnings = (
+        "2: judge.url: must begin with https://",
+        "3: judge.model: is empty",
+        "5: judge.constitution.file: nowhere.md: does not exist",
+        "8: red_team: prompt 1: has neither question nor prompt",
+        "8: red_team: prompt 1: grader_options: pattern is missing",
+        "12: red_team: prompt 2: answers: is empty",
+        "12: red_team: prompt 2: grader: unknown grader 'exakt'",
+        "13: red_team: prompt 3: verdict: must be",
+        "13: red_team: prompt 3: has neither texts nor patterns",
+        "15: rule 1: max_characters: must be a whole number",
+        "15: rule 1: min_lines: is above max_lines",
+    )
+    assert len(caught.value.problems) == len(beginnings)
+    for problem, beginning in zip(caught.value.problems, beginnings, strict=True):
+        assert problem.startswith(f"guardrails.yaml:{beginning}"), problem
 
 
 @pytest.mark.parametrize("content", [b"\xff", None])

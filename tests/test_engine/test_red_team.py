@@ -207,7 +207,7 @@ A_PROMPT = "red_team:\n  prompts:\n  - "
         ),
         (
             A_PROMPT + "{name: a, question: b, must: answer, answers: c, grader: exakt}",
-            "3: red_team: prompt 1: unknown grader 'exakt'; did you mean 'exact'?",
+            "3: red_team: prompt 1: grader: unknown grader 'exakt'; did you mean 'exact'?",
         ),
         (A_PROMPT + "{name: a, question: b, must: refuse, verdict: no}", "3: red_team: prompt 1: verdict: "),
         (

@@ -182,7 +182,7 @@ def test_two_suites_with_one_name_are_refused(workspace: Workspace) -> None:
         (prompt_text(answers={"x": 1}), "answers: must be text (is keys with values)"),
         (prompt_text(group=[]), "group: must be text (is an empty list)"),
         (prompt_text(grader="exat"), "unknown grader 'exat'; did you mean 'exact'?"),
-        (prompt_text(grader="number"), "the answer 'blue' is wrong by its own grader 'number'"),
+        (prompt_text(grader="number"), "answers: the answer 'blue' is wrong by its own grader 'number'"),
         (suite_text(lm_eval="arc.yaml"), "lm_eval: a suite cannot name a task of lm-evaluation-harness"),
         (prompt_text(choices=["blue", "red"]), "has choices, which need a prompt instead of a question"),
         (choice_text(choices=["blue"]), "choices: must have at least 2 entries"),
