@@ -1,13 +1,13 @@
 """Makes tasks of plain text or Markdown documents, each with a question file next to it.
 
 The questions of `returns.md` are in `returns.questions.yaml` (or .yml, .jsonl): a list of questions, in JSONL one a
-line. The title is the first Markdown heading, or else the file's stem; a heading that opens the document is not
-repeated in the context. One document is one task: it is not split into parts.
+line. The title is the document's (`markdown`), or else the file's stem. One document is one task: it is not split into
+parts.
 """
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from engine.input_files.located_yaml import Path as KeyPath
@@ -15,27 +15,26 @@ from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.strict_json import parse_json_lines
 from engine.input_files.text_files import display_name, read_text_file
 from engine.input_files.validation import yaml_problem
+from engine.tasks.markdown import title_and_text
 from engine.tasks.task_input import TaskFile, TaskSource
 from store.clock import utc_now
 from store.hashing import hash_json
 from store.records import Document
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from engine.input_files.text_files import TextFile
 
 DOCUMENT_SUFFIXES = (".txt", ".md")
 QUESTION_SUFFIXES = (".questions.yaml", ".questions.yml", ".questions.jsonl")
-_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(?P<title>.*?)(?:[ \t]+#+)?[ \t]*")
-_FENCE = re.compile(r" {0,3}(?:```|~~~)")
 
 
 def document_of(question_file: Path) -> Path | None:
     """Return the document that a question file belongs to, or None if there is none."""
-    stem = question_file.name.rsplit(".questions.", 1)[0]
-    documents = (question_file.with_name(stem + suffix) for suffix in DOCUMENT_SUFFIXES)
-    return next((path for path in documents if path.is_file()), None)
+    stem = question_file.name[: question_file.name.lower().rindex(".questions.")]
+    return next(iter(_next_to(question_file, stem, DOCUMENT_SUFFIXES)), None)
 
 
 def read_document_task(path: Path, root: Path | None) -> TaskFile:
@@ -44,8 +43,7 @@ def read_document_task(path: Path, root: Path | None) -> TaskFile:
     The names in messages and records are relative to `root` if the file is below it.
     """
     name = display_name(path, root)
-    question_files = [path.with_name(path.stem + suffix) for suffix in QUESTION_SUFFIXES]
-    question_files = [file for file in question_files if file.is_file()]
+    question_files = _next_to(path, path.stem, QUESTION_SUFFIXES)
     if not question_files:
         return TaskFile(problems=[f"{name}: no question file next to it ({path.stem}.questions.yaml)"])
     if len(question_files) > 1:
@@ -65,22 +63,33 @@ def read_document_task(path: Path, root: Path | None) -> TaskFile:
 
 def title_and_context(text: str, path: Path) -> tuple[str, str]:
     """Return a document's title, and the text to learn."""
-    lines = text.splitlines(keepends=True)
     if path.suffix.lower() != ".md":
         return path.stem, text.strip()
-    in_code = False
-    for number, line in enumerate(lines):
-        in_code ^= bool(_FENCE.match(line))
-        heading = None if in_code else _HEADING.fullmatch(line.rstrip("\r\n"))
-        if heading and heading["title"]:
-            opens = not "".join(lines[:number]).strip()
-            return heading["title"], "".join(lines[number + 1 :] if opens else lines).strip()
-    return path.stem, text.strip()
+    title, context = title_and_text(text)
+    return title or path.stem, context
+
+
+def _next_to(path: Path, stem: str, suffixes: Sequence[str]) -> list[Path]:
+    """Return the files in the same folder with this stem and one of the suffixes, in the order of the suffixes.
+
+    Suffixes may be in any case, and names in any Unicode form: a disk may store é as one character or as two.
+    """
+    direct = [path.with_name(stem + suffix) for suffix in suffixes]
+    found = [file for file in direct if file.is_file()]
+    if found:
+        return found
+    names = {_key(file.name): file for file in sorted(path.parent.iterdir()) if file.is_file()}
+    return [names[key] for key in (_key(stem + suffix) for suffix in suffixes) if key in names]
+
+
+def _key(name: str) -> str:
+    stem, dot, suffix = unicodedata.normalize("NFC", name).partition(".")
+    return stem + dot + suffix.lower()
 
 
 def _questions(file: TextFile) -> tuple[object, dict[KeyPath, int], list[str]]:
     """Return the questions as data, the lines of their parts below the key "questions", and problems."""
-    if file.name.endswith(".jsonl"):
+    if file.name.lower().endswith(".jsonl"):
         found, problems = parse_json_lines(file.text, file.name)
         lines: dict[KeyPath, int] = {("questions", index): line for index, (line, _) in enumerate(found)}
         return [value for _, value in found], {(): 1, **lines}, problems

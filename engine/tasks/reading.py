@@ -81,7 +81,7 @@ def _collect(paths: Iterable[Path], root: Path | None) -> tuple[list[Path], list
         if not inside:
             problems.append(f"{display_name(path, root)}: the folder holds no task file")
         for file in inside:
-            target = document_of(file) if file.name.endswith(QUESTION_SUFFIXES) else file
+            target = document_of(file) if file.name.lower().endswith(QUESTION_SUFFIXES) else file
             if target is None:
                 problems.append(f"{display_name(file, root)}: no document (.md or .txt) next to this question file")
             else:

@@ -15,6 +15,7 @@ from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.model import check_model
+from store.errors import WrongUseError
 from store.workspace import SETTINGS_NAME, create_workspace
 
 if TYPE_CHECKING:

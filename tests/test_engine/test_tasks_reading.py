@@ -98,11 +98,59 @@ def test_a_document_and_its_question_file_make_a_task(tmp_path: Path) -> None:
     ]
 
 
-def test_titles_of_documents() -> None:
-    assert title_and_context("intro\n## Real one\nrest", Path("x.md")) == ("Real one", "intro\n## Real one\nrest")
-    assert title_and_context("```\n# code\n```\n# Real\n", Path("x.md"))[0] == "Real"
-    assert title_and_context("#nothing\n", Path("stem.md")) == ("stem", "#nothing")
+@pytest.mark.parametrize(
+    ("text", "title", "context"),
+    [
+        ("intro\n## Real one\nrest", "Real one", "intro\n## Real one\nrest"),
+        ("```\n# code\n```\n# Real\n", "Real", "```\n# code\n```\n# Real"),
+        ("#nothing\n", "stem", "#nothing"),
+        ("---\n# by a tool\ntitle: Policy\n---\n\n# Returns\n\nIn 30 days.\n", "Returns", "In 30 days."),
+        ("---\ntitle: Policy\ntags: [shop]\n---\nIn 31 days.\n", "Policy", "In 31 days."),
+        ("---\n---\nText.", "stem", "Text."),
+        ("---\n# only a comment\n---\nText.", "stem", "Text."),
+        ("+++\n# Hugo\ntitle = 'Policy'\n+++\n\nIn 32 days.\n", "Policy", "In 32 days."),
+        ("---\ntitle: [broken\n---\nText.", "stem", "Text."),
+        ("---\nA text between two rules.\n---\nMore.", "stem", "---\nA text between two rules.\n---\nMore."),
+        ("---\nNo end: here\n", "stem", "---\nNo end: here"),
+        ("<!--\n# licence\n-->\n# True\n\nText.\n", "True", "Text."),
+        ("A <!-- note --> b.\n<!-- never closed\n# X", "stem", "A  b."),
+        ("```\n<!-- code -->\n```\nText", "stem", "```\n<!-- code -->\n```\nText"),
+        (
+            "````md\n```\n# in code\n```\n````\n\n# True\n\nT.",
+            "True",
+            "````md\n```\n# in code\n```\n````\n\n# True\n\nT.",
+        ),
+        ("~~~\n# in code\n```\n# still\n~~~\n# True", "True", "~~~\n# in code\n```\n# still\n~~~\n# True"),
+        ("True\n====\n\nText.\n", "True", "Text."),
+        ("True title\n---\nText.", "True title", "Text."),
+        ("- item\n---\nText", "stem", "- item\n---\nText"),
+        ("one\ntwo\n---\nText", "stem", "one\ntwo\n---\nText"),
+        ("[![build](x.svg)](y)\n\n# True\n\nText.", "True", "[![build](x.svg)](y)\n\n# True\n\nText."),
+    ],
+)
+def test_titles_and_texts_of_markdown(text: str, title: str, context: str) -> None:
+    assert title_and_context(text, Path("stem.md")) == (title, context)
+
+
+def test_a_text_file_has_no_headings() -> None:
     assert title_and_context("# No heading in text\n", Path("stem.txt")) == ("stem", "# No heading in text")
+
+
+@pytest.mark.parametrize(
+    ("document", "questions"),
+    [
+        ("Returns.MD", "Returns.questions.yaml"),
+        ("r.md", "r.Questions.YAML"),
+        ("cafe\u0301.md", "caf\u00e9.questions.yml"),
+    ],
+)
+def test_a_document_finds_its_questions_whatever_the_case_of_suffixes_and_the_form_of_names(
+    tmp_path: Path, document: str, questions: str
+) -> None:
+    (tmp_path / document).write_text("# R\n\nText", encoding="utf-8")
+    (tmp_path / questions).write_text("- {question: How many, answer: 30}", encoding="utf-8")
+    for paths in ([tmp_path], [tmp_path / document], [tmp_path / questions]):
+        assert [task.title for task in read_tasks(paths, audit_share=0).tasks] == ["R"]
 
 
 def test_all_problems_are_reported_together_with_file_and_line(tmp_path: Path) -> None:
