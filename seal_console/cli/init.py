@@ -41,6 +41,7 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     text = settings_text(model)
     settings_from_text(text, folder / SETTINGS_NAME)
     workspace = create_workspace(folder, text, default_guardrails_text())
+    invocation.has_acted = True
     output = invocation.output
     if output.as_json:
         files = {"settings": str(workspace.settings_file), "guardrails": str(workspace.guardrails_file)}
