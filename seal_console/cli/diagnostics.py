@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import traceback
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import click
 
 from engine.runtime.crash_report import write_report
 from seal_console.cli.command import MovedCommandError
+from seal_console.cli.invocation import discard_stdout
 from store.errors import ExitCode, SealError
 from store.expected_failures import expected_failure
 from store.workspace import Workspace
@@ -34,18 +35,48 @@ class Diagnosis:
 
 
 def run_guarded(invocation: Invocation, body: Callable[[], object]) -> int:
-    """Run a command, show its failure if there is one, and return its exit code."""
+    """Run a command, show its failure if there is one, and return its exit code.
+
+    If a command has done what it is for, output that cannot be written is only a warning.
+    """
+    exit_code = int(ExitCode.DONE)
     try:
         body()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
-        return int(ExitCode.FAILED)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort: no traceback may reach the user
-        diagnosis = diagnose(invocation, error)
-        _show(invocation, diagnosis)
-        return diagnosis.exit_code
-    return int(ExitCode.DONE)
+        if isinstance(error, OSError) and _is_of_stdout(error):
+            invocation.output.failures.append(error)
+        else:
+            diagnosis = diagnose(invocation, error)
+            _show(invocation, diagnosis)
+            exit_code = diagnosis.exit_code
+    with invocation.output.giving_up():
+        sys.stdout.flush()
+    return _after_output(invocation, exit_code)
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether an error comes from click's own output, such as a help text; `Output` notes errors of its own."""
+    return traceback.extract_tb(error.__traceback__)[-1].name == click.echo.__name__
+
+
+def _after_output(invocation: Invocation, exit_code: int) -> int:
+    """Say that the output could not be written; a reader that has gone, such as `head`, is told nothing if it read all
+    that it wanted.
+    """
+    failures = invocation.output.failures
+    if not failures:
+        return exit_code
+    discard_stdout()
+    reason = failures[0].strerror or str(failures[0])
+    if invocation.has_acted or exit_code != ExitCode.DONE:
+        if invocation.has_acted:
+            said = f"Warning: the command did what it should, but its output could not be written: {reason}."
+            invocation.output.narrate(said, "yellow")
+        return exit_code
+    if not isinstance(failures[0], BrokenPipeError):
+        invocation.output.narrate(f"The output could not be written: {reason}.", "bold red")
+        invocation.output.narrate("Try: write it to another file or disk.")
+    return int(ExitCode.FAILED)
 
 
 def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
@@ -89,10 +120,3 @@ def _show(invocation: Invocation, diagnosis: Diagnosis) -> None:
         output.narrate(f"  • {problem}")
     if diagnosis.next_step:
         output.narrate(f"Try: {diagnosis.next_step}")
-
-
-def _forget_stdout() -> None:
-    """Let nothing more be written to a reader that has gone, also not when Python ends."""
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.close(descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TimeRemainingColumn
@@ -30,9 +30,12 @@ def call_engine(
     parameters: Mapping[str, Any],
     *,
     story: bool = False,
+    records: bool = True,
     next_step: str = GOES_ON,
 ) -> dict[str, Any]:
     """Run an operation to its end and return its result; `story` prints the engine's sentences on stdout.
+
+    With `records`, the result is kept somewhere and the output only reports it.
 
     Raises the error that the engine reports, or SealError with `next_step` if it died.
     """
@@ -52,6 +55,7 @@ def call_engine(
             display.progress(message)
             if message.note:
                 display.say(message.note)
+    invocation.has_acted = records
     return result
 
 
@@ -161,13 +165,15 @@ class PlainLines:
         line = f"{progress.stage}: {progress.done}/{progress.total} {progress.unit}".rstrip()
         if self._printed.get(progress.stage) != line:
             self._printed[progress.stage] = line
-            self._console.print(show_line(line + left), soft_wrap=True)
+            with suppress(OSError):
+                self._console.print(show_line(line + left), soft_wrap=True)
         if progress.done >= progress.total:
             del self._started[progress.stage]
 
     def say(self, sentence: str) -> None:
         """Print a line."""
-        self._words.print(show_text(sentence), soft_wrap=True)
+        with suppress(OSError):  # a run does not depend on who reads; what fails is noted when the command ends
+            self._words.print(show_text(sentence), soft_wrap=True)
 
 
 class JsonLines:

@@ -87,6 +87,7 @@ def sft(
         output.narrate(summary)
         return
     write_file(Path(out), "".join(json_line(row) + "\n" for row in export.rows).encode("utf-8"))
+    invocation.has_acted = True
     if output.as_json:
         counts = {"round": export.round_number, "candidates": export.candidates, "rows": len(export.rows)}
         output.data({**counts, "file": str(Path(out).resolve())})
@@ -127,14 +128,19 @@ def table_command(invocation: Invocation, /, name: str, out: str, **of_table: An
         table = find_table(found.db, name, wanted)
         if out != "-":
             count = write_table(Path(out), table.headers, table.rows(found.db))
+            invocation.has_acted = True
         elif output.as_json:
             for row in table.rows(found.db):
                 output.data(dict(zip(table.headers, row, strict=True)))
             return
         else:
-            count = write_csv(output.out.file, table.headers, table.rows(found.db))
+            count = 0
+            with output.giving_up():
+                count = write_csv(output.out.file, table.headers, table.rows(found.db))
+                output.out.file.flush()
     if out == "-":
-        output.narrate(f"{counted(count, 'row')} → stdout")
+        if not output.failures:
+            output.narrate(f"{counted(count, 'row')} → stdout")
     elif output.as_json:
         output.data({"table": table.name, "rows": count, "file": str(Path(out).resolve())})
     else:

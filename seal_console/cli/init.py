@@ -45,6 +45,7 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     if model is not None and model != BUNDLED:
         check_model(invocation, {"model": str(model_folder(model).resolve())})
     workspace = create_workspace(folder, text, default_guardrails_text())
+    invocation.has_acted = True
     output = invocation.output
     if output.as_json:
         files = {"settings": str(workspace.settings_file), "guardrails": str(workspace.guardrails_file)}

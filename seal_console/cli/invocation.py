@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from store.sanitize import json_line
 from store.workspace import Workspace, find_workspace, workspace_if_any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
     from rich.console import RenderableType
@@ -32,11 +33,16 @@ _WIDTH_WITHOUT_TERMINAL = 160
 
 @dataclass(frozen=True)
 class Output:
-    """Both streams of a command. Plain strings are sanitized; nothing is parsed as markup."""
+    """Both streams of a command. Plain strings are sanitized; nothing is parsed as markup.
+
+    A stream that cannot be written to is given up, not raised: what the command does must not depend on its reader.
+    `failures` has what went wrong with stdout.
+    """
 
     as_json: bool
     out: Console
     err: Console
+    failures: list[OSError] = field(default_factory=list)
 
     @classmethod
     def to_terminal(cls, *, as_json: bool) -> Output:
@@ -46,26 +52,61 @@ class Output:
     def data(self, value: Any) -> None:
         """Write one JSON object on stdout."""
         ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
-        self.out.file.write(json_line(value, ascii_only=ascii_only) + "\n")
-        self.out.file.flush()
+        with self.giving_up():
+            self.out.file.write(json_line(value, ascii_only=ascii_only) + "\n")
+            self.out.file.flush()
 
     def show(self, *parts: RenderableType) -> None:
         """Show text, tables and the like on stdout; not to be called for JSON output."""
-        for part in parts:
-            self.out.print(show_text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, (str, Text)))
+        with self.giving_up():
+            for part in parts:
+                shown = show_text(part) if isinstance(part, str) else part
+                self.out.print(shown, soft_wrap=isinstance(part, (str, Text)))
+            self.out.file.flush()
 
     def say(self, sentence: str, style: str = "") -> None:
         """Report what was done: on stdout, or on stderr if stdout is for JSON."""
-        (self.err if self.as_json else self.out).print(show_text(sentence, style), soft_wrap=True)
+        if self.as_json:
+            self.narrate(sentence, style)
+        else:
+            with self.giving_up():
+                self.out.print(show_text(sentence, style), soft_wrap=True)
+                self.out.file.flush()
 
     def narrate(self, sentence: str, style: str = "") -> None:
         """Write a note to stderr."""
-        self.err.print(show_text(sentence, style), soft_wrap=True)
+        with suppress(OSError):
+            self.err.print(show_text(sentence, style), soft_wrap=True)
+
+    @contextmanager
+    def giving_up(self) -> Iterator[None]:
+        """Note an error of stdout, and discard whatever is still written to it."""
+        try:
+            yield
+        except OSError as error:
+            self.failures.append(error)
+            discard_stdout()
+
+
+def discard_stdout() -> None:
+    """Let nothing more be written to a stdout that fails or whose reader has gone, also not when Python ends."""
+    with suppress(OSError, ValueError):
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, sys.stdout.fileno())
+        os.close(descriptor)
+
+
+class _RaisingConsole(Console):
+    """A console that raises if its reader has gone, as for any other error of a stream; rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled."""
+        raise  # noqa: PLE0704 - rich calls this while it handles BrokenPipeError
 
 
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDTH_WITHOUT_TERMINAL
-    return Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
+    return _RaisingConsole(file=stream, markup=False, highlight=False, emoji=False, width=width)
 
 
 @dataclass
@@ -75,6 +116,8 @@ class Invocation:
     as_json: bool = False
     workspace_folder: Path | None = None
     worker_command: Sequence[str] = field(default=WORKER_COMMAND)
+    has_acted: bool = False
+    """Whether the command has done what it is for, apart from what it says about it."""
 
     @cached_property
     def output(self) -> Output:

@@ -5,8 +5,10 @@ A module is loaded when its command is called, so that opening the console does 
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -96,8 +98,16 @@ def cli(context: click.Context, invocation: Invocation, read_only: bool, actor: 
         open_console(workspace, read_only=read_only, actor=actor)
 
 
+def _open_closed_streams() -> None:
+    """Give standard streams that the shell closed to the null device, before a file can get their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+
+
 def main(arguments: Sequence[str] | None = None, *, worker_command: Sequence[str] = WORKER_COMMAND) -> int:
     """Run the command line and return its exit code; `worker_command` starts the engine."""
+    _open_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     invocation = Invocation(as_json="--json" in words, worker_command=tuple(worker_command))
     return run_guarded(

@@ -126,7 +126,9 @@ def evaluate(invocation: Invocation, which: str, methods: tuple[str, ...], edits
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     parameters = {"workspace": str(workspace.root), "tasks": which, "methods": list(methods), "edits": edits}
-    result = call_engine(invocation, "evaluate", parameters, next_step="seal-console evaluate starts again.")
+    result = call_engine(
+        invocation, "evaluate", parameters, records=False, next_step="seal-console evaluate starts again."
+    )
     output = invocation.output
     if output.as_json:
         output.data(result)

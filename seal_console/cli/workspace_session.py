@@ -47,6 +47,7 @@ def open_to_change(invocation: Invocation) -> Iterator[WorkspaceSession]:
     with open_as_is(invocation) as found:
         tidy(found, invocation.output)
         yield found
+    invocation.has_acted = True
 
 
 @contextmanager
