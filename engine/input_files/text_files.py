@@ -1,10 +1,12 @@
 """Reads text files, and names them for messages and records.
 
-Line ends become line feeds and a byte-order mark is dropped; nothing else of the text changes.
+Line ends become line feeds and a byte-order mark is dropped; nothing else of the text changes. A file is read only if
+it is a regular one of a size that its format can be read in: a mistaken path must not fill the memory.
 """
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,10 @@ from store.hashing import hash_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_LARGEST, _LARGEST_JSON = 4_000_000, 64_000_000
+_JSON_SUFFIXES = (".json", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +33,23 @@ class UnreadableFileError(Exception):
     """A file cannot be read as text; the message has its name and the reason."""
 
 
+def largest_size(path: Path) -> int:
+    """Return how many bytes a file of this kind may have. YAML is slow to read; JSON can hold whole collections."""
+    return _LARGEST_JSON if path.suffix.lower() in _JSON_SUFFIXES else _LARGEST
+
+
 def read_text_file(path: Path, root: Path | None) -> TextFile:
     """Read a file as UTF-8; raises UnreadableFileError."""
     name = display_name(path, root)
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise UnreadableFileError(f"{name}: not a regular file")
+        if about.st_size > largest_size(path):
+            raise UnreadableFileError(
+                f"{name}: has {about.st_size:,} bytes, more than the {largest_size(path):,} that such a file may have; "
+                "split it"
+            )
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
     except FileNotFoundError as error:

@@ -7,12 +7,12 @@ only estimated, so a context at the very limit may still be refused when a round
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
 from engine.model.model_folder import model_folder, text_config
+from engine.tasks.task_input import TaskRoom
 from store.errors import WrongUseError
 from store.records import Task
 
@@ -26,14 +26,6 @@ _EMPTY_TASK = Task(id="", title="", context="", source="", added_at="")
 _CHAT_TEMPLATE_TOKENS = 64
 _WINDOW_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 _ROPES_OF_THE_BATCH = ("longrope", "dynamic")
-
-
-@dataclass(frozen=True, slots=True)
-class ContextRoom:
-    """How to count a context's tokens, and how many of them fit."""
-
-    count_tokens: Callable[[str], int]
-    max_context_tokens: int
 
 
 def window_of(model_path: str) -> int | None:
@@ -83,8 +75,8 @@ def token_counter(model_path: str) -> Callable[[str], int] | None:
     return count
 
 
-def room_for_context(settings: Settings) -> ContextRoom | None:
-    """Return the room for a title with its context under these settings; None if it cannot be known."""
+def room_for_tasks(settings: Settings) -> TaskRoom | None:
+    """Return the room for contexts and answers under these settings; None if it cannot be known."""
     count, window = token_counter(settings.model.path), window_of(settings.model.path)
     if count is None or window is None:
         return None
@@ -92,7 +84,7 @@ def room_for_context(settings: Settings) -> ContextRoom | None:
     taken = count(settings.make_domain().prompt(_EMPTY_TASK)) + settings.self_edit.max_new_tokens
     if settings.model.prompt_style != "plain" and _has_chat_template(model_folder(settings.model.path)):
         taken += _CHAT_TEMPLATE_TOKENS
-    return ContextRoom(count, window - taken)
+    return TaskRoom(count, window - taken, settings.exam.max_new_tokens)
 
 
 def _has_chat_template(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.bundled import BUNDLED
 from engine.input_files.located_yaml import Path as KeyPath
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
+from engine.input_files.text_files import UnreadableFileError, read_text_file
 from engine.input_files.validation import InputReader, LocatedData, in_file_order, yaml_problem
 from engine.settings.sections import ModelSettings, Section, Settings
 from store.errors import WrongUseError
@@ -34,14 +35,14 @@ def load_settings(path: Path, check: Check | None = None) -> Settings:
     `check` yields further problems of valid settings, each with the path of its key.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise WrongUseError(
-            f"{path}: cannot read the settings: {error.strerror or error}",
-            next_step="Make a workspace with 'seal-console init DIR', or name one with -w.",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise _refusal(path, [f"{path.name}: not UTF-8 at byte {error.start}"]) from error
+        text = read_text_file(path, path.parent).text
+    except UnreadableFileError as error:
+        if not path.is_file():
+            raise WrongUseError(
+                f"{path}: cannot read the settings: {error}",
+                next_step="Make a workspace with 'seal-console init DIR', or name one with -w.",
+            ) from error
+        raise _refusal(path, [str(error)]) from error
     settings = settings_from_text(text, path, check)
     return settings.model_copy(update={"model": _with_folder(settings.model, path.parent)})
 

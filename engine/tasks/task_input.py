@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from engine.input_files.located_yaml import Path
     from store.records import Document, Task
 
+# These are right only if a whole accepted answer is in what the model says.
+_WHOLE_ANSWER_GRADERS = frozenset({"exact", "contains"})
+
 
 def _single_line(title: str) -> str:
     if len(title.splitlines()) > 1:
@@ -97,10 +100,22 @@ class TaskSource(LocatedData):
 
 @dataclass(frozen=True, slots=True)
 class TaskFile:
-    """The tasks of one file, not yet validated, and what is wrong with the file itself."""
+    """The tasks of one file, not yet validated, what is wrong with the file itself, and how many questions in it have
+    no answer and were left out.
+    """
 
     sources: Sequence[TaskSource] = ()
     problems: Sequence[str] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRoom:
+    """How a model counts a text's tokens, how many a title with its context may have, and how many an answer."""
+
+    count_tokens: Callable[[str], int]
+    context_tokens: int
+    answer_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +171,12 @@ def _merge_repeated(questions: Sequence[tuple[str, QuestionInput]]) -> list[tupl
     return list(merged.values())
 
 
-def check_drafts(
-    drafts: Sequence[TaskDraft], *, count_tokens: Callable[[str], int] | None, max_context_tokens: int | None
-) -> Iterator[str]:
-    """Yield what is wrong with valid tasks: too long, without a reward question, or with a question that repeats."""
+def check_drafts(drafts: Sequence[TaskDraft], room: TaskRoom | None) -> Iterator[str]:
+    """Yield what is wrong with valid tasks: too long for the model, no reward question, or a question that repeats."""
     first_places: dict[tuple[str, str], str] = {}
     for draft in drafts:
-        if count_tokens is not None and max_context_tokens is not None:
-            length = count_tokens(f"{draft.title}\n{draft.context}")
-            if length > max_context_tokens:
-                yield (
-                    f"{draft.source.place()}: title and context are {length} tokens long, but the model's window leaves"
-                    f" room for {max_context_tokens}"
-                )
+        if room is not None:
+            yield from _too_long(draft, room)
         if draft.questions and all(question.split == "audit" for _, question in draft.questions):
             yield f"{draft.source.place()}: all questions are for the audit; at least one must give the reward"
         for place, question in draft.questions:
@@ -176,6 +184,26 @@ def check_drafts(
             if key in first_places:
                 yield f"{place}: the same context and question as {first_places[key]}"
             first_places.setdefault(key, place)
+
+
+def _too_long(draft: TaskDraft, room: TaskRoom) -> Iterator[str]:
+    length = room.count_tokens(f"{draft.title}\n{draft.context}")
+    if length > room.context_tokens:
+        yield (
+            f"{draft.source.place()}: title and context are {length} tokens long, but the model's window leaves"
+            f" room for {room.context_tokens}"
+        )
+    for place, question in draft.questions:
+        if question.grader not in _WHOLE_ANSWER_GRADERS:
+            continue
+        answers = question.accepted_answers
+        if all("\n" in answer.strip() for answer in answers):
+            yield f"{place}: no answer is a single line, but in an exam an answer ends with its line"
+        elif (shortest := min(room.count_tokens(f" {answer}") for answer in answers)) > room.answer_tokens:
+            yield (
+                f"{place}: every accepted answer has {shortest} tokens or more, but exam.max_new_tokens in seal.yaml"
+                f" ends an answer after {room.answer_tokens}"
+            )
 
 
 def repeated_tasks(tasks: Sequence[Task], places: Sequence[str]) -> dict[int, str]:

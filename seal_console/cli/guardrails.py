@@ -11,6 +11,7 @@ import click
 
 from engine.guardrails.judging import judge_all, rule_verdict
 from engine.guardrails.reading import read_guardrails
+from engine.input_files.text_files import UnreadableFileError, read_text_file
 from engine.settings.reading import load_settings
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
@@ -147,9 +148,9 @@ def _of_candidate(invocation: Invocation, rules: Sequence[Rule], candidate_id: s
 
 def _of_text(invocation: Invocation, rules: Sequence[Rule], path: Path, task_id: str | None) -> list[RuleFinding]:
     try:
-        text = path.read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongUseError(f"{path} cannot be read as UTF-8 text: {error}") from error
+        text = read_text_file(path, None).text.rstrip("\n")
+    except UnreadableFileError as error:
+        raise WrongUseError(str(error)) from error
     if task_id is None:
         return judge_all(rules, text, [line for line in text.split("\n") if line.strip()], None)
     task = _task(invocation, task_id)

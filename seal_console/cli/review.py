@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from engine.input_files.text_files import UnreadableFileError, read_text_file
 from engine.loop.accept import accept_candidate
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
@@ -278,6 +279,6 @@ def _payload(text: Path | None, off: tuple[int, ...]) -> dict[str, Any]:
     if text is None:
         return {"off": sorted({number - 1 for number in off})}
     try:
-        return {"completion": text.read_text(encoding="utf-8").rstrip("\n")}
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongUseError(f"{text} cannot be read as UTF-8 text: {error}") from error
+        return {"completion": read_text_file(text, None).text.rstrip("\n")}
+    except UnreadableFileError as error:
+        raise WrongUseError(str(error)) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.model.context_window import room_for_context
+from engine.model.context_window import room_for_tasks
 from engine.settings.reading import load_settings
 from engine.settings.sections import Settings
 from engine.tasks.reading import TaskSet, read_tasks
@@ -21,13 +21,23 @@ from store.tasks import add_documents, add_tasks, list_tasks
 from store.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from seal_console.cli.invocation import Invocation
     from store.tasks import ListedTask
     from store.workspace import Workspace
 
-_PATHS = click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(path_type=Path))
+
+def _reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what `tasks add` and `tasks check` share: the paths, and how they are read."""
+    parts = (
+        click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(path_type=Path)),
+        click.option("--skip-unanswerable", is_flag=True, help="Leave out SQuAD v2's questions without an answer."),
+        click.option("--follow-links", is_flag=True, help="Read links that lead out of a folder, too."),
+    )
+    for part in reversed(parts):
+        command = part(command)
+    return command
 
 
 @click.group(
@@ -46,15 +56,16 @@ def tasks() -> None:
     examples=("seal-console tasks add", "seal-console tasks add docs/returns.md squad.json"),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
-@_PATHS
+@_reading
 @pass_invocation
-def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
+def add(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bool, follow_links: bool) -> None:
     """Read tasks from files and folders into the database: all of them, or none if there is any problem.
 
     Without PATH, the workspace's tasks/ folder is read. Files are read in place; nothing is copied.
     """
     with open_to_change(invocation) as found:
-        read = _read(paths, found.workspace, found.settings)
+        options = {"skip_unanswerable": skip_unanswerable, "follow_links": follow_links}
+        read = _read(paths, found.workspace, found.settings, options)
         with transaction(found.db):
             documents = add_documents(found.db, read.documents)
             added = add_tasks(found.db, read.tasks)
@@ -65,10 +76,13 @@ def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
         )
     if invocation.output.as_json:
         counts = {"new": len(added.new_ids), "already_there": added.already_there}
-        invocation.output.data({**counts, "new_documents": len(documents.new_ids), "ids": added.new_ids})
+        more = {"new_documents": len(documents.new_ids), "left_out_questions": read.left_out_questions}
+        invocation.output.data({**counts, **more, "ids": added.new_ids})
         return
     known = f"; {added.already_there:,} were there already" if added.already_there else ""
-    invocation.output.show(f"Added {counted(len(added.new_ids), 'task')}{known}.", "Next: seal-console run --rounds 1")
+    invocation.output.show(
+        f"Added {counted(len(added.new_ids), 'task')}{known}.{_left_out(read)}", "Next: seal-console run --rounds 1"
+    )
 
 
 @tasks.command(
@@ -77,21 +91,27 @@ def add(invocation: Invocation, paths: tuple[Path, ...]) -> None:
     examples=("seal-console tasks check", "seal-console tasks check docs/ --json"),
     exits=(ExitCode.NOTHING_TO_DO,),
 )
-@_PATHS
+@_reading
 @pass_invocation
-def check(invocation: Invocation, paths: tuple[Path, ...]) -> None:
+def check(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bool, follow_links: bool) -> None:
     """Run the checks of `tasks add` and store nothing; with PATH it works outside a workspace too."""
     workspace = invocation.workspace_if_any() if paths else invocation.workspace()
     settings = Settings() if workspace is None else load_settings(workspace.settings_file)
-    read = _read(paths, workspace, settings)
+    options = {"skip_unanswerable": skip_unanswerable, "follow_links": follow_links}
+    read = _read(paths, workspace, settings, options)
     questions = [question for task in read.tasks for question in task.questions]
     audit = sum(question.split == "audit" for question in questions)
     if invocation.output.as_json:
         counts = {"tasks": len(read.tasks), "documents": len(read.documents), "questions": len(questions)}
-        invocation.output.data({**counts, "audit_questions": audit})
+        invocation.output.data({**counts, "audit_questions": audit, "left_out_questions": read.left_out_questions})
         return
     summary = f"{counted(len(read.tasks), 'task')} with {counted(len(questions), 'question')}"
-    invocation.output.show(f"{summary} ({audit:,} for the audit): valid.")
+    invocation.output.show(f"{summary} ({audit:,} for the audit): valid.{_left_out(read)}")
+
+
+def _left_out(read: TaskSet) -> str:
+    count = read.left_out_questions
+    return f" {counted(count, 'question')} without an answer left out." if count else ""
 
 
 @tasks.command(
@@ -126,7 +146,9 @@ def list_command(invocation: Invocation) -> None:
     output.show(f"{counted(len(listed), 'task')}; reward and audit are numbers of questions.")
 
 
-def _read(paths: Sequence[Path], workspace: Workspace | None, settings: Settings) -> TaskSet:
+def _read(
+    paths: Sequence[Path], workspace: Workspace | None, settings: Settings, options: Mapping[str, bool]
+) -> TaskSet:
     if not paths and workspace is not None:
         paths = [workspace.tasks_folder]
         if not any(path.is_file() for path in workspace.tasks_folder.rglob("*")):
@@ -134,13 +156,12 @@ def _read(paths: Sequence[Path], workspace: Workspace | None, settings: Settings
                 f"{workspace.tasks_folder} is empty.",
                 next_step="Put documents with question files there, or name files: seal-console tasks add PATH",
             )
-    room = room_for_context(settings)
     return read_tasks(
         paths,
         audit_share=settings.tasks.audit_share,
-        count_tokens=room.count_tokens if room else None,
-        max_context_tokens=room.max_context_tokens if room else None,
+        room=None if workspace is None else room_for_tasks(settings),
         root=workspace.root if workspace else None,
+        **options,
     )
 
 

@@ -165,7 +165,7 @@ def test_what_a_rule_found_as_text() -> None:
     assert render_gate("rule:x", evidence(kind="size", found=0, matches=[], measured={"longest_sequence": 4})) == [
         "size: nothing found, longest sequence 4"
     ]
-    assert render_gate("rule:x", {"odd": 1}) == ['{"odd": 1}']
+    assert render_gate("rule:x", {"odd": 1}) == ["odd 1"]
 
 
 @pytest.mark.parametrize(

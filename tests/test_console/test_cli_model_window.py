@@ -9,7 +9,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from engine.domains.knowledge.templates import prompt_for
-from engine.model.context_window import room_for_context, token_counter, window_of
+from engine.model.context_window import room_for_tasks, token_counter, window_of
 from engine.model.model_folder import model_folder
 from engine.settings.sections import Settings
 from store.errors import WrongUseError
@@ -49,24 +49,24 @@ def test_window_and_tokens_of_a_folder(model: Path) -> None:
 
 def test_room_is_what_prompt_and_self_edit_leave(model: Path) -> None:
     words_of_prompt = len(prompt_for("implications", "", "").split())
-    room = room_for_context(settings_for(model))
+    room = room_for_tasks(settings_for(model))
     assert room is not None
-    assert room.max_context_tokens == 300 - 192 - words_of_prompt
-    shorter = room_for_context(settings_for(model, max_length=250))
+    assert room.context_tokens == 300 - 192 - words_of_prompt
+    shorter = room_for_tasks(settings_for(model, max_length=250))
     assert shorter is not None
-    assert shorter.max_context_tokens == room.max_context_tokens - 50
+    assert shorter.context_tokens == room.context_tokens - 50
     (model / "chat_template.jinja").write_text("x")
-    chat = room_for_context(settings_for(model))
-    plain = room_for_context(settings_for(model, prompt_style="plain"))
+    chat = room_for_tasks(settings_for(model))
+    plain = room_for_tasks(settings_for(model, prompt_style="plain"))
     assert chat is not None
     assert plain is not None
-    assert chat.max_context_tokens < plain.max_context_tokens
+    assert chat.context_tokens < plain.context_tokens
 
 
 def test_what_is_not_there_is_none_and_what_is_broken_is_named(model: Path, tmp_path: Path) -> None:
     assert window_of(str(tmp_path / "none")) is None
     assert token_counter(str(tmp_path / "none")) is None
-    assert room_for_context(settings_for(tmp_path / "none")) is None
+    assert room_for_tasks(settings_for(tmp_path / "none")) is None
     (model / "config.json").write_text("[")
     assert window_of(str(model)) is None
     (model / "tokenizer.json").write_text("[")

@@ -109,7 +109,7 @@ def test_all_problems_of_tasks_come_together_and_nothing_is_stored(workspace: Wo
 def test_check_works_outside_a_workspace_with_a_path(call: CliCaller, tmp_path: Path) -> None:
     write_document(tmp_path)
     assert call("tasks", "check", "r.md", "--json").objects == [
-        {"tasks": 1, "documents": 1, "questions": 2, "audit_questions": 1}
+        {"tasks": 1, "documents": 1, "questions": 2, "audit_questions": 1, "left_out_questions": 0}
     ]
     assert call("tasks", "check").code == 2
 
