@@ -99,6 +99,11 @@ def _check_kind(folder: Path, config: dict[str, Any]) -> None:
     quantised = config.get("quantization_config") or text_config(config).get("quantization_config")
     if quantised:
         method = quantised.get("quant_method", "an unknown method") if isinstance(quantised, dict) else "?"
+        if method == "gguf":  # weights from a GGUF file are written as plain ones, but the key stays
+            _refuse(
+                f"{folder / CONFIG} has a quantization_config that came from a GGUF file",
+                "remove that key from config.json: the weights in the safetensors file are plain ones",
+            )
         _refuse(
             f"{folder} is quantised ({method}); inner updates need the weights as they were trained",
             "take the unquantised model, in bfloat16, float16 or float32",

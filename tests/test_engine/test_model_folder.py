@@ -119,6 +119,11 @@ def test_quantised_models_are_refused_by_method(folder: Path, method: str) -> No
     assert f"is quantised ({method})" in refusal(folder).message
 
 
+def test_what_a_gguf_file_left_in_the_configuration_is_named(folder: Path) -> None:
+    configure(folder, quantization_config={"quant_method": "gguf"})
+    assert "remove that key from config.json" in refusal(folder).next_step
+
+
 def test_other_kinds_of_model_are_named(folder: Path, tmp_path: Path) -> None:
     configure(folder, model_type="llama9")
     assert "does not know the architecture 'llama9'" in refusal(folder).message

@@ -102,7 +102,7 @@ def test_an_adapter_that_acts_differently_is_found(monkeypatch: pytest.MonkeyPat
         return replace(adapter, weights={name: (a, 0 * b) for name, (a, b) in adapter.weights.items()})
 
     monkeypatch.setattr(self_check, "packed_logits", without_adapter)
-    with pytest.raises(WrongUseError, match="under an adapter"):
+    with pytest.raises(WrongUseError, match="packed into one row"):
         check_base(tiny_base("qwen2"))
 
 
