@@ -18,7 +18,7 @@ from engine.model.model_folder import model_folder
 from engine.runtime.progress import Progress
 from store.candidates import list_candidates
 from store.errors import WrongUseError
-from store.rounds import get_round, list_rounds
+from store.rounds import get_round, list_rounds, start_round
 from store.version_rows import latest_policy_version, live_version
 from store.versions import rollback
 from tests.system.workspaces import small_workspace
@@ -67,3 +67,33 @@ def test_a_live_version_and_a_policy_of_another_base_are_not_used(tmp_path: Path
         run_round(session)
         assert get_round(session.db, 2).policy_version is None
         assert any("No policy version was trained on this base yet" in (one.note or "") for one in said)
+
+
+def test_the_same_files_in_another_folder_are_the_same_base(tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    shutil.copytree(model_folder(BUNDLED), folder)
+    workspace = small_workspace(tmp_path / "w", model=str(folder), pages=3, train=3, held_out=0)
+
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_session(workspace, "test", stop) as session:
+        run_round(session)
+    folder.rename(tmp_path / "there")
+    settings = workspace.settings_file.read_text(encoding="utf-8")
+    workspace.settings_file.write_text(settings.replace(f"path: {folder}", "path: ../there"), encoding="utf-8")
+    with open_session(workspace, "test") as session:
+        assert session.base.name == str(tmp_path / "there")
+        assert run_round(session).number == 1
+        assert [one.state for one in list_rounds(session.db)] == ["done"]
+
+
+def test_another_precision_is_another_base_and_the_way_out_is_named(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w", pages=3, train=3, held_out=0)
+    with open_session(workspace, "test") as session:
+        settings = {"base": {**session.base.described(), "precision": "bfloat16"}}
+        start_round(session.db, seed=0, settings=settings, live_version=None, policy_version=None)
+        with pytest.raises(WrongUseError, match="round 1 began on another base: bfloat16") as refused:
+            run_round(session)
+    assert "model.precision in seal.yaml back to bfloat16" in refused.value.next_step
+    assert "rounds abandon 1" in refused.value.next_step

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
 
 from engine.bundled import BUNDLED
 from engine.domains.knowledge.templates import exam_prompt
@@ -33,9 +33,7 @@ def test_the_live_folder_answers_in_peft_as_in_the_engine(tmp_path: Path) -> Non
         request = EvalRequest(session.live_adapter(1), tuple(session.domain.exam(questions)), "v0001", "after")
         [answers] = session.examiner.evaluate([request])
 
-    model = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(model_folder(BUNDLED)), workspace.adapters_folder
-    ).eval()
+    model = AutoPeftModelForCausalLM.from_pretrained(workspace.adapters_folder).eval()  # it finds the base by itself
     tokenizer = AutoTokenizer.from_pretrained(model_folder(BUNDLED))
     for question, answer in zip(questions, answers, strict=True):
         prompt = torch.tensor([tokenizer.encode(exam_prompt(question.text))])
