@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_THRESHOLD = 0.5
 MAX_PATTERN_CHARACTERS = 300
 SEARCH_S = 1.0
+_CALLS_ITSELF = re.compile(r"\(\?(?:R|[+-]?\d+|&\w+|P>\w+)\)")
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 _REPEATED = re.compile(r"[*+]|\{\d*,?\d*\}")
@@ -134,6 +135,8 @@ def _pattern_problem(pattern: str) -> str | None:
         compiled = regex.compile(pattern)
     except (regex.error, RecursionError, OverflowError) as error:
         return f"pattern is not a regular expression: {error}"
+    if _CALLS_ITSELF.search(pattern):
+        return "pattern calls itself, which may take all memory; rewrite it without"
     if _repeats_what_varies(pattern):
         return "pattern repeats a group that itself repeats or chooses, which may take forever; rewrite it without"
     if compiled.search("") is not None:

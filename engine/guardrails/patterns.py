@@ -29,6 +29,7 @@ MOST_CHARACTERS = 500
 SEARCH_S = 1.0
 _MOST_PLACES = 100_000
 _MOST_MATCHES = 50
+_CALLS_ITSELF = regex.compile(r"\(\?(?:R|[+-]?\d+|&\w+|P>\w+)\)")
 _ESCAPED = regex.compile(r"\\.", regex.DOTALL)
 _CLASS = regex.compile(r"\[\^?\]?[^\]]*\]")
 _REPEAT = regex.compile(r"\{(\d*),?(\d*)\}")
@@ -38,13 +39,15 @@ def pattern_problem(pattern: str) -> str | None:
     """Say why a pattern cannot be used, or return None if it can."""
     if len(pattern) > MOST_CHARACTERS:
         return f"a pattern is longer than {MOST_CHARACTERS} characters"
+    if _CALLS_ITSELF.search(pattern):
+        return f"the pattern {pattern!r} calls itself, which may take all memory; rewrite it without"
     if _places(pattern) > _MOST_PLACES:
         return f"the pattern {pattern!r} repeats too often; make the numbers in {{…}} smaller"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             match_of_nothing = regex.compile(pattern, regex.MULTILINE).search("", timeout=SEARCH_S)
-    except (regex.error, RecursionError, OverflowError, ValueError, Warning, TimeoutError) as error:
+    except (regex.error, RecursionError, OverflowError, ValueError, Warning, TimeoutError, MemoryError) as error:
         return f"{pattern!r} is not a regular expression: {error}"
     return None if match_of_nothing is None else f"the pattern {pattern!r} matches an empty text, and so every text"
 

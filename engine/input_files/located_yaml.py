@@ -18,6 +18,7 @@ Path = tuple[str | int, ...]
 _NULL = "tag:yaml.org,2002:null"
 _COLLECTIONS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _MAX_DEPTH = 50
+_FAST: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class YamlProblemError(ValueError):
@@ -57,10 +58,22 @@ def nearest_line(lines: Mapping[Path, int], path: Path) -> int | None:
 
 
 def parse_located_yaml(text: str) -> LocatedYaml:
-    """Parse one YAML document; raises YamlProblemError with the line of the first thing that is wrong."""
+    """Parse one YAML document; raises YamlProblemError with the line of the first thing that is wrong.
+
+    libyaml reads it if it is there, ten times as fast; what it refuses is read again for the better message.
+    """
+    if _FAST is not yaml.SafeLoader:
+        try:
+            return _parse(text, _FAST)
+        except YamlProblemError:
+            pass
+    return _parse(text, yaml.SafeLoader)
+
+
+def _parse(text: str, loader_class: type[yaml.SafeLoader]) -> LocatedYaml:
     try:
-        _refuse_aliases_and_depth(text)
-        loader = yaml.SafeLoader(text)
+        _refuse_aliases_and_depth(text, loader_class)
+        loader = loader_class(text)
         try:
             node = loader.get_single_node()
             if node is None:
@@ -81,9 +94,9 @@ def parse_located_yaml(text: str) -> LocatedYaml:
         raise YamlProblemError(f"a character that YAML does not allow: {error.character!r}", line) from error
 
 
-def _refuse_aliases_and_depth(text: str) -> None:
+def _refuse_aliases_and_depth(text: str, loader_class: type[yaml.SafeLoader]) -> None:
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=loader_class):
         line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.AliasEvent):
             raise YamlProblemError("aliases (*name) are not supported here; write the value out", line)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.graders.number import first_number
 from engine.graders.registry import grader_problems
 from engine.graders.text_form import canonical, comparable
+from engine.guardrails.patterns import pattern_problem
 
 DIFFERENT = [
     ("3.5", "35"), ("-5", "5"), ("1.50", "150"), ("2.5 %", "25 %"), ("10.1.1.2", "10.11.2"), ("1.12", "11.2"),
@@ -70,3 +71,11 @@ def test_a_pattern_that_takes_too_long_on_its_own_answer_is_a_problem() -> None:
     problems = grader_problems("regex", {"pattern": r"x*x*x*x*x*x*x*x*\d"}, ["x" * 500])
     said = "grader 'regex' takes more than a second on an accepted answer; make the pattern simpler"
     assert problems == [("options", said)]
+
+
+@pytest.mark.parametrize("pattern", ["a(?R)", "(a)(?1)", "(?P<x>a)(?&x)", "(?P<x>a)(?P>x)"])
+def test_a_pattern_that_calls_itself_is_refused(pattern: str) -> None:
+    [(part, problem)] = grader_problems("regex", {"pattern": pattern}, ["a"])
+    assert part == "options"
+    assert "calls itself" in problem
+    assert "calls itself" in str(pattern_problem(pattern))
