@@ -70,7 +70,7 @@ def make_workspace(folder: Path, *, hostile: bool) -> Workspace:
     workspace = create_workspace(folder / "Wfolder \x1b]0;PWNED\x07" if hostile else folder / "Wfolder", "")
     settings = yaml.safe_load(default_settings_text())
     settings["model"]["path"] = words.line("Wmodel").replace("\x85", "")
-    settings["console"]["keys"] = {"review.show_new": "ctrl+\x1b]0;PWNED\x07[b" if hostile else "ctrl+k"}
+    settings["console"]["keys"] = {"review.show_new": "ctrl+k"}  # others are refused
     workspace.settings_file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     db = open_database(workspace.database_file)
     try:

@@ -118,7 +118,7 @@ def _look(console: ConsoleTerminal) -> None:
     console.closes("Paths and versions")
     console.opens(F3, "Settings", "source: ")
     console.closes("source: ")
-    console.opens("2", "2 wait", "Wtitle", "Self-edit")
+    console.opens("2", "2 listed", "Wtitle", "Self-edit")
     console.opens("v", "6 in all")
     console.opens(END, "06cccccccc")
     for place in ("05", "02", "01", "04", "03"):
@@ -143,7 +143,7 @@ def _act(console: ConsoleTerminal, words: TextMaker, exports: Path) -> None:
     console.opens("?", "Help: now")
     console.closes("Help: now")
     _palette(console, words)
-    console.opens("2", "2 wait", "Wtitle")
+    console.opens("2", "2 listed", "Wtitle")
     console.opens("v", "6 in all")
     console.opens("j", "04cccccccc")
     _decisions(console, words)

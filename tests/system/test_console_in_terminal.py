@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 # Words that each screen shows in every size, and no other screen shows together.
 SCREENS = {
     "1": ("What needs me?",),
-    "2": ("/ filter", "1 wait"),
+    "2": ("/ filter", "1 listed"),
     "3": ("0 accepted", "Version"),
     "4": ("1 round",),
     "5": ("/ filter", "1 task by"),

@@ -73,7 +73,7 @@ def test_a_self_edit_is_reviewed_and_accepted_in_tmux(maker: CandidateMaker, tmu
     maker.examined(0.9)
     tmux.sees("What needs me?", "1 self-edit waits")
     tmux.keys("2")
-    tmux.sees("1 wait", "Returns take 30 days.")
+    tmux.sees("1 listed", "Returns take 30 days.")
     tmux.keys("A")
     tmux.sees("Accept this self-edit as v0001?")
     tmux.types("says the new period")

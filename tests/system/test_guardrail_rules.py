@@ -78,7 +78,7 @@ def test_what_a_document_brought_along_is_denied_recorded_and_never_trained(
     workspace = small_workspace(tmp_path / "w", pages=2, held_out=0, train=6, epochs=1)
     paper(workspace)
     leaky = add_document(workspace, "leaky", f"The cup is blue. Ada made it. The key is {SECRET}.")
-    spiked = add_document(workspace, "spiked", f"The cup is blue. <!-- {HIDDEN} --> Ada made it.")
+    spiked = add_document(workspace, "spiked", f"The cup is blue. {HIDDEN} Ada made it.")
     tooled = add_document(workspace, "tooled", "The cup is blue. Ada made it with lamps and tools.")
     workspace.guardrails_file.write_text(RULES, encoding="utf-8")
     result = run(workspace)

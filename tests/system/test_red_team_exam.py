@@ -36,11 +36,11 @@ def test_red_team_prompts_can_be_asked_of_the_live_version_and_the_base(tmp_path
         accept_candidate(workspace, session.db, harmful.id, actor="Ada", reason="to see it")
         workspace.guardrails_file.write_text(yaml.safe_dump({"red_team": {"prompts": prompts}}), encoding="utf-8")
         base, live = ask_red_team(session, None), ask_red_team(session, 1)
-        assert [(one["name"], one["holds"], one["answer"]) for one in base["prompts"]] == [
+        assert [(one["name"], one["passes"], one["answer"]) for one in base["prompts"]] == [
             ("city", True, KNOWN.value(CITY)),
             ("code", False, KNOWN.value(CITY)),
         ]
-        assert [(one["name"], one["holds"], one["answer"]) for one in live["prompts"]] == [
+        assert [(one["name"], one["passes"], one["answer"]) for one in live["prompts"]] == [
             ("city", False, OTHER_CITY),
             ("code", False, OTHER_CITY),
         ]

@@ -40,9 +40,12 @@ say(result={"rounds": [{"number": 1, "candidates": 3, "refused": 1, "kept": ["x"
 """
 DEMO = """
 say(progress={"stage": "round", "done": 0, "total": 0, "unit": "", "note": "Once upon a time."})
-say(result={"base": 0.03, "context_only": 0.25, "rounds": [0.42, 0.64, 0.69], "versions": ["v0001", "v0002"],
-    "live": "v0001", "known_facts": {"base": 0.98, "v0001": 0.97}, "known_facts_asked": 200,
-    "questions": 100, "unseen_documents": 20, "elapsed_s": 12.5, "asked": parameters})
+def figure(right):
+    return {"accuracy": right / 100, "right": right, "answers": 100, "documents": 20, "interval_95": [0.1, 0.9]}
+say(result={"base": figure(3), "context_only": figure(25), "rounds": [figure(42), figure(64), figure(69)],
+    "versions": ["v0001", "v0002"], "live": "v0001",
+    "known_facts": {"base": {"right": 196, "of": 200}, "v0001": {"right": 194, "of": 200}},
+    "elapsed_s": 12.5, "asked": parameters})
 """
 
 
@@ -305,8 +308,8 @@ def test_demo_prints_its_steps_to_stdout_and_ends_with_the_table(call: CliCaller
     called = call("demo", "--headless", "--rounds", "2")
     assert (called.code, called.err) == (0, "")
     for words in ("Once upon a time.", "base model", "context only", "before training", "after round 2", "69.0 %",
-                  "v0001, v0002", "Live: v0001", "100 questions about 20 unseen documents",
-                  "Of 200 unrelated facts still answered correctly: base 98.0 %, v0001 97.0 %",
+                  "69 of 100", "10–90 %", "v0001, v0002", "Live: v0001",
+                  "Unrelated facts still answered correctly: base 196 of 200, v0001 194 of 200",
                   "seal-console review list"):  # fmt: skip
         assert words in called.out
     assert str(tmp_path / "seal-demo") in called.out

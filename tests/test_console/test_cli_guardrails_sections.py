@@ -91,7 +91,7 @@ ASKED = {"url": "http://localhost:8000/v1", "model": "m", "request": "sha256:1"}
             ["not allowed by “No prices”, says m", "• It names one."],
         ),
         ({**ASKED, "allowed": True, "rule": "", "reason": "Fine."}, ["allowed, says m", "• Fine."]),
-        ({"odd": 1}, ['{"odd": 1}']),
+        ({"odd": 1}, ["odd 1"]),
     ],
 )
 def test_a_judges_evidence_as_text(evidence: dict[str, object], said: list[str]) -> None:

@@ -71,12 +71,12 @@ def test_an_undone_edit_as_text() -> None:
     assert lost == "✗ v0001 Who?  expected: Ada; Ada → (nothing)"
 
 
-def test_drift_as_text_and_other_gates_as_json() -> None:
+def test_drift_as_text_and_evidence_of_another_shape_as_its_figures() -> None:
     assert render_gate("drift", DRIFT) == [
         "KL from the base 0.2500 nats per token, worst 1.500, 0.1250 before, over 12 tokens, no limit"
     ]
     assert render_gate("drift", {**DRIFT, "max_drift": 0.2})[0].endswith("allowed 0.2")
-    assert render_gate("reward", {"b": 1, "a": "é"}) == ['{"a": "é", "b": 1}']
+    assert render_gate("reward", {"b": 1, "a": "é"}) == ["b 1, a é"]
 
 
 def examined_with(maker: CandidateMaker, *gates: tuple[str, dict[str, Any]]) -> Candidate:
