@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from store.adapter_files import CARD_NAME, MANIFEST_NAME
 from store.audit_redaction import without_exam
 from store.candidates import gates_of, inner_updates_of
 from store.card import policy_card, version_card
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-MANIFEST_NAME = "manifest.json"
-CARD_NAME = "README.md"
 FORMAT = 1
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from store.adapter_files import ADAPTER_NAMES, WEIGHTS_NAME, hash_adapter, weights_problems
+from store.adapter_files import MANIFEST_NAME, VERSION_NAMES, WEIGHTS_NAME, hash_adapter, weights_problems
 from store.database import fetch_value
 from store.errors import SealError
 from store.events import GENESIS_HASH
 from store.hashing import hash_bytes
-from store.manifest import CARD_NAME, MANIFEST_NAME, policy_from_manifest, version_from_manifest
+from store.manifest import policy_from_manifest, version_from_manifest
 from store.repository import LIVE_REF, POLICY_REF, ROOT_TAG_REF
 from store.rows import to_row
 from store.version_rows import list_policy_versions, list_versions
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from store.records import PolicyVersion, Version
     from store.repository import Repository
 
-_EXPECTED_NAMES = sorted([*ADAPTER_NAMES, MANIFEST_NAME, CARD_NAME])
+_EXPECTED_NAMES = sorted(VERSION_NAMES)
 
 
 def check_version(repository: Repository, db: Database, version: Version) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 
 import store
 from store.candidates import get_candidate, reject
+from store.errors import LockedError
 from store.recovery import recover
 from store.repository import POLICY_REF, Repository
 from store.rounds import finish_round
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 CHILD = Path(__file__).with_name("crash_child.py")
 SOURCE = str(Path(str(store.__file__)).parents[1])
-GIT_CALLS_OF_ACCEPT = 23  # the refs move at call 20; the first ones only read
+GIT_CALLS_OF_ACCEPT = 31  # the refs move at call 19; the first ones only read
 GIT_CALLS_OF_CHECKOUT = 16
 
 
@@ -77,6 +78,7 @@ def check_all_or_nothing(lab: Lab, candidate: Candidate) -> None:
     [
         ("files_written", False),
         ("objects_written", False),
+        ("announced", False),
         ("refs_moved", True),
         ("tree_updated", True),
         ("in transaction", True),
@@ -102,13 +104,15 @@ def test_accept_has_no_more_git_commands_than_those(lab: Lab) -> None:
     assert run_child(lab, "accept", f"git {GIT_CALLS_OF_ACCEPT + 1}", lab.examined()) == 0
 
 
-@pytest.mark.parametrize("step", ["objects_written", "refs_moved", "tree_updated", "in transaction", "recorded"])
+@pytest.mark.parametrize(
+    "step", ["objects_written", "announced", "refs_moved", "tree_updated", "in transaction", "recorded"]
+)
 def test_rollback_killed(lab: Lab, step: str) -> None:
     candidate = lab.examined()
     lab.accept(candidate)
     assert run_child(lab, "rollback", step, candidate) == -signal.SIGKILL
     recovered(lab)
-    if step == "objects_written":
+    if step in {"objects_written", "announced"}:
         assert live_version(lab.db) == 1
     else:
         assert live_version(lab.db) is None
@@ -129,11 +133,11 @@ def test_following_a_checkout_killed(lab: Lab, call: int) -> None:
     assert [move.cause for move in list_moves(lab.db)] == ["accept", "checkout"]
 
 
-@pytest.mark.parametrize("step", ["objects_written", "refs_moved", "in transaction", "recorded"])
+@pytest.mark.parametrize("step", ["objects_written", "announced", "refs_moved", "in transaction", "recorded"])
 def test_adding_a_policy_killed(lab: Lab, step: str) -> None:
     assert run_child(lab, "policy", step, lab.examined()) == -signal.SIGKILL
     recovered(lab)
-    assert len(list_policy_versions(lab.db)) == (0 if step == "objects_written" else 1)
+    assert len(list_policy_versions(lab.db)) == (0 if step in {"objects_written", "announced"} else 1)
 
 
 def test_a_checkout_by_hand_after_a_crash_is_the_operators_word(lab: Lab) -> None:
@@ -141,7 +145,7 @@ def test_a_checkout_by_hand_after_a_crash_is_the_operators_word(lab: Lab) -> Non
     run_child(lab, "accept", "refs_moved", candidate)
     folder = lab.workspace.adapters_folder
     subprocess.run(["git", "-C", str(folder), "checkout", "-q", "v0000"], check=True)
-    assert "recorded" in recover(lab.workspace, lab.db)[0]
+    assert "finished now" in recover(lab.workspace, lab.db)[0]
     assert not (folder / "adapter_model.safetensors").exists()
     run_child(lab, "checkout", "no step", candidate)
     assert live_version(lab.db) is None
@@ -200,9 +204,16 @@ def test_of_several_processes_that_accept_at_once_one_wins(lab: Lab) -> None:
     recovered(lab)
 
 
-def test_a_rejection_after_git_accepted_comes_too_late(lab: Lab) -> None:
+@pytest.mark.parametrize("step", ["announced", "refs_moved"])
+def test_nobody_decides_on_a_candidate_whose_acceptance_was_begun(lab: Lab, step: str) -> None:
     candidate = lab.examined()
-    run_child(lab, "accept", "refs_moved", candidate)
-    reject(lab.db, candidate.id, "Bob", "no")
+    run_child(lab, "accept", step, candidate)
+    with pytest.raises(LockedError, match=r"in the middle of being accepted by Ada") as caught:
+        reject(lab.db, candidate.id, "Bob", "no")
+    assert "verify" in caught.value.next_step
     recovered(lab)
+    if step == "announced":
+        assert reject(lab.db, candidate.id, "Bob", "no").state == "rejected"
+        recovered(lab)
+        return
     assert get_candidate(lab.db, candidate.id).state == "accepted"
