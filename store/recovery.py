@@ -10,6 +10,7 @@ from store.durable import list_leftovers, remove
 from store.half_done import finish_half_done
 from store.live_ref import WRITER_WAIT_S
 from store.lock import hold_lock, lock_owner
+from store.log_head import require_whole_log
 from store.repository import Repository
 from store.rounds import interrupt_round
 
@@ -29,11 +30,12 @@ def recover(workspace: Workspace, db: Database, *, engine_lock_held: bool = Fals
     """Finish or remove what a crash interrupted; return one sentence for each repair.
 
     A caller that has the engine lock itself passes `engine_lock_held`; otherwise rounds that run under the lock are
-    left alone. Manual checkouts are handled by `sync_checkout`. Raises CorruptError if git and SQLite contradict each
-    other.
+    left alone. Manual checkouts are handled by `sync_checkout`. Raises CorruptError if the end of the event log is
+    missing, or adapters/ cannot be used.
     """
     repository = Repository(workspace.adapters_folder)
     repository.require_folder()
+    require_whole_log(db.conn, workspace.database_file)
     with hold_lock(workspace.repository_lock_file, "recover", wait_s=WRITER_WAIT_S):
         done = _remove_stale_git_locks(repository.git_folder)
         done += _remove_unfinished_objects(repository.git_folder)

@@ -185,6 +185,17 @@ class Repository:
         """Return the ids of a commit's parents."""
         return self._git.text("rev-list", "--parents", "-n", "1", commit).split()[1:]
 
+    def refs(self) -> dict[str, str]:
+        """Return all refs by their full name, with the id stored in each."""
+        listing = self._git.text("for-each-ref", "--format=%(refname) %(objectname)")
+        return dict(line.rpartition(" ")[::2] for line in listing.splitlines())
+
+    def configuration(self) -> list[tuple[str, str]]:
+        """Return keys (section and last part in lower case) and values of the repository's own configuration file."""
+        file = str(self.git_folder / "config")
+        listing = self._git.text("config", "--file", file, "--no-includes", "--list", "-z")
+        return [(key, value) for key, _, value in (entry.partition("\n") for entry in listing.split("\0")[:-1])]
+
     def tags(self) -> dict[str, str]:
         """Return all tags by name, with the id of the commit that each points at."""
         listing = self._git.text(
@@ -204,6 +215,10 @@ class Repository:
     def read_file(self, commit: str, name: str) -> bytes:
         """Return one file of a commit. Raises CorruptError if it is missing or cannot be read."""
         return self._git.raw("cat-file", "blob", f"{commit}:{name}")
+
+    def read_blob(self, name: str) -> bytes:
+        """Return a blob's content by ref or id."""
+        return self._git.raw("cat-file", "blob", name)
 
     def head_commit(self) -> str | None:
         """Return the commit that is checked out."""

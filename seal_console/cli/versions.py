@@ -14,6 +14,7 @@ from seal_console.format import LIVE_SIGN, gain, percent, show_line, show_text, 
 from seal_console.queries.version_comparison import compare_versions
 from store.adapter_files import CARD_NAME, MANIFEST_NAME
 from store.errors import ExitCode, WrongUseError
+from store.events import head_as_json
 from store.lock import current_user
 from store.manifest import read_manifest
 from store.repository import Repository
@@ -120,8 +121,9 @@ def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str |
     number = _version_number(tag)
     with open_to_change(invocation) as found:
         move = rollback(found.workspace, found.db, number, current_user() if actor is None else actor, reason)
+        head = head_as_json(found.db)
     if invocation.output.as_json:
-        invocation.output.data(asdict(move))
+        invocation.output.data({**asdict(move), "log_head": head})
         return
     before, now = live_name(move.from_version), live_name(move.to_version)
     invocation.output.show(
