@@ -133,7 +133,7 @@ def create_workspace(root: Path, settings_text: str, guardrails_text: str | None
 
 @contextmanager
 def _removing_what_is_new(workspace: Workspace) -> Iterator[None]:
-    """If the block fails, remove the files and folders of the workspace that were not there before it, and no others."""
+    """If the block fails, remove those files and folders of the workspace that were not there before it."""
     database = workspace.database_file
     parts = [
         database,

@@ -217,3 +217,78 @@ def test_nobody_decides_on_a_candidate_whose_acceptance_was_begun(lab: Lab, step
         recovered(lab)
         return
     assert get_candidate(lab.db, candidate.id).state == "accepted"
+
+
+REFS = ["HEAD", "refs/heads/live", "refs/heads/policy", "refs/tags/v0000", "refs/tags/v0001", "refs/seal/last-move"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 41])
+@pytest.mark.parametrize("ref", [*REFS, "all"])
+def test_refs_that_a_power_cut_emptied_are_written_again(lab: Lab, ref: str, content: bytes) -> None:
+    lab.accept()
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    git_folder = lab.workspace.adapters_folder / ".git"
+    (git_folder / "refs" / "seal").mkdir()
+    names = REFS if ref == "all" else [ref]
+    before = {name: (git_folder / name).read_bytes() for name in names if (git_folder / name).exists()}
+    for name in names:
+        (git_folder / name).write_bytes(content)
+    assert len(recover(lab.workspace, lab.db)) == len(names)
+    recovered(lab)
+    assert {name: (git_folder / name).read_bytes() for name in before} == before
+    assert live_version(lab.db) == 2
+    assert lab.accept().number == 3
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/live", "refs/heads/policy"])
+def test_branches_that_are_gone_are_written_again(lab: Lab, ref: str) -> None:
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    (lab.workspace.adapters_folder / ".git" / ref).unlink()
+    assert len(recover(lab.workspace, lab.db)) == 1
+    recovered(lab)
+
+
+def test_head_is_durable_before_it_is_relied_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.accept()
+    subprocess.run(["git", "-C", str(lab.workspace.adapters_folder), "checkout", "-q", "v0000"], check=True)
+    synced: list[str] = []
+    monkeypatch.setattr("store.repository.write_file", lambda path, _: synced.append(path.name))
+    repository = Repository(lab.workspace.adapters_folder)
+    repository.attach_head()
+    assert synced == ["HEAD"]
+
+
+def test_refs_are_synced_in_the_order_in_which_they_move(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr("store.repository.sync_folder", lambda path: synced.append(path.name))
+    lab.accept()
+    assert [name for name in synced if name in {"tags", "heads", ".git"}] == ["tags", "heads", ".git"]
+
+
+def test_an_index_of_another_version_is_rebuilt(lab: Lab) -> None:
+    lab.accept()
+    folder = lab.workspace.adapters_folder
+    old = (folder / ".git" / "index").read_bytes()
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    (folder / ".git" / "index").write_bytes(old)
+    assert recover(lab.workspace, lab.db) == ["The index of adapters/ was not that of the live version; it is now."]
+    recovered(lab)
+    status = subprocess.run(["git", "-C", str(folder), "status", "--porcelain"], check=True, capture_output=True)
+    assert status.stdout == b""
+
+
+def test_unfinished_objects_of_a_git_that_died_are_removed(lab: Lab) -> None:
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    objects = lab.workspace.adapters_folder / ".git" / "objects"
+    (objects / "ab").mkdir(exist_ok=True)
+    old, young = objects / "ab" / "tmp_obj_abc", objects / "ab" / "tmp_obj_new"
+    for path in (old, young):
+        path.write_bytes(b"x")
+    os.utime(old, (1, 1))
+    (sentence,) = recover(lab.workspace, lab.db)
+    assert "tmp_obj_abc" in sentence
+    assert (old.exists(), young.exists()) == (False, True)
