@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from store.database import fetch_value
 from store.errors import SealError
 from store.events import GENESIS_HASH, chain_head
+from store.git_owner import ForeignOwnerError, require_own
 from store.log_head import log_problems
 from store.repository import Repository
 from store.rows import setting_unreadable_rows_aside
@@ -84,6 +85,11 @@ def _verify(report: VerifyReport, workspace: Workspace, db: Database, since: str
     repository = Repository(workspace.adapters_folder)
     if not repository.git_folder.is_dir():
         report.problems.append(f"{workspace.adapters_folder} is not a git repository")
+        return
+    try:
+        require_own(workspace.adapters_folder)
+    except ForeignOwnerError as error:
+        report.problems.append(f"{error.message} Nothing in it was checked. {error.next_step}")
         return
     _run(report, "versions", lambda: _check_versions(repository, db))
     _run(report, "policy versions", lambda: _check_policies(repository, db))

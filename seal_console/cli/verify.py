@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +15,10 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import WorkspaceSession, open_as_is, tidy
 from seal_console.format import table
 from store.database import open_to_read
-from store.errors import CorruptError, ExitCode, SealError, WrongUseError
+from store.errors import CorruptError, ExitCode, LockedError, SealError, WrongUseError
 from store.events import head_as_json
 from store.expected_failures import expected_failure
+from store.git_owner import ForeignOwnerError
 from store.hashing import HASH_PREFIX
 from store.schema import SchemaError
 from store.verify import Moment, VerifyReport, unvouched, verify, verify_without_database
@@ -51,8 +52,8 @@ def verify_command(invocation: Invocation, since: str | None) -> None:
     head = None
     not_vouched: list[str] = []
     try:
-        with _open(invocation) as found:
-            problems, report = _check(invocation, found, since)
+        with _open(invocation) as (found, may_repair):
+            problems, report = _check(invocation, found, since, may_repair=may_repair)
             head = head_as_json(found.db)
             not_vouched = unvouched(found.db, since)
     except CorruptError as error:
@@ -81,31 +82,43 @@ def verify_command(invocation: Invocation, since: str | None) -> None:
 
 
 @contextmanager
-def _open(invocation: Invocation) -> Iterator[WorkspaceSession]:
-    """Open the workspace; one whose schema was changed only to read, so that no foreign trigger can fire."""
-    try:
-        with open_as_is(invocation) as found:
-            yield found
-    except SchemaError:
-        workspace = invocation.workspace()
-        db = open_to_read(workspace.database_file)
+def _open(invocation: Invocation) -> Iterator[tuple[WorkspaceSession, bool]]:
+    """Open the workspace; one whose schema was changed only to read, so that no foreign trigger can fire.
+
+    The second value is whether interrupted changes may be finished.
+    """
+    with ExitStack() as stack:
         try:
-            yield WorkspaceSession(workspace, db, read_only=True)
-        finally:
-            db.conn.close()
+            found = stack.enter_context(open_as_is(invocation))
+        except SchemaError:
+            workspace = invocation.workspace()
+            db = open_to_read(workspace.database_file)
+            stack.callback(db.conn.close)
+            yield WorkspaceSession(workspace, db, read_only=True), False
+        else:
+            yield found, True
 
 
-def _check(invocation: Invocation, found: WorkspaceSession, since: str | None) -> tuple[list[str], VerifyReport]:
-    """Check the workspace, and once more if somebody was changing it meanwhile, for example with git checkout."""
-    for attempt in range(_ATTEMPTS):
+def _check(
+    invocation: Invocation, found: WorkspaceSession, since: str | None, *, may_repair: bool
+) -> tuple[list[str], VerifyReport]:
+    """Check the workspace, and again if somebody was changing it meanwhile, for example with git checkout.
+
+    Raises LockedError if somebody never stops to.
+    """
+    for _ in range(_ATTEMPTS):
         before = Moment.of(found.workspace, found.db)
-        problems = _tidy(invocation, found)
+        problems = _tidy(invocation, found) if may_repair else []
         report = verify(found.workspace, found.db, since=since)
         problems = list(dict.fromkeys([*problems, *report.problems]))
-        if not problems or attempt + 1 == _ATTEMPTS or Moment.of(found.workspace, found.db) == before:
-            break
+        if not problems or Moment.of(found.workspace, found.db) == before:
+            return problems, report
         time.sleep(_PAUSE_S)
-    return problems, report
+    raise LockedError(
+        "Somebody is changing this workspace while it is checked, so what does not match may be half of a change.",
+        problems=problems,
+        next_step="Run verify again when they are done.",
+    )
 
 
 def _event_hash(written: str) -> str:
@@ -121,6 +134,8 @@ def _tidy(invocation: Invocation, found: WorkspaceSession) -> list[str]:
     """Finish what a crash interrupted; report what cannot be repaired like any other problem."""
     try:
         tidy(found, invocation.output)
+    except ForeignOwnerError:
+        return []  # said by the check itself
     except (SealError, sqlite3.Error, OSError) as error:
         expected = expected_failure(error, found.workspace.database_file)
         if expected is None or expected.exit_code == ExitCode.LOCKED:
