@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from store.database import fetch_value
+from store.deciding_files import changed_since_last_round, hash_deciding_files
 from store.errors import SealError
 from store.events import GENESIS_HASH, chain_head
 from store.git_owner import ForeignOwnerError, require_own
@@ -82,6 +83,7 @@ def _verify(report: VerifyReport, workspace: Workspace, db: Database, since: str
     if since is not None:
         _run(report, "noted end of the log", lambda: _check_since(db, since))
     _run(report, "rows", lambda: check_recorded_rows(db))
+    _run(report, "files that decide", lambda: _check_deciding_files(workspace, db, report))
     repository = Repository(workspace.adapters_folder)
     if not repository.git_folder.is_dir():
         report.problems.append(f"{workspace.adapters_folder} is not a git repository")
@@ -133,6 +135,11 @@ def _check_policies(repository: Repository, db: Database) -> tuple[int, list[str
     for policy in policies:
         problems += check_policy(repository, db, policy, tag_objects.get(policy.tag))
     return len(policies), problems
+
+
+def _check_deciding_files(workspace: Workspace, db: Database, report: VerifyReport) -> tuple[int, list[str]]:
+    report.notes.extend(changed_since_last_round(workspace, db))
+    return len(hash_deciding_files(workspace)), []
 
 
 def _check_repository(repository: Repository, report: VerifyReport) -> tuple[int, list[str]]:
