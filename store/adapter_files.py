@@ -1,4 +1,4 @@
-"""The two files of an adapter: their names, their hash and whether they are valid.
+"""The two files of an adapter: their names, their hash and whether they are valid; names of a version's other files.
 
 Valid means that the weights parse as safetensors and are finite, and that the configuration is a JSON object. The
 engine checks whether they fit a model.
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
 ADAPTER_NAMES = (CONFIG_NAME, WEIGHTS_NAME)
+MANIFEST_NAME = "manifest.json"
+CARD_NAME = "README.md"
+VERSION_NAMES = (*ADAPTER_NAMES, MANIFEST_NAME, CARD_NAME)
 
 # A float whose exponent bits are all ones is NaN or infinite; float8 E4M3 has no infinity, and one NaN of each sign.
 _EXPONENT_BITS: dict[str, tuple[str, int]] = {

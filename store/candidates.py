@@ -12,6 +12,7 @@ from store.database import execute, transaction
 from store.errors import WrongUseError
 from store.events import append_event
 from store.hashing import hash_json
+from store.intents import require_no_intent
 from store.records import Answer, Candidate, CandidateState, Decision, GateResult, InnerUpdate, Role
 from store.rows import full_id, insert, select, to_row
 
@@ -157,7 +158,7 @@ def answers_of(db: Database, candidate_id: str) -> list[Answer]:
 
 
 def require_words(actor: str, reason: str) -> None:
-    """Return the mean drift of each version, and the limit if there is one."""
+    """Raise WrongUseError if a decision has no author or no reason."""
     if not actor.strip():
         raise WrongUseError("A decision needs the name of its author.", next_step="--actor NAME")
     if not reason.strip():
@@ -202,6 +203,7 @@ def _decide(db: Database, candidate_id: str, decision: Decision, target: Candida
         candidate = get_candidate(db, candidate_id)
         if candidate.imported:
             raise WrongUseError(f"Candidate {candidate.id} is imported, so it cannot be decided on.")
+        require_no_intent(db, candidate.id)
         decision = replace(decision, candidate_id=candidate.id)
         require_move(candidate, target, decisions_of(db, candidate.id))
         set_state(db, candidate.id, target, decision)

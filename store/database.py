@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.errors import CorruptError, LockedError, SealError
 from store.expected_failures import RESTORE, sqlite_failure
+from store.log_head import keep_head
 from store.migrations import is_up_to_date, migrate
+from store.schema import require_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from sqlite_utils import Database
 
@@ -32,8 +34,9 @@ def create_database(path: Path) -> Database:
 def open_database(path: Path) -> Database:
     """Open the existing SQLite file at `path`, and apply all migrations.
 
-    Raises CorruptError if it is missing, empty or damaged, newer than this code or has other migrations; LockedError,
-    ReadOnlyError or SealError if it cannot be opened or written for another reason.
+    Raises CorruptError if it is missing, empty or damaged, newer than this code or has other migrations; SchemaError
+    if something was added to its schema or taken from it, before a trigger can fire; LockedError, ReadOnlyError or
+    SealError if it cannot be opened or written for another reason.
     """
     _require_content(path)
     return _open(path, "rw")
@@ -44,7 +47,9 @@ def _open(path: Path, mode: str) -> Database:
     try:
         connection = _connect(path, mode)
         _configure(connection)
+        require_schema(connection, path)
         migrate(connection, path)
+        connection.schema_version = _schema_version(connection)
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
@@ -56,9 +61,35 @@ def _open(path: Path, mode: str) -> Database:
     return _wrapped(connection)
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+class _StoreConnection(sqlite3.Connection):
+    """A connection to a seal.db that remembers at which version of its schema it was found in order."""
+
+    schema_version: int | None = None
+
+
+def _connect(path: Path, mode: str) -> _StoreConnection:
     uri = f"{path.absolute().as_uri()}?{mode if '=' in mode else f'mode={mode}'}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+    return sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000, factory=_StoreConnection
+    )
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA schema_version").fetchone()[0])
+
+
+def _require_same_schema(connection: sqlite3.Connection) -> None:
+    """Look at the schema again if somebody has changed it since; inside a transaction, so that it stays as it is."""
+    if not isinstance(connection, _StoreConnection) or connection.schema_version is None:
+        return
+    now = _schema_version(connection)
+    if now != connection.schema_version:
+        require_schema(connection, _file_of(connection))
+        connection.schema_version = now
+
+
+def _file_of(connection: sqlite3.Connection) -> Path:
+    return Path(connection.execute("PRAGMA database_list").fetchone()[2])
 
 
 def _require_content(path: Path) -> None:
@@ -80,19 +111,25 @@ def _unusable(path: Path, error: sqlite3.Error) -> SealError:
 
 @contextmanager
 def transaction(db: Database) -> Iterator[None]:
-    """Run a block as one transaction: all of it or nothing. Inside another transaction it joins that one."""
+    """Run a block as one transaction: all of it or nothing. Inside another transaction it joins that one.
+
+    When it returns, the change is durable, and so is the record of where the event log ends.
+    """
     connection: sqlite3.Connection = db.conn
     if connection.in_transaction:
         yield
         return
     _begin(connection)
     try:
+        _require_same_schema(connection)
         yield
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    if isinstance(connection, _StoreConnection) and connection.schema_version is not None:
+        keep_head(connection, _file_of(connection))
 
 
 def _wrapped(connection: sqlite3.Connection) -> Database:
@@ -151,6 +188,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
     synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
     foreign_keys = connection.execute("PRAGMA foreign_keys").fetchone()[0]
     if (mode, synchronous, foreign_keys) != ("wal", _SYNCHRONOUS_FULL, 1):

@@ -50,6 +50,12 @@ def chain_head(db: Database) -> tuple[int, str]:
     return (rows[0]["sequence"], rows[0]["hash"]) if rows else (0, GENESIS_HASH)
 
 
+def head_as_json(db: Database) -> dict[str, Any]:
+    """Return the end of the log as results of commands carry it; kept elsewhere, it shows later what was rewritten."""
+    sequence, newest = chain_head(db)
+    return {"sequence": sequence, "hash": newest}
+
+
 def verify_chain(db: Database) -> int | None:
     """Recompute the chain; return the first number that does not match, or None if all match."""
     expected_sequence, previous_hash = 1, GENESIS_HASH

@@ -1,4 +1,9 @@
-"""Running git in one folder, shut off from the user's and the machine's configuration."""
+"""Running git in one folder so that nothing from outside counts, and no program that the folder names is run.
+
+The user's and the machine's configuration and every GIT_ variable of the environment are left out. The repository's own
+configuration cannot be left out, so each call overrides whatever in it would run a program, hide objects or make writes
+less durable. Drivers that only attributes reach (filters, textconv) are not overridden: no command here uses them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from store.errors import SealError
+from store.git_owner import require_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +21,40 @@ if TYPE_CHECKING:
 
     from git.cmd import Git
 
+_OVERRIDES = {
+    # programs
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "core.sshCommand": "false",
+    "core.askPass": "false",
+    "core.pager": "cat",
+    "core.editor": "false",
+    "core.alternateRefsCommand": "true",
+    "credential.helper": "",
+    "gpg.program": "false",
+    "diff.external": "",
+    "protocol.allow": "never",
+    "log.showSignature": "false",
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    # what is read and written
+    "core.attributesFile": os.devnull,
+    "core.excludesFile": os.devnull,
+    "core.autocrlf": "false",
+    "core.fileMode": "false",
+    "core.sparseCheckout": "false",
+    "core.splitIndex": "false",
+    "core.untrackedCache": "false",
+    "core.commitGraph": "false",
+    "core.multiPackIndex": "false",
+    "core.logAllRefUpdates": "true",
+    "init.defaultRefFormat": "files",
+    # durability
+    "core.fsync": "all",
+    "core.fsyncMethod": "fsync",
+}
 _LISTENERS: list[Callable[[str, tuple[str, ...]], None]] = []
 
 
@@ -44,10 +84,17 @@ class GitCommand:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_SYSTEM": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_COUNT": "0",
+            "GIT_ATTR_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_ALLOW_PROTOCOL": "",  # outranks protocol.*.allow of the repository, which protocol.allow does not
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_GRAFT_FILE": os.devnull,
+            "GIT_SHALLOW_FILE": "",
+            **_as_environment(_OVERRIDES),
         }
+        self._is_own = False
         self._program: Git | None = None
 
     def raw(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
@@ -77,15 +124,19 @@ class GitCommand:
     def _execute(
         self, arguments: tuple[str, ...], stdin: bytes, env: Mapping[str, str] | None
     ) -> tuple[int, bytes, str]:
+        if not self._is_own:
+            require_own(self._folder)
+            self._is_own = True
         for listener in tuple(_LISTENERS):
             listener(str(self._folder), arguments)
+        environment = {**self._environment, **(env or {})}
         with tempfile.TemporaryFile() as stream:
             stream.write(stdin)
             stream.seek(0)
             result: Any = self._git().execute(
-                ["git", *arguments],
+                [*_without_foreign_variables(environment), "git", *arguments],
                 istream=stream,
-                env={**self._environment, **(env or {})},
+                env=environment,
                 with_extended_output=True,
                 with_exceptions=False,
                 stdout_as_string=False,
@@ -98,6 +149,23 @@ class GitCommand:
         if self._program is None:
             self._program = _load_git(str(self._folder))
         return self._program
+
+
+def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings in the variables through which git takes them as if from the command line."""
+    pairs = list(settings.items())
+    numbered = {f"GIT_CONFIG_KEY_{place}": key for place, (key, _) in enumerate(pairs)}
+    numbered |= {f"GIT_CONFIG_VALUE_{place}": value for place, (_, value) in enumerate(pairs)}
+    return {"GIT_CONFIG_COUNT": str(len(pairs)), **numbered}
+
+
+def _without_foreign_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return the beginning of a command that leaves out inherited GIT_ variables; GitPython can only add some.
+
+    An empty value is not enough: git only asks whether GIT_QUARANTINE_PATH is there.
+    """
+    foreign = sorted(name for name in os.environ if name.startswith("GIT_") and name not in environment)
+    return ["env", *(part for name in foreign for part in ("-u", name))] if foreign else []
 
 
 def _load_git(folder: str) -> Git:

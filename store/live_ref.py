@@ -1,4 +1,4 @@
-"""Moving `live`: refs, then working tree, then the row. And noticing that an operator moved it with git itself."""
+"""Moving `live`: refs, then working tree. And noticing that an operator moved it with git itself."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from store.clock import utc_now
 from store.errors import WrongUseError
+from store.half_done import finish_half_done
 from store.lock import current_user, hold_lock
-from store.pending_moves import finish_half_done, move_record
 from store.records import Move
-from store.repository import LIVE_REF, MOVE_REF, Repository
+from store.repository import LIVE_REF, Repository
 from store.version_rows import list_versions, live_version, next_move_number, record_move
 from store.version_tags import live_name, tag_number, version_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlite_utils import Database
 
@@ -32,9 +32,11 @@ def no_checkpoint(step: str) -> None:
 @contextmanager
 def writing(workspace: Workspace, db: Database, command: str) -> Iterator[Repository]:
     """Hold the repository's writer lock; first finish what a crash interrupted and follow a manual checkout."""
-    repository = Repository.open(workspace.adapters_folder)
+    repository = Repository(workspace.adapters_folder)
+    repository.require_folder()
     with hold_lock(workspace.repository_lock_file, command, wait_s=WRITER_WAIT_S):
         finish_half_done(repository, db)
+        repository.require_root()
         _follow_head(repository, db)
         yield repository
 
@@ -53,28 +55,16 @@ def sync_checkout(workspace: Workspace, db: Database) -> Move | None:
 
 
 def move_live(
-    repository: Repository,
-    db: Database,
-    move: Move,
-    new_commit: str,
-    *,
-    more_refs: list[tuple[str, str | None, str]],
-    checkpoint: Callable[[str], None],
-) -> int:
-    """Move `live` and create new tags in git, then the working tree; return the move's number. The caller writes the
-    row.
+    repository: Repository, refs: Sequence[tuple[str, str | None, str]], checkpoint: Callable[[str], None]
+) -> None:
+    """Create new tags and move `live` in git, in this order, then the working tree. The caller writes the rows.
 
-    Raises SealError if `live` no longer points at the start of the move.
+    Raises SealError if a ref no longer has its expected old value.
     """
-    move_number = next_move_number(db)
-    refs = [*more_refs, (LIVE_REF, commit_of(repository, move.from_version), new_commit)]
-    record = repository.write_blob(move_record(move_number, move, refs))
-    checkpoint("objects_written")
-    repository.move_refs([(MOVE_REF, repository.object_id(MOVE_REF), record), *refs])
+    repository.move_refs(refs)
     checkpoint("refs_moved")
     repository.checkout_live()
     checkpoint("tree_updated")
-    return move_number
 
 
 def commit_of(repository: Repository, number: int | None) -> str:
@@ -103,12 +93,12 @@ def _follow_head(repository: Repository, db: Database) -> Move | None:
         return None
     name = live_name(number)
     move = Move("live", recorded, number or None, "checkout", current_user(), f"{name} was checked out", utc_now())
-    move_number = next_move_number(db)
-    refs = [(LIVE_REF, repository.resolve(LIVE_REF), str(head))]
-    record = repository.write_blob(move_record(move_number, move, refs))
-    repository.move_refs([(MOVE_REF, repository.object_id(MOVE_REF), record), *refs])
+    # Repeated until it is recorded, so it needs no intent: the checkout is there already.
+    repository.move_refs([(LIVE_REF, repository.resolve(LIVE_REF), str(head))])
     repository.attach_head()
-    record_move(db, move_number, move)
+    if repository.working_tree_changes():
+        repository.checkout_live()
+    record_move(db, next_move_number(db), move)
     return move
 
 

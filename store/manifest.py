@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from store.adapter_files import CARD_NAME, MANIFEST_NAME
 from store.audit_redaction import without_exam
 from store.candidates import gates_of, inner_updates_of
 from store.card import policy_card, version_card
 from store.errors import CorruptError
-from store.events import chain_head
+from store.events import head_as_json
 from store.hashing import hash_bytes
 from store.records import Candidate, Decision, PolicyVersion, Version
 from store.rows import to_row
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-MANIFEST_NAME = "manifest.json"
-CARD_NAME = "README.md"
 FORMAT = 1
 
 
@@ -84,7 +83,7 @@ def version_files(
             for gate in gates_of(db, candidate.id)
         ],
         "decision": to_row(decision),
-        "chain_head": _head(db),
+        "chain_head": head_as_json(db),
     }
     return _with_hashes(manifest, adapter_files, version_card(manifest))
 
@@ -105,7 +104,7 @@ def policy_files(
         "metrics": draft.metrics,
         "base": dict(base),
         "created_at": draft.created_at,
-        "chain_head": _head(db),
+        "chain_head": head_as_json(db),
     }
     return _with_hashes(manifest, adapter_files, policy_card(manifest))
 
@@ -161,11 +160,6 @@ def policy_from_manifest(content: bytes, commit: str, where: str) -> PolicyVersi
         )
     except (KeyError, TypeError) as error:
         raise CorruptError(f"{MANIFEST_NAME} of {where} is incomplete: {error!r}.") from error
-
-
-def _head(db: Database) -> dict[str, Any]:
-    sequence, head = chain_head(db)
-    return {"sequence": sequence, "hash": head}
 
 
 def _with_hashes(manifest: dict[str, Any], adapter_files: Mapping[str, bytes], card: str) -> dict[str, bytes]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from store.adapter_files import ADAPTER_NAMES, adapter_problems, hash_adapter
+from store.adapter_files import ADAPTER_NAMES, MANIFEST_NAME, adapter_problems, hash_adapter
 from store.clock import utc_now
+from store.database import transaction
 from store.errors import WrongUseError
-from store.live_ref import no_checkpoint, writing
+from store.hashing import hash_bytes
+from store.intents import Intent, carrying_out, close_intent, new_token
+from store.live_ref import commit_of, no_checkpoint, writing
 from store.manifest import policy_files
 from store.records import PolicyVersion
-from store.repository import POLICY_REF, ROOT_TAG_REF, Repository
+from store.repository import POLICY_REF, Repository
+from store.rows import to_row
 from store.version_rows import get_policy_version, list_policy_versions, record_policy_version
 from store.version_tags import policy_tag, tag_number
 
@@ -44,7 +48,7 @@ def add_policy_version(
     if problems:
         raise WrongUseError("The policy's adapter cannot be kept.", problems=problems)
     with writing(workspace, db, f"add policy of round {round_number}") as repository:
-        parent = get_policy_version(db, parent_number).commit if parent_number else repository.resolve(ROOT_TAG_REF)
+        parent = get_policy_version(db, parent_number).commit if parent_number else commit_of(repository, None)
         number = _next_number(repository, db)
         draft = PolicyVersion(
             number=number,
@@ -58,14 +62,33 @@ def add_policy_version(
         )
         files = policy_files(db, draft, adapter_files, base)
         message = f"{draft.tag}: policy of round {round_number}"
+        token = new_token()
         commit = repository.commit_folder(files, parent, message, _AUTHOR, draft.created_at)
-        tag_object = repository.write_tag(draft.tag, commit, message, _AUTHOR, draft.created_at)
-        checkpoint("objects_written")
-        branch_move = (POLICY_REF, repository.resolve(POLICY_REF), commit)
-        repository.move_refs([(f"refs/tags/{draft.tag}", None, tag_object), branch_move])
-        checkpoint("refs_moved")
+        tag_object = repository.write_tag(draft.tag, commit, f"{message}\n\nIntent: {token}", _AUTHOR, draft.created_at)
         policy = replace(draft, commit=commit)
-        record_policy_version(db, policy)
+        intent = Intent(
+            token=token,
+            kind="policy",
+            actor=_AUTHOR,
+            candidate_id=None,
+            adapter_hash=policy.adapter_hash,
+            manifest_hash=hash_bytes(files[MANIFEST_NAME]),
+            parent_commit=parent,
+            refs=[
+                (f"refs/tags/{draft.tag}", None, tag_object),
+                (POLICY_REF, repository.resolve(POLICY_REF), commit),
+            ],
+            records={"policy": to_row(policy)},
+            begun_at=utc_now(),
+        )
+        checkpoint("objects_written")
+        with carrying_out(repository, db, intent):
+            checkpoint("announced")
+            repository.move_refs(intent.refs)
+            checkpoint("refs_moved")
+            with transaction(db):
+                record_policy_version(db, policy, tag_object)
+                close_intent(db, intent)
         checkpoint("recorded")
     return policy
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from store.database import fetch, transaction
 from store.durable import list_leftovers, remove
+from store.half_done import finish_half_done
 from store.live_ref import WRITER_WAIT_S
 from store.lock import hold_lock, lock_owner
-from store.pending_moves import finish_half_done
+from store.log_head import require_whole_log
 from store.repository import Repository
 from store.rounds import interrupt_round
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from store.workspace import Workspace
 
 _GIT_LOCK_GRACE_S = 2.0
+_UNFINISHED_OBJECT_S = 60.0
 _POLL_S = 0.05
 
 
@@ -28,13 +30,17 @@ def recover(workspace: Workspace, db: Database, *, engine_lock_held: bool = Fals
     """Finish or remove what a crash interrupted; return one sentence for each repair.
 
     A caller that has the engine lock itself passes `engine_lock_held`; otherwise rounds that run under the lock are
-    left alone. Manual checkouts are handled by `sync_checkout`. Raises CorruptError if git and SQLite contradict each
-    other.
+    left alone. Manual checkouts are handled by `sync_checkout`. Raises CorruptError if the end of the event log is
+    missing, or adapters/ cannot be used.
     """
-    repository = Repository.open(workspace.adapters_folder)
+    repository = Repository(workspace.adapters_folder)
+    repository.require_folder()
+    require_whole_log(db.conn, workspace.database_file)
     with hold_lock(workspace.repository_lock_file, "recover", wait_s=WRITER_WAIT_S):
         done = _remove_stale_git_locks(repository.git_folder)
+        done += _remove_unfinished_objects(repository.git_folder)
         done += finish_half_done(repository, db)
+        repository.require_root()
         done += _remove_leftovers(workspace)
     if engine_lock_held or lock_owner(workspace.lock_file) is None:
         done += _interrupt_rounds(db)
@@ -73,6 +79,23 @@ def _remove_stale_git_locks(git_folder: Path) -> list[str]:
     for path in locks:
         path.unlink(missing_ok=True)
     return [f"adapters/.git/{path.relative_to(git_folder)} was left by a dead git process: removed." for path in locks]
+
+
+def _remove_unfinished_objects(git_folder: Path) -> list[str]:
+    """Remove the temporary files of objects that a killed git left; those of a git that may still run are young."""
+    objects = git_folder / "objects"
+    oldest = time.time() - _UNFINISHED_OBJECT_S
+    found = [path for path in (*objects.glob("??/tmp_obj_*"), *objects.glob("pack/tmp_*")) if _is_older(path, oldest)]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return [f"adapters/.git/{path.relative_to(git_folder)} was left by a dead git process: removed." for path in found]
+
+
+def _is_older(path: Path, moment_s: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment_s
+    except FileNotFoundError:
+        return False
 
 
 def _git_locks(git_folder: Path) -> list[Path]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from store.adapter_files import ADAPTER_NAMES, WEIGHTS_NAME, hash_adapter, weights_problems
-from store.database import fetch_value
+from store.adapter_files import MANIFEST_NAME, VERSION_NAMES, WEIGHTS_NAME, hash_adapter, weights_problems
+from store.database import fetch, fetch_value
 from store.errors import SealError
 from store.events import GENESIS_HASH
 from store.hashing import hash_bytes
-from store.manifest import CARD_NAME, MANIFEST_NAME, policy_from_manifest, version_from_manifest
-from store.repository import LIVE_REF, POLICY_REF, ROOT_TAG_REF
+from store.manifest import policy_from_manifest, version_from_manifest
+from store.repository import FORMER_MOVE_REF, LIVE_REF, POLICY_REF, ROOT_TAG_REF
 from store.rows import to_row
 from store.version_rows import list_policy_versions, list_versions
 from store.version_tags import live_name, policy_tag, tag_number, version_tag
@@ -22,13 +23,23 @@ if TYPE_CHECKING:
     from store.records import PolicyVersion, Version
     from store.repository import Repository
 
-_EXPECTED_NAMES = sorted([*ADAPTER_NAMES, MANIFEST_NAME, CARD_NAME])
+_EXPECTED_NAMES = sorted(VERSION_NAMES)
 
 
-def check_version(repository: Repository, db: Database, version: Version) -> list[str]:
+def recorded_tag_objects(db: Database) -> dict[str, str]:
+    """Return the tag object of each tag that an event names one for; events of older releases name none."""
+    found = {}
+    for row in fetch(db, "SELECT payload FROM events WHERE kind IN ('candidate.accepted', 'policy.added')"):
+        with suppress(ValueError, KeyError, TypeError):
+            payload = json.loads(row["payload"])
+            found[payload.get("version", payload.get("policy"))["tag"]] = payload["tag_object"]
+    return found
+
+
+def check_version(repository: Repository, db: Database, version: Version, tag_object: str | None) -> list[str]:
     """Compare one version's row with its tag, commit, files and manifest."""
     parent_tag = version_tag(version.parent_number or 0)
-    problems = _check_tag(repository, version.tag, version.commit, parent_tag)
+    problems = _check_tag(repository, version.tag, version.commit, parent_tag, tag_object)
     try:
         content = repository.read_file(version.commit, MANIFEST_NAME)
         if hash_bytes(content) != version.manifest_hash:
@@ -41,10 +52,10 @@ def check_version(repository: Repository, db: Database, version: Version) -> lis
     return problems
 
 
-def check_policy(repository: Repository, db: Database, policy: PolicyVersion) -> list[str]:
+def check_policy(repository: Repository, db: Database, policy: PolicyVersion, tag_object: str | None) -> list[str]:
     """Compare one policy version's row with its tag, commit, files and manifest."""
     parent_tag = policy_tag(policy.parent_number) if policy.parent_number else version_tag(0)
-    problems = _check_tag(repository, policy.tag, policy.commit, parent_tag)
+    problems = _check_tag(repository, policy.tag, policy.commit, parent_tag, tag_object)
     try:
         content = repository.read_file(policy.commit, MANIFEST_NAME)
         expected = policy_from_manifest(content, policy.commit, policy.tag)
@@ -64,7 +75,7 @@ def check_live(repository: Repository, db: Database, live: int | None) -> list[s
     if repository.head_branch() != LIVE_REF:
         problems.append(f"HEAD does not follow branch live but {repository.head_branch() or repository.head_commit()}")
     problems += [f"working tree: {change}" for change in repository.working_tree_changes()]
-    return problems + _check_refs(repository, db)
+    return problems + _check_refs(repository, db) + _check_former_move(repository, db)
 
 
 def _check_refs(repository: Repository, db: Database) -> list[str]:
@@ -75,13 +86,30 @@ def _check_refs(repository: Repository, db: Database) -> list[str]:
         problems.append("branch policy is not at the newest policy version")
     known = {version.tag for version in list_versions(db)} | {policy.tag for policy in policies} | {version_tag(0)}
     return problems + [
-        f"tag {tag} has no row (seal-console finishes an interrupted acceptance when it starts)"
+        f"tag {tag} has no row, and nobody announced it here, so it is not used; if it is not yours: "
+        f"git -C {repository.folder} tag -d {tag}"
         for tag in sorted(repository.tags())
         if tag not in known and (tag_number(tag, "v") is not None or tag_number(tag, "p") is not None)
     ]
 
 
-def _check_tag(repository: Repository, tag: str, commit: str, parent_tag: str) -> list[str]:
+def _check_former_move(repository: Repository, db: Database) -> list[str]:
+    """Look at the record of a move that older releases kept in git: one without its row did not come from them."""
+    if repository.object_id(FORMER_MOVE_REF) is None:
+        return []
+    try:
+        record = json.loads(repository.read_blob(FORMER_MOVE_REF))
+        number, move = record["number"], record["move"]
+    except (SealError, ValueError, KeyError, TypeError):
+        number, move = None, None
+    rows = fetch(db, "SELECT * FROM moves WHERE id = ?", (number,))
+    if rows and {name: value for name, value in rows[0].items() if name != "id"} == move:
+        return []
+    remedy = f"git -C {repository.folder} update-ref -d {FORMER_MOVE_REF}"
+    return [f"{FORMER_MOVE_REF} in adapters/ records a move that seal.db does not have; it is not used: {remedy}"]
+
+
+def _check_tag(repository: Repository, tag: str, commit: str, parent_tag: str, tag_object: str | None) -> list[str]:
     ref = f"refs/tags/{tag}"
     tagged = repository.resolve(ref)
     if tagged is None:
@@ -91,6 +119,8 @@ def _check_tag(repository: Repository, tag: str, commit: str, parent_tag: str) -
     problems = []
     if repository.object_type(ref) != "tag":
         problems.append(f"{tag}: its tag is not an annotated one")
+    elif tag_object not in {None, repository.object_id(ref)}:
+        problems.append(f"{tag}: the words of its tag, or the name on it, were changed")
     if repository.parents(commit) != [repository.resolve(f"refs/tags/{parent_tag}")]:
         problems.append(f"{tag}: its commit's parent is not {parent_tag}")
     return problems

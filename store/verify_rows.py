@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.alarms import RoundMeasures, clearings, list_alarms
 from store.answers import answer_as_hashed
-from store.candidate_states import decided_state
+from store.candidate_states import ALLOWED_MOVES, STATE_OF_ACTION, decided_state
 from store.candidates import hash_exam, hash_proposal, list_candidates
 from store.database import fetch, snapshot
 from store.errors import SealError
 from store.events import events_after, verify_chain
 from store.hashing import hash_json
 from store.jobs import JOB_CHANGES, hash_job, list_jobs
-from store.records import Answer, CandidateState, Decision, Drift, Event, RetentionAnswer, Version
+from store.records import (
+    Answer,
+    CandidateState,
+    Decision,
+    Drift,
+    Event,
+    PolicyVersion,
+    RetentionAnswer,
+    Version,
+)
 from store.rounds import hash_start, list_rounds, outcome_of
 from store.rows import from_row, select, to_row
 from store.tasks import get_task, hash_task, list_documents
@@ -93,6 +102,7 @@ class _RecordedHashes:
         self.exams: dict[str, _RecordedExam] = {}
         self.decisions: list[dict[str, Any]] = []
         self.versions: list[dict[str, Any]] = []
+        self.policies: list[dict[str, Any]] = []
         self.moves: dict[int, dict[str, Any]] = {}
         self.jobs: dict[int, str] = {}
         readers: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -112,6 +122,7 @@ class _RecordedHashes:
             "tasks.added": lambda payload: self.tasks.update(payload["hashes"]),
             "candidates.added": lambda payload: self.proposals.update(payload["hashes"]),
             "candidate.examined": self._read_exam,
+            "policy.added": lambda payload: self.policies.append(payload["policy"]),
             "live.moved": lambda payload: self.moves.update({payload["number"]: payload["move"]}),
         }
         for event in _all_events(db):
@@ -208,12 +219,50 @@ def _check_candidates(db: Database, recorded: _RecordedHashes) -> tuple[int, lis
 
 def _check_decisions(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     stored = [to_row(decision) for decision in select(db, Decision, "SELECT * FROM decisions ORDER BY id")]
-    return len(stored), _compare_rows("decisions", stored, recorded.decisions)
+    problems = _compare_rows("decisions", stored, recorded.decisions)
+    if not problems and stored != recorded.decisions:
+        problems.append("decisions: they are not in the order of the event log")
+    return len(stored), problems + _check_paths(db, recorded)
+
+
+def _check_paths(db: Database, recorded: _RecordedHashes) -> list[str]:
+    """Replay the decisions about each candidate: one that a gate refused cannot have been accepted."""
+    decided: dict[str, list[Decision]] = defaultdict(list)
+    problems = []
+    for row in recorded.decisions:
+        decision = from_row(Decision, row)
+        exam = recorded.exams.get(decision.candidate_id)
+        before = decided_state(decided[decision.candidate_id], exam.state if exam else "proposed")
+        decided[decision.candidate_id].append(decision)
+        after = STATE_OF_ACTION.get(decision.action)
+        if after is not None and after not in ALLOWED_MOVES[before]:
+            problems.append(
+                f"candidate {decision.candidate_id}: it became {after} at {decision.decided_at}, "
+                f"which is not possible for a candidate that is {before}"
+            )
+    imported = {row["id"] for row in fetch(db, "SELECT id FROM candidates WHERE imported = 1")}
+    return problems + [
+        f"candidate {one}: it is imported, but there are decisions about it" for one in imported & decided.keys()
+    ]
 
 
 def _check_versions(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     stored = [to_row(version) for version in select(db, Version, "SELECT * FROM versions ORDER BY number")]
-    return len(stored), _compare_rows("versions", stored, recorded.versions)
+    problems = _compare_rows("versions", stored, recorded.versions)
+    for version in stored:
+        (found,) = fetch(
+            db, "SELECT adapter_hash, live_version FROM candidates WHERE id = ?", (version["candidate_id"],)
+        ) or [{}]
+        if found.get("adapter_hash") != version["adapter_hash"]:
+            problems.append(f"{version['tag']}: its adapter is not the one that its candidate was examined with")
+        if found.get("live_version") != version["parent_number"]:
+            problems.append(f"{version['tag']}: its parent is not the version that its candidate was trained on")
+    return len(stored), problems
+
+
+def _check_policies(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
+    stored = [to_row(policy) for policy in select(db, PolicyVersion, "SELECT * FROM policy_versions ORDER BY number")]
+    return len(stored), _compare_rows("policy_versions", stored, recorded.policies)
 
 
 def _check_moves(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
@@ -261,6 +310,7 @@ _SUBJECTS = {
     _check_alarms: "alarms",
     _check_decisions: "decisions",
     _check_versions: "versions",
+    _check_policies: "policy versions",
     _check_moves: "moves",
     _check_jobs: "jobs",
 }

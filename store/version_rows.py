@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from store.candidates import set_state
 from store.database import fetch_value, transaction
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 
 
 def record_acceptance(
-    db: Database, version: Version, decision: Decision, move_number: int | None, move: Move | None
+    db: Database, version: Version, decision: Decision, move_number: int, move: Move, *, tag_object: str | None
 ) -> None:
-    """Record an acceptance: version, decision, the candidate's state, and the move of `live`.
-
-    Git has the version already, so a decision about the candidate in the meantime does not prevent it.
-    """
+    """Record an acceptance: version, decision, the candidate's state, and the move of `live`."""
     with transaction(db):
         insert(db, "versions", version)
         set_state(db, version.candidate_id, "accepted", decision)
-        append_event(db, "candidate.accepted", {"version": to_row(version), "decision": to_row(decision)})
-        if move_number is not None and move is not None:
-            record_move(db, move_number, move)
+        append_event(
+            db, "candidate.accepted", _with_tag(tag_object, version=to_row(version), decision=to_row(decision))
+        )
+        record_move(db, move_number, move)
 
 
 def record_move(db: Database, move_number: int, move: Move) -> None:
@@ -38,11 +36,15 @@ def record_move(db: Database, move_number: int, move: Move) -> None:
         append_event(db, f"{move.name}.moved", {"number": move_number, "move": to_row(move)})
 
 
-def record_policy_version(db: Database, policy: PolicyVersion) -> None:
+def record_policy_version(db: Database, policy: PolicyVersion, tag_object: str | None) -> None:
     """Make a policy version true."""
     with transaction(db):
         insert(db, "policy_versions", policy)
-        append_event(db, "policy.added", {"policy": to_row(policy)})
+        append_event(db, "policy.added", _with_tag(tag_object, policy=to_row(policy)))
+
+
+def _with_tag(tag_object: str | None, **payload: Any) -> dict[str, Any]:
+    return payload if tag_object is None else {**payload, "tag_object": tag_object}
 
 
 def list_versions(db: Database) -> list[Version]:
@@ -73,11 +75,6 @@ def list_moves(db: Database, name: Literal["live", "shadow"] | None = None) -> l
 def next_move_number(db: Database) -> int:
     """Return the number that the next move will have."""
     return int(fetch_value(db, "SELECT coalesce(max(id), 0) FROM moves")) + 1
-
-
-def move_is_recorded(db: Database, move_number: int) -> bool:
-    """Return whether a move's row exists."""
-    return fetch_value(db, "SELECT 1 FROM moves WHERE id = ?", (move_number,)) is not None
 
 
 def list_policy_versions(db: Database) -> list[PolicyVersion]:

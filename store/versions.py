@@ -1,27 +1,36 @@
 """Accepted versions: accept a candidate, roll a version back, read stored adapters.
 
-Acceptance is durable in this order: files → git objects → refs (tag, live and the record of the move, in one
-transaction with expected old values) → working tree → one SQLite transaction. A crash before the refs move leaves
-nothing visible; after that, `pending_moves.finish_half_done` finishes it from git.
+Acceptance is durable in this order: files → git objects → intent in seal.db → refs (tag and live, in one transaction
+with expected old values) → working tree → one SQLite transaction. A crash before the refs move leaves nothing visible;
+after that, `half_done.finish_half_done` finishes what the intent announced.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from store.adapter_files import ADAPTER_NAMES, adapter_problems, hash_adapter
+from store.adapter_files import ADAPTER_NAMES, MANIFEST_NAME, adapter_problems, hash_adapter
 from store.candidate_states import require_move
 from store.candidates import decisions_of, get_candidate, require_words
 from store.clock import utc_now
 from store.database import transaction
 from store.durable import remove, write_folder
 from store.errors import NothingToDoError, WrongUseError
+from store.intents import Intent, RefMove, carrying_out, close_intent, new_token
 from store.live_ref import commit_of, move_live, no_checkpoint, writing
-from store.manifest import MANIFEST_NAME, version_files, version_from_manifest
+from store.manifest import version_files, version_from_manifest
 from store.records import Candidate, Decision, Move, Version
-from store.repository import Repository
-from store.version_rows import get_version, list_versions, live_version, record_acceptance, record_move
+from store.repository import LIVE_REF, Repository
+from store.rows import to_row
+from store.version_rows import (
+    get_version,
+    list_versions,
+    live_version,
+    next_move_number,
+    record_acceptance,
+    record_move,
+)
 from store.version_tags import live_name, tag_number, version_tag
 
 if TYPE_CHECKING:
@@ -60,15 +69,23 @@ def accept(
             checkpoint("files_written")
             message = _message(tag, reason)
             parent = commit_of(repository, candidate.live_version)
+            token = new_token()
             commit = repository.commit_folder(files, parent, message, actor, decision.decided_at)
-            tag_object = repository.write_tag(tag, commit, message, actor, decision.decided_at)
+            tag_object = repository.write_tag(tag, commit, f"{message}\n\nIntent: {token}", actor, decision.decided_at)
             version, _ = version_from_manifest(files[MANIFEST_NAME], commit, tag)
             move = Move("live", candidate.live_version, number, "accept", actor, reason, decision.decided_at)
-            tag_move = (f"refs/tags/{tag}", None, tag_object)
-            with transaction(db):  # nobody else decides on it between the refs and the rows
-                require_move(get_candidate(db, candidate.id), "accepted", decisions_of(db, candidate.id))
-                move_number = move_live(repository, db, move, commit, more_refs=[tag_move], checkpoint=checkpoint)
-                record_acceptance(db, version, decision, move_number, move)
+            move_number = next_move_number(db)
+            refs: list[RefMove] = [(f"refs/tags/{tag}", None, tag_object), (LIVE_REF, parent, commit)]
+            records = {"version": to_row(version), "decision": to_row(decision)}
+            intent = _intent("accept", token=token, move_number=move_number, move=move, refs=refs, records=records)
+            checkpoint("objects_written")
+            with carrying_out(repository, db, intent):
+                checkpoint("announced")
+                with transaction(db):  # nobody else decides on it between the refs and the rows
+                    require_move(get_candidate(db, candidate.id), "accepted", decisions_of(db, candidate.id))
+                    move_live(repository, intent.refs, checkpoint)
+                    record_acceptance(db, version, decision, move_number, move, tag_object=tag_object)
+                    close_intent(db, intent)
             checkpoint("recorded")
     return version
 
@@ -95,9 +112,22 @@ def rollback(
         if target is not None:
             get_version(db, target)
         move = Move("live", live, target, "rollback", actor, reason, utc_now())
-        commit = commit_of(repository, target)
-        move_number = move_live(repository, db, move, commit, more_refs=[], checkpoint=checkpoint)
-        record_move(db, move_number, move)
+        parent, commit, move_number = commit_of(repository, live), commit_of(repository, target), next_move_number(db)
+        intent = _intent(
+            "rollback",
+            token=new_token(),
+            move_number=move_number,
+            move=move,
+            refs=[(LIVE_REF, parent, commit)],
+            records={},
+        )
+        checkpoint("objects_written")
+        with carrying_out(repository, db, intent):
+            checkpoint("announced")
+            move_live(repository, intent.refs, checkpoint)
+            with transaction(db):
+                record_move(db, move_number, move)
+                close_intent(db, intent)
         checkpoint("recorded")
     return move
 
@@ -107,6 +137,30 @@ def version_adapter_files(workspace: Workspace, db: Database, number: int) -> di
     version = get_version(db, number)
     repository = Repository.open(workspace.adapters_folder)
     return {name: repository.read_file(version.commit, name) for name in ADAPTER_NAMES}
+
+
+def _intent(
+    kind: Literal["accept", "rollback"],
+    *,
+    token: str,
+    move_number: int,
+    move: Move,
+    refs: list[RefMove],
+    records: Mapping[str, Any],
+) -> Intent:
+    version = records.get("version", {})
+    return Intent(
+        token=token,
+        kind=kind,
+        actor=move.actor,
+        candidate_id=version.get("candidate_id"),
+        adapter_hash=version.get("adapter_hash"),
+        manifest_hash=version.get("manifest_hash"),
+        parent_commit=str(refs[-1][1]),
+        refs=refs,
+        records={**records, "move": to_row(move), "move_number": move_number},
+        begun_at=move.moved_at,
+    )
 
 
 def _acceptable(db: Database, candidate_id: str, adapter_files: Mapping[str, bytes]) -> Candidate:

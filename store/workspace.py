@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.database import create_database
-from store.durable import write_file
+from store.durable import remove, write_file
 from store.errors import WrongUseError
 from store.expected_failures import read_only
 from store.repository import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 SETTINGS_NAME = "seal.yaml"
 ENVIRONMENT_VARIABLE = "SEAL_WORKSPACE"
@@ -127,14 +128,38 @@ def create_workspace(root: Path, settings_text: str, guardrails_text: str | None
         )
     if workspace.root.exists() and not workspace.root.is_dir():
         raise WrongUseError(f"{workspace.root} is a file.", next_step="Name an empty or new folder.")
-    for folder in (workspace.root, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    create_database(workspace.database_file).close()
-    Repository.create(workspace.adapters_folder)
-    if guardrails_text is not None and not workspace.guardrails_file.exists():
-        write_file(workspace.guardrails_file, guardrails_text.encode("utf-8"))
-    write_file(workspace.settings_file, settings_text.encode("utf-8"))
+    with _removing_what_is_new(workspace):
+        for folder in (workspace.root, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        create_database(workspace.database_file).close()
+        Repository.create(workspace.adapters_folder)
+        if guardrails_text is not None and not workspace.guardrails_file.exists():
+            write_file(workspace.guardrails_file, guardrails_text.encode("utf-8"))
+        write_file(workspace.settings_file, settings_text.encode("utf-8"))
     return workspace
+
+
+@contextmanager
+def _removing_what_is_new(workspace: Workspace) -> Iterator[None]:
+    """If the block fails, remove those files and folders of the workspace that were not there before it."""
+    database = workspace.database_file
+    parts = [
+        database,
+        *(database.with_name(f"{database.name}{part}") for part in ("-wal", "-shm", "-journal", "-head")),
+    ]
+    parts += [workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder, workspace.adapters_folder]
+    parts += [workspace.guardrails_file, workspace.settings_file, workspace.root, *workspace.root.parents]
+    new = [path for path in parts if not os.path.lexists(path)]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with suppress(OSError):
+                if path in {workspace.root, *workspace.root.parents}:
+                    path.rmdir()  # fails if something else is in it
+                else:
+                    remove(path)
+        raise
 
 
 def _named_workspace(folder: Path, named_by: str) -> Workspace:

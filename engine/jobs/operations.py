@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.runtime.progress import Progress, Report
 from engine.runtime.tuning import lower_priority
+from store.events import head_as_json
 from store.workspace import Workspace
 
 Parameters = dict[str, Any]
@@ -23,7 +24,8 @@ def _run(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.loop.session import open_session  # noqa: PLC0415
 
     with open_session(Workspace(Path(parameters["workspace"])), "run", report) as session:
-        return run_result(run_rounds(session, int(parameters.get("rounds", 1))))
+        result = run_result(run_rounds(session, int(parameters.get("rounds", 1))))
+        return {**result, "log_head": head_as_json(session.db)}
 
 
 def _jobs(parameters: Parameters, report: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from store.adapter_files import ADAPTER_NAMES, hash_adapter
-from store.durable import write_folder
+from store.durable import remove, write_folder
 from store.errors import CorruptError, WrongUseError
 
 if TYPE_CHECKING:
@@ -21,22 +21,36 @@ if TYPE_CHECKING:
 def keep_adapter(workspace: Workspace, files: Mapping[str, bytes]) -> str:
     """Write an adapter's files durably; returns the hash under which they are found again."""
     hashed = hash_adapter(files)
-    write_folder(_folder(workspace, hashed), files)
+    folder = _folder(workspace, hashed)
+    if folder.is_dir() and _read(folder) != {name: files[name] for name in ADAPTER_NAMES}:
+        remove(folder)  # changed since it was written
+    write_folder(folder, files)
     return hashed
 
 
 def cached_adapter(workspace: Workspace, hashed: str) -> dict[str, bytes]:
-    """Return an adapter's files. Raises WrongUseError if they are gone, CorruptError if they have changed."""
+    """Return an adapter's files, which have this hash. Raises WrongUseError if they are gone, CorruptError if not."""
     folder = _folder(workspace, hashed)
     if not folder.is_dir():
         raise WrongUseError(
             f"the candidate's adapter is no longer in {folder}: the cache was cleared",
             next_step="seal-console run --rounds 1 trains new candidates",
         )
-    files = {name: (folder / name).read_bytes() for name in ADAPTER_NAMES}
-    if hash_adapter(files) != hashed:
-        raise CorruptError(f"{folder}: the files are not the ones that were evaluated", next_step=f"delete {folder}")
+    files = _read(folder)
+    if files is None or hash_adapter(files) != hashed:
+        raise CorruptError(
+            f"{folder}: the files are not those that were evaluated, so the candidate cannot be used.",
+            next_step=f"rm -r {folder}; then seal-console run --rounds 1 trains new candidates.",
+        )
     return files
+
+
+def _read(folder: Path) -> dict[str, bytes] | None:
+    """Return the files of a folder, None if one is missing or cannot be read."""
+    try:
+        return {name: (folder / name).read_bytes() for name in ADAPTER_NAMES}
+    except OSError:
+        return None
 
 
 def _folder(workspace: Workspace, hashed: str) -> Path:

@@ -27,6 +27,7 @@ from engine.retention.reading import read_retention
 from engine.settings.reading import settings_of_round
 from engine.trackers.summary import DROPPED_POLICY, HeldOutFigure, HeldOutFigures, RoundSummary, summary_of
 from store.candidates import answers_of, get_candidate
+from store.deciding_files import FILES_KEY, hash_deciding_files
 from store.errors import NothingToDoError, SealError, WrongUseError
 from store.hashing import hash_json
 from store.policy_versions import add_policy_version
@@ -171,6 +172,7 @@ def _begin(session: Session, tasks: Sequence[Task], guardrails: Guardrails) -> R
             **session.settings.model_dump(mode="json"),
             "base": session.base.described(),
             ROUND_KEY: as_recorded(guardrails),
+            FILES_KEY: hash_deciding_files(session.workspace),
             "chosen_tasks": {
                 "train": [task.id for task in chosen.train],
                 "held_out": [task.id for task in chosen.held_out],

@@ -20,16 +20,21 @@ from engine.runtime.progress import Progress
 from engine.seeds import derive_seed
 from engine.trackers.summary import PolicyTraining
 from store.adapter_files import ADAPTER_NAMES, hash_adapter
+from store.database import fetch_value
 from store.durable import remove, write_folder
 from store.errors import SealError
+from store.events import append_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sqlite_utils import Database
+
     from store.records import Candidate, Round
 
 _RECORD = "training.json"
+_TRAINED = "policy.trained"
 _MAX_LOSSES = 200
 
 
@@ -76,16 +81,33 @@ def candidate_policy(session: Session, current: Round, policy: Policy, kept: Seq
     Raises PolicyTrainingError if it cannot be trained.
     """
     folder = _folder(session, current)
+    if folder.is_dir() and not _is_as_trained(session.db, current, folder):
+        session.say(f"{folder} is not the policy that round {current.number} has trained: it is trained again.")
+        remove(folder)
     if not folder.is_dir():
         result = train_policy(session, policy.adapter, kept, current.number)
         for step, loss in enumerate(result.losses):
             session.tracker.metric("policy_loss", loss, current.number, step)
         record = json.dumps(asdict(_training(result))).encode("utf-8")
-        write_folder(folder, {**adapter_files(result.adapter, session.base.folder), _RECORD: record})
+        trained = adapter_files(result.adapter, session.base.folder)
+        write_folder(folder, {**trained, _RECORD: record})
+        append_event(session.db, _TRAINED, {"round": current.number, "adapter_hash": hash_adapter(trained)})
     files = {name: (folder / name).read_bytes() for name in ADAPTER_NAMES}
     record_file = folder / _RECORD
     training = PolicyTraining(**json.loads(record_file.read_bytes())) if record_file.is_file() else None
     return CandidatePolicy(Policy(session.read(files, str(folder)), None, hash_adapter(files)), training)
+
+
+def _is_as_trained(db: Database, current: Round, folder: Path) -> bool:
+    """Return whether the files of an unjudged policy have the hash that was recorded when it had been trained."""
+    try:
+        files = {name: (folder / name).read_bytes() for name in ADAPTER_NAMES}
+    except OSError:
+        return False
+    of_round = "kind = ? AND json_extract(payload, '$.round') = ?"
+    sql = f"SELECT json_extract(payload, '$.adapter_hash') FROM events WHERE {of_round} ORDER BY sequence DESC LIMIT 1"  # noqa: S608
+    recorded = fetch_value(db, sql, (_TRAINED, current.number))
+    return bool(recorded == hash_adapter(files))
 
 
 def discard_candidate_policy(session: Session, current: Round) -> None:

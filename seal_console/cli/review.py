@@ -20,6 +20,7 @@ from seal_console.render_gate import needs_review_by
 from store.candidates import defer, gates_needing_review, get_candidate, reject
 from store.dossier import dossier
 from store.errors import ExitCode, WrongUseError
+from store.events import head_as_json
 from store.lock import current_user
 from store.records import CandidateState
 from store.review_queue import WAITING_STATES, QueuedCandidate, on_older_parent, review_queue
@@ -132,10 +133,11 @@ def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | 
     with open_to_change(invocation) as found:
         reviewed = gates_needing_review(found.db, get_candidate(found.db, candidate_id).id)
         version = accept_candidate(found.workspace, found.db, candidate_id, actor=_actor(actor), reason=reason)
+        head = head_as_json(found.db)
         for gate in reviewed:
             invocation.output.narrate(f"{gate.gate}: needs review; accepted by {_actor(actor)}.", "yellow")
     if invocation.output.as_json:
-        invocation.output.data(asdict(version))
+        invocation.output.data({**asdict(version), "log_head": head})
         return
     adapters = found.workspace.adapters_folder
     invocation.output.show(
@@ -191,9 +193,11 @@ def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None
     """
     with open_to_change(invocation) as found:
         undone = undo_last(found.db, _actor(actor), reason)
+        head = head_as_json(found.db)
     candidate, taken_back = undone.candidate, undone.taken_back
     if invocation.output.as_json:
-        invocation.output.data({"id": candidate.id, "state": candidate.state, "taken_back": asdict(taken_back)})
+        result = {"id": candidate.id, "state": candidate.state, "taken_back": asdict(taken_back)}
+        invocation.output.data({**result, "log_head": head})
         return
     invocation.output.show(
         f"Undone: the {NOUN_OF_ACTION[taken_back.action]} of candidate {short_id(candidate.id)} by {taken_back.actor} "
@@ -210,8 +214,10 @@ def _decide(
 ) -> None:
     with open_to_change(invocation) as found:
         candidate = decide(found.db, get_candidate(found.db, candidate_id).id, actor, reason)
+        head = head_as_json(found.db)
     if invocation.output.as_json:
-        invocation.output.data({"id": candidate.id, "state": candidate.state, "actor": actor, "reason": reason})
+        result = {"id": candidate.id, "state": candidate.state, "actor": actor, "reason": reason}
+        invocation.output.data({**result, "log_head": head})
     else:
         invocation.output.show(f"Candidate {short_id(candidate.id)} is {candidate.state}, by {actor}.")
 

@@ -12,6 +12,7 @@ from seal_console.cli.workspace_session import open_to_change
 from seal_console.format import show_line
 from store.durable import remove
 from store.errors import ExitCode
+from store.events import head_as_json
 from store.lock import current_user, hold_lock
 from store.rounds import abandon_round
 
@@ -47,11 +48,13 @@ def abandon(invocation: Invocation, number: int, reason: str, actor: str | None)
     who = current_user() if actor is None else actor
     with open_to_change(invocation) as found, hold_lock(found.workspace.lock_file, "rounds abandon"):
         ended = abandon_round(found.db, number, who, reason)
+        head = head_as_json(found.db)
         policy = found.workspace.candidate_policy_folder(number)
         if policy.is_dir():
             remove(policy)
     if invocation.output.as_json:
-        invocation.output.data({"round": ended.number, "state": ended.state, "actor": who, "reason": reason})
+        result = {"round": ended.number, "state": ended.state, "actor": who, "reason": reason}
+        invocation.output.data({**result, "log_head": head})
         return
     invocation.output.show(show_line(f"Round {number} is given up, by {who}: {reason}"))
     invocation.output.show("Next: seal-console run begins a new round with the settings in seal.yaml.")

@@ -12,9 +12,11 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import LIVE_SIGN, gain, percent, show_line, show_text, table
 from seal_console.queries.version_comparison import compare_versions
+from store.adapter_files import CARD_NAME, MANIFEST_NAME
 from store.errors import ExitCode, WrongUseError
+from store.events import head_as_json
 from store.lock import current_user
-from store.manifest import CARD_NAME, MANIFEST_NAME, read_manifest
+from store.manifest import read_manifest
 from store.repository import Repository
 from store.version_rows import get_policy_version, get_version, list_policy_versions, list_versions, live_version
 from store.version_tags import live_name, parse_number, policy_tag, version_tag
@@ -119,8 +121,9 @@ def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str |
     number = _version_number(tag)
     with open_to_change(invocation) as found:
         move = rollback(found.workspace, found.db, number, current_user() if actor is None else actor, reason)
+        head = head_as_json(found.db)
     if invocation.output.as_json:
-        invocation.output.data(asdict(move))
+        invocation.output.data({**asdict(move), "log_head": head})
         return
     before, now = live_name(move.from_version), live_name(move.to_version)
     invocation.output.show(

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from store.adapter_files import MANIFEST_NAME
 from store.candidates import gates_of, get_candidate
 from store.database import fetch
 from store.errors import SealError
 from store.hashing import hash_bytes
-from store.manifest import MANIFEST_NAME, read_manifest
+from store.manifest import read_manifest
 from store.repository import Repository
 from store.tasks import get_task
 from store.version_rows import get_policy_version, get_version, list_moves, list_policy_versions, list_versions

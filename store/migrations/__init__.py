@@ -58,7 +58,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute(_CREATE_RECORD)
-            if migration.number not in _applied(connection):
+            if migration.number not in applied_migrations(connection):
                 _apply(connection, migration)
                 applied.append(migration.number)
             connection.execute("COMMIT")
@@ -72,7 +72,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
 def is_up_to_date(connection: sqlite3.Connection, path: Path, shipped: Sequence[Migration] | None = None) -> bool:
     """Return whether all migrations were applied. Raises CorruptError if the file is newer, or has other ones."""
     shipped = list(shipped_migrations() if shipped is None else shipped)
-    applied = _applied(connection)
+    applied = applied_migrations(connection)
     newest_shipped = max((migration.number for migration in shipped), default=0)
     newest_applied = max(applied, default=0)
     if newest_applied > newest_shipped:
@@ -91,7 +91,8 @@ def is_up_to_date(connection: sqlite3.Connection, path: Path, shipped: Sequence[
     return len(applied) == len(shipped)
 
 
-def _applied(connection: sqlite3.Connection) -> dict[int, str]:
+def applied_migrations(connection: sqlite3.Connection) -> dict[int, str]:
+    """Return the numbers of the migrations that were applied to a file, each with the hash of its text."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
         return {}
     return dict(connection.execute("SELECT number, hash FROM migrations").fetchall())

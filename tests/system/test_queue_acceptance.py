@@ -12,11 +12,11 @@ import yaml
 from engine.loop.accept import ACTOR
 from seal_console.cli.main import main
 from seal_console.engine_control import LOG_NAME
+from store.adapter_files import MANIFEST_NAME
 from store.alarms import active_alarms
 from store.candidates import decisions_of, gates_needing_review, get_candidate, list_candidates
 from store.database import open_database
 from store.jobs import add_job, get_job
-from store.manifest import MANIFEST_NAME
 from store.verify import verify
 from store.version_rows import get_version, list_versions, live_version
 from tests.system.accepting import ALARMING, accepting_workspace, change_settings

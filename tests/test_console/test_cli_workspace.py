@@ -181,6 +181,7 @@ def test_accept_list_show_roll_back(maker: CandidateMaker, call: CliCaller, work
 def test_decisions_are_made_once(maker: CandidateMaker, call: CliCaller) -> None:
     one, two, refused = maker.examined(), maker.examined(), maker.examined(passed=False)
     (rejected,) = call("review", "reject", one.id, "--reason", "wrong", "--as", "bo", "--json").objects
+    assert rejected.pop("log_head")["hash"].startswith("sha256:")
     assert rejected == {"id": one.id, "state": "rejected", "actor": "bo", "reason": "wrong"}
     again = call("review", "accept", one.id, "--reason", "good")
     assert again.code == 2

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from peft import LoraConfig
 
 from engine.bank.packed import packed_logits
 from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
@@ -124,7 +125,24 @@ DAMAGE: dict[str, tuple[Callable[[Files], Files], str]] = {
     "no weights": (lambda f: {CONFIG_NAME: f[CONFIG_NAME]}, WEIGHTS_NAME),
     "garbled configuration": (lambda f: {**f, CONFIG_NAME: b"\xff{"}, "not a PEFT LoRA adapter"),
     "configuration is a list": (lambda f: {**f, CONFIG_NAME: b"[]"}, "not a PEFT LoRA adapter"),
-    "rank is a word": (lambda f: with_config(f, r="many"), "not a PEFT LoRA adapter"),
+    "rank is a word": (lambda f: with_config(f, r="many"), "plain LoRA"),
+    "configuration nested deeply": (lambda f: {**f, CONFIG_NAME: b"[" * 100_000}, "not a PEFT LoRA adapter"),
+    "integers": (
+        lambda f: with_tensors(f, lambda t: t.update({f"{FIRST}A.weight": t[f"{FIRST}A.weight"].to(torch.int32)})),
+        "q_proj.*int32",
+    ),
+    "too large for 32 bits": (
+        lambda f: with_tensors(
+            f,
+            lambda t: t.update(
+                {f"{FIRST}A.weight": torch.full_like(t[f"{FIRST}A.weight"], 1e308, dtype=torch.float64)}
+            ),
+        ),
+        "q_proj.*infinite",
+    ),
+    "a module that PEFT leaves out": (lambda f: with_config(f, target_modules=["k_proj"]), "target_modules does not"),
+    "a pattern that never ends": (lambda f: with_config(f, target_modules="(.*.*)*x"), "target_modules does not"),
+    "a pattern that is none": (lambda f: with_config(f, target_modules="("), "target_modules does not"),
     "garbled weights": (lambda f: {**f, WEIGHTS_NAME: b"garbage" * 9}, "not a PEFT LoRA adapter"),
     "cut weights": (lambda f: {**f, WEIGHTS_NAME: f[WEIGHTS_NAME][:-8]}, "not a PEFT LoRA adapter"),
     "NaN": (lambda f: with_tensors(f, lambda t: t[f"{FIRST}A.weight"][1, 2].fill_(math.nan)), "q_proj.*NaN"),
@@ -149,6 +167,58 @@ def test_damaged_files_are_refused_with_the_place(base: BaseModel, damage: str) 
     with pytest.raises(CorruptError, match=message) as caught:
         read_adapter(change(files), spec, "adapters/v0001")
     assert caught.value.message.startswith("adapters/v0001: ")
+
+
+OTHER_THAN_PLAIN = {
+    "peft_type": "LOHA",
+    "bias": "all",
+    "use_rslora": True,
+    "use_dora": True,
+    "use_qalora": True,
+    "rank_pattern": {"q_proj": 8},
+    "alpha_pattern": {"q_proj": 99},
+    "layers_to_transform": [0],
+    "layers_pattern": "layers",
+    "modules_to_save": ["lm_head"],
+    "lora_bias": True,
+    "layer_replication": [[0, 1]],
+    "exclude_modules": ["q_proj"],
+    "trainable_token_indices": [1],
+    "target_parameters": ["x"],
+    "init_lora_weights": "pissa",
+    "lora_alpha": math.nan,
+    "r": 4.5,
+    "fan_in_fan_out": "yes",
+    "target_modules": None,
+    "a_key_of_the_future": 1,
+}
+
+
+@pytest.mark.parametrize("key", OTHER_THAN_PLAIN)
+def test_whatever_peft_would_compute_otherwise_is_refused_by_name(base: BaseModel, key: str) -> None:
+    spec = tiny_spec(base)
+    files = with_config(adapter_files(acting_adapter(spec, 1), "base"), **{key: OTHER_THAN_PLAIN[key]})
+    with pytest.raises(CorruptError, match=r"adapters/v0001: adapter_config\.json asks for something else") as caught:
+        read_adapter(files, spec, "adapters/v0001")
+    assert [problem.split()[0] for problem in caught.value.problems] == [key]
+
+
+@pytest.mark.parametrize("alpha", [math.inf, -math.inf, 1e308, True, "16", None, [1], 10**400])
+def test_an_alpha_that_32_bits_do_not_hold_is_refused(base: BaseModel, alpha: object) -> None:
+    spec = tiny_spec(base)
+    files = with_config(adapter_files(acting_adapter(spec, 1), "base"), lora_alpha=alpha)
+    with pytest.raises(CorruptError) as caught:
+        read_adapter(files, spec, "here")
+    assert caught.value.problems[0].startswith("lora_alpha is ")
+
+
+def test_a_configuration_that_peft_wrote_is_read(base: BaseModel) -> None:
+    spec = tiny_spec(base, ["q_proj", "v_proj"])
+    files = adapter_files(acting_adapter(spec, 1), "base")
+    written = LoraConfig(r=spec.rank, lora_alpha=int(spec.alpha), target_modules=["q_proj", "v_proj"]).to_dict()
+    plain = {key: sorted(value) if isinstance(value, set) else value for key, value in written.items()}
+    files[CONFIG_NAME] = json.dumps({**plain, "peft_type": "LORA", "task_type": "CAUSAL_LM"}).encode()
+    assert read_adapter(files, tiny_spec(base), "here").spec == spec
 
 
 def product(adapter: Adapter, module: str) -> np.ndarray:

@@ -41,6 +41,18 @@ def die_at_git_call(number: int) -> None:
     GitCommand._execute = counted  # type: ignore[assignment,method-assign]
 
 
+def die_at_last_commit() -> Any:
+    """Return a trace that dies before the commit of the transaction that records the change and closes its intent."""
+    closing = [False]
+
+    def trace(sql: str) -> None:
+        closing[0] |= sql.startswith("DELETE FROM intents")
+        if closing[0] and sql == "COMMIT":
+            die()
+
+    return trace
+
+
 def main(root: str, operation: str, step: str, candidate_id: str, adapter_folder: str) -> None:
     workspace = Workspace(Path(root))
     db = open_database(workspace.database_file)
@@ -49,7 +61,7 @@ def main(root: str, operation: str, step: str, candidate_id: str, adapter_folder
     if step.startswith("git "):
         die_at_git_call(int(step.removeprefix("git ")))
     elif step == "in transaction":
-        db.conn.set_trace_callback(lambda sql: die() if sql == "COMMIT" else None)
+        db.conn.set_trace_callback(die_at_last_commit())
     else:
         checkpoint = die_at_step(step)
     if operation == "accept":

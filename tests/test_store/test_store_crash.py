@@ -13,6 +13,7 @@ import pytest
 
 import store
 from store.candidates import get_candidate, reject
+from store.errors import LockedError
 from store.recovery import recover
 from store.repository import POLICY_REF, Repository
 from store.rounds import finish_round
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 CHILD = Path(__file__).with_name("crash_child.py")
 SOURCE = str(Path(str(store.__file__)).parents[1])
-GIT_CALLS_OF_ACCEPT = 23  # the refs move at call 20; the first ones only read
+GIT_CALLS_OF_ACCEPT = 31  # the refs move at call 19; the first ones only read
 GIT_CALLS_OF_CHECKOUT = 16
 
 
@@ -77,6 +78,7 @@ def check_all_or_nothing(lab: Lab, candidate: Candidate) -> None:
     [
         ("files_written", False),
         ("objects_written", False),
+        ("announced", False),
         ("refs_moved", True),
         ("tree_updated", True),
         ("in transaction", True),
@@ -102,13 +104,15 @@ def test_accept_has_no_more_git_commands_than_those(lab: Lab) -> None:
     assert run_child(lab, "accept", f"git {GIT_CALLS_OF_ACCEPT + 1}", lab.examined()) == 0
 
 
-@pytest.mark.parametrize("step", ["objects_written", "refs_moved", "tree_updated", "in transaction", "recorded"])
+@pytest.mark.parametrize(
+    "step", ["objects_written", "announced", "refs_moved", "tree_updated", "in transaction", "recorded"]
+)
 def test_rollback_killed(lab: Lab, step: str) -> None:
     candidate = lab.examined()
     lab.accept(candidate)
     assert run_child(lab, "rollback", step, candidate) == -signal.SIGKILL
     recovered(lab)
-    if step == "objects_written":
+    if step in {"objects_written", "announced"}:
         assert live_version(lab.db) == 1
     else:
         assert live_version(lab.db) is None
@@ -129,11 +133,11 @@ def test_following_a_checkout_killed(lab: Lab, call: int) -> None:
     assert [move.cause for move in list_moves(lab.db)] == ["accept", "checkout"]
 
 
-@pytest.mark.parametrize("step", ["objects_written", "refs_moved", "in transaction", "recorded"])
+@pytest.mark.parametrize("step", ["objects_written", "announced", "refs_moved", "in transaction", "recorded"])
 def test_adding_a_policy_killed(lab: Lab, step: str) -> None:
     assert run_child(lab, "policy", step, lab.examined()) == -signal.SIGKILL
     recovered(lab)
-    assert len(list_policy_versions(lab.db)) == (0 if step == "objects_written" else 1)
+    assert len(list_policy_versions(lab.db)) == (0 if step in {"objects_written", "announced"} else 1)
 
 
 def test_a_checkout_by_hand_after_a_crash_is_the_operators_word(lab: Lab) -> None:
@@ -141,7 +145,7 @@ def test_a_checkout_by_hand_after_a_crash_is_the_operators_word(lab: Lab) -> Non
     run_child(lab, "accept", "refs_moved", candidate)
     folder = lab.workspace.adapters_folder
     subprocess.run(["git", "-C", str(folder), "checkout", "-q", "v0000"], check=True)
-    assert "recorded" in recover(lab.workspace, lab.db)[0]
+    assert "finished now" in recover(lab.workspace, lab.db)[0]
     assert not (folder / "adapter_model.safetensors").exists()
     run_child(lab, "checkout", "no step", candidate)
     assert live_version(lab.db) is None
@@ -200,9 +204,91 @@ def test_of_several_processes_that_accept_at_once_one_wins(lab: Lab) -> None:
     recovered(lab)
 
 
-def test_a_rejection_after_git_accepted_comes_too_late(lab: Lab) -> None:
+@pytest.mark.parametrize("step", ["announced", "refs_moved"])
+def test_nobody_decides_on_a_candidate_whose_acceptance_was_begun(lab: Lab, step: str) -> None:
     candidate = lab.examined()
-    run_child(lab, "accept", "refs_moved", candidate)
-    reject(lab.db, candidate.id, "Bob", "no")
+    run_child(lab, "accept", step, candidate)
+    with pytest.raises(LockedError, match=r"in the middle of being accepted by Ada") as caught:
+        reject(lab.db, candidate.id, "Bob", "no")
+    assert "verify" in caught.value.next_step
     recovered(lab)
+    if step == "announced":
+        assert reject(lab.db, candidate.id, "Bob", "no").state == "rejected"
+        recovered(lab)
+        return
     assert get_candidate(lab.db, candidate.id).state == "accepted"
+
+
+REFS = ["HEAD", "refs/heads/live", "refs/heads/policy", "refs/tags/v0000", "refs/tags/v0001", "refs/seal/last-move"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 41])
+@pytest.mark.parametrize("ref", [*REFS, "all"])
+def test_refs_that_a_power_cut_emptied_are_written_again(lab: Lab, ref: str, content: bytes) -> None:
+    lab.accept()
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    git_folder = lab.workspace.adapters_folder / ".git"
+    (git_folder / "refs" / "seal").mkdir()
+    names = REFS if ref == "all" else [ref]
+    before = {name: (git_folder / name).read_bytes() for name in names if (git_folder / name).exists()}
+    for name in names:
+        (git_folder / name).write_bytes(content)
+    assert len(recover(lab.workspace, lab.db)) == len(names)
+    recovered(lab)
+    assert {name: (git_folder / name).read_bytes() for name in before} == before
+    assert live_version(lab.db) == 2
+    assert lab.accept().number == 3
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/live", "refs/heads/policy"])
+def test_branches_that_are_gone_are_written_again(lab: Lab, ref: str) -> None:
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    (lab.workspace.adapters_folder / ".git" / ref).unlink()
+    assert len(recover(lab.workspace, lab.db)) == 1
+    recovered(lab)
+
+
+def test_head_is_durable_before_it_is_relied_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.accept()
+    subprocess.run(["git", "-C", str(lab.workspace.adapters_folder), "checkout", "-q", "v0000"], check=True)
+    synced: list[str] = []
+    monkeypatch.setattr("store.repository.write_file", lambda path, _: synced.append(path.name))
+    repository = Repository(lab.workspace.adapters_folder)
+    repository.attach_head()
+    assert synced == ["HEAD"]
+
+
+def test_refs_are_synced_in_the_order_in_which_they_move(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr("store.repository.sync_folder", lambda path: synced.append(path.name))
+    lab.accept()
+    assert [name for name in synced if name in {"tags", "heads", ".git"}] == ["tags", "heads", ".git"]
+
+
+def test_an_index_of_another_version_is_rebuilt(lab: Lab) -> None:
+    lab.accept()
+    folder = lab.workspace.adapters_folder
+    old = (folder / ".git" / "index").read_bytes()
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    (folder / ".git" / "index").write_bytes(old)
+    assert recover(lab.workspace, lab.db) == ["The index of adapters/ was not that of the live version; it is now."]
+    recovered(lab)
+    status = subprocess.run(["git", "-C", str(folder), "status", "--porcelain"], check=True, capture_output=True)
+    assert status.stdout == b""
+
+
+def test_unfinished_objects_of_a_git_that_died_are_removed(lab: Lab) -> None:
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    objects = lab.workspace.adapters_folder / ".git" / "objects"
+    (objects / "ab").mkdir(exist_ok=True)
+    old, young = objects / "ab" / "tmp_obj_abc", objects / "ab" / "tmp_obj_new"
+    for path in (old, young):
+        path.write_bytes(b"x")
+    os.utime(old, (1, 1))
+    (sentence,) = recover(lab.workspace, lab.db)
+    assert "tmp_obj_abc" in sentence
+    assert (old.exists(), young.exists()) == (False, True)

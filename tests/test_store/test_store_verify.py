@@ -184,6 +184,14 @@ def test_a_flipped_byte_in_the_working_tree_is_named(rich: Lab, name: str) -> No
     assert problems(rich) == [f"working tree: {name} differs from the version"]
 
 
+def test_a_weights_file_that_is_a_link_is_named(rich: Lab, tmp_path: Path) -> None:
+    weights = rich.workspace.adapters_folder / "adapter_model.safetensors"
+    (tmp_path / "elsewhere").write_bytes(weights.read_bytes())
+    weights.unlink()
+    weights.symlink_to(tmp_path / "elsewhere")
+    assert problems(rich) == ["working tree: adapter_model.safetensors is a symbolic link, not a file"]
+
+
 def test_files_that_were_added_or_removed_are_named(rich: Lab) -> None:
     folder = rich.workspace.adapters_folder
     (folder / "adapter_model.bin").write_bytes(b"pickle")

@@ -291,7 +291,7 @@ def test_a_policy_with_values_that_are_not_finite_is_refused(lab: Lab) -> None:
 def test_nothing_is_kept_if_the_rows_cannot_be_written(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = lab.examined()
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         with transaction(lab.db):
             raise OSError("disk full")
 

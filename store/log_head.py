@@ -1,0 +1,94 @@
+"""The end of the event log, kept in a small file next to seal.db: number and hash of the newest event.
+
+seal.db alone cannot show that its end is missing: without seal.db-wal, or as an older copy, it is a sound database with
+fewer decisions. The file is written, durably, before a change is confirmed. Not guaranteed: anything against somebody
+who changes both; a hash that is kept elsewhere (`verify --since`) shows that, too.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from store.durable import write_file
+from store.errors import CorruptError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+SUFFIX = "-head"
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """Number and hash of the newest event."""
+
+    sequence: int
+    hash: str
+
+
+def head_file(database_file: Path) -> Path:
+    """Return where the end of the log of a seal.db is kept."""
+    return database_file.with_name(database_file.name + SUFFIX)
+
+
+def keep_head(connection: sqlite3.Connection, database_file: Path) -> None:
+    """Keep the end of the log durably, after a commit; a log that has lost what was kept before stays evident.
+
+    A failure of the disk is passed over: the commit stands, and the next one keeps the end again.
+    """
+    found = connection.execute("SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1").fetchone()
+    if found is None:
+        return
+    newest, file = LogHead(*found), head_file(database_file)
+    kept = _read(file)
+    if kept is None and file.exists():
+        return
+    if kept is not None and (newest.sequence <= kept.sequence or _hash_of(connection, kept.sequence) != kept.hash):
+        return
+    with suppress(OSError):
+        write_file(file, (json.dumps(asdict(newest)) + "\n").encode())
+
+
+def log_problems(connection: sqlite3.Connection, database_file: Path) -> list[str]:
+    """Return what is missing at the end of the log, or was rewritten there; empty if nothing is."""
+    file = head_file(database_file)
+    if not file.exists():
+        return []
+    kept = _read(file)
+    if kept is None:
+        return [f"events: {file.name} cannot be read, so nothing vouches for the end of the log"]
+    count = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()[0]
+    if count < kept.sequence:
+        lost = f"events: the log ends with event {count}, but it had {kept.sequence}: its end is lost"
+        return [f"{lost}. seal.db is an older copy, or was separated from its seal.db-wal"]
+    if _hash_of(connection, kept.sequence) != kept.hash:
+        return [f"events: event {kept.sequence} is not the one that {file.name} names: the log was rewritten"]
+    return []
+
+
+def require_whole_log(connection: sqlite3.Connection, database_file: Path) -> None:
+    """Raise CorruptError if the end of the log is missing or was rewritten: what follows would cover it up."""
+    problems = log_problems(connection, database_file)
+    if problems:
+        raise CorruptError(
+            problems[0],
+            next_step="Put back the newest seal.db together with its seal.db-wal. If they are lost for good, go on "
+            f"without what is missing: rm {head_file(database_file)}",
+        )
+
+
+def _read(file: Path) -> LogHead | None:
+    try:
+        kept = LogHead(**json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return kept if isinstance(kept.sequence, int) and isinstance(kept.hash, str) else None
+
+
+def _hash_of(connection: sqlite3.Connection, sequence: int) -> str | None:
+    found = connection.execute("SELECT hash FROM events WHERE sequence = ?", (sequence,)).fetchone()
+    return None if found is None else str(found[0])
