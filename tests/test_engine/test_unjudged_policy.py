@@ -1,4 +1,4 @@
-"""A policy that an interrupted round has trained and not judged yet: used again only if it is still what was trained."""
+"""A policy of an interrupted round is used again only if its weights are those whose hash was recorded."""
 
 from __future__ import annotations
 
