@@ -15,6 +15,7 @@ from store.errors import SealError
 from store.events import events_after, verify_chain
 from store.hashing import hash_json
 from store.jobs import JOB_CHANGES, hash_job, list_jobs
+from store.purging import PURGED_KIND, answer_key
 from store.records import (
     Answer,
     CandidateState,
@@ -105,6 +106,7 @@ class _RecordedHashes:
         self.policies: list[dict[str, Any]] = []
         self.moves: dict[int, dict[str, Any]] = {}
         self.jobs: dict[int, str] = {}
+        self.purged: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
         readers: dict[str, Callable[[dict[str, Any]], None]] = {
             "documents.added": lambda payload: self.documents.update(payload["hashes"]),
             "round.started": lambda payload: self.round_starts.update({payload["number"]: payload["hash"]}),
@@ -134,6 +136,14 @@ class _RecordedHashes:
                 self.jobs[event.payload["id"]] = event.payload["hash"]
             if event.kind in readers:
                 readers[event.kind](event.payload)
+            if event.kind == PURGED_KIND:
+                for kind, rows in event.payload["hashes"].items():
+                    self.purged[kind] |= {key: (before, after) for key, (before, after) in rows.items()}
+
+    def before_purge(self, kind: str, key: str, row_hash: str) -> str:
+        """Return the hash that a row had before its text was purged, if it is as the purge left it; else its hash."""
+        before, after = self.purged[kind].get(key, (row_hash, row_hash))
+        return before if row_hash == after else row_hash
 
     def _read_exam(self, payload: dict[str, Any]) -> None:
         self.exams[payload["id"]] = _RecordedExam(payload["state"], payload["hash"])
@@ -151,7 +161,10 @@ def _all_events(db: Database) -> Iterator[Event]:
 
 
 def _check_documents(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
-    stored = {document.id: hash_json(to_row(document)) for document in list_documents(db)}
+    stored = {
+        document.id: recorded.before_purge("document", document.id, hash_json(to_row(document)))
+        for document in list_documents(db)
+    }
     return len(stored), _compare_hashes("document", stored, recorded.documents)
 
 
@@ -169,7 +182,9 @@ def _check_rounds(db: Database, recorded: _RecordedHashes) -> tuple[int, list[st
 def _check_base_answers(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     answers = select(db, Answer, "SELECT * FROM answers WHERE candidate_id IS NULL")
     stored = {
-        (answer.base_fingerprint or "", answer.model_state, answer.question_id): hash_json(answer_as_hashed(answer))
+        (answer.base_fingerprint or "", answer.model_state, answer.question_id): recorded.before_purge(
+            "answer", answer_key(answer), hash_json(answer_as_hashed(answer))
+        )
         for answer in answers
     }
     return len(stored), _compare_hashes("answer without a candidate", stored, recorded.base_answers)
@@ -195,7 +210,8 @@ def _check_alarms(db: Database, recorded: _RecordedHashes) -> tuple[int, list[st
 
 
 def _check_tasks(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
-    stored = {row["id"]: hash_task(get_task(db, row["id"])) for row in fetch(db, "SELECT id FROM tasks")}
+    tasks = [get_task(db, row["id"]) for row in fetch(db, "SELECT id FROM tasks")]
+    stored = {task.id: recorded.before_purge("task", task.id, hash_task(task)) for task in tasks}
     return len(stored), _compare_hashes("task", stored, recorded.tasks)
 
 
@@ -204,12 +220,15 @@ def _check_candidates(db: Database, recorded: _RecordedHashes) -> tuple[int, lis
     decided: dict[str, list[Decision]] = defaultdict(list)
     for row in recorded.decisions:
         decided[row["candidate_id"]].append(from_row(Decision, row))
-    proposals = {candidate.id: hash_proposal(candidate) for candidate in candidates}
+    proposals = {
+        candidate.id: recorded.before_purge("candidate", candidate.id, hash_proposal(candidate))
+        for candidate in candidates
+    }
     problems = _compare_hashes("candidate", proposals, recorded.proposals)
     for candidate in candidates:
         name = f"candidate {candidate.id}"
         exam = recorded.exams.get(candidate.id)
-        if exam is not None and hash_exam(db, candidate) != exam.hash:
+        if exam is not None and recorded.before_purge("exam", candidate.id, hash_exam(db, candidate)) != exam.hash:
             problems.append(f"{name}: its figures, answers or gates are not those that were recorded")
         expected = decided_state(decided[candidate.id], exam.state if exam else "proposed")
         if candidate.state != expected:
@@ -276,7 +295,7 @@ def _check_moves(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str
 
 
 def _check_jobs(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
-    stored = {job.id: hash_job(job) for job in list_jobs(db)}
+    stored = {job.id: recorded.before_purge("job", str(job.id), hash_job(job)) for job in list_jobs(db)}
     return len(stored), _compare_hashes("job", stored, recorded.jobs)
 
 

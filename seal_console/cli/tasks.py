@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,10 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import short_id, show_line, table
 from store.database import transaction
-from store.errors import ExitCode, NothingToDoError
+from store.durable import remove
+from store.errors import ExitCode, NothingToDoError, WrongUseError
+from store.lock import current_user, hold_lock
+from store.purging import PurgedTask, plan_purge, purge_task
 from store.tasks import add_documents, add_tasks, list_tasks
 from store.wording import counted
 
@@ -144,6 +148,58 @@ def list_command(invocation: Invocation) -> None:
     ]
     output.show(table(("id", "title", "reward", "audit", "source"), rows, right=("reward", "audit")))
     output.show(f"{counted(len(listed), 'task')}; reward and audit are numbers of questions.")
+
+
+@tasks.command(
+    "purge",
+    short_help="Take a task's text out of the workspace for good.",
+    examples=(
+        "seal-console tasks purge 8b1f",
+        'seal-console tasks purge 8b1f --reason "it names a customer" --as ada --yes',
+    ),
+    exits=(ExitCode.LOCKED,),
+)
+@click.argument("task_id", metavar="ID")
+@click.option("--reason", metavar="TEXT", help="The reason, kept in the log. Required with --yes.")
+@click.option("--as", "actor", metavar="NAME", help="Who purges (default: the user of this process).")
+@click.option("--yes", is_flag=True, help="Do it; without this it only says what would be taken out.")
+@pass_invocation
+def purge(invocation: Invocation, task_id: str, reason: str | None, actor: str | None, yes: bool) -> None:
+    """Take the text of a task out of seal.db: context, questions, self-edits, answers, and what gates quoted.
+
+    It cannot be undone. Ids, figures and hashes stay, and verify still holds. A task that a version was made from is
+    refused, because git keeps its text.
+    """
+    output = invocation.output
+    if not yes:
+        with open_to_show(invocation) as shown:
+            plan = plan_purge(shown.db, task_id)
+        if output.as_json:
+            output.data({"purged": False, **asdict(plan)})
+            return
+        output.show(f"This would take out for good: {_purged(plan)}.", f"To do it: seal-console tasks purge "
+                    f'{short_id(plan.task_id)} --reason "…" --yes')  # fmt: skip
+        return
+    if not reason:
+        raise WrongUseError("A purge needs --reason; it is kept in the log.")
+    who = current_user() if actor is None else actor
+    with open_to_change(invocation) as found, hold_lock(found.workspace.lock_file, "tasks purge"):
+        done = purge_task(found.db, task_id, who, reason)
+        for adapter in done.adapter_hashes:
+            remove(found.workspace.cache_folder / "adapters" / adapter.removeprefix("sha256:"))
+    if output.as_json:
+        output.data({"purged": True, **asdict(done)})
+        return
+    output.show(
+        f"Purged: {_purged(done)}.",
+        f"Not touched: the file it came from ({show_line(done.source)}), policies that were trained on it, logs in "
+        f"{found.workspace.cache_folder}, backups.",
+    )
+
+
+def _purged(plan: PurgedTask) -> str:
+    counts = f"{counted(plan.questions, 'question')}, {counted(plan.candidates, 'self-edit')}"
+    return f"the text of “{show_line(plan.title)}”, {counts}, {counted(plan.answers, 'answer')}"
 
 
 def _read(

@@ -39,7 +39,7 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 
 def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info retention-import-lm-eval
-    tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
+    tasks-add tasks-list tasks-check tasks-purge review-list review-show review-accept review-reject review-defer
     retention-check retention-run retention-matrix guardrails-check guardrails-red-team
     review-undo rounds-abandon versions-list versions-show versions-compare versions-rollback export-sft export-table
     alarms-list alarms-show alarms-clear web stop review-edit model-card model-check

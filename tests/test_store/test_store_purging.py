@@ -1,0 +1,114 @@
+"""A task's text can be taken out for good; everything else, and the log, still verify."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from store.answers import record_base_answers
+from store.candidates import get_candidate, reject
+from store.database import execute, fetch, fetch_value
+from store.errors import WrongUseError
+from store.events import events_after
+from store.purging import PURGED_KIND, PURGED_TITLE, plan_purge, purge_task
+from store.records import Answer
+from store.rounds import finish_round, open_round
+from store.tasks import add_tasks, get_task
+from store.verify import verify
+from tests.test_store.conftest import make_task
+
+if TYPE_CHECKING:
+    from tests.test_store.conftest import Lab
+
+CUSTOMER = "Acme ships in 30 days"
+
+
+@pytest.fixture
+def done(lab: Lab) -> Lab:
+    """A finished round about one task, with another task that nobody worked on."""
+    add_tasks(lab.db, [make_task(2)])
+    reject(lab.db, lab.examined().id, "Ada", "no")
+    lab.propose()
+    question = lab.task.questions[0]
+    answer = Answer(question.id, None, 0, "before", "base", f"{CUSTOMER}!", 0.0, correct=False, base_fingerprint="f")
+    record_base_answers(lab.db, [answer])
+    current = open_round(lab.db)
+    assert current is not None
+    finish_round(lab.db, current.number, "done", {})
+    return lab
+
+
+def purge(lab: Lab) -> None:
+    purge_task(lab.db, lab.task.id, "Ada", "it names a customer")
+
+
+def test_the_text_is_gone_from_every_row_and_from_the_files(done: Lab) -> None:
+    assert plan_purge(done.db, done.task.id).candidates == 2
+    purge(done)
+    task = get_task(done.db, done.task.id)
+    assert (task.title, task.context, {q.text for q in task.questions}) == (PURGED_TITLE, "", {""})
+    rows = fetch(done.db, "SELECT * FROM candidates WHERE task_id = ?", (done.task.id,))
+    assert [(row["prompt"], row["completion"], row["sequences"]) for row in rows] == [("", "", "[]")] * 2
+    assert fetch_value(done.db, "SELECT count(*) FROM answers WHERE text <> ''") == 0
+    other = make_task(2)
+    assert get_task(done.db, other.id).context == other.context
+    execute(done.db, "DELETE FROM questions WHERE task_id = ?", (other.id,))  # the other task has the same text
+    execute(done.db, "DELETE FROM tasks WHERE id = ?", (other.id,))
+    done.db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for file in done.workspace.root.glob("seal.db*"):
+        assert CUSTOMER.encode() not in file.read_bytes()
+
+
+def test_everything_still_verifies_and_the_fact_stays(done: Lab) -> None:
+    purge(done)
+    assert verify(done.workspace, done.db).problems == []
+    (event,) = [event for event in events_after(done.db, 0) if event.kind == PURGED_KIND]
+    assert (event.payload["task"], event.payload["actor"]) == (done.task.id, "Ada")
+    assert CUSTOMER not in str(event.payload)
+    assert get_candidate(done.db, f"sha256:{0xC00001:064x}").reward_mean == 0.5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE tasks SET context = 'back' WHERE title = '(purged)'",
+        "UPDATE candidates SET completion = 'back' WHERE prompt = ''",
+        "UPDATE candidates SET reward_mean = 1 WHERE reward_mean = 0.5",
+        "UPDATE answers SET text = 'back' WHERE candidate_id IS NULL",
+        "UPDATE questions SET answers = '[\"back\"]' WHERE text = ''",
+    ],
+)
+def test_a_purged_row_that_was_changed_since_is_found(done: Lab, change: str) -> None:
+    purge(done)
+    execute(done.db, change)
+    assert verify(done.workspace, done.db).problems
+
+
+def test_the_same_content_is_not_added_again(done: Lab) -> None:
+    purge(done)
+    assert add_tasks(done.db, [done.task]).already_there == 1
+    with pytest.raises(WrongUseError, match="was purged before"):
+        purge(done)
+
+
+def test_what_is_in_git_or_in_use_is_refused(lab: Lab) -> None:
+    candidate = lab.examined()
+    current = open_round(lab.db)
+    assert current is not None
+    settings = f'{{"chosen_tasks": {{"train": ["{lab.task.id}"], "held_out": []}}}}'
+    execute(lab.db, "UPDATE rounds SET settings = ? WHERE number = ?", (settings, current.number))
+    with pytest.raises(WrongUseError, match="round 1 is not finished and uses it") as refused:
+        purge(lab)
+    assert "rounds abandon 1" in refused.value.next_step
+    finish_round(lab.db, current.number, "done", {})
+    lab.accept(candidate)
+    with pytest.raises(WrongUseError, match="v0001 in adapters/ was made from it"):
+        purge(lab)
+    assert get_task(lab.db, lab.task.id).context
+
+
+def test_who_and_why_are_required(done: Lab) -> None:
+    for actor, reason in (("", "x"), ("Ada", " ")):
+        with pytest.raises(WrongUseError, match="name of who purges and a reason"):
+            purge_task(done.db, done.task.id, actor, reason)
