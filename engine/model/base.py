@@ -7,6 +7,7 @@ unless the settings allow it.
 from __future__ import annotations
 
 import inspect
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _UNKNOWN_WINDOW = 2048
+# Older versions of transformers wrote these next to the weights; a model makes them itself.
+_BUFFER = re.compile(r"(?:\.masked_bias|attn\.bias|attention\.bias|rotary_emb\.inv_freq|\.position_ids)$")
 _LONGEST_REASON = 300
 _OTHER_MODEL = "set model.path in seal.yaml to another model; docs/models.md lists what is supported"
 
@@ -163,6 +166,7 @@ def _check_loaded(
 ) -> None:
     """Raise WrongUseError if weights are missing, unused or not finite, or if tokens have no embedding."""
     missing, unused = (sorted(map(str, loading.get(name) or ())) for name in ("missing_keys", "unexpected_keys"))
+    unused = [name for name in unused if not _BUFFER.search(name)]
     if missing or unused:
         parts = [f"lacks {_some(missing)}, which would be random"] if missing else []
         parts += [f"has {_some(unused)}, which the model does not use"] if unused else []

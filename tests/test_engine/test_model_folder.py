@@ -173,6 +173,13 @@ def test_weights_that_are_missing_are_not_drawn_at_random(folder: Path) -> None:
     assert "torch.compile" in refusal(folder).next_step
 
 
+def test_buffers_that_older_versions_wrote_are_no_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    buffers = {f"model.layers.0.self_attn.{name}": torch.ones(3) for name in ("rotary_emb.inv_freq", "masked_bias")}
+    save_file(weights | buffers, folder / "model.safetensors", metadata={"format": "pt"})
+    load_base(str(folder))
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_name_the_base(folder: Path, value: float) -> None:
     weights = load_file(folder / "model.safetensors")
