@@ -58,7 +58,8 @@ def read_text_file(path: Path, root: Path | None) -> TextFile:
         raise UnreadableFileError(f"{name}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UnreadableFileError(f"{name}:{line}: not UTF-8") from error
+        form = " but UTF-16; save it as UTF-8" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+        raise UnreadableFileError(f"{name}:{line}: not UTF-8{form}") from error
     return TextFile(name, text.replace("\r\n", "\n").replace("\r", "\n"), hash_bytes(content))
 
 

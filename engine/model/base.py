@@ -125,6 +125,7 @@ def load_base(
             attn_implementation=ATTENTION,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported by `_check_loaded`, with the tensor's name
             **options,
         )
     _check_loaded(model, tokenizer, loading, folder)
@@ -167,6 +168,11 @@ def _check_loaded(
     """Raise WrongUseError if weights are missing, unused or not finite, or if tokens have no embedding."""
     missing, unused = (sorted(map(str, loading.get(name) or ())) for name in ("missing_keys", "unexpected_keys"))
     unused = [name for name in unused if not _BUFFER.search(name)]
+    for name, found, expected in sorted(loading.get("mismatched_keys") or ()):
+        raise WrongUseError(
+            f"model.path: {name} in {folder} has the shape {tuple(found)}, but config.json asks for {tuple(expected)}",
+            next_step="take weights and config.json from the same model",
+        )
     if missing or unused:
         parts = [f"lacks {_some(missing)}, which would be random"] if missing else []
         parts += [f"has {_some(unused)}, which the model does not use"] if unused else []
@@ -201,7 +207,9 @@ def _named(folder: Path) -> Iterator[None]:
     try:
         yield
     except SealError as error:
-        raise WrongUseError(f"model.path: {folder}: {error.message}", next_step=error.next_step) from error
+        raise WrongUseError(
+            f"model.path: {folder}: {error.message}", next_step=error.next_step or _OTHER_MODEL
+        ) from error
     except KeyError as error:
         if ATTENTION not in str(error):
             raise _unloadable(folder, error) from error
@@ -215,8 +223,9 @@ def _named(folder: Path) -> Iterator[None]:
 
 def _unloadable(folder: Path, error: Exception) -> WrongUseError:
     reason = " ".join(str(error).split("\n")[0].split())[:_LONGEST_REASON]
+    what = f"unknown name {reason}" if isinstance(error, KeyError) else f"{type(error).__name__}: {reason}"
     return WrongUseError(
-        f"model.path: transformers {transformers.__version__} cannot load {folder} ({type(error).__name__}: {reason})",
+        f"model.path: transformers {transformers.__version__} cannot load {folder} ({what})",
         next_step=_OTHER_MODEL,
     )
 

@@ -89,9 +89,7 @@ def _check_that_it_is_one(folder: Path, written: str) -> None:
             "set model.path to the folder of its base, or merge the two with PEFT's merge_and_unload",
         )
     if any(folder.glob("*.gguf")):
-        _refuse(
-            f"{folder} has only a GGUF file, whose weights are quantised", "take the model's safetensors folder instead"
-        )
+        _refuse_gguf(folder)
     _refuse(f"{folder} is not a model folder: {CONFIG} is missing")
 
 
@@ -141,11 +139,19 @@ def _check_weights(folder: Path) -> None:
         _refuse(
             f"{folder} has {len(parts)} weight files, but neither {WEIGHTS} nor {INDEX}", f"download {INDEX} as well"
         )
+    elif any(folder.glob("*.gguf")):
+        _refuse_gguf(folder)
     else:
         _refuse(
             f"{folder} has no *.safetensors file; weights in pickle formats are never read",
             "convert the model to safetensors with transformers' save_pretrained",
         )
+
+
+def _refuse_gguf(folder: Path) -> NoReturn:
+    _refuse(
+        f"{folder} has only a GGUF file, whose weights are quantised", "take the model's safetensors folder instead"
+    )
 
 
 def _check_safetensors(path: Path) -> set[str]:

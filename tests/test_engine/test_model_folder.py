@@ -138,12 +138,16 @@ def test_other_kinds_of_model_are_named(folder: Path, tmp_path: Path) -> None:
     gguf = tmp_path / "m.gguf"
     gguf.write_bytes(b"GGUF")
     assert "is a GGUF file" in refusal(gguf).message
+    (folder / "model.safetensors").unlink()
+    configure(folder, model_type="llama")
+    (folder / "m.gguf").write_bytes(b"GGUF")
+    assert "has only a GGUF file" in refusal(folder).message
     assert "hf download Qwen/Qwen2.5-0.5B" in refusal("Qwen/Qwen2.5-0.5B").next_step
 
 
 def test_wrong_shapes_and_an_unknown_rope_are_no_crash(folder: Path) -> None:
     configure(folder, vocab_size=1000)
-    assert "cannot load" in refusal(folder).message
+    assert "has the shape (1125, 48), but config.json asks for (1000, 48)" in refusal(folder).message
     configure(folder, vocab_size=1125, rope_parameters={"rope_type": "su", "rope_theta": 10000.0})
     assert "'su'" in refusal(folder).message
 
