@@ -1,4 +1,4 @@
-"""A policy that an interrupted round has trained and not judged yet: used again only if it is still what was trained."""
+"""A policy that an interrupted round has trained and not judged yet: used again only if it has not changed since."""
 
 from __future__ import annotations
 
