@@ -116,6 +116,10 @@ class GitCommand:
             return output.decode("utf-8", "replace").rstrip("\n") if status == 0 else ""
         return self.raw(*arguments, stdin=stdin, env=env).decode("utf-8", "replace").rstrip("\n")
 
+    def succeeds(self, *arguments: str) -> bool:
+        """Run one command and return whether it succeeded."""
+        return self._execute(arguments, b"", None)[0] == 0
+
     def complaints(self, *arguments: str) -> str:
         """Run one checking command; return its output if it failed, "" if it found nothing."""
         status, output, complaints = self._execute(arguments, b"", None)

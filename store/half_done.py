@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from store.repository import Repository
 
+# `git reset --hard` by hand writes the index before it moves the branch.
+_GIT_AT_WORK_S = 2.0
+
 
 def finish_half_done(repository: Repository, db: Database) -> list[str]:
     """Finish or drop interrupted changes and return a sentence for each; the caller has the writer lock.
@@ -118,7 +121,7 @@ def _put_live_back(repository: Repository, db: Database) -> list[str]:
 
 
 def _refresh_index(repository: Repository) -> list[str]:
-    if repository.index_equals(LIVE_REF):
+    if repository.index_equals(LIVE_REF) or repository.index_age_s() < _GIT_AT_WORK_S:
         return []
     repository.reset_index()
     return ["The index of adapters/ was not that of the live version; it is now."]

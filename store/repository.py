@@ -8,8 +8,10 @@ and that the working tree changes in one instant.
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import time
 from typing import TYPE_CHECKING
 
 from store.adapter_files import VERSION_NAMES
@@ -259,6 +261,13 @@ class Repository:
             # A power cut can leave an index that git cannot read; everything in it is in the commit.
             (self.git_folder / "index").unlink(missing_ok=True)
             self._git.text("read-tree", LIVE_REF)
+
+    def index_age_s(self) -> float:
+        """Return how long ago the index was written; a missing or unreadable one is as old as can be."""
+        path = self.git_folder / "index"
+        if not path.exists() or not self._git.succeeds("ls-files", "--stage"):
+            return math.inf
+        return time.time() - path.stat().st_mtime
 
     def index_equals(self, commit: str) -> bool:
         """Return whether the index has exactly the files of a commit; one that cannot be read has not."""

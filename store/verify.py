@@ -85,7 +85,7 @@ def _verify(report: VerifyReport, workspace: Workspace, db: Database, since: str
     _run(report, "rows", lambda: check_recorded_rows(db))
     _run(report, "files that decide", lambda: _check_deciding_files(workspace, db, report))
     repository = Repository(workspace.adapters_folder)
-    if not repository.git_folder.is_dir():
+    if not repository.git_folder.is_dir() or repository.git_folder.is_symlink():
         report.problems.append(f"{workspace.adapters_folder} is not a git repository")
         return
     try:
@@ -104,7 +104,7 @@ def verify_without_database(workspace: Workspace) -> VerifyReport:
     """Check what can be checked if the database cannot be opened: git's own objects."""
     report = VerifyReport()
     repository = Repository(workspace.adapters_folder)
-    if not repository.git_folder.is_dir():
+    if not repository.git_folder.is_dir() or repository.git_folder.is_symlink():
         report.problems.append(f"{workspace.adapters_folder} is not a git repository")
         return report
     _run(report, "git objects", lambda: (1, [f"git fsck: {line}" for line in repository.check_objects()]))

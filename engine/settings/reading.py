@@ -118,7 +118,7 @@ def _tracking_problem(root: Path, name: str) -> str | None:
 def _file_problem(workspace: Workspace, file: Path, name: str) -> str | None:
     database = workspace.database_file
     own = {workspace.settings_file, workspace.guardrails_file, workspace.lock_file, database}
-    own |= {database.with_name(f"{database.name}-{part}") for part in ("wal", "shm", "journal")}
+    own |= {database.with_name(f"{database.name}-{part}") for part in ("wal", "shm", "journal", "head")}
     if file in own:
         return f"{file.name} is the workspace's own; name another file (is {name!r})"
     folders = (workspace.adapters_folder, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder)
