@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.settings.reading import load_settings
 from seal_console.console.app import ConsoleApp
+from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.screens.review import ReviewScreen
+from store.candidates import get_candidate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from store.workspace import Workspace
+    from tests.test_console.cli_scenario import CandidateMaker
 
 _WITHIN_S = 20.0
 
@@ -62,6 +65,18 @@ class ConsoleDriver:
         """Go to the review and wait for its queue and candidate."""
         await self.press("2")
         await self.until(lambda: isinstance(self.app.screen, ReviewScreen) and self.review.pane.shown is not None)
+
+
+async def decide(console: ConsoleDriver, key: str, reason: str) -> None:
+    await console.press(key)
+    await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+    await console.type(reason)
+    await console.press("ctrl+s")
+    await console.until(lambda: not isinstance(console.app.screen, ConfirmDialog))
+
+
+def state_of(maker: CandidateMaker, candidate_id: str) -> str:
+    return get_candidate(maker.db, candidate_id).state
 
 
 @asynccontextmanager

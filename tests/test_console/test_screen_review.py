@@ -2,36 +2,23 @@ from __future__ import annotations
 
 import csv
 import json
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from textual.widgets import Input, TextArea
 
 from seal_console.console.dialogs.confirm import ConfirmDialog
-from store.candidates import decisions_of, defer, get_candidate, reject
+from store.candidates import decisions_of, defer, reject
 from store.database import open_database
 from store.jobs import list_jobs
 from store.version_rows import list_versions, live_version
-from tests.test_console.console_scenario import ConsoleDriver, drive, run
+from tests.test_console.console_scenario import decide, drive, run, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from store.workspace import Workspace
     from tests.test_console.cli_scenario import CandidateMaker
-
-
-def state_of(maker: CandidateMaker, candidate_id: str) -> str:
-    return get_candidate(maker.db, candidate_id).state
-
-
-async def decide(console: ConsoleDriver, key: str, reason: str) -> None:
-    await console.press(key)
-    await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
-    await console.type(reason)
-    await console.press("ctrl+s")
-    await console.until(lambda: not isinstance(console.app.screen, ConfirmDialog))
 
 
 def test_accepting_makes_a_version_and_the_next_candidate_comes_up(maker: CandidateMaker, workspace: Workspace) -> None:
@@ -383,65 +370,3 @@ def test_what_is_shown_of_a_candidate(maker: CandidateMaker, workspace: Workspac
                 assert wanted in text, wanted
 
     run(flow())
-
-
-def test_escape_takes_the_marks_back_then_the_filter(maker: CandidateMaker, workspace: Workspace) -> None:
-    for reward in (0.9, 0.8, 0.7):
-        maker.examined(reward)
-
-    async def flow() -> None:
-        async with drive(workspace) as console:
-            await console.in_review()
-            await console.press("slash")
-            await console.type("reward>0.75")
-            await console.press("enter")
-            await console.until(lambda: len(console.review.table.keys) == 2)
-            await console.press("space")
-            await console.until(lambda: len(console.review.table.marked) == 1)
-            await console.press("escape")
-            await console.until(lambda: not console.review.table.marked)
-            assert len(console.review.table.keys) == 2
-            await console.press("escape")
-            await console.until(lambda: len(console.review.table.keys) == 3)
-
-    run(flow())
-
-
-def rows_are(console: ConsoleDriver, count: int) -> bool:
-    return len(console.review.table.keys) == count
-
-
-def test_a_new_filter_replaces_the_current_one(maker: CandidateMaker, workspace: Workspace) -> None:
-    for reward in (0.9, 0.8, 0.7):
-        maker.examined(reward)
-
-    async def flow() -> None:
-        async with drive(workspace) as console:
-            await console.in_review()
-            for text, rows in (("reward>0.75", 2), ("reward>0.85", 1)):
-                await console.press("slash")
-                await console.type(text)
-                await console.press("enter")
-                await console.until(partial(rows_are, console, rows))
-
-    run(flow())
-
-
-def test_a_candidate_on_an_older_parent_says_so_before_anybody_presses_accept(
-    maker: CandidateMaker, workspace: Workspace
-) -> None:
-    first, second = maker.examined(0.9), maker.examined(0.8)
-
-    async def flow() -> None:
-        async with drive(workspace) as console:
-            await console.in_review()
-            await decide(console, "A", "good")
-            await console.until(lambda: "is live" in console.said)
-            await console.until(lambda: "trained on base, but v0001 is live" in console.shown())
-            assert "↷ older" in console.shown()
-            await console.press("A")
-            await console.until(lambda: "it cannot be accepted now." in console.said)
-            assert not isinstance(console.app.screen, ConfirmDialog)
-
-    run(flow())
-    assert [state_of(maker, one.id) for one in (first, second)] == ["accepted", "examined"]
