@@ -202,6 +202,9 @@ def open_session(workspace: Workspace, command: str, report: Report = ignore_pro
         yield Session(workspace, locked.db, settings, load_base_of(settings), locked.report)
 
 
+_checked: set[tuple[str, str, str]] = set()  # fingerprint, precision and device that this process has checked
+
+
 def load_base_of(settings: Settings) -> BaseModel:
     """Load the base that the settings name, and check that the engine computes with it what others would."""
     model = settings.model
@@ -213,7 +216,10 @@ def load_base_of(settings: Settings) -> BaseModel:
         prompt_style=model.prompt_style,
         max_length=model.max_length,
     )
-    check_base(base)
+    key = (base.fingerprint, str(base.precision), str(base.device))
+    if key not in _checked:
+        check_base(base)
+        _checked.add(key)
     return base
 
 
