@@ -42,7 +42,7 @@ def finish_half_done(repository: Repository, db: Database) -> list[str]:
     done = _rewrite_broken_refs(repository, db)
     for intent in open_intents(db):
         done += _finish(repository, db, intent) if took_effect(repository, intent) else _drop(db, intent)
-    return done + _put_live_back(repository, db)
+    return done + _put_live_back(repository, db) + _put_policy_back(repository, db)
 
 
 def _drop(db: Database, intent: Intent) -> list[str]:
@@ -68,7 +68,7 @@ def _finish_refs(repository: Repository, intent: Intent) -> list[str]:
         repository.move_refs(missed)
     else:
         repository.sync_refs(ref for ref, _, _ in intent.refs)
-    return [f"Moved {ref} in adapters/ to where {_title(intent).lower()} was to move it." for ref, _, _ in missed]
+    return [f"Moved {ref} in adapters/, which the interrupted change had left behind." for ref, _, _ in missed]
 
 
 def _record(db: Database, intent: Intent) -> None:
@@ -118,6 +118,17 @@ def _put_live_back(repository: Repository, db: Database) -> list[str]:
         return []
     repository.move_refs([(LIVE_REF, found, expected)])
     return [f"Branch live in adapters/ had moved without a record; it is at {live_name(recorded)} again."]
+
+
+def _put_policy_back(repository: Repository, db: Database) -> list[str]:
+    """Undo a move of branch `policy`, which nobody moves by hand: it is not what policies are read from."""
+    policies = list_policy_versions(db)
+    expected = repository.resolve(f"refs/tags/{policies[-1].tag}" if policies else ROOT_TAG_REF)
+    found = repository.resolve(POLICY_REF)
+    if expected in {None, found} or found is None or (policies and expected != policies[-1].commit):
+        return []
+    repository.move_refs([(POLICY_REF, found, str(expected))])
+    return ["Branch policy in adapters/ had moved without a record; it is at the newest policy version again."]
 
 
 def _refresh_index(repository: Repository) -> list[str]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 CHILD = Path(__file__).with_name("crash_child.py")
 SOURCE = str(Path(str(store.__file__)).parents[1])
-GIT_CALLS_OF_ACCEPT = 31  # the refs move at call 19; the first ones only read
-GIT_CALLS_OF_CHECKOUT = 16
+GIT_CALLS_OF_ACCEPT = 33  # the refs move at call 25; the first ones only read
+GIT_CALLS_OF_CHECKOUT = 32
 
 
 def start_child(lab: Lab, operation: str, step: str, candidate: Candidate) -> subprocess.Popen[str]:
@@ -93,7 +93,7 @@ def test_accept_killed_at_a_named_step(lab: Lab, step: str, is_there: bool) -> N
     check_all_or_nothing(lab, candidate)
 
 
-@pytest.mark.parametrize("call", [1, 10, 12, *range(14, GIT_CALLS_OF_ACCEPT + 1)])
+@pytest.mark.parametrize("call", [1, 10, 16, *range(18, GIT_CALLS_OF_ACCEPT + 1)])
 def test_accept_killed_before_each_git_command(lab: Lab, call: int) -> None:
     candidate = lab.examined()
     assert run_child(lab, "accept", f"git {call}", candidate) == -signal.SIGKILL
@@ -119,7 +119,7 @@ def test_rollback_killed(lab: Lab, step: str) -> None:
         assert (list_moves(lab.db)[-1].actor, list_moves(lab.db)[-1].reason) == ("Ada", "worse")
 
 
-@pytest.mark.parametrize("call", range(5, GIT_CALLS_OF_CHECKOUT + 1, 2))
+@pytest.mark.parametrize("call", range(4, GIT_CALLS_OF_CHECKOUT + 1, 4))
 def test_following_a_checkout_killed(lab: Lab, call: int) -> None:
     candidate = lab.examined()
     lab.accept(candidate)
