@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from store.adapter_files import MANIFEST_NAME
+from store.candidate_states import ALLOWED_MOVES
+from store.candidates import get_candidate
 from store.database import transaction
 from store.errors import CorruptError
+from store.hashing import hash_bytes
 from store.intents import Intent, close_intent, open_intents, took_effect
 from store.records import Decision, Move, PolicyVersion, Version
 from store.repository import FORMER_MOVE_REF, LIVE_REF, POLICY_REF, ROOT_TAG_REF
@@ -51,6 +55,7 @@ def _drop(db: Database, intent: Intent) -> list[str]:
 
 
 def _finish(repository: Repository, db: Database, intent: Intent) -> list[str]:
+    _require_match(repository, db, intent)
     done = _finish_refs(repository, intent)
     if intent.kind != "policy" and _checkout_is_behind(repository):
         repository.checkout_live()
@@ -58,6 +63,27 @@ def _finish(repository: Repository, db: Database, intent: Intent) -> list[str]:
         _record(db, intent)
         close_intent(db, intent)
     return [*done, f"{_title(intent)} was interrupted after git had changed; it is finished now."]
+
+
+def _require_match(repository: Repository, db: Database, intent: Intent) -> None:
+    """Raise CorruptError unless git and seal.db still have what was announced."""
+    if intent.manifest_hash is None:
+        return
+    problems = []
+    commit = intent.refs[-1][2]
+    if hash_bytes(repository.read_file(commit, MANIFEST_NAME)) != intent.manifest_hash:
+        problems.append(f"commit {commit} in adapters/ has another {MANIFEST_NAME}")
+    if intent.candidate_id is not None:
+        candidate = get_candidate(db, intent.candidate_id)
+        if candidate.adapter_hash != intent.adapter_hash:
+            problems.append(f"candidate {candidate.id} was examined with another adapter")
+        if "accepted" not in ALLOWED_MOVES[candidate.state]:
+            problems.append(f"candidate {candidate.id} is {candidate.state}")
+    if problems:
+        raise CorruptError(
+            f"{_title(intent)} was interrupted, and cannot be finished as it was announced: {'; '.join(problems)}.",
+            next_step="Restore seal.db and adapters/ from a backup, together.",
+        )
 
 
 def _finish_refs(repository: Repository, intent: Intent) -> list[str]:
@@ -86,6 +112,12 @@ def _record(db: Database, intent: Intent) -> None:
         )
     else:
         record_move(db, rows["move_number"], from_row(Move, rows["move"]))
+
+
+def announced_tags(db: Database) -> dict[str, str]:
+    """Return the tags of changes that were announced and not finished, each with what it is about."""
+    tags = {ref.removeprefix("refs/tags/"): _title(one) for one in open_intents(db) for ref, _, _ in one.refs}
+    return {tag: title for tag, title in tags.items() if not tag.startswith("refs/")}
 
 
 def _title(intent: Intent) -> str:

@@ -16,6 +16,7 @@ from store.deciding_files import changed_since_last_round, hash_deciding_files
 from store.errors import SealError
 from store.events import GENESIS_HASH, chain_head
 from store.git_owner import ForeignOwnerError, require_own
+from store.half_done import announced_tags
 from store.log_head import log_problems
 from store.repository import Repository
 from store.rows import setting_unreadable_rows_aside
@@ -93,6 +94,7 @@ def _verify(report: VerifyReport, workspace: Workspace, db: Database, since: str
     except ForeignOwnerError as error:
         report.problems.append(f"{error.message} Nothing in it was checked. {error.next_step}")
         return
+    _run(report, "interrupted changes", lambda: _note_announced(db, report))
     _run(report, "versions", lambda: _check_versions(repository, db))
     _run(report, "policy versions", lambda: _check_policies(repository, db))
     _run(report, "live", lambda: (1, check_live(repository, db, live_version(db))))
@@ -140,6 +142,14 @@ def _check_policies(repository: Repository, db: Database) -> tuple[int, list[str
 def _check_deciding_files(workspace: Workspace, db: Database, report: VerifyReport) -> tuple[int, list[str]]:
     report.notes.extend(changed_since_last_round(workspace, db))
     return len(hash_deciding_files(workspace)), []
+
+
+def _note_announced(db: Database, report: VerifyReport) -> tuple[int, list[str]]:
+    announced = announced_tags(db)
+    report.notes.extend(
+        f"{title} was interrupted; the next command that may write finishes it" for title in announced.values()
+    )
+    return len(announced), []
 
 
 def _check_repository(repository: Repository, report: VerifyReport) -> tuple[int, list[str]]:

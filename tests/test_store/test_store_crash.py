@@ -13,7 +13,7 @@ import pytest
 
 import store
 from store.candidates import get_candidate, reject
-from store.errors import LockedError
+from store.errors import CorruptError, LockedError
 from store.recovery import recover
 from store.repository import POLICY_REF, Repository
 from store.rounds import finish_round
@@ -163,6 +163,16 @@ def test_a_ref_transaction_that_was_half_done(lab: Lab, undone: list[str]) -> No
         subprocess.run(["git", "-C", str(repository.folder), "update-ref", *new], check=True)
     check_all_or_nothing(lab, candidate)
     assert list_versions(lab.db)
+
+
+def test_what_was_announced_is_finished_only_if_it_is_still_there(lab: Lab) -> None:
+    candidate = lab.examined()
+    run_child(lab, "accept", "refs_moved", candidate)
+    assert any("The acceptance of v0001 by Ada was interrupted" in note for note in verify(lab.workspace, lab.db).notes)
+    lab.db.conn.execute("UPDATE candidates SET adapter_hash = 'sha256:0'")
+    with pytest.raises(CorruptError, match="was examined with another adapter"):
+        recover(lab.workspace, lab.db)
+    assert list_versions(lab.db) == []
 
 
 def test_a_policy_tag_without_its_branch(lab: Lab) -> None:
