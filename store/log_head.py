@@ -30,6 +30,10 @@ class LogHead:
     hash: str
 
 
+class LostLogError(CorruptError):
+    """The event log does not end where it should, so nothing is added to it."""
+
+
 def head_file(database_file: Path) -> Path:
     """Return where the end of the log of a seal.db is kept."""
     return database_file.with_name(database_file.name + SUFFIX)
@@ -71,14 +75,18 @@ def log_problems(connection: sqlite3.Connection, database_file: Path) -> list[st
 
 
 def require_whole_log(connection: sqlite3.Connection, database_file: Path) -> None:
-    """Raise CorruptError if the end of the log is missing or was rewritten: what follows would cover it up."""
+    """Raise LostLogError if the end of the log is missing or was rewritten: what follows would cover it up."""
     problems = log_problems(connection, database_file)
     if problems:
-        raise CorruptError(
-            problems[0],
-            next_step="Put back the newest seal.db together with its seal.db-wal. If they are lost for good, go on "
-            f"without what is missing: rm {head_file(database_file)}",
-        )
+        raise LostLogError(problems[0], next_step=way_out(database_file))
+
+
+def way_out(database_file: Path) -> str:
+    """Return what to do if the end of the log is missing."""
+    return (
+        "Put back the newest seal.db together with its seal.db-wal. If they are lost for good, go on without what is "
+        f"missing: rm {head_file(database_file)}"
+    )
 
 
 def _read(file: Path) -> LogHead | None:

@@ -17,7 +17,7 @@ from store.errors import SealError
 from store.events import GENESIS_HASH, chain_head
 from store.git_owner import ForeignOwnerError, require_own
 from store.half_done import announced_tags
-from store.log_head import log_problems
+from store.log_head import log_problems, way_out
 from store.repository import Repository
 from store.rows import setting_unreadable_rows_aside
 from store.schema import schema_problems
@@ -80,7 +80,7 @@ def _verify(report: VerifyReport, workspace: Workspace, db: Database, since: str
     _run(report, "database", lambda: check_database(db))
     _run(report, "schema", lambda: (1, schema_problems(db.conn)))
     _run(report, "events", lambda: check_events(db))
-    _run(report, "end of the log", lambda: (1, log_problems(db.conn, workspace.database_file)))
+    _run(report, "end of the log", lambda: _check_end(db, workspace))
     if since is not None:
         _run(report, "noted end of the log", lambda: _check_since(db, since))
     _run(report, "rows", lambda: check_recorded_rows(db))
@@ -156,6 +156,11 @@ def _check_repository(repository: Repository, report: VerifyReport) -> tuple[int
     problems, notes = check_repository(repository)
     report.notes.extend(notes)
     return 1, problems
+
+
+def _check_end(db: Database, workspace: Workspace) -> tuple[int, list[str]]:
+    file = workspace.database_file
+    return 1, [f"{problem}. {way_out(file)}" for problem in log_problems(db.conn, file)]
 
 
 def _check_since(db: Database, since: str) -> tuple[int, list[str]]:
