@@ -1,6 +1,7 @@
 """The form in which answers are compared: typography makes no difference, signs that carry meaning do.
 
-Close to SQuAD v1.1's evaluation script (Rajpurkar et al., 2016): lower case, no punctuation, no articles, single spaces.
+Close to the evaluation script of SQuAD v1.1 (Rajpurkar et al., 2016): lower case, no punctuation, no articles, single
+spaces.
 Unlike there, the same text in another Unicode form is the same text, and signs that change the meaning stay: those
 inside or before a number ("3.5", "-5", "10.1.1.2", "<5") and those after a name ("C++", "A-"). An "A" that is no
 article stays as well. Only English articles are known.
