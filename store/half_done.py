@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from store.adapter_files import MANIFEST_NAME
+from store.candidate_states import ALLOWED_MOVES
+from store.candidates import get_candidate
 from store.database import transaction
 from store.errors import CorruptError
+from store.hashing import hash_bytes
 from store.intents import Intent, close_intent, open_intents, took_effect
 from store.records import Decision, Move, PolicyVersion, Version
 from store.repository import FORMER_MOVE_REF, LIVE_REF, POLICY_REF, ROOT_TAG_REF
@@ -42,7 +46,7 @@ def finish_half_done(repository: Repository, db: Database) -> list[str]:
     done = _rewrite_broken_refs(repository, db)
     for intent in open_intents(db):
         done += _finish(repository, db, intent) if took_effect(repository, intent) else _drop(db, intent)
-    return done + _put_live_back(repository, db)
+    return done + _put_live_back(repository, db) + _put_policy_back(repository, db)
 
 
 def _drop(db: Database, intent: Intent) -> list[str]:
@@ -51,6 +55,7 @@ def _drop(db: Database, intent: Intent) -> list[str]:
 
 
 def _finish(repository: Repository, db: Database, intent: Intent) -> list[str]:
+    _require_match(repository, db, intent)
     done = _finish_refs(repository, intent)
     if intent.kind != "policy" and _checkout_is_behind(repository):
         repository.checkout_live()
@@ -58,6 +63,27 @@ def _finish(repository: Repository, db: Database, intent: Intent) -> list[str]:
         _record(db, intent)
         close_intent(db, intent)
     return [*done, f"{_title(intent)} was interrupted after git had changed; it is finished now."]
+
+
+def _require_match(repository: Repository, db: Database, intent: Intent) -> None:
+    """Raise CorruptError unless git and seal.db still have what was announced."""
+    if intent.manifest_hash is None:
+        return
+    problems = []
+    commit = intent.refs[-1][2]
+    if hash_bytes(repository.read_file(commit, MANIFEST_NAME)) != intent.manifest_hash:
+        problems.append(f"commit {commit} in adapters/ has another {MANIFEST_NAME}")
+    if intent.candidate_id is not None:
+        candidate = get_candidate(db, intent.candidate_id)
+        if candidate.adapter_hash != intent.adapter_hash:
+            problems.append(f"candidate {candidate.id} was examined with another adapter")
+        if "accepted" not in ALLOWED_MOVES[candidate.state]:
+            problems.append(f"candidate {candidate.id} is {candidate.state}")
+    if problems:
+        raise CorruptError(
+            f"{_title(intent)} was interrupted, and cannot be finished as it was announced: {'; '.join(problems)}.",
+            next_step="Restore seal.db and adapters/ from a backup, together.",
+        )
 
 
 def _finish_refs(repository: Repository, intent: Intent) -> list[str]:
@@ -68,7 +94,7 @@ def _finish_refs(repository: Repository, intent: Intent) -> list[str]:
         repository.move_refs(missed)
     else:
         repository.sync_refs(ref for ref, _, _ in intent.refs)
-    return [f"Moved {ref} in adapters/ to where {_title(intent).lower()} was to move it." for ref, _, _ in missed]
+    return [f"Moved {ref} in adapters/, which the interrupted change had left behind." for ref, _, _ in missed]
 
 
 def _record(db: Database, intent: Intent) -> None:
@@ -86,6 +112,12 @@ def _record(db: Database, intent: Intent) -> None:
         )
     else:
         record_move(db, rows["move_number"], from_row(Move, rows["move"]))
+
+
+def announced_tags(db: Database) -> dict[str, str]:
+    """Return the tags of changes that were announced and not finished, each with what it is about."""
+    tags = {ref.removeprefix("refs/tags/"): _title(one) for one in open_intents(db) for ref, _, _ in one.refs}
+    return {tag: title for tag, title in tags.items() if not tag.startswith("refs/")}
 
 
 def _title(intent: Intent) -> str:
@@ -118,6 +150,17 @@ def _put_live_back(repository: Repository, db: Database) -> list[str]:
         return []
     repository.move_refs([(LIVE_REF, found, expected)])
     return [f"Branch live in adapters/ had moved without a record; it is at {live_name(recorded)} again."]
+
+
+def _put_policy_back(repository: Repository, db: Database) -> list[str]:
+    """Undo a move of branch `policy`, which nobody moves by hand: it is not what policies are read from."""
+    policies = list_policy_versions(db)
+    expected = repository.resolve(f"refs/tags/{policies[-1].tag}" if policies else ROOT_TAG_REF)
+    found = repository.resolve(POLICY_REF)
+    if expected in {None, found} or found is None or (policies and expected != policies[-1].commit):
+        return []
+    repository.move_refs([(POLICY_REF, found, str(expected))])
+    return ["Branch policy in adapters/ had moved without a record; it is at the newest policy version again."]
 
 
 def _refresh_index(repository: Repository) -> list[str]:

@@ -7,8 +7,10 @@ who changes both; a hash that is kept elsewhere (`verify --since`) shows that, t
 
 from __future__ import annotations
 
+import fcntl
 import json
-from contextlib import suppress
+import os
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from store.errors import CorruptError
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
     from pathlib import Path
 
 SUFFIX = "-head"
@@ -30,6 +33,10 @@ class LogHead:
     hash: str
 
 
+class LostLogError(CorruptError):
+    """The event log does not end where it should, so nothing is added to it."""
+
+
 def head_file(database_file: Path) -> Path:
     """Return where the end of the log of a seal.db is kept."""
     return database_file.with_name(database_file.name + SUFFIX)
@@ -40,17 +47,36 @@ def keep_head(connection: sqlite3.Connection, database_file: Path) -> None:
 
     A failure of the disk is passed over: the commit stands, and the next one keeps the end again.
     """
+    if _newer_head(connection, database_file) is None:
+        return
+    with suppress(OSError), _one_at_a_time(database_file.parent):
+        newest = _newer_head(connection, database_file)
+        if newest is not None:
+            write_file(head_file(database_file), (json.dumps(asdict(newest)) + "\n").encode())
+
+
+def _newer_head(connection: sqlite3.Connection, database_file: Path) -> LogHead | None:
+    """Return the end of the log if it is to be kept: it is newer than what is kept, and follows from that."""
     found = connection.execute("SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1").fetchone()
-    if found is None:
-        return
-    newest, file = LogHead(*found), head_file(database_file)
+    file = head_file(database_file)
     kept = _read(file)
-    if kept is None and file.exists():
-        return
+    if found is None or (kept is None and file.exists()):
+        return None
+    newest = LogHead(*found)
     if kept is not None and (newest.sequence <= kept.sequence or _hash_of(connection, kept.sequence) != kept.hash):
-        return
-    with suppress(OSError):
-        write_file(file, (json.dumps(asdict(newest)) + "\n").encode())
+        return None
+    return newest
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let no other process put an older end in place of a newer one."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def log_problems(connection: sqlite3.Connection, database_file: Path) -> list[str]:
@@ -71,14 +97,18 @@ def log_problems(connection: sqlite3.Connection, database_file: Path) -> list[st
 
 
 def require_whole_log(connection: sqlite3.Connection, database_file: Path) -> None:
-    """Raise CorruptError if the end of the log is missing or was rewritten: what follows would cover it up."""
+    """Raise LostLogError if the end of the log is missing or was rewritten: what follows would cover it up."""
     problems = log_problems(connection, database_file)
     if problems:
-        raise CorruptError(
-            problems[0],
-            next_step="Put back the newest seal.db together with its seal.db-wal. If they are lost for good, go on "
-            f"without what is missing: rm {head_file(database_file)}",
-        )
+        raise LostLogError(problems[0], next_step=way_out(database_file))
+
+
+def way_out(database_file: Path) -> str:
+    """Return what to do if the end of the log is missing."""
+    return (
+        "Put back the newest seal.db together with its seal.db-wal. If they are lost for good, go on without what is "
+        f"missing: rm {head_file(database_file)}"
+    )
 
 
 def _read(file: Path) -> LogHead | None:

@@ -16,7 +16,8 @@ from store.deciding_files import changed_since_last_round, hash_deciding_files
 from store.errors import SealError
 from store.events import GENESIS_HASH, chain_head
 from store.git_owner import ForeignOwnerError, require_own
-from store.log_head import log_problems
+from store.half_done import announced_tags
+from store.log_head import log_problems, way_out
 from store.repository import Repository
 from store.rows import setting_unreadable_rows_aside
 from store.schema import schema_problems
@@ -79,7 +80,7 @@ def _verify(report: VerifyReport, workspace: Workspace, db: Database, since: str
     _run(report, "database", lambda: check_database(db))
     _run(report, "schema", lambda: (1, schema_problems(db.conn)))
     _run(report, "events", lambda: check_events(db))
-    _run(report, "end of the log", lambda: (1, log_problems(db.conn, workspace.database_file)))
+    _run(report, "end of the log", lambda: _check_end(db, workspace))
     if since is not None:
         _run(report, "noted end of the log", lambda: _check_since(db, since))
     _run(report, "rows", lambda: check_recorded_rows(db))
@@ -93,6 +94,7 @@ def _verify(report: VerifyReport, workspace: Workspace, db: Database, since: str
     except ForeignOwnerError as error:
         report.problems.append(f"{error.message} Nothing in it was checked. {error.next_step}")
         return
+    _run(report, "interrupted changes", lambda: _note_announced(db, report))
     _run(report, "versions", lambda: _check_versions(repository, db))
     _run(report, "policy versions", lambda: _check_policies(repository, db))
     _run(report, "live", lambda: (1, check_live(repository, db, live_version(db))))
@@ -142,10 +144,23 @@ def _check_deciding_files(workspace: Workspace, db: Database, report: VerifyRepo
     return len(hash_deciding_files(workspace)), []
 
 
+def _note_announced(db: Database, report: VerifyReport) -> tuple[int, list[str]]:
+    announced = announced_tags(db)
+    report.notes.extend(
+        f"{title} was interrupted; the next command that may write finishes it" for title in announced.values()
+    )
+    return len(announced), []
+
+
 def _check_repository(repository: Repository, report: VerifyReport) -> tuple[int, list[str]]:
     problems, notes = check_repository(repository)
     report.notes.extend(notes)
     return 1, problems
+
+
+def _check_end(db: Database, workspace: Workspace) -> tuple[int, list[str]]:
+    file = workspace.database_file
+    return 1, [f"{problem}. {way_out(file)}" for problem in log_problems(db.conn, file)]
 
 
 def _check_since(db: Database, since: str) -> tuple[int, list[str]]:

@@ -10,6 +10,7 @@ from store.adapter_files import MANIFEST_NAME, VERSION_NAMES, WEIGHTS_NAME, hash
 from store.database import fetch, fetch_value
 from store.errors import SealError
 from store.events import GENESIS_HASH
+from store.half_done import announced_tags
 from store.hashing import hash_bytes
 from store.manifest import policy_from_manifest, version_from_manifest
 from store.repository import FORMER_MOVE_REF, LIVE_REF, POLICY_REF, ROOT_TAG_REF
@@ -85,6 +86,7 @@ def _check_refs(repository: Repository, db: Database) -> list[str]:
     if repository.resolve(POLICY_REF) != newest_policy:
         problems.append("branch policy is not at the newest policy version")
     known = {version.tag for version in list_versions(db)} | {policy.tag for policy in policies} | {version_tag(0)}
+    known |= announced_tags(db).keys()
     return problems + [
         f"tag {tag} has no row, and nobody announced it here, so it is not used; if it is not yours: "
         f"git -C {repository.folder} tag -d {tag}"

@@ -55,7 +55,8 @@ def check_repository(repository: Repository) -> tuple[list[str], list[str]]:
         if path.suffix != ".sample"
     ]
     linked = [folder / name for name in ("config", "HEAD", "objects", "refs", "info", "packed-refs", "index", "logs")]
-    problems += [f"adapters/.git/{path.name} is a symbolic link" for path in linked if path.is_symlink()]
+    linked += [*(folder / "refs").rglob("*"), *(folder / "objects").glob("*"), *(folder / "objects").glob("*/*")]
+    problems += [f"adapters/.git/{path.relative_to(folder)} is a symbolic link" for path in linked if path.is_symlink()]
     if _has(folder / "worktrees"):
         notes.append("adapters/.git/worktrees: other working trees belong to this repository")
     return problems, notes + _foreign_refs(repository)

@@ -20,6 +20,7 @@ from store.events import head_as_json
 from store.expected_failures import expected_failure
 from store.git_owner import ForeignOwnerError
 from store.hashing import HASH_PREFIX
+from store.log_head import LostLogError
 from store.schema import SchemaError
 from store.verify import Moment, VerifyReport, unvouched, verify, verify_without_database
 
@@ -76,7 +77,7 @@ def verify_command(invocation: Invocation, since: str | None) -> None:
         raise CorruptError(
             "The workspace does not match its records.",
             problems=problems,
-            next_step="Do what the lines above say; restore what else they name from a backup.",
+            next_step=_next_step(invocation, problems),
         )
     output.say("Everything matches.")
 
@@ -121,6 +122,13 @@ def _check(
     )
 
 
+def _next_step(invocation: Invocation, problems: list[str]) -> str:
+    if all(problem.startswith("working tree: ") for problem in problems):
+        adapters = invocation.workspace().adapters_folder
+        return f"git -C {adapters} reset --hard live puts back the files of the version; remove those that are not its."
+    return "Do what the lines above say; restore what else they name from a backup."
+
+
 def _event_hash(written: str) -> str:
     if re.fullmatch(r"(sha256:)?[0-9a-f]{64}", written) is None:
         raise WrongUseError(
@@ -134,7 +142,7 @@ def _tidy(invocation: Invocation, found: WorkspaceSession) -> list[str]:
     """Finish what a crash interrupted; report what cannot be repaired like any other problem."""
     try:
         tidy(found, invocation.output)
-    except ForeignOwnerError:
+    except (ForeignOwnerError, LostLogError):
         return []  # said by the check itself
     except (SealError, sqlite3.Error, OSError) as error:
         expected = expected_failure(error, found.workspace.database_file)

@@ -40,7 +40,7 @@ def _measured(workspace: Workspace) -> dict[str, str]:
 def _finish(workspace: Workspace) -> None:
     status, message = last_word(start_worker("run", {"workspace": str(workspace.root), "rounds": 1}))
     assert status == 0, message
-    assert "result" in message
+    assert message["result"]["log_head"]["hash"].startswith("sha256:")
 
 
 @pytest.mark.parametrize(

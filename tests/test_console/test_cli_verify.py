@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import store.verify
+from store.log_head import head_file
 from store.version_rows import live_version
 
 if TYPE_CHECKING:
@@ -32,6 +33,34 @@ def test_the_end_of_the_log_can_be_kept_elsewhere(maker: CandidateMaker, call: C
     assert other.code == 1
     assert "the log was cut or rewritten after that was noted" in other.err
     assert call("verify", "--since", "yesterday").code == 2
+
+
+def test_a_lost_end_of_the_log_and_its_way_out(maker: CandidateMaker, call: CliCaller, workspace: Workspace) -> None:
+    head = head_file(workspace.database_file)
+    candidate = maker.examined()
+    before = head.read_text()
+    head.write_text(before.replace('"sequence": ', '"sequence": 9'))
+    (checked,) = call("verify", "--json").objects[:1]
+    [problem] = checked["problems"]
+    assert problem.endswith(f"rm {head}")
+    refused = call("review", "reject", candidate.id, "--reason", "wrong")
+    assert refused.code == 1
+    assert f"rm {head}" in refused.err
+    head.unlink()
+    assert call("review", "reject", candidate.id, "--reason", "wrong").code == 0
+    assert call("verify").code == 0
+
+
+def test_a_changed_file_of_the_version_and_its_way_out(
+    versions: CandidateMaker, call: CliCaller, workspace: Workspace
+) -> None:
+    assert live_version(versions.db) == 2
+    (workspace.adapters_folder / "README.md").write_text("mine")
+    checked = call("verify")
+    assert checked.code == 1
+    command = checked.err.rpartition("Try: ")[2].partition(" puts back")[0]
+    subprocess.run(command.split(), check=True, capture_output=True)
+    assert call("verify").code == 0
 
 
 def test_a_planted_trigger_is_named_and_stops_every_change(

@@ -13,7 +13,7 @@ import pytest
 
 import store
 from store.candidates import get_candidate, reject
-from store.errors import LockedError
+from store.errors import CorruptError, LockedError
 from store.recovery import recover
 from store.repository import POLICY_REF, Repository
 from store.rounds import finish_round
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 CHILD = Path(__file__).with_name("crash_child.py")
 SOURCE = str(Path(str(store.__file__)).parents[1])
-GIT_CALLS_OF_ACCEPT = 31  # the refs move at call 19; the first ones only read
-GIT_CALLS_OF_CHECKOUT = 16
+GIT_CALLS_OF_ACCEPT = 33  # the refs move at call 25; the first ones only read
+GIT_CALLS_OF_CHECKOUT = 32
 
 
 def start_child(lab: Lab, operation: str, step: str, candidate: Candidate) -> subprocess.Popen[str]:
@@ -93,7 +93,7 @@ def test_accept_killed_at_a_named_step(lab: Lab, step: str, is_there: bool) -> N
     check_all_or_nothing(lab, candidate)
 
 
-@pytest.mark.parametrize("call", [1, 10, 12, *range(14, GIT_CALLS_OF_ACCEPT + 1)])
+@pytest.mark.parametrize("call", [1, 10, 16, *range(18, GIT_CALLS_OF_ACCEPT + 1)])
 def test_accept_killed_before_each_git_command(lab: Lab, call: int) -> None:
     candidate = lab.examined()
     assert run_child(lab, "accept", f"git {call}", candidate) == -signal.SIGKILL
@@ -119,7 +119,7 @@ def test_rollback_killed(lab: Lab, step: str) -> None:
         assert (list_moves(lab.db)[-1].actor, list_moves(lab.db)[-1].reason) == ("Ada", "worse")
 
 
-@pytest.mark.parametrize("call", range(5, GIT_CALLS_OF_CHECKOUT + 1, 2))
+@pytest.mark.parametrize("call", range(4, GIT_CALLS_OF_CHECKOUT + 1, 4))
 def test_following_a_checkout_killed(lab: Lab, call: int) -> None:
     candidate = lab.examined()
     lab.accept(candidate)
@@ -163,6 +163,16 @@ def test_a_ref_transaction_that_was_half_done(lab: Lab, undone: list[str]) -> No
         subprocess.run(["git", "-C", str(repository.folder), "update-ref", *new], check=True)
     check_all_or_nothing(lab, candidate)
     assert list_versions(lab.db)
+
+
+def test_what_was_announced_is_finished_only_if_it_is_still_there(lab: Lab) -> None:
+    candidate = lab.examined()
+    run_child(lab, "accept", "refs_moved", candidate)
+    assert any("The acceptance of v0001 by Ada was interrupted" in note for note in verify(lab.workspace, lab.db).notes)
+    lab.db.conn.execute("UPDATE candidates SET adapter_hash = 'sha256:0'")
+    with pytest.raises(CorruptError, match="was examined with another adapter"):
+        recover(lab.workspace, lab.db)
+    assert list_versions(lab.db) == []
 
 
 def test_a_policy_tag_without_its_branch(lab: Lab) -> None:

@@ -19,6 +19,7 @@ from store.errors import CorruptError, LockedError, SealError
 from store.events import GENESIS_HASH, append_event, chain_head, events_after, verify_chain
 from store.expected_failures import ReadOnlyError, expected_failure
 from store.lock import hold_lock
+from store.log_head import head_file
 from store.migrations import Migration, migrate, shipped_migrations
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def test_several_processes_append_to_one_chain(tmp_path: Path) -> None:
     assert [child.wait() for child in children] == [0, 0, 0]
     db = open_database(path)
     assert chain_head(db)[0] == 120
+    assert chain_head(db)[1] in head_file(path).read_text()
     assert verify_chain(db) is None
     db.close()
 

@@ -125,6 +125,15 @@ def test_what_hides_or_borrows_objects_is_reported(lab: Lab, name: str, content:
     path.unlink()
 
 
+@pytest.mark.parametrize("name", ["refs/heads/live", "config", "objects"])
+def test_a_link_out_of_the_repository_is_reported(lab: Lab, name: str, tmp_path: Path) -> None:
+    lab.accept()
+    path = lab.workspace.adapters_folder / ".git" / name
+    path.rename(tmp_path / "outside")
+    path.symlink_to(tmp_path / "outside")
+    assert f"adapters/.git/{name} is a symbolic link" in verify(lab.workspace, lab.db).problems
+
+
 @pytest.mark.parametrize("key", ["core.fsync", "core.hooksPath", "gc.auto"])
 def test_a_setting_that_was_removed_is_reported(lab: Lab, key: str) -> None:
     config = lab.workspace.adapters_folder / ".git" / "config"

@@ -77,6 +77,28 @@ def test_a_planted_tag_is_no_acceptance(lab: Lab) -> None:
     assert [problem.partition(" ")[0] for problem in found] == ["tag", FORMER_MOVE_REF]
 
 
+def test_a_move_that_an_older_release_recorded_in_git_is_nothing_foreign(lab: Lab) -> None:
+    lab.accept()
+    (row,) = fetch(lab.db, "SELECT * FROM moves")
+    record = json.dumps({"number": row.pop("id"), "move": row, "refs": []}).encode()
+    folder = lab.workspace.adapters_folder
+    done = subprocess.run(
+        ["git", "-C", str(folder), "hash-object", "-w", "--stdin"], input=record, check=True, capture_output=True
+    )
+    git(folder, "update-ref", FORMER_MOVE_REF, done.stdout.decode().strip())
+    assert verify(lab.workspace, lab.db).problems == []
+
+
+def test_the_branch_of_the_policy_stays_at_the_newest_policy(lab: Lab) -> None:
+    lab.accept()
+    finish_round(lab.db, 1, "done", {})
+    git(lab.workspace.adapters_folder, "update-ref", POLICY_REF, "v0001^{}")
+    assert recover(lab.workspace, lab.db) == [
+        "Branch policy in adapters/ had moved without a record; it is at the newest policy version again."
+    ]
+    assert verify(lab.workspace, lab.db).problems == []
+
+
 def test_the_remedies_of_planted_refs_work(lab: Lab) -> None:
     lab.accept()
     repository = plant(lab, lab.examined().id)
