@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seal_console.engine_process import WORKER_COMMAND, engine_environment
+from seal_console.engine_process import WORKER_COMMAND, child_environment
 from store.jobs import add_job, ask_to_stop, cancel_waiting, list_jobs
 from store.lock import lock_owner
 from store.workspace import Workspace
@@ -37,7 +37,7 @@ def start_engine(workspace: Path) -> int:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=engine_environment(),
+            env=child_environment(),
             start_new_session=True,
         )
     # Wait for it, so that a dead engine does not stay in the process table while this process lives.

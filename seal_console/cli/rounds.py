@@ -8,6 +8,7 @@ import click
 
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.option_types import ONE_LINE
 from seal_console.cli.workspace_session import open_to_change
 from seal_console.format import show_line
 from store.durable import remove
@@ -36,8 +37,10 @@ def rounds() -> None:
     exits=(ExitCode.LOCKED,),
 )
 @click.argument("number", metavar="ROUND", type=click.IntRange(min=1))
-@click.option("--reason", required=True, metavar="TEXT", help="The reason, kept with the round.")
-@click.option("--as", "actor", metavar="NAME", help="Who gives it up (default: the user of this process).")
+@click.option("--reason", required=True, metavar="TEXT", type=ONE_LINE, help="The reason, kept with the round.")
+@click.option(
+    "--as", "actor", metavar="NAME", type=ONE_LINE, help="Who gives it up (default: the user of this process)."
+)
 @pass_invocation
 def abandon(invocation: Invocation, number: int, reason: str, actor: str | None) -> None:
     """Give up an unfinished round: it ends as failed, and the next run begins a new round with the current settings.
