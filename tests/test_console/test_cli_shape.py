@@ -42,7 +42,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
     tasks-add tasks-list tasks-check review-list review-show review-accept review-reject review-defer
     retention-check retention-run retention-matrix guardrails-check guardrails-red-team
     review-undo rounds-abandon versions-list versions-show versions-compare versions-rollback export-sft export-table
-    alarms-list alarms-show alarms-clear web stop review-edit model-card model-check
+    rounds-list alarms-list alarms-show alarms-clear web stop review-edit model-card model-check
     lab-bench-inner lab-bench-console lab-experiment-forgetting lab-experiment-collapse
     lab-model-build lab-model-measure lab-import-seal"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
