@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
 
 
+_MOST_PROBLEMS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """A failure for display: what happened, each problem on its own line, and what to try."""
@@ -116,7 +119,9 @@ def _show(invocation: Invocation, diagnosis: Diagnosis) -> None:
         shown = asdict(diagnosis)
         output.data({"error": {key: shown[key] for key in ("kind", "message", "next_step", "problems")}})
     output.narrate(diagnosis.message, "bold red")
-    for problem in diagnosis.problems:
+    for problem in diagnosis.problems[:_MOST_PROBLEMS]:
         output.narrate(f"  • {problem}")
+    if len(diagnosis.problems) > _MOST_PROBLEMS:
+        output.narrate(f"  and {len(diagnosis.problems) - _MOST_PROBLEMS:,} more; --json lists all")
     if diagnosis.next_step:
         output.narrate(f"Try: {diagnosis.next_step}")
