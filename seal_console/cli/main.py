@@ -16,6 +16,7 @@ import click
 from seal_console.cli.command import SealGroup
 from seal_console.cli.console import on_a_terminal, open_console
 from seal_console.cli.diagnostics import run_guarded
+from seal_console.cli.encodings import show_what_can_be_shown
 from seal_console.cli.invocation import Invocation, pass_invocation
 from seal_console.cli.option_types import ONE_LINE
 from seal_console.engine_process import WORKER_COMMAND
@@ -116,6 +117,7 @@ def _open_closed_streams() -> None:
 def main(arguments: Sequence[str] | None = None, *, worker_command: Sequence[str] = WORKER_COMMAND) -> int:
     """Run the command line and return its exit code; `worker_command` starts the engine."""
     _open_closed_streams()
+    show_what_can_be_shown()
     words = list(sys.argv[1:] if arguments is None else arguments)
     invocation = Invocation(as_json="--json" in words, worker_command=tuple(worker_command))
     return run_guarded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from typing import Any
 
@@ -16,18 +17,18 @@ class OneLine(click.ParamType[str]):
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text as it was given. Raises BadParameter, which names the option."""
+        """Return the text. Raises BadParameter, which names the option."""
         text = str(value)
+        try:
+            text = os.fsencode(text).decode("utf-8")  # in the locale C, Python reads UTF-8 as lone surrogates
+        except UnicodeError:
+            self.fail("it is not valid UTF-8.", param, ctx)
         if not text.strip():
             self.fail("it must not be empty.", param, ctx)
         strange = next((character for character in text if sanitize_line(character) != character), None)
         if strange is not None:
             name = unicodedata.name(strange, f"U+{ord(strange):04X}")
             self.fail(f"it must be one line without control characters (has {name}).", param, ctx)
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            self.fail("it is not valid UTF-8.", param, ctx)
         return text
 
 
