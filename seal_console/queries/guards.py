@@ -62,8 +62,10 @@ def _off_now(root: Path, state: tuple[object, ...]) -> tuple[tuple[GuardOff, ...
 
 def _off_in(current: Round, now: Guardrails) -> tuple[GuardOff, ...]:
     try:
+        # The guardrails of a round that did not record them are not known: they are not reported as off.
         guardrails = rules_of_round(current, now)
-        return guards_off(settings_of_round(current), has_guardrails=not guardrails.are_empty)
+        empty = guardrails is not now and guardrails.are_empty
+        return guards_off(settings_of_round(current), has_guardrails=not empty)
     except (SealError, ValueError, KeyError, TypeError):
         return ()  # records of another release, or damaged ones, which verify reports
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.guardrails.reading import as_recorded, read_guardrails
 from engine.settings.reading import load_settings
 from seal_console.console.screens.now import NowScreen
 from store.rounds import finish_round, start_round
@@ -23,7 +24,10 @@ RULES = "rules:\n  - {rule: none, kind: pattern, verdict: deny, patterns: [secre
 def ran_with_these(workspace: Workspace, db: Database) -> None:
     """Record a finished round that began with the settings as they are."""
     settings = load_settings(workspace.settings_file).model_dump(mode="json")
-    started = start_round(db, seed=0, settings={"base": BASE, **settings}, live_version=None, policy_version=None)
+    kept = as_recorded(read_guardrails(workspace))
+    started = start_round(
+        db, seed=0, settings={"base": BASE, **settings, "guardrails": kept}, live_version=None, policy_version=None
+    )
     finish_round(db, started.number, "done", {})
 
 
@@ -35,9 +39,9 @@ def test_run_and_info_say_which_guards_are_off(
     assert "Off:" not in call("run").err
     assert "Guards that are off" not in call("info").out
     workspace.settings_file.write_text("gates: {min_reward: null}\n", encoding="utf-8")
+    workspace.guardrails_file.write_text("rules: []\n", encoding="utf-8")
     ran_with_these(workspace, maker.db)
     workspace.settings_file.write_text(LOOSE, encoding="utf-8")
-    workspace.guardrails_file.write_text("rules: []\n", encoding="utf-8")
     said = [line for line in call("run").err.splitlines() if line.startswith("Off: ")]
     assert said == [
         "Off: gates.min_reward: null: no reward is too low (since round 1)",
