@@ -1,4 +1,4 @@
-"""Starts an engine that runs the jobs of a workspace and ends by itself when none is waiting.
+"""Starts an engine that runs the jobs of a workspace and ends by itself when none is waiting, and stops it.
 
 The engine outlives the console, reads no stdin and writes its messages to cache/engine.log. If another engine has
 locked the workspace, it ends at once.
@@ -13,15 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seal_console.engine_process import WORKER_COMMAND, engine_environment
+from seal_console.engine_process import WORKER_COMMAND, child_environment
+from store.durable import remove
 from store.jobs import add_job, ask_to_stop, cancel_waiting, list_jobs
-from store.lock import lock_owner
+from store.lock import hold_lock, lock_owner
+from store.rounds import abandon_round
 from store.workspace import Workspace
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-    from store.records import Job
+    from store.records import Job, Round
 
 
 LOG_NAME = "engine.log"
@@ -37,7 +39,7 @@ def start_engine(workspace: Path) -> int:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=engine_environment(),
+            env=child_environment(),
             start_new_session=True,
         )
     # Wait for it, so that a dead engine does not stay in the process table while this process lives.
@@ -73,6 +75,19 @@ def stop_engine(workspace: Workspace, db: Database, actor: str) -> int:
     for job in waiting:
         cancel_waiting(db, job.id, actor)
     return len(waiting)
+
+
+def give_up_round(workspace: Workspace, db: Database, number: int, actor: str, reason: str) -> Round:
+    """End an unfinished round as failed and remove its unfinished policy.
+
+    Raises LockedError while an engine runs, and WrongUseError if the round has ended.
+    """
+    with hold_lock(workspace.lock_file, "rounds abandon"):
+        ended = abandon_round(db, number, actor, reason)
+        policy = workspace.candidate_policy_folder(number)
+        if policy.is_dir():
+            remove(policy)
+    return ended
 
 
 def run_waiting_jobs(workspace: Workspace, db: Database, start: StartEngine) -> bool:

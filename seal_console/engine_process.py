@@ -72,7 +72,7 @@ def run_operation(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=engine_environment(),
+        env=child_environment(),
         encoding="utf-8",
         errors="replace",
     )
@@ -134,13 +134,18 @@ class _Interrupts:
             self._child.kill()
 
 
-def engine_environment() -> dict[str, str]:
-    """Return this process's environment, with this engine first: a folder `engine` elsewhere is not taken for it."""
+def child_environment() -> dict[str, str]:
+    """Return the environment of a child process that runs Python.
+
+    This engine comes first, so that a folder `engine` elsewhere is not taken for it. The current folder is not searched
+    for modules, nor are relative folders in PYTHONPATH: a workspace may come from somebody else.
+    """
     added = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    folders = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if Path(one).is_absolute()]
     root = Path(engine.__file__).resolve().parents[1]
     if root.name not in {"site-packages", "dist-packages"}:
-        added["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, **added}
+        folders.insert(0, str(root))
+    return {**os.environ, **added, "PYTHONPATH": os.pathsep.join(dict.fromkeys(folders))}
 
 
 def _feed(child: subprocess.Popen[str], parameters: Mapping[str, Any]) -> None:

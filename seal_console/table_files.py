@@ -2,7 +2,7 @@
 
 In CSV, text that a spreadsheet would take for a formula gets an apostrophe in front, and control characters become
 visible signs; JSON carries every value exactly. The file is written completely or not at all, and no file is
-overwritten.
+overwritten. A console in a browser writes to the workspace's folder for exports only.
 """
 
 from __future__ import annotations
@@ -49,6 +49,27 @@ def suggested_path(workspace: Workspace, name: str) -> Path:
     return workspace.root / EXPORTS_NAME / f"{name}-{moment}.csv"
 
 
+def path_in_exports(workspace: Workspace, name: str) -> Path:
+    """Return the path of a file in the workspace's folder for exports.
+
+    Raises WrongUseError if `name` is not the plain name of a file, or if the folder is a link to another one.
+    """
+    require_own_exports(workspace)
+    if not name or name.startswith(".") or any(character in "/\\\0" for character in name):
+        raise WrongUseError(
+            f"Not the name of a file in {EXPORTS_NAME}/: '{name}'.",
+            next_step="In a browser, name a file without a folder.",
+        )
+    return workspace.root / EXPORTS_NAME / name
+
+
+def require_own_exports(workspace: Workspace) -> None:
+    """Raise WrongUseError if the folder for exports is a link to another one."""
+    folder = workspace.root / EXPORTS_NAME
+    if folder.is_symlink():
+        raise WrongUseError(f"{EXPORTS_NAME}/ is a link: nothing is written there.", next_step=f"Remove {folder}.")
+
+
 def export_table(workspace: Workspace, table: TableExport, path: Path) -> int:
     """Read the rows on a connection of their own and write them; return how many."""
     db = open_to_read(workspace.database_file)
@@ -66,20 +87,33 @@ def write_table(path: Path, headers: Sequence[str], rows: Iterable[Sequence[Valu
     write = {".csv": write_csv, ".json": _write_json}.get(path.suffix.lower())
     if write is None:
         raise WrongUseError(f"{path} does not end in .csv or .json.", next_step="Name a file that does.")
-    if path.exists():
-        raise WrongUseError(f"{path} exists and is not overwritten.", next_step="Name another file.")
+    return _write_new(path, lambda file: write(file, headers, rows))
+
+
+def write_picture(workspace: Workspace, picture: str) -> Path:
+    """Write an SVG file into the workspace's folder for exports and return its path. Raises WrongUseError."""
+    path = suggested_path(workspace, "screen").with_suffix(".svg")
+    _write_new(path, lambda file: file.write(picture))
+    return path
+
+
+def _write_new(path: Path, write: Callable[[IO[str]], int]) -> int:
+    """Write a new file completely or not at all; return what `write` does."""
     unfinished = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
+        if path.exists() or path.is_symlink():
+            raise WrongUseError(f"{path} exists and is not overwritten.", next_step="Name another file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("x", encoding="utf-8", newline="") as file:
-            count = write(file, headers, rows)
+            result = write(file)
         unfinished.rename(path)
-    except OSError as error:
-        raise WrongUseError(f"{path} cannot be written: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WrongUseError(f"{path} cannot be written: {reason}.", next_step="Name another file.") from error
     finally:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             unfinished.unlink(missing_ok=True)
-    return count
+    return result
 
 
 def as_text(workspace: Workspace, table: TableExport, most: int) -> tuple[str, int]:

@@ -66,7 +66,9 @@ def _before_training(session: Session, pages: Sequence[Task], report: Report) ->
     )
     right = correct_after_updates(session, None, held_out, {task.id: [""] for task in held_out}, "bare contexts")
     context_only = Share(sum(map(sum, right.values())), sum(map(len, right.values())), len(held_out))
-    _say(report, f"Trained on the bare text of each document, it answers {context_only.right} of {context_only.answers}.")
+    _say(
+        report, f"Trained on the bare text of each document, it answers {context_only.right} of {context_only.answers}."
+    )
     return {"base": _figure(base), "context_only": _figure(context_only)}
 
 

@@ -60,6 +60,11 @@ class Guardrails:
         return hash_json([rules, prompts, None if self.judge is None else self.judge.as_hashed()])
 
     @property
+    def are_empty(self) -> bool:
+        """Whether nothing is in the file."""
+        return not self.rules and not self.red_team and self.judge is None
+
+    @property
     def bear_on_training(self) -> bool:
         """Whether anything here can keep a self-edit from being trained on."""
         return bool(self.rules) or self.judge is not None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from store.hashing import hash_bytes
+from store.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,5 +67,14 @@ def read_text_file(path: Path, root: Path | None) -> TextFile:
 def display_name(path: Path, root: Path | None) -> str:
     """Return a path for messages and records: relative to `root` if it is below it."""
     if root is not None and path.resolve().is_relative_to(root.resolve()):
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    return path.as_posix()
+        return as_utf8(path.resolve().relative_to(root.resolve()).as_posix())
+    return as_utf8(path.as_posix())
+
+
+def as_utf8(name: str) -> str:
+    """Return the name of a file; one that is not UTF-8, which neither hash nor database takes, with visible signs."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return sanitize_line(name)
+    return name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from engine.input_files.located_yaml import Path as KeyPath
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.strict_json import parse_json_lines
-from engine.input_files.text_files import display_name, read_text_file
+from engine.input_files.text_files import as_utf8, display_name, read_text_file
 from engine.input_files.validation import yaml_problem
 from engine.tasks.markdown import title_and_text
 from engine.tasks.task_input import TaskFile, TaskSource
@@ -64,9 +64,9 @@ def read_document_task(path: Path, root: Path | None) -> TaskFile:
 def title_and_context(text: str, path: Path) -> tuple[str, str]:
     """Return a document's title, and the text to learn."""
     if path.suffix.lower() != ".md":
-        return path.stem, text.strip()
+        return as_utf8(path.stem), text.strip()
     title, context = title_and_text(text)
-    return title or path.stem, context
+    return title or as_utf8(path.stem), context
 
 
 def _next_to(path: Path, stem: str, suffixes: Sequence[str]) -> list[Path]:

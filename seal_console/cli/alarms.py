@@ -9,6 +9,7 @@ import click
 
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.option_types import ONE_LINE
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import facts, show_line, table
 from seal_console.render_alarm import MEANINGS, render_alarm
@@ -92,8 +93,10 @@ def show(invocation: Invocation, wanted: str) -> None:
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
 @_ALARM
-@click.option("--reason", required=True, metavar="TEXT", help="The reason, kept with the alarm.")
-@click.option("--as", "actor", metavar="ACTOR", help="Who clears it (default: the user of this process).")
+@click.option("--reason", required=True, metavar="TEXT", type=ONE_LINE, help="The reason, kept with the alarm.")
+@click.option(
+    "--as", "actor", metavar="ACTOR", type=ONE_LINE, help="Who clears it (default: the user of this process)."
+)
 @pass_invocation
 def clear(invocation: Invocation, wanted: str, reason: str, actor: str | None) -> None:
     """Clear an alarm, or all active alarms of a name. Later rounds are compared with that round and those after it."""

@@ -11,6 +11,7 @@ import click
 from engine.settings.reading import load_settings
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import Invocation, pass_invocation
+from seal_console.cli.option_types import ONE_LINE
 from seal_console.console import gc_tuning as garbage
 from store.lock import current_user
 from store.workspace import is_writable
@@ -26,7 +27,9 @@ def on_a_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, first_screen: str = "now") -> None:
+def open_console(
+    workspace: Workspace, *, read_only: bool, actor: str | None, first_screen: str = "now", in_browser: bool = False
+) -> None:
     """Run the console until the operator leaves. Raises WrongUseError for settings that cannot be read."""
     garbage.hold_back()
     from seal_console.console.app import ConsoleApp  # noqa: PLC0415 - Textual is loaded only to draw
@@ -37,7 +40,7 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
     read_only = read_only or not is_writable(workspace)
     app = ConsoleApp(
         workspace, settings, actor=actor or current_user(), read_only=read_only, start_engine=start_engine,
-        first_screen=first_screen,
+        first_screen=first_screen, in_browser=in_browser,
     )  # fmt: skip
     app.run()
     if app.failure is not None:
@@ -48,28 +51,37 @@ def open_console(workspace: Workspace, *, read_only: bool, actor: str | None, fi
     "web",
     cls=SealCommand,
     short_help="Serve the console in a browser.",
-    examples=("seal-console web", "seal-console -w shop web --port 8090 --read-only"),
+    examples=("seal-console web", "seal-console -w shop web --port 8090 --read-only --no-token"),
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to listen on.")
 @click.option("--read-only", is_flag=True, help="Visitors can look but change nothing.")
-@click.option("--as", "actor", metavar="NAME", help="Who decides (default: the user of this process).")
+@click.option("--no-token", is_flag=True, help="Let in whoever reaches the address; only with --read-only.")
+@click.option(
+    "--visitors", type=click.IntRange(1, 1000), default=8, show_default=True, help="Most consoles open at once."
+)
+@click.option("--as", "actor", metavar="NAME", type=ONE_LINE, help="Who decides (default: the user of this process).")
 @pass_invocation
-def web(invocation: Invocation, host: str, port: int, read_only: bool, actor: str | None) -> None:
+def web(
+    invocation: Invocation, *, host: str, port: int, read_only: bool, no_token: bool, visitors: int, actor: str | None
+) -> None:
     """Serve the console in a browser, by default on this machine only.
 
-    There are no passwords: anyone who reaches the address can do what you can. To serve other machines, put it behind a
-    proxy that authenticates, or use --read-only.
+    The address that is printed has a random token; whoever has it can do what you can. Exports go into exports/ of the
+    workspace only. The connection is not encrypted: to reach it from other machines, use an SSH tunnel.
     """
     from seal_console.console.settings_check import console_problems  # noqa: PLC0415 - loads Textual
-    from seal_console.web_server import LOOPBACK, address, console_command, make_server  # noqa: PLC0415
+    from seal_console.web_access import LOOPBACK, new_token  # noqa: PLC0415
+    from seal_console.web_server import console_command, make_server  # noqa: PLC0415
 
+    if no_token and not read_only:
+        raise click.UsageError("--no-token needs --read-only: without a token, anyone could decide as you.")
     workspace = invocation.workspace()
     load_settings(workspace.settings_file, console_problems)
-    server = make_server(console_command(workspace.root, read_only=read_only, actor=actor), host, port)
-    if host not in LOOPBACK and not read_only:
-        invocation.output.narrate(
-            f"Warning: anyone who reaches {host}:{port} can decide as you; there is no password.", "yellow"
-        )
-    invocation.output.say(f"The console is at {address(host, port)}. ctrl+c stops it.")
+    command = console_command(workspace.root, read_only=read_only, actor=actor)
+    server = make_server(command, host, port, token=None if no_token else new_token(), most_visitors=visitors)
+    if host not in LOOPBACK:
+        who = "anyone who reaches it can look" if no_token else "the token can be read on the way"
+        invocation.output.narrate(f"Warning: {host}:{port} is not encrypted; {who}.", "yellow")
+    invocation.output.say(f"The console is at {server.entrance}  ctrl+c stops it.")
     server.serve()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,15 +13,17 @@ import click
 from engine.runtime.crash_report import write_report
 from seal_console.cli.command import MovedCommandError
 from seal_console.cli.invocation import discard_stdout
-from store.errors import ExitCode, SealError
+from store.errors import ExitCode, SealError, WrongUseError
 from store.expected_failures import expected_failure
 from store.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from seal_console.cli.invocation import Invocation
+
+
+_MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,10 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "seal-console"
         next_step = error.line if isinstance(error, MovedCommandError) else f"{path} --help"
         return Diagnosis("UsageError", error.format_message(), next_step, exit_code=int(ExitCode.WRONG_USE))
+    if isinstance(error, FileNotFoundError) and not _has_current_folder():
+        return diagnose(
+            invocation, WrongUseError("The current folder no longer exists.", next_step="cd to another folder")
+        )
     workspace = _workspace_folder(invocation)
     expected = expected_failure(error, None if workspace is None else Workspace(workspace).database_file)
     if expected is not None:
@@ -100,6 +107,14 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
         f"Unexpected error: {type(error).__name__}: {error}",
         f"The report is in {report}; attach it to an issue. Stored data is safe.",
     )
+
+
+def _has_current_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _workspace_folder(invocation: Invocation) -> Path | None:
@@ -116,7 +131,9 @@ def _show(invocation: Invocation, diagnosis: Diagnosis) -> None:
         shown = asdict(diagnosis)
         output.data({"error": {key: shown[key] for key in ("kind", "message", "next_step", "problems")}})
     output.narrate(diagnosis.message, "bold red")
-    for problem in diagnosis.problems:
+    for problem in diagnosis.problems[:_MOST_PROBLEMS]:
         output.narrate(f"  • {problem}")
+    if len(diagnosis.problems) > _MOST_PROBLEMS:
+        output.narrate(f"  and {len(diagnosis.problems) - _MOST_PROBLEMS:,} more; --json lists all")
     if diagnosis.next_step:
         output.narrate(f"Try: {diagnosis.next_step}")

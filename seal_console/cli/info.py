@@ -78,6 +78,8 @@ def _show_workspace(invocation: Invocation, about: Mapping[str, Any]) -> None:
         else "idle",
     }
     output.show(show_text("\nWorkspace", "bold"), _as_facts(state), _as_facts(about["counts"]))
+    if about["guards_off"]:
+        output.show(show_text("\nGuards that are off", "bold yellow"), _as_facts(about["guards_off"]))
     output.show(
         show_text("\nModel", "bold"), _as_facts(about["model"]), show_text("\nPaths", "bold"), _as_facts(about["paths"])
     )

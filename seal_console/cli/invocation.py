@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from rich.text import Text
 
 from seal_console.engine_process import WORKER_COMMAND
 from seal_console.format import show_text
-from store.sanitize import json_line
-from store.workspace import Workspace, find_workspace, workspace_if_any
+from store.errors import WrongUseError
+from store.sanitize import json_line, sanitize_line
+from store.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace, workspace_if_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _WIDTH_WITHOUT_TERMINAL = 160
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -126,14 +129,49 @@ class Invocation:
 
     def workspace(self) -> Workspace:
         """Return the workspace of this call. Raises WrongUseError if there is none."""
-        return find_workspace(self.workspace_folder, os.environ, Path.cwd())
+        start = self._start()
+        return find_workspace(self.workspace_folder, os.environ, start)
 
     def workspace_if_any(self) -> Workspace | None:
         """Return the workspace, or None if none was named and none is found.
 
         Raises WrongUseError for a wrong name, and for a workspace of an older release.
         """
-        return workspace_if_any(self.workspace_folder, os.environ, Path.cwd())
+        start = self._start()
+        return workspace_if_any(self.workspace_folder, os.environ, start)
+
+    def _start(self) -> Path:
+        """Return the folder from which the workspace is looked for.
+
+        Raises WrongUseError if the name of the workspace cannot be that of a folder, or if it needs the current folder
+        and that no longer exists.
+        """
+        variable = os.environ.get(ENVIRONMENT_VARIABLE)
+        named = self.workspace_folder or (Path(variable) if variable else None)
+        source = "-w" if self.workspace_folder else ENVIRONMENT_VARIABLE
+        if named is not None and (problem := _problem_of_folder(named)):
+            raise WrongUseError(
+                f"{source} names no workspace: {sanitize_line(str(named), limit=_LONGEST_NAME)} {problem}.",
+                next_step="Name the folder of one.",
+            )
+        try:
+            return Path.cwd()
+        except FileNotFoundError:
+            if named is not None and named.is_absolute():
+                return Path("/")
+            raise
+
+
+def _problem_of_folder(path: Path) -> str:
+    """Return why a path cannot be that of a folder; "" if it can, or is none yet."""
+    try:
+        return "is a file, not a folder" if stat.S_ISREG(path.stat().st_mode) else ""
+    except (FileNotFoundError, PermissionError):
+        return ""
+    except OSError as error:
+        return f"cannot be opened: {error.strerror or error}"
+    except ValueError:
+        return "is not the name of a folder"
 
 
 pass_invocation = click.make_pass_decorator(Invocation)

@@ -16,7 +16,9 @@ import click
 from seal_console.cli.command import SealGroup
 from seal_console.cli.console import on_a_terminal, open_console
 from seal_console.cli.diagnostics import run_guarded
+from seal_console.cli.encodings import show_what_can_be_shown
 from seal_console.cli.invocation import Invocation, pass_invocation
+from seal_console.cli.option_types import ONE_LINE
 from seal_console.engine_process import WORKER_COMMAND
 
 if TYPE_CHECKING:
@@ -77,11 +79,18 @@ class Program(SealGroup):
     ),
 )
 @click.option("--read-only", is_flag=True, help="Open the console read-only, e.g. on a wall display.")
-@click.option("--as", "actor", metavar="NAME", help="Who decides in the console (default: the user of this process).")
+@click.option(
+    "--as",
+    "actor",
+    metavar="NAME",
+    type=ONE_LINE,
+    help="Who decides in the console (default: the user of this process).",
+)
+@click.option("--in-browser", is_flag=True, hidden=True, help="What `web` starts for each visitor.")
 @click.version_option(package_name="seal-console", prog_name="seal-console", message="%(prog)s %(version)s")
 @pass_invocation
 @click.pass_context
-def cli(context: click.Context, invocation: Invocation, read_only: bool, actor: str | None) -> None:
+def cli(context: click.Context, invocation: Invocation, read_only: bool, actor: str | None, in_browser: bool) -> None:
     """Operate a self-adapting language model: run rounds, review self-edits, accept versions, roll them back.
 
     Without a command it opens the console on the current workspace; without a terminal or a workspace, it shows the
@@ -95,7 +104,7 @@ def cli(context: click.Context, invocation: Invocation, read_only: bool, actor: 
 
         show_start(invocation)
     else:
-        open_console(workspace, read_only=read_only, actor=actor)
+        open_console(workspace, read_only=read_only, actor=actor, in_browser=in_browser)
 
 
 def _open_closed_streams() -> None:
@@ -108,6 +117,7 @@ def _open_closed_streams() -> None:
 def main(arguments: Sequence[str] | None = None, *, worker_command: Sequence[str] = WORKER_COMMAND) -> int:
     """Run the command line and return its exit code; `worker_command` starts the engine."""
     _open_closed_streams()
+    show_what_can_be_shown()
     words = list(sys.argv[1:] if arguments is None else arguments)
     invocation = Invocation(as_json="--json" in words, worker_command=tuple(worker_command))
     return run_guarded(

@@ -12,6 +12,7 @@ from engine.input_files.text_files import UnreadableFileError, read_text_file
 from engine.loop.accept import accept_candidate
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.option_types import ONE_LINE
 from seal_console.cli.render_candidate import show_candidate
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.engine_control import ask_to_reexamine, start_engine
@@ -38,8 +39,12 @@ if TYPE_CHECKING:
 
 
 _STATES: tuple[CandidateState, ...] = get_args(CandidateState)
-_REASON = click.option("--reason", required=True, metavar="TEXT", help="The reason, kept with the decision.")
-_ACTOR = click.option("--as", "actor", metavar="ACTOR", help="Who decides (default: the user of this process).")
+_REASON = click.option(
+    "--reason", required=True, metavar="TEXT", type=ONE_LINE, help="The reason, kept with the decision."
+)
+_ACTOR = click.option(
+    "--as", "actor", metavar="ACTOR", type=ONE_LINE, help="Who decides (default: the user of this process)."
+)
 _CANDIDATE = click.argument("candidate_id", metavar="ID")
 
 
@@ -183,16 +188,18 @@ def defer_command(invocation: Invocation, candidate_id: str, reason: str, actor:
     examples=("seal-console review undo", 'seal-console review undo --as ada --reason "wrong candidate"'),
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
-@click.option("--reason", default="", metavar="TEXT", help="The reason, kept with the decision.")
-@click.option("--as", "actor", metavar="ACTOR", help="Whose decision (default: the user of this process).")
+@click.option("--reason", default=None, metavar="TEXT", type=ONE_LINE, help="The reason, kept with the decision.")
+@click.option(
+    "--as", "actor", metavar="ACTOR", type=ONE_LINE, help="Whose decision (default: the user of this process)."
+)
 @pass_invocation
-def undo_command(invocation: Invocation, reason: str, actor: str | None) -> None:
+def undo_command(invocation: Invocation, reason: str | None, actor: str | None) -> None:
     """Undo your last decision if it was a rejection or a deferral; both decisions stay in the record.
 
     An acceptance is a commit: use seal-console versions rollback.
     """
     with open_to_change(invocation) as found:
-        undone = undo_last(found.db, _actor(actor), reason)
+        undone = undo_last(found.db, _actor(actor), reason or "")
         head = head_as_json(found.db)
     candidate, taken_back = undone.candidate, undone.taken_back
     if invocation.output.as_json:
@@ -252,7 +259,7 @@ def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str])
 @click.argument("candidate_id", metavar="ID")
 @click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="File with the whole new text.")
 @click.option("--off", type=click.IntRange(min=1), multiple=True, metavar="N", help="Leave out training sequence N.")
-@click.option("--as", "actor", metavar="ACTOR", help="Who edits (default: the user of this process).")
+@click.option("--as", "actor", metavar="ACTOR", type=ONE_LINE, help="Who edits (default: the user of this process).")
 @pass_invocation
 def edit(invocation: Invocation, candidate_id: str, text: Path | None, off: tuple[int, ...], actor: str | None) -> None:
     """Add a job that evaluates a changed self-edit as a new candidate; the old one is kept.

@@ -13,6 +13,7 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_as_is, open_to_change
 from seal_console.engine_control import stop_engine
 from seal_console.format import bar, gain, percent, show_line, table
+from seal_console.queries.guards import guards_off_in
 from store.errors import AlarmError, AllRefusedError, ExitCode, NothingToDoError
 from store.lock import current_user, lock_owner
 from store.review_queue import count_waiting
@@ -44,6 +45,9 @@ def run(invocation: Invocation, rounds: int) -> None:
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     require_writable(workspace)
+    with open_as_is(invocation) as found:
+        for guard in guards_off_in(workspace, found.db):
+            invocation.output.narrate(f"Off: {guard}", "yellow")
     result = call_engine(invocation, "run", {"workspace": str(workspace.root), "rounds": rounds})
     if invocation.output.as_json:
         invocation.output.data(result)

@@ -9,6 +9,7 @@ import click
 
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.option_types import ONE_LINE
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import LIVE_SIGN, gain, percent, show_line, show_text, table
 from seal_console.queries.version_comparison import compare_versions
@@ -113,8 +114,8 @@ def compare(invocation: Invocation, first: str, second: str) -> None:
     exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
 @click.argument("tag", metavar="TAG")
-@click.option("--reason", required=True, metavar="TEXT", help="The reason, kept with the move.")
-@click.option("--as", "actor", metavar="ACTOR", help="Who decides (default: the user of this process).")
+@click.option("--reason", required=True, metavar="TEXT", type=ONE_LINE, help="The reason, kept with the move.")
+@click.option("--as", "actor", metavar="ACTOR", type=ONE_LINE, help="Who decides (default: the user of this process).")
 @pass_invocation
 def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str | None) -> None:
     """Make another version live; v0000 is the base model alone. Nothing is deleted."""

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from seal_console.console.command_trace import Trace, record_commands
 from store.clock import utc_now
-from store.database import open_database
+from store.database import open_database, open_to_read
 from store.errors import WrongUseError
 from store.expected_failures import expected_failure
 from store.live_ref import sync_checkout
 from store.recovery import recover
 from store.version_tags import live_name
-from store.workspace import Workspace, is_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from sqlite_utils import Database
+
+    from store.workspace import Workspace
 
 
 T = TypeVar("T")
@@ -47,11 +48,11 @@ class Actions:
         self._closed = False
 
     async def prepare(self) -> None:
-        """Open the database and migrate its schema, even if nothing else may be changed."""
+        """Open the database and migrate its schema. Raises SealError if a read-only console cannot read it as it is."""
         if self._closed:
             raise asyncio.CancelledError
-        if is_writable(self.workspace):
-            await asyncio.wrap_future(self._executor.submit(self._database))
+        open_it = self._require_readable if self.read_only else self._database
+        await asyncio.wrap_future(self._executor.submit(open_it))
 
     async def run(self, title: str, action: Callable[[Workspace, Database], T]) -> T:
         """Run an action in the writer's thread and return its result. Raises what it raises."""
@@ -97,6 +98,9 @@ class Actions:
         finally:
             if trace.failed or (trace.commands and (done or not looks_only)):
                 self._keep(trace)
+
+    def _require_readable(self) -> None:
+        open_to_read(self.workspace.database_file).conn.close()
 
     def _database(self) -> Database:
         if self._db is None:

@@ -21,7 +21,7 @@ from seal_console.console.screens.catalogue import MODES, NUMBER_KEYS
 from seal_console.console.themes import THEMES, next_theme
 from seal_console.console.watch import INTERVAL_S, Pulse, pulse, top_facts
 from seal_console.engine_control import ask_for_rounds, run_waiting_jobs, stop_engine
-from seal_console.table_files import suggested_path
+from seal_console.table_files import require_own_exports, write_picture
 from store.errors import SealError
 from store.lock import lock_owner
 from store.sanitize import sanitize_line
@@ -70,8 +70,11 @@ class ConsoleApp(ConsoleBase):
         read_only: bool,
         start_engine: Callable[[Path], int],
         first_screen: str = "now",
+        in_browser: bool = False,
     ) -> None:
-        super().__init__(workspace, settings, actor=actor, read_only=read_only, start_engine=start_engine)
+        super().__init__(
+            workspace, settings, actor=actor, read_only=read_only, start_engine=start_engine, in_browser=in_browser
+        )
         self._first_screen = first_screen
         self._pulse: Pulse | None = None
         self._looking = False
@@ -195,10 +198,15 @@ class ConsoleApp(ConsoleBase):
 
     def action_screenshot_file(self) -> None:
         """Write the screen as an SVG file into the workspace's folder for exports."""
-        path = suggested_path(self.workspace, "screen").with_suffix(".svg")
-        picture = self.export_screenshot()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(picture, encoding="utf-8")
+        if self.refuses_files():
+            return
+        try:
+            if self.in_browser:
+                require_own_exports(self.workspace)
+            path = write_picture(self.workspace, self.export_screenshot())
+        except SealError as error:
+            self.show_error(error)
+            return
         self.say(f"Saved a picture of the screen to {path}")
 
     async def action_info(self) -> None:

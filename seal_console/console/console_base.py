@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from textual.app import App
 from textual.events import Event, InputEvent, Paste
 
 from engine.runtime.crash_report import write_report
@@ -13,6 +12,7 @@ from seal_console.console.actions import Actions
 from seal_console.console.content import safe
 from seal_console.console.dialogs.confirm import Confirmation, ConfirmDialog
 from seal_console.console.dialogs.modal import FailureDialog
+from seal_console.console.ordered_input import OrderedInput
 from seal_console.console.runtime import ErrorBoundary
 from seal_console.console.store_reader import StoreReader
 from seal_console.console.watch import TopFacts
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class ConsoleBase(ErrorBoundary, App[None]):
+class ConsoleBase(ErrorBoundary, OrderedInput):
     """The application without its screens; `ConsoleApp` adds them."""
 
     def __init__(
@@ -43,10 +43,11 @@ class ConsoleBase(ErrorBoundary, App[None]):
         actor: str,
         read_only: bool,
         start_engine: Callable[[Path], int],
+        in_browser: bool = False,
     ) -> None:
         super().__init__()
         self.workspace, self.settings, self.read_only = workspace, settings, read_only
-        self.actor = actor
+        self.actor, self.in_browser = actor, in_browser
         self.reader = StoreReader(workspace.database_file)
         self.actions = Actions(workspace, actor, read_only=read_only)
         self.facts = TopFacts()
@@ -86,6 +87,12 @@ class ConsoleBase(ErrorBoundary, App[None]):
             self.reasons.insert(0, answer)
         return answer
 
+    def refuses_files(self) -> bool:
+        """Whether no file may be written because the console is read-only; says so."""
+        if self.read_only:
+            self.say("This console is read-only: it writes no files.", "warning")
+        return self.read_only
+
     def say(self, sentence: str, severity: str = "information") -> None:
         """Show a notice that needs no answer."""
         self.notify(sanitize(sentence), severity=severity, markup=False)  # type: ignore[arg-type]
@@ -101,7 +108,7 @@ class ConsoleBase(ErrorBoundary, App[None]):
         if expected is not None:
             self.show_error(expected)
             return
-        report = write_report("console", self.workspace.root, error)
+        report = write_report("console", None if self.read_only else self.workspace.root, error)
         if isinstance(self.screen, FailureDialog):
             return  # one at a time: the reports are all there
         body = (

@@ -51,8 +51,8 @@ def _setting(value: object) -> str:
 
 
 def _group(title: str, values: Any) -> list[Content]:
-    if not isinstance(values, dict):
-        words = _IF_ABSENT.get(title, "none") if values is None else value_in_words(values)
+    if not isinstance(values, dict) or not values:
+        words = _IF_ABSENT.get(title, "none") if not values else value_in_words(values)
         return [assemble((f"{title.replace('_', ' '):<20}", "$text-muted"), safe_line(words))]
     found: Mapping[str, Any] = values
     rows = [assemble((title.replace("_", " "), "bold"))]

@@ -16,6 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from seal_console.engine_control import ask_for_rounds, start_engine, stop_engine
+from seal_console.engine_process import child_environment
 from seal_console.lab.large_store import make_large_store
 from seal_console.lab.terminal import PseudoTerminal
 from store.database import open_database
@@ -85,7 +86,9 @@ def _first_paint(workspace: Workspace, starts: int) -> dict[str, Any]:
     paints, imports = [], []
     for _ in range(starts):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import textual.app, textual.widgets"], check=True)
+        subprocess.run(
+            [sys.executable, "-c", "import textual.app, textual.widgets"], check=True, env=child_environment()
+        )
         imports.append(time.perf_counter() - began)
         with _console(workspace) as terminal:
             paints.append(terminal.wait_for(_painted, _PAINT_WITHIN_S) - terminal.started)
@@ -161,7 +164,7 @@ def summary(seconds: list[float]) -> dict[str, Any]:
 
 def _console(workspace: Workspace) -> PseudoTerminal:
     command = [sys.executable, "-m", "seal_console", "-w", str(workspace.root)]
-    return PseudoTerminal(command, columns=COLUMNS, rows=ROWS)
+    return PseudoTerminal(command, columns=COLUMNS, rows=ROWS, environment=child_environment())
 
 
 def _painted(lines: list[str]) -> bool:

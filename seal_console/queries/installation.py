@@ -14,6 +14,7 @@ from engine.model.context_window import window_of
 from engine.model.model_folder import model_folder
 from engine.settings.reading import load_settings
 from seal_console.queries.guardrails import guardrail_figures
+from seal_console.queries.guards import guards_off_in
 from store.database import fetch, fetch_value
 from store.errors import SealError
 from store.lock import lock_owner
@@ -63,6 +64,7 @@ def workspace_facts(workspace: Workspace, db: Database) -> dict[str, Any]:
         "live": live_name(live_version(db)),
         "policy": policy_tag(policies[-1].number) if policies else "the base model (no policy kept yet)",
         "guardrails": None if (figures := guardrail_figures(db)) is None else asdict(figures),
+        "guards_off": {one.setting: f"{one.meaning} ({one.since})" for one in guards_off_in(workspace, db)},
         "counts": _counts(db),
         "open_round": None if open_one is None else {"number": open_one.number, "state": open_one.state},
         "engine_lock": None if owner is None else asdict(owner),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seal_console.queries.guardrails import GuardrailFigures, guardrail_figures
+from seal_console.queries.guards import OffSince, guards_off_in
 from store.alarms import active_alarms
 from store.database import fetch, fetch_value
 from store.events import chain_head, events_after
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from store.alarms import Alarm
     from store.records import Event, Move
+    from store.workspace import Workspace
 
 _EVENTS = 40
 
@@ -61,9 +63,10 @@ class Overview:
     open_round: tuple[int, str] | None
     jobs: list[dict[str, Any]]
     events: list[Event]
+    guards_off: list[OffSince]
 
 
-def overview(db: Database) -> Overview:
+def overview(workspace: Workspace, db: Database) -> Overview:
     """Read the state of a workspace."""
     moves = [move for move in list_moves(db) if move.name == "live"]
     policies = list_policy_versions(db)
@@ -84,6 +87,7 @@ def overview(db: Database) -> Overview:
         open_round=(unfinished[-1].number, unfinished[-1].state) if unfinished else None,
         jobs=fetch(db, "SELECT * FROM jobs WHERE state IN ('waiting', 'running') ORDER BY id"),
         events=events_after(db, max(0, head - _EVENTS), _EVENTS)[::-1],
+        guards_off=guards_off_in(workspace, db),
     )
 
 

@@ -15,6 +15,7 @@ from store.database import fetch, fetch_value
 from store.ranking import rank_order
 from store.rounds import get_round, list_rounds
 from store.version_rows import get_policy_version
+from store.version_tags import policy_tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,6 +115,21 @@ def round_lines(db: Database, first: int = 1) -> list[RoundLine]:
     }
     rounds = [one for one in list_rounds(db) if one.number >= first]
     return [_line(one, figures.get(one.number, {})) for one in reversed(rounds)]
+
+
+def policy_outcome(line: RoundLine) -> str:
+    """Return the outcome of a round's policy in a few words."""
+    if line.imported:
+        return "imported"
+    if line.state in {"running", "interrupted"}:
+        return "not yet"
+    if line.state == "failed":
+        return "given up"
+    if line.new_policy_version is not None:
+        return f"✓ {policy_tag(line.new_policy_version)}"
+    if line.policy_dropped:
+        return "✗ dropped"
+    return "no task held out" if not line.held_out_tasks else "nothing kept"
 
 
 def round_facts(db: Database, line: RoundLine) -> RoundFacts:

@@ -85,7 +85,7 @@ def _walked(folder: Path, *, hostile: bool) -> ConsoleOutput:
     for columns, rows in ((160, 200), (80, 24)):
         with (
             hold_lock(workspace.lock_file, words.line("Wengine")),
-            ConsoleTerminal(workspace.root, "--as", words.line("Woperator"), columns=columns, rows=rows) as console,
+            ConsoleTerminal(workspace.root, "--as", "Woperator", columns=columns, rows=rows) as console,
         ):
             console.sees("What needs me?", "Round 2", "Wstage")
             _look(console) if rows > columns else _act(console, words, workspace.root / "exports")

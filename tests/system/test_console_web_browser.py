@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +11,7 @@ from engine.settings.reading import default_settings_text
 from store.candidates import decisions_of, get_candidate
 from store.workspace import create_workspace
 from tests.system.headless_browser import Page, browser_page, find_browser
+from tests.system.web_client import ServedConsole, serve
 from tests.test_console.cli_scenario import CandidateMaker
 
 if TYPE_CHECKING:
@@ -33,53 +30,20 @@ def maker(tmp_path: Path) -> Iterator[CandidateMaker]:
     opened.db.conn.close()
 
 
-@dataclass(frozen=True)
-class ServedConsole:
-    """The console's address, and the number of the server's process."""
-
-    address: str
-    process: int
-
-
-@pytest.fixture
-def address(served: ServedConsole) -> str:
-    return served.address
-
-
 @pytest.fixture
 def served(maker: CandidateMaker) -> Iterator[ServedConsole]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    root = str(maker.workspace.root)
-    command = [sys.executable, "-m", "seal_console", "-w", root, "web", "--port", str(port), "--as", "ada"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _wait_for(port, process)
-    yield ServedConsole(f"http://127.0.0.1:{port}", process.pid)
-    process.terminate()
-    process.wait(20)
+    started = serve(maker.workspace.root, "--as", "ada")
+    yield started
+    started.stop()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server did not begin"
-            time.sleep(0.05)
-        else:
-            return
-
-
-def in_browser(address: str, profile: Path, visit: Callable[[Page], Awaitable[None]]) -> None:
+def in_browser(served: ServedConsole, profile: Path, visit: Callable[[Page], Awaitable[None]]) -> None:
     """Open the console in a browser, and visit it once it is drawn and the keys are its own."""
 
     async def flow() -> None:
         assert BROWSER is not None
         async with browser_page(BROWSER, profile) as page:
-            await page.open(address)
+            await page.open(served.entrance)
             await page.until("What needs me?", "Run a round")
             await page.click(600, 400)
             await visit(page)
@@ -92,7 +56,7 @@ def consoles_of(server: int) -> list[str]:
     return Path(f"/proc/{server}/task/{server}/children").read_text(encoding="utf-8").split()
 
 
-def test_a_candidate_is_rejected_in_the_browser(maker: CandidateMaker, address: str, tmp_path: Path) -> None:
+def test_a_candidate_is_rejected_in_the_browser(maker: CandidateMaker, served: ServedConsole, tmp_path: Path) -> None:
     candidate = maker.examined(0.5, completion="Returns take 30 days, in 東京 as in Zürich.")
 
     async def visit(page: Page) -> None:
@@ -106,12 +70,12 @@ def test_a_candidate_is_rejected_in_the_browser(maker: CandidateMaker, address: 
         await page.press_with_control("s")
         await page.until("✗ rejected")
 
-    in_browser(address, tmp_path / "profile", visit)
+    in_browser(served, tmp_path / "profile", visit)
     (decision,) = decisions_of(maker.db, candidate.id)
     assert (decision.action, decision.actor, decision.reason) == ("reject", "ada", "not so, says Zoë")
 
 
-def test_the_page_is_painted_and_follows_the_window_and_the_theme(address: str, tmp_path: Path) -> None:
+def test_the_page_is_painted_and_follows_the_window_and_the_theme(served: ServedConsole, tmp_path: Path) -> None:
     async def visit(page: Page) -> None:
         await page.until("live v0000")
         await page.resize(760, 500)
@@ -123,27 +87,27 @@ def test_the_page_is_painted_and_follows_the_window_and_the_theme(address: str, 
         assert dark[:8] == b"\x89PNG\r\n\x1a\n"
         assert dark != light
 
-    in_browser(address, tmp_path / "profile", visit)
+    in_browser(served, tmp_path / "profile", visit)
 
 
-def test_the_page_asks_nobody_but_the_server_for_anything(address: str, tmp_path: Path) -> None:
+def test_the_page_asks_nobody_but_the_server_for_anything(served: ServedConsole, tmp_path: Path) -> None:
     asked: list[str] = []
 
     async def visit(page: Page) -> None:
         asked.extend(page.asked_for)
 
-    in_browser(address, tmp_path / "profile", visit)
-    assert f"{address}/static/js/textual.js" in asked
-    assert [one for one in asked if not one.startswith((address, "data:"))] == []
+    in_browser(served, tmp_path / "profile", visit)
+    assert f"{served.address}/static/js/textual.js" in asked
+    assert [one for one in asked if not one.startswith((served.address, "data:"))] == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the children of a process are read from /proc")
 def test_the_console_of_a_visitor_who_leaves_ends(served: ServedConsole, tmp_path: Path) -> None:
     async def visit(_: Page) -> None:
-        assert consoles_of(served.process)
+        assert consoles_of(served.process.pid)
 
-    in_browser(served.address, tmp_path / "profile", visit)
+    in_browser(served, tmp_path / "profile", visit)
     deadline = time.monotonic() + WITHIN_S
-    while consoles_of(served.process):
+    while consoles_of(served.process.pid):
         assert time.monotonic() < deadline, "the console goes on with nobody looking"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""`rounds abandon`: gives up an unfinished round under the engine lock, with a reason that is kept."""
+"""`rounds`: the list, and giving up an unfinished round under the engine lock, with a reason that is kept."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from store.candidates import get_candidate
 from store.events import events_after
 from store.lock import hold_lock
-from store.rounds import get_round, open_round
+from store.rounds import finish_round, get_round, open_round, start_round
 from store.verify import verify
+from tests.test_console.cli_scenario import BASE, round_summary
 
 if TYPE_CHECKING:
     from tests.test_console.cli_scenario import CandidateMaker, CliCaller
@@ -38,3 +39,21 @@ def test_giving_up_needs_the_engine_lock_and_a_reason(maker: CandidateMaker, cal
     assert call("rounds", "abandon", "1", "--reason", " ").code == 2
     assert call("rounds", "abandon", "7", "--reason", "x").code == 2
     assert open_round(maker.db) is not None
+
+
+def test_rounds_are_listed_with_what_came_of_them(maker: CandidateMaker, call: CliCaller) -> None:
+    nothing = call("rounds", "list")
+    assert (nothing.code, "No round has run yet." in nothing.out) == (0, True)
+    kept = maker.examined(0.5)
+    finish_round(maker.db, 1, "done", round_summary([kept.id], before=0.25, after=0.5))
+    chosen = {"base": BASE, "chosen_tasks": {"train": ["a", "b"], "held_out": ["c"]}}
+    start_round(maker.db, seed=0, settings=chosen, live_version=None, policy_version=None)
+    listed = call("rounds", "list")
+    assert listed.code == 0
+    newest, oldest = [line.split() for line in listed.out.splitlines() if line.split()[:1] in (["2"], ["1"])][:2]
+    assert newest == ["2", "interrupted", "2", "0", "–", "–", "not", "yet"]
+    assert oldest[:5] == ["1", "done", "1", "1", "1"]
+    assert "25.0 % → 50.0 % (0 tasks)" in listed.out
+    two, one = call("rounds", "list", "--json").objects
+    assert (two["number"], two["state"], two["held_out_tasks"], two["held_out_before"]) == (2, "interrupted", 1, None)
+    assert (one["kept"], one["held_out_before"], one["held_out_after"], one["policy"]) == (1, 0.25, 0.5, "✗ dropped")

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.loop.accept import accept_candidate
+from store.candidates import reject
 from store.sanitize import json_line, sanitize, sanitize_line
 from tests.test_console.cli_scenario import CandidateMaker, CliCaller, make_task
 
@@ -62,6 +64,8 @@ def test_no_command_passes_hostile_text_on(workspace: Workspace, call: CliCaller
     maker = CandidateMaker.begin(workspace, hostile_task())
     wanted = maker.examined(completion=text)
     other = maker.examined(completion=text)
+    accept_candidate(workspace, maker.db, wanted.id, actor=text.replace("\x00", ""), reason=text)
+    reject(maker.db, other.id, "ada", text)
     maker.db.conn.close()
     more = ("--json",) if as_json else ()
     for words in (
@@ -71,6 +75,7 @@ def test_no_command_passes_hostile_text_on(workspace: Workspace, call: CliCaller
         ("review", "accept", wanted.id, "--reason", text, "--as", text.replace("\x00", "")),
         ("review", "show", wanted.id),
         ("review", "reject", other.id, "--reason", text),
+        ("review", "show", other.id),
         ("versions", "list"),
         ("versions", "show", "v0001"),
         ("review", "show", f"{HOSTILE}"),

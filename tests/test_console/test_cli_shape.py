@@ -42,7 +42,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
     tasks-add tasks-list tasks-check tasks-purge review-list review-show review-accept review-reject review-defer
     retention-check retention-run retention-matrix guardrails-check guardrails-red-team
     review-undo rounds-abandon versions-list versions-show versions-compare versions-rollback export-sft export-table
-    alarms-list alarms-show alarms-clear web stop review-edit model-card model-check
+    rounds-list alarms-list alarms-show alarms-clear web stop review-edit model-card model-check
     lab-bench-inner lab-bench-console lab-experiment-forgetting lab-experiment-collapse
     lab-model-build lab-model-measure lab-import-seal"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
@@ -226,3 +226,21 @@ def test_a_reader_that_leaves_early_is_no_crash(workspace: Workspace) -> None:
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout.strip() in {"0", "1"}
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a\x1b[2Jb", "two\nlines", "\u202ereversed", "\udcff"])
+@pytest.mark.parametrize("option", ["--as", "--reason"])
+def test_names_and_reasons_are_one_clean_line(call: CliCaller, option: str, text: str) -> None:
+    for words in (
+        ("review", "reject", "1"), ("review", "accept", "1"), ("review", "defer", "1"), ("review", "undo"),
+        ("alarms", "clear", "1"), ("versions", "rollback", "v0001"), ("rounds", "abandon", "1"),
+    ):  # fmt: skip
+        other = () if option == "--reason" else ("--reason", "x")
+        called = call(*words, *other, option, text)
+        assert called.code == 2, words
+        assert f"Invalid value for '{option}': it " in called.err
+    if option == "--as":
+        for start in ([], ["web"], ["review", "edit", "1"]):
+            called = call(*start, option, text)
+            assert called.code == 2, start
+            assert "Invalid value for '--as': it " in called.err

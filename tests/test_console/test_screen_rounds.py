@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.trackers.summary import PolicyTraining
+from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.review import ReviewScreen
 from seal_console.console.screens.rounds import RoundsScreen
 from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.rounds import ranking
 from store.candidates import defer
-from store.rounds import finish_round
+from store.lock import hold_lock
+from store.rounds import finish_round, get_round, interrupt_round
 from tests.test_console.cli_scenario import round_summary
 from tests.test_console.console_scenario import ConsoleDriver, drive, run
 from tests.test_console.test_round_queries import begin, finish
@@ -236,3 +238,45 @@ def test_a_finished_round_is_ranked_again_only_if_an_edited_candidate_came(
             assert screen.rounds.key == number
 
     run(flow())
+
+
+def test_an_interrupted_round_is_given_up_with_a_reason(maker: CandidateMaker, workspace: Workspace) -> None:
+    two_rounds(maker)
+    number = 2
+    interrupt_round(maker.db, number)
+
+    async def flow() -> None:
+        async with drive(workspace) as console:
+            await in_rounds(console)
+            await console.until(lambda: report(console).startswith(f"Round {number}"))
+            with hold_lock(workspace.lock_file, "run"):
+                await console.press("X")
+                await console.until(lambda: "An engine is running: stop it first" in console.said)
+            await console.press("X")
+            await console.until(lambda: isinstance(console.app.screen, ConfirmDialog))
+            await console.press("ctrl+s")
+            await console.until(lambda: "A reason is required" in console.shown())
+            await console.type("too long")
+            await console.press("ctrl+s")
+            await console.until(lambda: f"Round {number} is given up" in console.said)
+            await console.until(lambda: "given up" in report(console))
+            await console.press("X")
+            await console.until(lambda: "Only an unfinished round" in console.said)
+
+    run(flow())
+    ended = get_round(maker.db, number)
+    assert (ended.state, ended.summary) == ("failed", {"abandoned": {"actor": "ada", "reason": "too long"}})
+
+
+def test_read_only_no_round_is_given_up(maker: CandidateMaker, workspace: Workspace) -> None:
+    number = begin(maker)
+
+    async def flow() -> None:
+        async with drive(workspace, read_only=True) as console:
+            await in_rounds(console)
+            await console.until(lambda: report(console).startswith(f"Round {number}"))
+            await console.press("X")
+            await console.until(lambda: "This console is read-only" in console.said)
+
+    run(flow())
+    assert get_round(maker.db, number).finished_at is None

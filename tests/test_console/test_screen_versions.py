@@ -153,15 +153,12 @@ def test_a_rollback_that_is_left_changes_nothing(maker: CandidateMaker, workspac
     assert live_version(maker.db) == 4
 
 
-def test_nothing_is_rolled_back_read_only_but_the_list_is_exported(maker: CandidateMaker, workspace: Workspace) -> None:
+def test_the_list_is_exported(maker: CandidateMaker, workspace: Workspace) -> None:
     branched(maker)
 
     async def flow() -> None:
-        async with drive(workspace, read_only=True) as console:
+        async with drive(workspace) as console:
             await in_versions(console)
-            await console.press("j", "ctrl+b")
-            await console.until(lambda: "read-only" in console.said)
-            assert isinstance(console.app.screen, VersionsScreen)
             await console.press("w")
             await console.until(lambda: isinstance(console.app.screen, ExportDialog))
             await console.press("ctrl+u")
@@ -173,6 +170,24 @@ def test_nothing_is_rolled_back_read_only_but_the_list_is_exported(maker: Candid
     rows = json.loads((workspace.root / "versions.json").read_text(encoding="utf-8"))
     assert [row["version"] for row in rows] == ["v0004", "v0003", "v0002", "v0001", "v0000"]
     assert rows[0]["pointers"] == "live"
+
+
+def test_read_only_nothing_is_rolled_back_and_no_file_is_written(maker: CandidateMaker, workspace: Workspace) -> None:
+    branched(maker)
+
+    async def flow() -> None:
+        async with drive(workspace, read_only=True) as console:
+            await in_versions(console)
+            await console.press("j", "ctrl+b")
+            await console.until(lambda: "start it without --read-only" in console.said)
+            for key in ("w", "f4"):
+                await console.press(key)
+                await console.until(lambda: console.said.endswith("it writes no files."))
+                console.app.clear_notifications()
+            assert isinstance(console.app.screen, VersionsScreen)
+
+    run(flow())
+    assert not (workspace.root / "exports").exists()
 
 
 def test_the_git_command_is_copied_and_shown(maker: CandidateMaker, workspace: Workspace) -> None:

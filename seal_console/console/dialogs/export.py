@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
-    """Returns the path, or None if cancelled. A relative path is in the current folder."""
+    """Returns the path, or None if cancelled. A relative path is in the current folder.
+
+    With `only_into`, it asks for the name of a file in that folder, and returns what was typed.
+    """
 
     DEFAULT_CSS = """
     ExportDialog { align: center middle; }
@@ -33,20 +36,24 @@ class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="export.cancel")]
 
-    def __init__(self, what: str, suggested: Path) -> None:
+    def __init__(self, what: str, suggested: Path, *, only_into: Path | None = None) -> None:
         super().__init__()
-        self._what, self._suggested = what, suggested
-        self._shown = sanitize_line(str(suggested))
+        self._what, self._only_into = what, only_into
+        self._suggested = suggested if only_into is None else Path(suggested.name)
+        self._shown = sanitize_line(str(self._suggested))
 
     def compose(self) -> ComposeResult:
         """Lay out title, path and key descriptions."""
+        where = (
+            ("a relative path is in ", str(Path.cwd())) if self._only_into is None else ("in ", str(self._only_into))
+        )
         with Vertical(id="box"):
             yield Static(safe_line(f"Export {self._what}"), id="title")
             yield SafeInput(self._shown, id="path", select_on_focus=False)
             yield Static(
                 lines(
                     assemble(("the ending decides: ", "$text-muted"), ".csv", (" or ", "$text-muted"), ".json"),
-                    assemble(("a relative path is in ", "$text-muted"), safe_line(str(Path.cwd()))),
+                    assemble((where[0], "$text-muted"), safe_line(where[1])),
                     assemble(("enter", "$text-accent"), " writes it   ", ("esc", "$text-accent"), " cancels"),
                 ),
                 id="hint",
@@ -63,7 +70,10 @@ class ExportDialog(ErrorBoundary, SingleDismiss[Path | None]):
         if typed == self._shown.strip():
             self.dismiss(self._suggested)
         else:
-            self.dismiss(Path(typed).expanduser().absolute() if typed else None)
+            self.dismiss(self._path(typed) if typed else None)
+
+    def _path(self, typed: str) -> Path:
+        return Path(typed).expanduser().absolute() if self._only_into is None else Path(typed)
 
     def action_cancel(self) -> None:
         """Write nothing."""

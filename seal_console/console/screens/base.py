@@ -14,7 +14,7 @@ from textual.screen import Screen
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.runtime import ErrorBoundary, start_work
 from seal_console.console.widgets.bars import KeyBar, TopBar
-from seal_console.table_files import TableExport, as_text, export_table, suggested_path
+from seal_console.table_files import TableExport, as_text, export_table, path_in_exports, suggested_path
 from store.errors import SealError
 
 if TYPE_CHECKING:
@@ -161,9 +161,13 @@ class SealScreen(ErrorBoundary, Screen[None]):
         if table is None:
             self.console.say("The table is empty: nothing to export.", "warning")
             return
-        workspace = self.console.workspace
-        path = await self.app.push_screen_wait(ExportDialog(table.name, suggested_path(workspace, table.name)))
+        if self.console.refuses_files():
+            return
+        workspace, suggested = self.console.workspace, suggested_path(self.console.workspace, table.name)
+        into = suggested.parent if self.console.in_browser else None
+        path = await self.app.push_screen_wait(ExportDialog(table.name, suggested, only_into=into))
         if path is not None:
+            path = path_in_exports(workspace, str(path)) if self.console.in_browser else path
             count = await asyncio.to_thread(export_table, workspace, table, path)
             self.console.say(f"{count:,} {'row' if count == 1 else 'rows'} written to {path}")
 

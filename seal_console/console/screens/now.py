@@ -72,7 +72,9 @@ class NowScreen(SealScreen):
 
     async def load(self) -> None:
         """Read and show everything."""
-        state, stages = await self.console.reader.read(lambda db: (overview(db), read_progress(db)))
+        state, stages = await self.console.reader.read(
+            lambda db: (overview(self.console.workspace, db), read_progress(db))
+        )
         self._state, self._ran = state, self.console.facts.running
         self._put("needs", lines(*needs(state, running=self._ran)))
         self._put("engine", engine_lines(state, stages, engine=self.console.facts.engine))
@@ -217,6 +219,10 @@ def live_lines(state: Overview) -> Content:
             assemble(("because ", "$text-muted"), move.reason),
         ]
     rows.append(assemble(("policy ", "$text-muted"), state.policy))
+    rows += [
+        assemble(("! ", "$text-warning bold"), one.setting, (f", {one.since}", "$text-muted"))
+        for one in state.guards_off
+    ]
     return lines(*rows)
 
 

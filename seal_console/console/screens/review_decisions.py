@@ -154,6 +154,9 @@ class DecisionFlows:
         candidate = self._candidate()
         if candidate is None:
             return
+        if self._screen.console.in_browser:
+            self._screen.console.say("There is no editor in a browser; e edits here.", "warning")
+            return
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
         if not editor:
             self._screen.console.say("Neither VISUAL nor EDITOR is set; e edits here.", "warning")

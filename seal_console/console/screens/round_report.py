@@ -19,6 +19,7 @@ from seal_console.console.content import (
 )
 from seal_console.console.widgets.table_columns import Cell, Column
 from seal_console.format import gain, percent, short_id
+from seal_console.queries.rounds import policy_outcome
 from store.version_tags import live_name, policy_tag
 from store.wording import counted
 
@@ -39,21 +40,6 @@ _CURVE_CELLS = 40
 def round_report(facts: RoundFacts, rounds: Sequence[RoundLine], policies: Sequence[PolicyVersion]) -> Content:
     """Write the report of a round; `rounds` are all of them, oldest first, for the curve over rounds."""
     return lines(*_head(facts), *_e_step(facts), *_m_step(facts), *_trajectory(rounds), *_policies(policies))
-
-
-def outcome(line: RoundLine) -> str:
-    """Return the outcome of the policy in a few words."""
-    if line.imported:
-        return "imported"
-    if line.state in {"running", "interrupted"}:
-        return "not yet"
-    if line.state == "failed":
-        return "given up"
-    if line.new_policy_version is not None:
-        return f"✓ {policy_tag(line.new_policy_version)}"
-    if line.policy_dropped:
-        return "✗ dropped"
-    return "no task held out" if not line.held_out_tasks else "nothing kept"
 
 
 def policy_name(number: int | None) -> str:
@@ -219,7 +205,7 @@ _STATE_TONES: dict[str, Tone] = {"accepted": "good", "refused": "bad", "rejected
 
 def round_row(line: RoundLine) -> Row:
     """One line of the table of rounds."""
-    policy_words = outcome(line)
+    policy_words = policy_outcome(line)
     tone: Tone = "good" if line.new_policy_version else "bad" if line.policy_dropped else "dim"
     held_out = (
         "" if line.held_out_before is None else f"{percent(line.held_out_before)} → {percent(line.held_out_after)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -10,12 +11,15 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from seal_console.console.content import safe_line
+from seal_console.console.dialogs.confirm import Confirmation
+from seal_console.console.runtime import start_work
 from seal_console.console.screens.base import ShowCandidate
 from seal_console.console.screens.round_report import RANKED_COLUMNS, ROUND_COLUMNS, ranked_row, round_report, round_row
 from seal_console.console.screens.table_screen import TABLE_KEYS, TableScreen
 from seal_console.console.widgets.long_text import DetailPane
 from seal_console.console.widgets.paged_table import PagedTable
 from seal_console.console.widgets.plots import RoundsPlot
+from seal_console.engine_control import give_up_round
 from seal_console.queries.exports import candidates_table, rounds_table
 from seal_console.queries.now import RoundPoint
 from seal_console.queries.rounds import (
@@ -28,6 +32,7 @@ from seal_console.queries.rounds import (
     round_facts,
     round_lines,
 )
+from store.lock import lock_owner
 from store.version_rows import list_policy_versions
 from store.wording import counted
 
@@ -53,6 +58,7 @@ class RoundsScreen(TableScreen):
     )
     AUTO_FOCUS = "#rounds"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("X", "give_up", "Give up the round", show=False, id="rounds.give_up", tooltip="if interrupted"),
         Binding("escape", "to_rounds", "Back to the rounds", show=False, id="rounds.back"),
         *TABLE_KEYS,
     ]
@@ -148,6 +154,39 @@ class RoundsScreen(TableScreen):
     def action_to_rounds(self) -> None:
         """Go back to the rounds."""
         self.rounds.focus()
+
+    def action_give_up(self) -> None:
+        """Confirm, then give up the round under the cursor if it is interrupted."""
+        start_work(self, partial(self.loaded, self._give_up), group="ask")
+
+    async def _give_up(self) -> None:
+        console, line = self.console, self._lines.get(self._shown or 0)
+        if line is None or line.imported or line.finished_at is not None:
+            console.say("Only an unfinished round can be given up." if line else "No round has run yet.", "warning")
+            return
+        if lock_owner(console.workspace.lock_file) is not None:
+            console.say("An engine is running: stop it first, with ctrl+x.", "warning")
+            return
+        number = line.number
+        happens = (
+            f"Round {number} ends as failed. {counted(line.candidates, 'candidate')} and their measurements stay.",
+            "The next run begins a new round with the settings in seal.yaml, instead of resuming this one.",
+            "It cannot be undone.",
+            f'Command: seal-console rounds abandon {number} --reason "…"',
+        )
+        question = Confirmation(
+            f"Give up round {number}?", happens, "Give it up", cancel="Keep it", reason="why (kept with the round)",
+            reasons=tuple(console.reasons),
+        )  # fmt: skip
+        reason = await console.ask(question)
+        if reason is None:
+            return
+        done = await console.act(
+            f"give up round {number}",
+            lambda workspace, db: give_up_round(workspace, db, number, console.actor, reason),
+        )
+        if done is not None:
+            console.say(f"Round {number} is given up. ctrl+r begins a new one.")
 
     def table_export(self) -> TableExport | None:
         """Return the rounds, or the candidates of one if that table has the focus."""

@@ -1,0 +1,35 @@
+"""Types of options: text that is kept for good, such as names and reasons."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import Any
+
+import click
+
+from store.sanitize import sanitize_line
+
+
+class OneLine(click.ParamType[str]):
+    """A line of text: neither empty nor with control or direction characters."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text. Raises BadParameter, which names the option."""
+        text = str(value)
+        try:
+            text = os.fsencode(text).decode("utf-8")  # in the locale C, Python reads UTF-8 as lone surrogates
+        except UnicodeError:
+            self.fail("it is not valid UTF-8.", param, ctx)
+        if not text.strip():
+            self.fail("it must not be empty.", param, ctx)
+        strange = next((character for character in text if sanitize_line(character) != character), None)
+        if strange is not None:
+            name = unicodedata.name(strange, f"U+{ord(strange):04X}")
+            self.fail(f"it must be one line without control characters (has {name}).", param, ctx)
+        return text
+
+
+ONE_LINE = OneLine()
