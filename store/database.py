@@ -61,17 +61,27 @@ def _open(path: Path, mode: str) -> Database:
     return _wrapped(connection)
 
 
-class _StoreConnection(sqlite3.Connection):
-    """A connection to a seal.db that remembers at which version of its schema it was found in order."""
+# On a read-only or a full disk SQLite cannot make the files that it keeps next to a database in WAL mode.
+_NO_ROOM_FOR_WAL = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 
+
+class _StoreConnection(sqlite3.Connection):
+    """A connection to a seal.db that remembers its file, and at which version of its schema it was found in order.
+
+    SQLite would tell the file as text, which a name that is not UTF-8 is not.
+    """
+
+    file = Path()
     schema_version: int | None = None
 
 
 def _connect(path: Path, mode: str) -> _StoreConnection:
     uri = f"{path.absolute().as_uri()}?{mode if '=' in mode else f'mode={mode}'}"
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000, factory=_StoreConnection
     )
+    connection.file = path.absolute()
+    return connection
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:
@@ -84,12 +94,8 @@ def _require_same_schema(connection: sqlite3.Connection) -> None:
         return
     now = _schema_version(connection)
     if now != connection.schema_version:
-        require_schema(connection, _file_of(connection))
+        require_schema(connection, connection.file)
         connection.schema_version = now
-
-
-def _file_of(connection: sqlite3.Connection) -> Path:
-    return Path(connection.execute("PRAGMA database_list").fetchone()[2])
 
 
 def _require_content(path: Path) -> None:
@@ -129,7 +135,7 @@ def transaction(db: Database) -> Iterator[None]:
             connection.execute("ROLLBACK")
         raise
     if isinstance(connection, _StoreConnection) and connection.schema_version is not None:
-        keep_head(connection, _file_of(connection))
+        keep_head(connection, connection.file)
 
 
 def _wrapped(connection: sqlite3.Connection) -> Database:
@@ -220,11 +226,11 @@ def open_to_read(path: Path) -> Database:
 
 
 def _readable(path: Path) -> sqlite3.Connection:
-    """Return a connection that reads. Where SQLite cannot write its files for WAL, it is told that nobody writes."""
+    """Return a connection that reads; if SQLite cannot write its files for WAL, it is told that nobody writes."""
     try:
         return _checked(_connect(path, "ro"))
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if error.sqlite_errorcode & 0xFF not in _NO_ROOM_FOR_WAL:
             raise
         wal = path.with_name(f"{path.name}-wal")
         if wal.exists() and wal.stat().st_size:

@@ -6,6 +6,7 @@ Only damage advises to restore a backup: whoever restores one where the disk is 
 from __future__ import annotations
 
 import errno
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,16 @@ _UNREACHABLE = {
         "Check that this user may read and write it and its folder, where SQLite keeps seal.db-wal.",
     ),
 }
+_NO_ROOM_BYTES = 64_000  # less than SQLite needs for the index of its log
 RESTORE = "Restore seal.db from a backup; adapters/ still has every accepted version."
 
 
 class ReadOnlyError(SealError):
     """The workspace, or the medium that it is on, cannot be written to."""
+
+
+class DiskFailureError(SealError):
+    """The disk is full, or failed: nothing can be written, but what is there may still be read."""
 
 
 def expected_failure(error: BaseException, database_file: Path | None = None) -> SealError | None:
@@ -64,12 +70,13 @@ def sqlite_failure(error: sqlite3.Error, database_file: Path | None = None) -> S
         return read_only(name)
     if code in _DAMAGED:
         return CorruptError(f"{name} is damaged: {error}.", next_step=RESTORE)
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _has_no_room(database_file)):
         return _full(name)
     if "malformed JSON" in str(error):
         return CorruptError(f"A row of {name} cannot be read: {error}.", next_step="seal-console verify names it.")
     message, next_step = _UNREACHABLE.get(code, ("", ""))
-    return SealError(f"{message.format(name)}: {error}.", next_step=next_step) if message else None
+    kind = DiskFailureError if code == sqlite3.SQLITE_IOERR else SealError
+    return kind(f"{message.format(name)}: {error}.", next_step=next_step) if message else None
 
 
 def read_only(name: object) -> ReadOnlyError:
@@ -88,8 +95,17 @@ def _holder(database_file: Path | None) -> str:
     return "" if owner is None else f" (an engine is running: process {owner.pid} of {owner.user}, {owner.command})"
 
 
-def _full(name: object) -> SealError:
-    return SealError(
+def _has_no_room(database_file: Path | None) -> bool:
+    if database_file is None:
+        return False
+    try:
+        return shutil.disk_usage(database_file.parent).free < _NO_ROOM_BYTES
+    except OSError:
+        return False
+
+
+def _full(name: object) -> DiskFailureError:
+    return DiskFailureError(
         f"{name} cannot be written: no space is left on the disk. This change was not made.",
         next_step="Free some space, and run the command again.",
     )

@@ -137,7 +137,7 @@ class GitCommand:
         with tempfile.TemporaryFile() as stream:
             stream.write(stdin)
             stream.seek(0)
-            result: Any = self._git().execute(
+            result: Any = self._run(
                 [*_without_foreign_variables(environment), "git", *arguments],
                 istream=stream,
                 env=environment,
@@ -149,10 +149,15 @@ class GitCommand:
         status, output, complaints = result
         return int(status), bytes(output), str(complaints)
 
-    def _git(self) -> Git:
+    def _run(self, command: list[str], **options: Any) -> Any:
         if self._program is None:
             self._program = _load_git(str(self._folder))
-        return self._program
+        from git.exc import GitCommandNotFound  # noqa: PLC0415 - as late as git itself
+
+        try:
+            return self._program.execute(command, **options)
+        except GitCommandNotFound as error:
+            raise _no_git() from error
 
 
 def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -177,8 +182,12 @@ def _load_git(folder: str) -> Git:
     try:
         from git.cmd import Git  # noqa: PLC0415
     except ImportError as error:
-        raise SealError(
-            "git is not installed; accepted edits are kept in git.",
-            next_step="Install git 2.36 or newer, for example: apt-get install git",
-        ) from error
+        raise _no_git() from error
     return Git(folder)
+
+
+def _no_git() -> SealError:
+    return SealError(
+        "git is not found; accepted edits are kept in git.",
+        next_step="Install git 2.36 or newer, for example: apt-get install git; or put its folder into PATH.",
+    )

@@ -90,7 +90,7 @@ def _open(invocation: Invocation) -> Iterator[tuple[WorkspaceSession, bool]]:
     """
     with ExitStack() as stack:
         try:
-            found = stack.enter_context(open_as_is(invocation))
+            found = stack.enter_context(open_as_is(invocation, or_read=True))
         except SchemaError:
             workspace = invocation.workspace()
             db = open_to_read(workspace.database_file)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.settings.reading import load_settings
 from store.database import open_database, open_to_read
 from store.errors import SealError
-from store.expected_failures import expected_failure
+from store.expected_failures import DiskFailureError, expected_failure
 from store.live_ref import sync_checkout
 from store.recovery import recover
 from store.version_tags import live_name
@@ -53,7 +53,7 @@ def open_to_change(invocation: Invocation) -> Iterator[WorkspaceSession]:
 @contextmanager
 def open_to_show(invocation: Invocation) -> Iterator[WorkspaceSession]:
     """Open the workspace for a command that only reads; reports on stderr if it cannot be repaired."""
-    with open_as_is(invocation) as found:
+    with open_as_is(invocation, or_read=True) as found:
         try:
             tidy(found, invocation.output)
         except (SealError, sqlite3.Error, OSError) as error:
@@ -81,11 +81,20 @@ def tidy(found: WorkspaceSession, output: Output) -> None:
 
 
 @contextmanager
-def open_as_is(invocation: Invocation) -> Iterator[WorkspaceSession]:
-    """Open the workspace as it is, for a command that judges it; read-only if it cannot be written to."""
+def open_as_is(invocation: Invocation, *, or_read: bool = False) -> Iterator[WorkspaceSession]:
+    """Open the workspace as it is, for a command that judges it; read-only if it cannot be written to.
+
+    With `or_read`, a full or failing disk makes it read-only too, with a warning.
+    """
     workspace = invocation.workspace()
     read_only = not is_writable(workspace)
-    db = (open_to_read if read_only else open_database)(workspace.database_file)
+    try:
+        db = (open_to_read if read_only else open_database)(workspace.database_file)
+    except DiskFailureError as error:
+        if not or_read:
+            raise
+        invocation.output.narrate(f"Warning: {error.message} Try: {error.next_step}", "yellow")
+        read_only, db = True, open_to_read(workspace.database_file)
     try:
         yield WorkspaceSession(workspace, db, read_only)
     finally:

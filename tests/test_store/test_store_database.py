@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +18,12 @@ import store.database
 from store.database import create_database, fetch_value, open_database, open_to_read, transaction
 from store.errors import CorruptError, LockedError, SealError
 from store.events import GENESIS_HASH, append_event, chain_head, events_after, verify_chain
-from store.expected_failures import ReadOnlyError, expected_failure
+from store.expected_failures import DiskFailureError, ReadOnlyError, expected_failure
+from store.git_command import GitCommand
 from store.lock import hold_lock
 from store.log_head import head_file
 from store.migrations import Migration, migrate, shipped_migrations
+from store.workspace import create_workspace
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -259,3 +262,44 @@ def test_a_database_is_read_where_sqlite_can_write_nothing(tmp_path: Path, monke
     with pytest.raises(SealError, match=r"seal\.db-wal has changes that are not in seal\.db yet"):
         open_to_read(path)
     db.conn.close()
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_no_obstacle(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller"))
+    workspace = create_workspace(folder, "")
+    db = open_database(workspace.database_file)
+    with transaction(db):
+        append_event(db, "tasks.added", {"hashes": {}})
+    db.conn.close()
+    assert verify_chain(open_to_read(workspace.database_file)) is None
+
+
+def test_what_is_on_a_full_disk_can_still_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = create_workspace(tmp_path / "w", "")
+    connect = store.database._connect
+
+    def without_room(path: Path, mode: str) -> sqlite3.Connection:
+        if "immutable" in mode:
+            return connect(path, mode)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMOPEN
+        raise error
+
+    monkeypatch.setattr(store.database, "_connect", without_room)
+    assert fetch_value(open_to_read(workspace.database_file), "SELECT count(*) FROM tasks") == 0
+    with pytest.raises(DiskFailureError, match="The file system failed"):
+        open_database(workspace.database_file)
+    monkeypatch.setattr("store.expected_failures.shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(DiskFailureError, match="no space is left on the disk"):
+        open_database(workspace.database_file)
+
+
+def test_a_missing_git_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git = GitCommand(create_workspace(tmp_path / "w", "").adapters_folder)
+    assert git.text("rev-parse", "--git-dir")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for foreign in (None, "quiet"):
+        if foreign is not None:
+            monkeypatch.setenv("GIT_PYTHON_REFRESH", foreign)
+        with pytest.raises(SealError, match="git is not found"):
+            git.text("rev-parse", "--git-dir")
