@@ -203,8 +203,13 @@ def _sqlite_error(code: int, words: str) -> sqlite3.Error:
     [
         (_sqlite_error(sqlite3.SQLITE_BUSY, "database is locked"), LockedError, "locked by another process", "End the"),
         (_sqlite_error(sqlite3.SQLITE_LOCKED, "table is locked"), LockedError, "locked by another process", "End the"),
-        (_sqlite_error(sqlite3.SQLITE_FULL, "disk is full"), SealError, "no space is left", "Free some space"),
-        (_sqlite_error(sqlite3.SQLITE_IOERR, "disk I/O error"), SealError, "file system failed", "Check the disk"),
+        (_sqlite_error(sqlite3.SQLITE_FULL, "disk is full"), DiskFailureError, "no space is left", "Free some space"),
+        (
+            _sqlite_error(sqlite3.SQLITE_IOERR, "disk I/O error"),
+            DiskFailureError,
+            "file system failed",
+            "Check the disk",
+        ),
         (_sqlite_error(sqlite3.SQLITE_CANTOPEN, "unable to open"), SealError, "cannot be opened", "this user may"),
         (_sqlite_error(sqlite3.SQLITE_READONLY, "readonly"), ReadOnlyError, "is read-only", "Make it writable"),
         (_sqlite_error(sqlite3.SQLITE_CORRUPT, "malformed"), CorruptError, "is damaged", "Restore seal.db"),
@@ -217,7 +222,7 @@ def _sqlite_error(code: int, words: str) -> sqlite3.Error:
         ),
         (
             OSError(errno.ENOSPC, "No space left on device", "x/y"),
-            SealError,
+            DiskFailureError,
             "x/y cannot be written",
             "Free some space",
         ),
