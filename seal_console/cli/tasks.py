@@ -14,6 +14,7 @@ from engine.settings.sections import Settings
 from engine.tasks.reading import TaskSet, read_tasks
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.option_types import ONE_LINE
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import short_id, show_line, table
 from store.database import transaction
@@ -160,8 +161,8 @@ def list_command(invocation: Invocation) -> None:
     exits=(ExitCode.LOCKED,),
 )
 @click.argument("task_id", metavar="ID")
-@click.option("--reason", metavar="TEXT", help="The reason, kept in the log. Required with --yes.")
-@click.option("--as", "actor", metavar="NAME", help="Who purges (default: the user of this process).")
+@click.option("--reason", type=ONE_LINE, metavar="TEXT", help="The reason, kept in the log. Required with --yes.")
+@click.option("--as", "actor", type=ONE_LINE, metavar="NAME", help="Who purges (default: the user of this process).")
 @click.option("--yes", is_flag=True, help="Do it; without this it only says what would be taken out.")
 @pass_invocation
 def purge(invocation: Invocation, task_id: str, reason: str | None, actor: str | None, yes: bool) -> None:
