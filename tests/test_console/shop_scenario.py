@@ -53,11 +53,15 @@ _UPDATES = [
 
 
 def let_time_pass(patch: pytest.MonkeyPatch) -> None:
-    """From now on every look at the clock is a second later than the last one; migrations do not look at it.
+    """From now on every look at the clock is a second later than the last one, and nothing is drawn at random.
+
+    Migrations do not look at the clock.
 
     However many migrations there are, what is made after them has the times of the kept pictures.
     """
     seconds = count(3)
+    for module in ("versions", "policy_versions"):
+        patch.setattr(f"store.{module}.new_token", lambda: "0" * 32)
     patch.setattr("store.migrations.utc_now", lambda: f"{BEGINNING:%Y-%m-%dT%H:%M:%S}.000Z")
 
     class TickingClock(datetime):

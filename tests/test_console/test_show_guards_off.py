@@ -62,7 +62,7 @@ def test_the_first_screen_says_so_too(workspace: Workspace) -> None:
     workspace.settings_file.write_text(LOOSE, encoding="utf-8")
 
     async def flow() -> None:
-        async with drive(workspace) as console:
+        async with drive(workspace, size=(120, 70)) as console:
             await console.until(lambda: isinstance(console.app.screen, NowScreen) and console.app.screen.was_loaded)
             await console.until(lambda: "gates.min_reward: null" in console.shown())
             assert "acceptance.automatic: true" in console.shown()

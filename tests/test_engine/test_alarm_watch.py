@@ -14,7 +14,7 @@ from engine.settings.sections import AlarmSettings
 from store.alarms import clear_alarms, measures_of
 from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
-from store.database import open_database
+from store.database import fetch_value, open_database
 from store.records import Answer, Candidate, Question, Role, Round, Task
 from store.rounds import finish_round, start_round
 from store.tasks import add_tasks
@@ -119,8 +119,9 @@ def test_clearing_an_alarm_makes_its_round_the_new_reference(db: Database) -> No
 
 def test_rounds_from_before_there_were_alarms_are_measured_when_they_are_needed(db: Database) -> None:
     run(db, LONG, AlarmSettings())
-    db.execute("DROP TRIGGER round_measures_remain")
-    db.execute("DELETE FROM round_measures")
+    trigger = fetch_value(db, "SELECT sql FROM sqlite_schema WHERE name = 'round_measures_remain'")
+    for statement in ("DROP TRIGGER round_measures_remain", "DELETE FROM round_measures", trigger):
+        db.execute(statement)
     assert run(db, SHORT, AlarmSettings())[1] == [names.LENGTH]
     assert measures_of(db, 1) is not None
 
