@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _RETRY_S = 0.02
 DEFAULT_WAIT_S = 0.2
-_WAIT = "Wait until it is done, or end it; the lock is released with its process."
+_WAIT = "Wait until it is done, or stop it with seal-console stop; the lock is released with its process."
 
 
 @dataclass(frozen=True, slots=True)

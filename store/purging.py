@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from store.answers import answer_as_hashed
-from store.candidates import hash_exam, hash_proposal, list_candidates
+from store.candidates import hash_exam, hash_proposal, list_candidates, reject
 from store.database import execute, fetch, transaction
-from store.errors import WrongUseError
+from store.errors import NothingToDoError, WrongUseError
 from store.events import append_event
 from store.hashing import hash_json
 from store.jobs import hash_job, list_jobs
 from store.records import Answer
+from store.review_queue import is_waiting
 from store.rounds import open_round
 from store.rows import select, to_row
 from store.tasks import get_task, hash_task, list_documents
@@ -50,7 +51,8 @@ class PurgedTask:
 def plan_purge(db: Database, wanted: str) -> PurgedTask:
     """Return what a purge of a task would take out.
 
-    Raises WrongUseError if there is no such task, a version was made from it, or an unfinished round uses it.
+    Raises WrongUseError if there is no such task, a version was made from it, or an unfinished round uses it;
+    NothingToDoError if its text was purged before.
     """
     task = get_task(db, wanted)
     candidates = list_candidates(db, task_id=task.id)
@@ -77,6 +79,9 @@ def purge_task(db: Database, wanted: str, actor: str, reason: str) -> PurgedTask
     with transaction(db):
         plan = plan_purge(db, wanted)
         task = get_task(db, plan.task_id)
+        for candidate in list_candidates(db, task_id=task.id):
+            if is_waiting(candidate.state, imported=candidate.imported):
+                reject(db, candidate.id, actor, f"its text is purged: {reason}")
         ids = {candidate.id for candidate in list_candidates(db, task_id=task.id)}
         job_ids = [job.id for job in list_jobs(db) if _is_about(job, ids)]
         document_id = task.document_id if task.document_id and _is_only(db, task.document_id) else None
@@ -115,7 +120,7 @@ def answer_key(answer: Answer) -> str:
 
 def _require_free(db: Database, task: Task, candidates: list[Candidate]) -> None:
     if task.title == PURGED_TITLE and not task.context:
-        raise WrongUseError(f"The text of task {task.id} was purged before.", next_step="seal-console verify")
+        raise NothingToDoError(f"The text of task {task.id} was purged before.")
     marks = ", ".join("?" for _ in candidates)
     tags = fetch(
         db,

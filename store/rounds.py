@@ -110,7 +110,7 @@ def get_round(db: Database, number: int) -> Round:
     """Return one round. Raises WrongUseError if no round has this number."""
     found = select(db, Round, "SELECT * FROM rounds WHERE number = ?", (number,))
     if not found:
-        raise WrongUseError(f"There is no round {number}.", next_step="seal-console info names the last round.")
+        raise WrongUseError(f"There is no round {number}.", next_step="seal-console rounds list")
     return found[0]
 
 

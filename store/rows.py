@@ -174,6 +174,7 @@ _PLAIN_TYPES: dict[str, type | tuple[type, ...]] = {"bool": int, "float": (int, 
 _PLAIN_NAMES = {"bool": "0 or 1", "float": "a number", "int": "a whole number", "str": "text"}
 
 
+_LEAST_CHARACTERS = 4  # a number that was meant for a row must not decide about something else
 _NAMED_AT_MOST = 8
 
 
@@ -184,6 +185,11 @@ def full_id(db: Database, table: str, wanted: str, *, what: str, list_command: s
     """
     if fetch(db, f'SELECT 1 FROM "{table}" WHERE id = ?', (wanted,)):  # noqa: S608
         return wanted
+    if 0 < len(wanted.removeprefix(HASH_PREFIX)) < _LEAST_CHARACTERS:
+        raise WrongUseError(
+            f"{wanted!r} is too short for the id of a {what}; type at least {_LEAST_CHARACTERS} characters of it.",
+            next_step=f"{list_command} lists all.",
+        )
     prefixes = [wanted, HASH_PREFIX + wanted] if wanted else []
     matches: set[str] = set()
     for prefix in prefixes:

@@ -64,8 +64,10 @@ def add_tasks(db: Database, tasks: Sequence[Task]) -> AddedTaskIds:
     return AddedTaskIds(list(hashes), len(tasks) - len(hashes))
 
 
-def list_tasks(db: Database, *, imported: bool | None = None) -> list[ListedTask]:
-    """Return all tasks in the order they were added, with counts of their questions."""
+def list_tasks(db: Database, *, imported: bool | None = None, purged: bool = True) -> list[ListedTask]:
+    """Return all tasks in the order they were added, with counts of their questions; without those whose text was
+    purged if `purged` is False.
+    """
     counts = {
         row["task_id"]: row
         for row in fetch(
@@ -74,8 +76,9 @@ def list_tasks(db: Database, *, imported: bool | None = None) -> list[ListedTask
             "FROM questions GROUP BY task_id",
         )
     }
-    condition = "" if imported is None else f"WHERE imported = {int(imported)}"
-    tasks = select(db, Task, f"SELECT * FROM tasks {condition} ORDER BY rowid")  # noqa: S608
+    conditions = ["1"] if imported is None else [f"imported = {int(imported)}"]
+    conditions += [] if purged else ["context <> ''"]
+    tasks = select(db, Task, f"SELECT * FROM tasks WHERE {' AND '.join(conditions)} ORDER BY rowid")  # noqa: S608
     none = {"reward": 0, "audit": 0}
     return [ListedTask(task, counts.get(task.id, none)["reward"], counts.get(task.id, none)["audit"]) for task in tasks]
 

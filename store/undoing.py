@@ -77,7 +77,10 @@ def undo_last(db: Database, actor: str, reason: str = "") -> UndoResult:
 
 def _newest_in_force(db: Database, actor: str) -> tuple[Decision, list[Decision]]:
     """Return the newest decision of `actor` that is not undone, and all decisions in force on its candidate."""
-    sql = "SELECT * FROM decisions WHERE actor = ? AND action <> 'undo' ORDER BY id DESC"
+    sql = (  # a candidate without a prompt was purged: nothing of it could be decided about again
+        "SELECT decisions.* FROM decisions JOIN candidates ON candidates.id = candidate_id "
+        "WHERE actor = ? AND action <> 'undo' AND prompt <> '' ORDER BY decisions.id DESC"
+    )
     for decision in select(db, Decision, sql, (actor,)):
         about_it = decisions_in_force(decisions_of(db, decision.candidate_id))
         if decision in about_it:

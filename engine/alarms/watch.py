@@ -101,6 +101,8 @@ def conditions_of(current: Round) -> str:
 def _answer_samples(answers: Iterable[Answer], questions: dict[str, Question]) -> Iterator[AnswerSample]:
     for answer in answers:
         question = questions[answer.question_id]
+        if not question.answers:
+            continue  # its task's text was purged
         is_audit = question.split == "audit"
         yield AnswerSample(question.task_id, question.id, question.answers[0], answer.text, answer.correct, is_audit)
 

@@ -351,7 +351,7 @@ def describe_evidence(gate: str, recorded: Mapping[str, Any]) -> list[str]:
         f"{_words(key)}: {json.dumps(recorded[key], ensure_ascii=False)}" for key in recorded if key not in figures
     ]
     line = ", ".join(f"{_words(key)} {'none' if value is None else value}" for key, value in figures.items())
-    return [line, *others] if line else others
+    return [line, *others] if line else others or ["no evidence kept"]
 
 
 def _words(key: str) -> str:

@@ -55,6 +55,11 @@ def check_base(base: BaseModel) -> None:
     """Raise WrongUseError, with the reason, if the engine cannot use this base exactly."""
     try:
         _check(base)
+    except ModuleNotFoundError as error:
+        raise SealError(
+            f"The package {error.name} is missing, so the model cannot be checked.",
+            next_step=f"Install seal-console with its dependencies again: pip install {error.name}",
+        ) from error
     except SealError as error:
         if error.next_step:
             raise

@@ -32,7 +32,7 @@ def compare_baselines(
     session: Session, which: Literal["held-out", "all"], baselines: Sequence[Baseline], edits: int
 ) -> dict[str, Any]:
     """Measure the baselines side by side; returns counts, accuracy by baseline, and the same for each task."""
-    tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
+    tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False, purged=False)]
     if which == "held-out":
         tasks = held_out_tasks(session, tasks)
     if not tasks:

@@ -54,7 +54,9 @@ def run_rounds(session: Session, rounds: int) -> list[Round]:
 def run_round(session: Session, tasks: Sequence[Task] | None = None, method: SelectionMethod | None = None) -> Round:
     """Run one round over all tasks, or over those given, or resume the round that was interrupted."""
     if tasks is None:
-        tasks = [get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False)]
+        tasks = [
+            get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False, purged=False)
+        ]
     settings = session.settings
     if settings.retention.gate is not None or settings.protection.uses_anchors:
         read_retention(session.workspace)  # a suite that cannot be read stops the round before anything is trained

@@ -43,6 +43,8 @@ def read_document_task(path: Path, root: Path | None) -> TaskFile:
     The names in messages and records are relative to `root` if the file is below it.
     """
     name = display_name(path, root)
+    if not path.exists():
+        return TaskFile(problems=[f"{name}: does not exist"])
     question_files = _next_to(path, path.stem, QUESTION_SUFFIXES)
     if not question_files:
         return TaskFile(problems=[f"{name}: no question file next to it ({path.stem}.questions.yaml)"])

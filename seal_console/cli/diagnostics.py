@@ -15,6 +15,7 @@ from seal_console.cli.command import MovedCommandError
 from seal_console.cli.invocation import discard_stdout
 from store.errors import ExitCode, SealError, WrongUseError
 from store.expected_failures import expected_failure
+from store.sanitize import sanitize_line
 from store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -86,7 +87,13 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
     """Return how a failure is to be shown; an unexpected one is written to a report first."""
     if isinstance(error, SealError):
         kind = type(error).__name__
-        return Diagnosis(kind, error.message, error.next_step, list(error.problems), int(error.exit_code))
+        return Diagnosis(
+            kind,
+            error.message,
+            error.next_step,
+            [sanitize_line(problem) for problem in error.problems],
+            int(error.exit_code),
+        )
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return Diagnosis("Interrupted", "Interrupted.", exit_code=int(ExitCode.INTERRUPTED))
     if isinstance(error, click.ClickException):

@@ -143,6 +143,8 @@ def _of_candidate(invocation: Invocation, rules: Sequence[Rule], candidate_id: s
     with open_to_show(invocation) as found:
         candidate = get_candidate(found.db, candidate_id)
         task = get_task(found.db, candidate.task_id)
+    if not task.context:
+        raise WrongUseError(f"The text of candidate {candidate.id} was purged, so there is nothing to check.")
     return judge_all(rules, candidate.completion, candidate.sequences, task)
 
 

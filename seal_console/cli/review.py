@@ -146,7 +146,8 @@ def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | 
         return
     adapters = found.workspace.adapters_folder
     invocation.output.show(
-        f"{version.tag} is live: commit {version.commit[:12]} in {adapters}.",
+        f"{version.tag} is live: candidate {short_id(version.candidate_id)}, commit {version.commit[:12]} in "
+        f"{adapters}.",
         f"With git: git -C {adapters} show {version.tag}",
         f'To roll back: seal-console versions rollback {version_tag(version.parent_number or 0)} --reason "…"',
     )

@@ -158,7 +158,7 @@ def list_command(invocation: Invocation) -> None:
         "seal-console tasks purge 8b1f",
         'seal-console tasks purge 8b1f --reason "it names a customer" --as ada --yes',
     ),
-    exits=(ExitCode.LOCKED,),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.LOCKED),
 )
 @click.argument("task_id", metavar="ID")
 @click.option("--reason", type=ONE_LINE, metavar="TEXT", help="The reason, kept in the log. Required with --yes.")

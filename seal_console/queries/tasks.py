@@ -50,8 +50,9 @@ LEFT JOIN answers kept ON kept.question_id = questions.id AND kept.candidate_id 
     AND kept.model_state = today.adapter_hash AND {_NEWEST.format(one="kept")}
 WHERE questions.task_id = tasks.id
 """
-_WEAKNESS = f"(SELECT avg(1.0 - coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED})"
-_ASKED = f"(SELECT count(coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED})"
+_KEPT = "AND tasks.context <> ''"  # of a purged task nothing is asked any more
+_WEAKNESS = f"(SELECT avg(1.0 - coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED} {_KEPT})"
+_ASKED = f"(SELECT count(coalesce(untouched.correct, kept.correct, own.correct)) {_ANSWERED} {_KEPT})"
 _BEST = "(SELECT max(reward_mean) FROM candidates WHERE candidates.task_id = tasks.id)"
 _FROM = "tasks CROSS JOIN today LEFT JOIN documents ON documents.id = tasks.document_id"
 _OF_SPLIT = "(SELECT count(*) FROM questions WHERE questions.task_id = tasks.id AND split = '{}')"

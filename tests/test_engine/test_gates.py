@@ -66,4 +66,4 @@ def test_evidence_without_a_type_of_its_own_reads_as_its_figures() -> None:
         "characters 12, allowed characters 10, rule none",
         'lines: ["a", "b"]',
     ]
-    assert describe_evidence("length", {}) == []
+    assert describe_evidence("length", {}) == ["no evidence kept"]

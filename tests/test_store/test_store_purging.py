@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from store.answers import record_base_answers
-from store.candidates import get_candidate, reject
+from store.candidates import decisions_of, get_candidate, reject
 from store.database import execute, fetch, fetch_value
-from store.errors import WrongUseError
+from store.errors import NothingToDoError, WrongUseError
 from store.events import events_after
 from store.purging import PURGED_KIND, PURGED_TITLE, plan_purge, purge_task
 from store.records import Answer
+from store.review_queue import count_waiting
 from store.rounds import finish_round, open_round
-from store.tasks import add_tasks, get_task
+from store.tasks import add_tasks, get_task, list_tasks
+from store.undoing import undo_last
 from store.verify import verify
 from tests.test_store.conftest import make_task
 
@@ -88,8 +90,24 @@ def test_a_purged_row_that_was_changed_since_is_found(done: Lab, change: str) ->
 def test_the_same_content_is_not_added_again(done: Lab) -> None:
     purge(done)
     assert add_tasks(done.db, [done.task]).already_there == 1
-    with pytest.raises(WrongUseError, match="was purged before"):
+    with pytest.raises(NothingToDoError, match="was purged before"):
         purge(done)
+
+
+def test_what_was_purged_waits_for_nobody_and_takes_no_part_in_rounds(lab: Lab) -> None:
+    candidate = lab.examined()
+    current = open_round(lab.db)
+    assert current is not None
+    finish_round(lab.db, current.number, "done", {})
+    assert count_waiting(lab.db) == 1
+    purge(lab)
+    assert count_waiting(lab.db) == 0
+    assert get_candidate(lab.db, candidate.id).state == "rejected"
+    assert decisions_of(lab.db, candidate.id)[0].reason == "its text is purged: it names a customer"
+    assert (len(list_tasks(lab.db)), list_tasks(lab.db, purged=False)) == (1, [])
+    with pytest.raises(NothingToDoError):
+        undo_last(lab.db, "Ada", "oh")
+    assert verify(lab.workspace, lab.db).problems == []
 
 
 def test_what_is_in_git_or_in_use_is_refused(lab: Lab) -> None:
