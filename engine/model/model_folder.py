@@ -18,7 +18,6 @@ from store.hashing import hash_file, hash_json
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 _POINTER = b"version https://git-lfs"
 _LONGEST_SHOWN = 100  # characters of a path in a message
-_ROOT_AND_NAME = 2  # parts of a path such as /model
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
@@ -74,7 +73,8 @@ def _check_that_it_is_one(folder: Path, written: str) -> None:
             _refuse(f"{folder} is a GGUF file, whose weights are quantised", "take the model's safetensors folder")
         _refuse(f"{folder} is a file, not a model folder")
     if not folder.is_dir():
-        repository = "/".join(folder.parts[-2:]) if len(folder.parts) > _ROOT_AND_NAME else "ORGANISATION/MODEL"
+        names = [part for part in folder.parts if part != folder.anchor][-2:]
+        repository = "/".join(names) if len(names) > 1 else "ORGANISATION/MODEL"
         _refuse(
             f"{folder} does not exist; nothing is fetched from a hub",
             f"correct the path ({written!r}), or download the model first, for example: "

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     import pytest
 
 
+RULES = "rules:\n  - {rule: none, kind: pattern, verdict: note, patterns: [never said]}\n"
+
+
 def test_rounds_go_on_after_a_purge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     workspace = small_workspace(tmp_path / "w", pages=3, train=3, held_out=0, per_task=1, epochs=1)
     settings = workspace.settings_file.read_text(encoding="utf-8")
     workspace.settings_file.write_text(settings.replace("min_reward: null", "min_reward: -1"), encoding="utf-8")
+    workspace.guardrails_file.write_text(RULES, encoding="utf-8")
     with open_session(workspace, "test") as session:
         run_round(session)
         purged = list_tasks(session.db)[0].task.id

@@ -79,15 +79,22 @@ def test_tasks_are_added_all_or_none(lab: Lab) -> None:
 
 
 def test_ids_may_be_shortened_while_they_are_unambiguous(lab: Lab) -> None:
-    other_task(lab, "sha256:ab12")
-    other_task(lab, "sha256:ab34")
-    assert get_task(lab.db, "ab1").id == "sha256:ab12"
-    assert get_task(lab.db, "sha256:ab3").id == "sha256:ab34"
-    with pytest.raises(WrongUseError, match=r"2 tasks: sha256:ab12, sha256:ab34"):
-        get_task(lab.db, "ab")
-    for unknown in ("zz", "", "%", "_"):
+    other_task(lab, "sha256:abcd12")
+    other_task(lab, "sha256:abcd34")
+    assert get_task(lab.db, "abcd1").id == "sha256:abcd12"
+    assert get_task(lab.db, "sha256:abcd3").id == "sha256:abcd34"
+    with pytest.raises(WrongUseError, match=r"2 tasks: sha256:abcd12, sha256:abcd34"):
+        get_task(lab.db, "abcd")
+    for unknown in ("zzzz", "", "%%%%", "____"):
         with pytest.raises(WrongUseError, match="There is no task"):
             get_task(lab.db, unknown)
+
+
+def test_a_short_number_is_no_id(lab: Lab) -> None:
+    other_task(lab, "sha256:5bcd12")
+    for short in ("5", "5bc", "sha256:5"):
+        with pytest.raises(WrongUseError, match="is too short for the id of a task"):
+            get_task(lab.db, short)
 
 
 def test_rounds_run_one_at_a_time(db: Database) -> None:
