@@ -74,9 +74,12 @@ def add(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bool
         with transaction(found.db):
             documents = add_documents(found.db, read.documents)
             added = add_tasks(found.db, read.tasks)
+        given = {task.id for task in read.tasks}
+        purged = sum(one.task.id in given and not one.task.context for one in list_tasks(found.db))
+    of_them = f" The text of {purged:,} was purged and is not added again." if purged else ""
     if not added.new_ids:
         raise NothingToDoError(
-            f"All {counted(added.already_there, 'task')} are in the workspace already.",
+            f"All {counted(added.already_there, 'task')} are in the workspace already.{of_them}",
             next_step="seal-console run --rounds 1",
         )
     if invocation.output.as_json:
@@ -86,7 +89,8 @@ def add(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bool
         return
     known = f"; {added.already_there:,} were there already" if added.already_there else ""
     invocation.output.show(
-        f"Added {counted(len(added.new_ids), 'task')}{known}.{_left_out(read)}", "Next: seal-console run --rounds 1"
+        f"Added {counted(len(added.new_ids), 'task')}{known}.{of_them}{_left_out(read)}",
+        "Next: seal-console run --rounds 1",
     )
 
 
