@@ -151,8 +151,8 @@ def test_an_interrupted_re_examination_is_gone_on_with(session: Session, monkeyp
 
 
 def test_what_cannot_be_re_examined(session: Session, finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(WrongUseError, match="no candidate 'zz'"):
-        reexamine(session, {"candidate": "zz"}, "Ada")
+    with pytest.raises(WrongUseError, match="no candidate 'zzzz'"):
+        reexamine(session, {"candidate": "zzzz"}, "Ada")
     with pytest.raises(WrongUseError, match="not valid"):
         reexamine(session, {}, "Ada")
     original = first(session)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.test_console.cli_scenario import CandidateMaker
 
 ROOT = Path(str(seal_console.__file__)).parents[1]
-REJECT = ("review", "reject", "sha256:01", "--reason", "wrong")
+REJECT = ("review", "reject", "sha256:01cc", "--reason", "wrong")
 
 
 def _call(maker: CandidateMaker, words: tuple[str, ...], redirection: str) -> subprocess.CompletedProcess[str]:

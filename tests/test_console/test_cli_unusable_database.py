@@ -68,7 +68,7 @@ def test_verify_finds_damage_inside_the_database_and_still_checks_git(maker: Can
     assert not found["ok"]
     assert found["checked"]["git objects"] == 1
     assert any("malformed" in problem or "database:" in problem for problem in found["problems"])
-    shown = call("review", "show", "sha256:01")
+    shown = call("review", "show", "sha256:01cc")
     assert (shown.code, "is damaged" in shown.err, "Unexpected" in shown.err) == (1, True, False)
 
 
@@ -111,13 +111,17 @@ def test_a_read_only_workspace_cannot_be_changed(
     [
         (
             "UPDATE gates SET evidence = 'not json'",
-            ["review", "show", "sha256:01"],
+            ["review", "show", "sha256:01cc"],
             "table gates, candidate_id sha256:01",
         ),
         ("UPDATE candidates SET sampling = 'x'", ["review", "list"], "column sampling: not JSON"),
-        ("UPDATE candidates SET sampling = 'x'", ["review", "reject", "sha256:01", "--reason", "x"], "column sampling"),
+        (
+            "UPDATE candidates SET sampling = 'x'",
+            ["review", "reject", "sha256:01cc", "--reason", "x"],
+            "column sampling",
+        ),
         ("UPDATE rounds SET settings = 'x'", ["export", "table", "rounds"], "table rounds, number 1, column settings"),
-        ("UPDATE inner_updates SET losses = 'x'", ["review", "show", "sha256:01"], "column losses: not JSON"),
+        ("UPDATE inner_updates SET losses = 'x'", ["review", "show", "sha256:01cc"], "column losses: not JSON"),
     ],
 )
 def test_an_unreadable_row_is_named(
