@@ -41,7 +41,7 @@ def window_in(config: dict[str, Any]) -> int | None:
     """Return the longest sequence that a configuration allows, in tokens; None if it does not say.
 
     Rotary embeddings whose factors depend on the longest sequence of a batch ("longrope", "dynamic") are used up to the
-    length that the model was first trained with: beyond it, an answer would depend on what is asked beside it.
+    length that the model was first trained with: beyond it, an answer would depend on what is asked next to it.
     """
     config = text_config(config)
     found = [config.get(key) for key in _WINDOW_KEYS]

@@ -134,7 +134,7 @@ def verdict(kind: str) -> str:
     except (KeyError, WrongUseError) as error:
         return "no: " + next(reason for sign, reason in _REASONS.items() if sign in str(error))
     experts = any(weight.dim() > _MATRIX for weight in model.parameters())
-    return "yes, but for the MLPs of its experts" if experts else "yes"
+    return "yes, except the MLPs" if experts else "yes"
 
 
 _REASONS = {
