@@ -35,31 +35,36 @@ def record_base_answers(db: Database, answers: Sequence[Answer]) -> int:
             raise ValueError(f"the answer to {answer.question_id} belongs to candidate {answer.candidate_id}")
     with transaction(db):
         new = [answer for answer in answers if _insert_if_new(db, answer)]
-        for model_state in sorted({answer.model_state for answer in new}):
-            of_state = [answer for answer in new if answer.model_state == model_state]
-            for base in sorted({answer.base_fingerprint or "" for answer in of_state}):
-                hashes = {
-                    a.question_id: hash_json(answer_as_hashed(a))
-                    for a in of_state
-                    if (a.base_fingerprint or "") == base
-                }
-                of_base = {"base": base} if base else {}
-                append_event(db, "base.examined", {"model_state": model_state, **of_base, "hashes": hashes})
+        for key in sorted({_event_key(answer) for answer in new}):
+            model_state, base, form = key
+            hashes = {a.question_id: hash_json(answer_as_hashed(a)) for a in new if _event_key(a) == key}
+            of_base = {name: value for name, value in (("base", base), ("form", form)) if value}
+            append_event(db, "base.examined", {"model_state": model_state, **of_base, "hashes": hashes})
     return len(new)
 
 
+def _event_key(answer: Answer) -> tuple[str, str, str]:
+    return answer.model_state, answer.base_fingerprint or "", answer.form or ""
+
+
 def answer_as_hashed(answer: Answer) -> dict[str, Any]:
-    """Return an answer's row as its event hashed it: older events know no `base_fingerprint`."""
-    return to_row(answer, without=("base_fingerprint",) if answer.base_fingerprint is None else ())
+    """Return an answer's row as its event hashed it: older events know no `base_fingerprint`, `form` and `cut`."""
+    return to_row(answer, without=[name for name in ("base_fingerprint", "form", "cut") if not getattr(answer, name)])
 
 
 def base_answers(
-    db: Database, question_ids: Iterable[str], model_state: str, base: str | None = None, *, or_unknown: bool = False
+    db: Database,
+    question_ids: Iterable[str],
+    model_state: str,
+    base: str | None = None,
+    form: str | None = None,
+    *,
+    or_unknown: bool = False,
 ) -> dict[str, Answer]:
     """Return the kept answers of `model_state` to these questions, by question id; unanswered questions are left out.
 
-    `base` is the fingerprint of the answering model; with `or_unknown`, an answer of an unknown base replaces a missing
-    one. Without `base`, the newest answer of any base is returned.
+    `base` is the fingerprint of the answering model, `form` how the questions were put; with `or_unknown`, an answer of
+    an unknown base replaces a missing one. Without `base`, the newest answer of any base and form is returned.
     """
     wanted = list(question_ids)
     found: dict[str, Answer] = {}
@@ -74,7 +79,7 @@ def base_answers(
             (model_state, *part),
         )
         unknown = [answer for answer in rows if answer.base_fingerprint is None and or_unknown]
-        known = [answer for answer in rows if base in {None, answer.base_fingerprint}]
+        known = [one for one in rows if base is None or (one.base_fingerprint, one.form) == (base, form)]
         found.update({answer.question_id: answer for answer in [*unknown, *known]})
     return found
 
@@ -88,6 +93,7 @@ def _insert_if_new(db: Database, answer: Answer) -> bool:
 
 
 BASE_STATE = "base"
+WITH_CONTEXT_STATE = "base with context"  # the base, given the context with the question
 _ON_BASE = (
     "(? IS NULL OR (SELECT json_extract(rounds.settings, '$.base.fingerprint') FROM candidates "
     "JOIN rounds ON rounds.number = candidates.round_number WHERE candidates.id = ?) = ?)"
@@ -119,16 +125,17 @@ def model_state(db: Database, number: int | None) -> ModelState:
 
 
 def recorded_answers(
-    db: Database, question_ids: Sequence[str], state: ModelState, base: str | None = None
+    db: Database, question_ids: Sequence[str], state: ModelState, base: str | None = None, form: str | None = None
 ) -> dict[str, Answer]:
     """Return this state's answers by question id; questions that it never answered are left out.
 
-    With `base`, the fingerprint of a model, only answers on that base count.
+    With `base`, the fingerprint of a model, only answers on that base to questions put in that form count.
     """
-    found = _given_in_the_exam(db, question_ids, state, base)
+    given = _given_in_the_exam(db, question_ids, state, base)
+    found = {key: one for key, one in given.items() if base is None or one.form == form}
     if state.adapter_hash is not None:
-        found |= base_answers(db, question_ids, state.adapter_hash, base)
-    return {**found, **base_answers(db, question_ids, state.name, base)}
+        found |= base_answers(db, question_ids, state.adapter_hash, base, form)
+    return {**found, **base_answers(db, question_ids, state.name, base, form)}
 
 
 def _given_in_the_exam(

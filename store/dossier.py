@@ -64,9 +64,11 @@ class Dossier:
 def answers_before_and_after(db: Database, candidate: Candidate, questions: list[Question]) -> list[QuestionComparison]:
     """Return each question's answers; those before are the candidate's own, else those kept of the untouched model."""
     own = answers_of(db, candidate.id)
-    base = get_round(db, candidate.round_number).settings.get("base", {}).get("fingerprint")
+    base = get_round(db, candidate.round_number).settings.get("base", {})
     asked = [question.id for question in questions]
-    shared = base_answers(db, asked, state_name(candidate.live_version), base, or_unknown=True)
+    shared = base_answers(
+        db, asked, state_name(candidate.live_version), base.get("fingerprint"), base.get("form"), or_unknown=True
+    )
     compared = []
     for question in questions:
         mine = [answer for answer in own if answer.question_id == question.id]

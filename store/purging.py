@@ -115,7 +115,8 @@ def _hashes(db: Database, task_id: str, job_ids: list[int], document_id: str | N
 
 def answer_key(answer: Answer) -> str:
     """Return the key of an answer without a candidate, as the event of a purge has it."""
-    return hash_json([answer.base_fingerprint or "", answer.model_state, answer.question_id])
+    form = [answer.form] if answer.form else []
+    return hash_json([answer.base_fingerprint or "", answer.model_state, answer.question_id, *form])
 
 
 def _require_free(db: Database, task: Task, candidates: list[Candidate]) -> None:

@@ -133,8 +133,10 @@ class InnerUpdate:
 class Answer:
     """One model's answer to one question. `candidate_id` is None for the untouched model.
 
-    `model_state` names the model: "base", "v0003" or the adapter's hash. `base_fingerprint` is the base model's; None
-    for a candidate's answers, whose round names it, and for answers older than this field.
+    `model_state` names the model: "base", "v0003" or the adapter's hash; "base with context" is the base that was given
+    the task's context with the question. `base_fingerprint` is the base model's; None for a candidate's answers, whose
+    round names it, and for answers older than this field. `form` is how the question was put ("chat", "few-shot"); None
+    is plainly. `cut` is whether the token limit cut the answer off.
     """
 
     question_id: str
@@ -146,6 +148,8 @@ class Answer:
     score: float
     correct: bool
     base_fingerprint: str | None = None
+    form: str | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,7 @@ class RetentionAnswer:
     score: float
     correct: bool
     asked_at: str
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from store.database import execute, transaction
 from store.events import append_event
@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 _ASKED_AT_ONCE = 500
 
 
+def retention_answer_as_hashed(answer: RetentionAnswer) -> dict[str, Any]:
+    """Return an answer's row as its event hashed it: older events know no `cut`."""
+    return to_row(answer, without=() if answer.cut else ("cut",))
+
+
 def record_retention_answers(db: Database, answers: Sequence[RetentionAnswer]) -> int:
     """Keep answers and return how many are new; one kept for its prompt and state stays."""
     with transaction(db):
         new = [answer for answer in answers if _insert_if_new(db, "retention_answers", answer)]
         for model_state in sorted({answer.model_state for answer in new}):
-            hashes = {a.prompt_hash: hash_json(to_row(a)) for a in new if a.model_state == model_state}
+            hashes = {
+                a.prompt_hash: hash_json(retention_answer_as_hashed(a)) for a in new if a.model_state == model_state
+            }
             append_event(db, "retention.examined", {"model_state": model_state, "hashes": hashes})
     return len(new)
 

@@ -25,6 +25,12 @@ class Share:
         """The share, 0 … 1."""
         return self.right / self.answers
 
+    def in_words(self) -> str:
+        """Return the share for a sentence: "12 of 39 (31 %, 95 % interval 18–46 %)"."""
+        low, high = self.interval()
+        percent, lowest, highest = (round(100 * share) for share in (self.value, low, high))
+        return f"{self.right:,} of {self.answers:,} ({percent} %, 95 % interval {lowest}–{highest} %)"
+
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the share over all units that might have been drawn.
 

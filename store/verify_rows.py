@@ -26,6 +26,7 @@ from store.records import (
     RetentionAnswer,
     Version,
 )
+from store.retention import retention_answer_as_hashed
 from store.rounds import hash_start, list_rounds, outcome_of
 from store.rows import from_row, select, to_row
 from store.tasks import get_task, hash_task, list_documents
@@ -93,7 +94,7 @@ class _RecordedHashes:
         self.tasks: dict[str, str] = {}
         self.round_starts: dict[int, str] = {}
         self.round_outcomes: dict[int, dict[str, Any]] = {}
-        self.base_answers: dict[tuple[str, str, str], str] = {}
+        self.base_answers: dict[tuple[str, str, str, str], str] = {}
         self.retention_answers: dict[tuple[str, str], str] = {}
         self.drift: dict[tuple[str, str], str] = {}
         self.round_measures: dict[int, str] = {}
@@ -112,7 +113,10 @@ class _RecordedHashes:
             "round.started": lambda payload: self.round_starts.update({payload["number"]: payload["hash"]}),
             "round.finished": lambda payload: self.round_outcomes.update({payload["number"]: payload["outcome"]}),
             "base.examined": lambda payload: self.base_answers.update(
-                {(payload.get("base", ""), *key): found for key, found in _hashes_by_state(payload).items()}
+                {
+                    (payload.get("base", ""), payload.get("form", ""), *key): found
+                    for key, found in _hashes_by_state(payload).items()
+                }
             ),
             "retention.examined": lambda payload: self.retention_answers.update(_hashes_by_state(payload)),
             "drift.measured": lambda payload: self.drift.update(
@@ -182,9 +186,12 @@ def _check_rounds(db: Database, recorded: _RecordedHashes) -> tuple[int, list[st
 def _check_base_answers(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     answers = select(db, Answer, "SELECT * FROM answers WHERE candidate_id IS NULL")
     stored = {
-        (answer.base_fingerprint or "", answer.model_state, answer.question_id): recorded.before_purge(
-            "answer", answer_key(answer), hash_json(answer_as_hashed(answer))
-        )
+        (
+            answer.base_fingerprint or "",
+            answer.form or "",
+            answer.model_state,
+            answer.question_id,
+        ): recorded.before_purge("answer", answer_key(answer), hash_json(answer_as_hashed(answer)))
         for answer in answers
     }
     return len(stored), _compare_hashes("answer without a candidate", stored, recorded.base_answers)
@@ -192,7 +199,9 @@ def _check_base_answers(db: Database, recorded: _RecordedHashes) -> tuple[int, l
 
 def _check_retention(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
     answers = select(db, RetentionAnswer, "SELECT * FROM retention_answers")
-    stored = {(answer.model_state, answer.prompt_hash): hash_json(to_row(answer)) for answer in answers}
+    stored = {
+        (answer.model_state, answer.prompt_hash): hash_json(retention_answer_as_hashed(answer)) for answer in answers
+    }
     measured = select(db, Drift, "SELECT * FROM drift")
     drift = {(one.model_state, one.anchors_hash): hash_json(to_row(one)) for one in measured}
     problems = _compare_hashes("retention answer", stored, recorded.retention_answers)

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from store.records import Candidate, Question, Task
 
 StopRule = Literal["line", "end"]
+PromptForm = Literal["chat", "few-shot", "plain"]
+"""How questions are put to a model: as a turn of a chat, after a few answered questions, or alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """One training text. The loss is taken over the characters from `loss_start` on; 0 trains on all of it."""
+    """One training text. The loss is taken over the characters from `loss_start` on; 0 trains on all of it.
+
+    What stands before `loss_start` is a prompt: a chat model is given it as the user's turn, and learns the rest as its
+    own.
+    """
 
     text: str
     loss_start: int = 0
@@ -77,8 +83,22 @@ class Domain(Protocol):
         """Return which training examples of an accepted edit later updates replay."""
         ...
 
+    def example(self, text: str) -> TrainingExample:
+        """Return a training text that a person wrote as it is trained on."""
+        ...
+
     def anchor(self, text: str) -> TrainingExample:
         """Return an anchor text of `retention/` as it is trained on."""
+        ...
+
+    @property
+    def form(self) -> PromptForm:
+        """How questions are asked."""
+        ...
+
+    @property
+    def stop(self) -> StopRule:
+        """Where an answer to a question ends."""
         ...
 
     def question_prompt(self, question: str) -> str:
@@ -87,4 +107,8 @@ class Domain(Protocol):
 
     def exam(self, questions: Sequence[Question]) -> list[ExamItem]:
         """Return the exam items of questions, in their order. No item shows the task's context."""
+        ...
+
+    def open_exam(self, task: Task) -> list[ExamItem]:
+        """Return the exam items of a task's questions with its context in view, which give the task's ceiling."""
         ...

@@ -13,7 +13,7 @@ from engine.exams.exam import EvalRequest, ModelRef, evaluate
 from engine.generation.prompts import ChoicePrompt, TextPrompt
 from engine.graders.interface import FULL, ZERO
 from engine.graders.registry import grade_answer
-from store.answers import base_answers, record_base_answers, recorded_answers
+from store.answers import WITH_CONTEXT_STATE, base_answers, record_base_answers, recorded_answers
 from store.clock import utc_now
 from store.hashing import HASH_PREFIX, hash_json
 from store.records import Drift, Question, RetentionAnswer
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.graders.interface import Grade
     from engine.lora.adapter import Adapter
     from engine.retention.suites import RetentionPrompt
-    from store.records import Answer
+    from store.records import Answer, Task
 
 
 class ExamPrompt(Protocol):
@@ -46,14 +46,15 @@ class ExamPrompt(Protocol):
 
 
 AnyPrompt = TypeVar("AnyPrompt", bound=ExamPrompt)
+_Given = tuple[str, bool]  # an answer, and whether the token limit cut it off
 
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
     """Examines models of one workspace on one executor.
 
-    Questions of tasks follow the domain. Suite and red-team prompts are answered in one line of at most
-    `max_answer_tokens` tokens.
+    Questions follow the domain, those of suites too. A prompt that the model continues is answered in one line. No
+    answer has more than `max_answer_tokens` tokens.
     """
 
     db: Database
@@ -64,14 +65,14 @@ class Examiner:
 
     def evaluate(self, requests: Sequence[EvalRequest]) -> list[list[Answer]]:
         """Answer and grade exams without recording them; see `exam.evaluate`."""
-        return evaluate(self.executor, requests, batch_size=self.batch_size)
+        return evaluate(self.executor, requests, form=self.domain.form, batch_size=self.batch_size)
 
     def answers_before_update(
         self, live: Adapter | None, live_version: int | None, questions: Sequence[Question]
     ) -> dict[str, Answer]:
         """Return the live model's answers by question id. Each question is asked once for each live version."""
         state = state_name(live_version)
-        found = base_answers(self.db, [question.id for question in questions], state, self._fingerprint)
+        found = base_answers(self.db, [one.id for one in questions], state, self._fingerprint, self._form)
         missing = list({q.id: q for q in questions if q.id not in found}.values())
         if missing:
             [answers] = self.evaluate([EvalRequest(live, tuple(self.domain.exam(missing)), state, "before")])
@@ -79,10 +80,21 @@ class Examiner:
             found.update({answer.question_id: answer for answer in answers})
         return found
 
+    def answers_with_context(self, tasks: Sequence[Task]) -> dict[str, Answer]:
+        """Return the base's answers by question id, each given with the task's context in view."""
+        ids = [question.id for task in tasks for question in task.questions]
+        found = base_answers(self.db, ids, WITH_CONTEXT_STATE, self._fingerprint, self._form)
+        items = [one for task in tasks for one in self.domain.open_exam(task) if one.question.id not in found]
+        if items:
+            [answers] = self.evaluate([EvalRequest(None, tuple(items), WITH_CONTEXT_STATE, "before")])
+            record_base_answers(self.db, answers)
+            found.update({answer.question_id: answer for answer in answers})
+        return found
+
     def question_answers(self, questions: Sequence[Question], models: Sequence[ModelRef]) -> list[dict[str, Answer]]:
         """Return the answers of each model to questions of tasks, by question id."""
         ids = [question.id for question in questions]
-        found = [recorded_answers(self.db, ids, one.state, self._fingerprint) for one in models]
+        found = [recorded_answers(self.db, ids, one.state, self._fingerprint, self._form) for one in models]
         requests = [
             EvalRequest(
                 one.adapter,
@@ -145,12 +157,17 @@ class Examiner:
     def _fingerprint(self) -> str:
         return self.executor.identity.fingerprint
 
+    @property
+    def _form(self) -> str | None:
+        """The form of the exam as answers record it: None is plainly, as all were put before there were others."""
+        return None if self.domain.form == "plain" else self.domain.form
+
     def _prompt_answers(
         self,
         prompts: Sequence[AnyPrompt],
         models: Sequence[ModelRef],
         grade: Callable[[AnyPrompt, str], Grade],
-        answer: Callable[[Sequence[tuple[AnyPrompt, int]], Sequence[Adapter | None]], list[str]],
+        answer: Callable[[Sequence[tuple[AnyPrompt, int]], Sequence[Adapter | None]], list[_Given]],
     ) -> list[dict[str, RetentionAnswer]]:
         conditions = self._conditions()
         by_hash = {hash_json([conditions, prompt.identity]): prompt for prompt in prompts}
@@ -162,11 +179,11 @@ class Examiner:
             if prompt_hash not in known
         ]
         asked = [(by_hash[prompt_hash], place) for place, prompt_hash in missing]
-        texts = answer(asked, [one.adapter for one in models]) if asked else []
-        grades = [grade(prompt, text) for (prompt, _), text in zip(asked, texts, strict=True)]
+        given = answer(asked, [one.adapter for one in models]) if asked else []
+        grades = [grade(prompt, text) for (prompt, _), (text, _) in zip(asked, given, strict=True)]
         new = [
-            RetentionAnswer(prompt_hash, models[place].state.weights, text, one.score, one.correct, utc_now())
-            for (place, prompt_hash), text, one in zip(missing, texts, grades, strict=True)
+            RetentionAnswer(prompt_hash, models[place].state.weights, text, one.score, one.correct, utc_now(), cut)
+            for (place, prompt_hash), (text, cut), one in zip(missing, given, grades, strict=True)
         ]
         record_retention_answers(self.db, new)
         for (place, prompt_hash), recorded in zip(missing, new, strict=True):
@@ -181,27 +198,29 @@ class Examiner:
             "precision": f"torch.{identity.precision}",
             "chat": identity.uses_chat_template,
             "max_new_tokens": self.max_answer_tokens,
+            **({} if self._form is None else {"form": self._form}),
         }
 
-    def _write(self, asked: Sequence[tuple[ExamPrompt, int]], adapters: Sequence[Adapter | None]) -> list[str]:
+    def _write(self, asked: Sequence[tuple[ExamPrompt, int]], adapters: Sequence[Adapter | None]) -> list[_Given]:
         prompts = [
             TextPrompt(
                 prompt.text if prompt.raw else self.domain.question_prompt(prompt.text),
                 place,
                 self.max_answer_tokens,
+                "line" if prompt.raw else self.domain.stop,
                 raw=prompt.raw,
             )
             for prompt, place in asked
         ]
-        return [one.text for one in self.executor.complete(prompts, adapters, batch_size=self.batch_size)]
+        return [(one.text, one.cut) for one in self.executor.complete(prompts, adapters, batch_size=self.batch_size)]
 
-    def _choose(self, asked: Sequence[tuple[RetentionPrompt, int]], adapters: Sequence[Adapter | None]) -> list[str]:
+    def _choose(self, asked: Sequence[tuple[RetentionPrompt, int]], adapters: Sequence[Adapter | None]) -> list[_Given]:
         prompts = [
             ChoicePrompt(prompt.text, choices.options, choices.delimiter, choices.per_character, place, prompt.place)
             for prompt, place in asked
             if (choices := prompt.choices) is not None
         ]
-        return self.executor.choose(prompts, adapters)
+        return [(option, False) for option in self.executor.choose(prompts, adapters)]
 
 
 def _grade(prompt: RetentionPrompt, text: str) -> Grade:

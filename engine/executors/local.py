@@ -84,7 +84,7 @@ class LocalExecutor:
             ]
             for place, new in zip(places, generate(base, adapters, requests, limits, sampling or GREEDY), strict=True):
                 text = str(base.tokenizer.decode(new, skip_special_tokens=True)).strip()
-                found[place] = Completion(text, len(tokens[place]), len(new))
+                found[place] = Completion(text, len(tokens[place]), len(new), cut=len(new) == max_new_tokens)
         return [found[place] for place in range(len(prompts))]
 
     def choose(self, prompts: Sequence[ChoicePrompt], adapters: Sequence[Adapter | None]) -> list[str]:

@@ -179,7 +179,8 @@ def _prefill(base: BaseModel, slots: _Slots, requests: list[GenerationRequest]) 
             position_ids=positions,
             use_cache=True,
             **{base.cache_argument: rows.cache},
-            logits_to_keep=1,
+            # An index, not 1: the head would copy its weight for every row of a slice, which is not contiguous.
+            logits_to_keep=torch.tensor([longest - 1], device=base.device),
         )
     return rows, out.logits[:, -1]
 

@@ -29,11 +29,15 @@ class TextPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote after a prompt, without surrounding white space, and how many tokens each of them has."""
+    """What a model wrote after a prompt, without surrounding white space, and how many tokens each of them has.
+
+    `cut` is whether the token limit ended it.
+    """
 
     text: str
     prompt_tokens: int
     new_tokens: int
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.graders.interface import ZERO, Grade, Grader, is_number
 from engine.graders.number import NumberGrader
-from engine.graders.text_graders import ContainsGrader, ExactGrader, RegexGrader, TokenF1Grader
+from engine.graders.text_graders import ContainsGrader, ExactGrader, RegexGrader, SquadGrader, TokenF1Grader
 from store.errors import SealError, WrongUseError
 from store.wording import suggestion
 
@@ -24,7 +24,8 @@ DEFAULT_GRADER = "exact"
 _LONGEST_SHOWN = 80  # characters of an answer in a message
 ENTRY_POINT_GROUP = "seal_console.graders"
 _BUILT_IN: Mapping[str, Grader] = {
-    grader.name: grader for grader in (ExactGrader(), ContainsGrader(), TokenF1Grader(), RegexGrader(), NumberGrader())
+    grader.name: grader
+    for grader in (ExactGrader(), ContainsGrader(), SquadGrader(), TokenF1Grader(), RegexGrader(), NumberGrader())
 }
 _loaded_plug_ins: dict[str, Grader] = {}
 

@@ -1,6 +1,6 @@
-"""The graders that compare texts: `exact`, `contains`, `token_f1` and `regex`.
+"""The graders that compare texts: `exact`, `contains`, `squad`, `token_f1` and `regex`.
 
-The first three compare words in the form of `text_form`.
+All but the last compare words in the form of `text_form`.
 """
 
 from __future__ import annotations
@@ -63,6 +63,23 @@ class ContainsGrader:
             if width and any(words[start : start + width] == expected for start in range(len(words) - width + 1)):
                 return FULL
         return ZERO
+
+
+class SquadGrader:
+    """SQuAD's two measures: correct if the answer equals an accepted one; the score is the token F1. No options."""
+
+    name = "squad"
+
+    def check_options(self, options: Options) -> list[str]:
+        """Refuse every option."""
+        return unknown_options(options, ())
+
+    def grade(self, answer: str, accepted: Sequence[str], options: Options) -> Grade:  # noqa: ARG002 - has none
+        """Grade by the best of the accepted answers."""
+        text = comparable(answer)
+        expected = [comparable(one) for one in accepted]
+        score = max((_f1(text.split(), one.split()) for one in expected), default=0.0)
+        return Grade(score, correct=bool(text) and text in expected)
 
 
 class TokenF1Grader:

@@ -6,6 +6,7 @@ Imports are inside the functions, because torch is loaded only by an operation t
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,23 @@ def _model_check(parameters: Parameters, report: Report) -> dict[str, Any]:
     }
 
 
+def _tasks_prompts(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.exams.shown_prompts import shown_prompts  # noqa: PLC0415
+    from engine.model.base import load_encoder  # noqa: PLC0415
+    from engine.settings.reading import load_settings  # noqa: PLC0415
+    from store.database import open_to_read  # noqa: PLC0415
+    from store.tasks import get_task  # noqa: PLC0415
+
+    report(Progress("round", 0, 0, note="Loading the tokenizer."))
+    workspace = Workspace(Path(parameters["workspace"]))
+    settings = load_settings(workspace.settings_file)
+    model = settings.model
+    encoder = load_encoder(model.path, prompt_style=model.prompt_style, trust_remote_code=model.trust_remote_code)
+    db = open_to_read(workspace.database_file)
+    with closing(db.conn):
+        return shown_prompts(get_task(db, parameters["task"]), settings.make_domain(), encoder)
+
+
 OPERATIONS: dict[str, Operation] = {
     "run": _run,
     "evaluate": _evaluate,
@@ -188,6 +206,7 @@ OPERATIONS: dict[str, Operation] = {
     "experiment.forgetting": _experiment_forgetting,
     "experiment.collapse": _experiment_collapse,
     "model.check": _model_check,
+    "tasks.prompts": _tasks_prompts,
     "model.build": _model_build,
     "model.measure": _model_measure,
 }

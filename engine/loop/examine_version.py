@@ -58,7 +58,7 @@ def examine_version(session: Session, number: int | None) -> dict[str, Any]:
 
 def fill_matrix(session: Session, version: int | None) -> int:
     """Ask each version of a lineage the questions that the forgetting matrix lacks; returns how many were new."""
-    db, examiner = session.db, session.examiner
+    db, examiner, base = session.db, session.examiner, session.base.described()
     versions = lineage(db, version)
     questions = {question.id: question for edit in edits_in(db, versions) for question in edit.task.questions}
     numbers = [None, *(one.number for one in versions)]
@@ -67,7 +67,9 @@ def fill_matrix(session: Session, version: int | None) -> int:
         part = numbers[start : start + _VERSIONS_AT_ONCE]
         session.report(Progress("exam", start, len(numbers), "versions"))
         states = [model_state(db, number) for number in part]
-        known = sum(len(recorded_answers(db, list(questions), state, session.base.fingerprint)) for state in states)
+        known = sum(
+            len(recorded_answers(db, list(questions), state, base["fingerprint"], base.get("form"))) for state in states
+        )
         models = [ModelRef(state, session.live_adapter(number)) for state, number in zip(states, part, strict=True)]
         new += sum(map(len, examiner.question_answers(list(questions.values()), models))) - known
     session.report(Progress("exam", len(numbers), len(numbers), "versions"))

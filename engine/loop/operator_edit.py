@@ -55,13 +55,13 @@ def edit_from_payload(payload: Mapping[str, Any]) -> OperatorEdit:
 
 
 def edited_examples(edit: OperatorEdit, original: Candidate, task: Task, domain: Domain) -> list[TrainingExample]:
-    """Return what the edited candidate trains on: sequences that the operator wrote are trained on whole.
+    """Return what the edited candidate trains on: sequences that the operator wrote as the domain reads a text.
 
     Raises WrongUseError if nothing is left, or an index is wrong.
     """
     examples = examples_of(original)
     if edit.sequences is not None:
-        examples = [TrainingExample(text) for text in edit.sequences]
+        examples = [domain.example(text) for text in edit.sequences]
     elif edit.completion is not None:
         examples = list(domain.compile(edit.completion, task).examples)
     off = set(edit.off or [])

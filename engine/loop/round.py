@@ -11,6 +11,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, rules_of_round
+from engine.loop.ceiling import describe_ceilings, measure_ceilings
 from engine.loop.evaluate import screen_and_evaluate
 from engine.loop.finish_round import finish_round
 from engine.loop.propose import Policy, ProposalContext, propose
@@ -44,6 +45,12 @@ if TYPE_CHECKING:
     from engine.loop.select import SelectionMethod
     from engine.loop.session import Session
     from store.records import Candidate, Round, Task
+
+
+_NOTHING_GAINED = (
+    "No self-edit gained anything. What the exam asks and what training shows: seal-console tasks show TASK --prompt. "
+    "If the context in view helps, raise inner_update.learning_rate or epochs, or take another self_edit.format."
+)
 
 
 def run_rounds(session: Session, rounds: int) -> list[Round]:
@@ -105,6 +112,10 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Selection
     session.tracker.round_began(number, **sizes, resumed=resumed)
     session.say(f"Round {number}: {counted(len(chosen.train), 'task')} to train on, {len(chosen.held_out)} held out.")
 
+    # What the exams can measure at all.
+    for sentence in describe_ceilings(measure_ceilings(session, current, (*chosen.train, *chosen.held_out))):
+        session.say(sentence)
+
     # How good the policy is before the round, on tasks that it will not be trained on.
     before = _known_held_out(session, current, chosen, policy)
     if before is None:
@@ -116,9 +127,11 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Selection
 
     # Filter: what measurably helped is kept.
     candidates = [get_candidate(session.db, candidate.id) for candidate in candidates]
-    selection = method.select(session.db, session.base.fingerprint, settings.round, candidates, chosen.train)
+    selection = method.select(session.db, session.base.described(), settings.round, candidates, chosen.train)
     kept = [candidate for candidate in candidates if candidate.id in set(selection.candidate_ids)]
     session.say(f"{len(kept)} of {counted(len(candidates), 'self-edit')} kept.")
+    if not any((candidate.reward_mean or 0) > 0 for candidate in candidates):
+        session.say(_NOTHING_GAINED)
 
     # M-step: the policy is trained on them, and must earn its place.
     after, new_version, training = None, None, None

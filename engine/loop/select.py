@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import mean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.gates.names import is_guardrail_gate
 from engine.loop.reward import reward_of_answers
@@ -29,7 +29,7 @@ from store.ranking import in_units, rank_key
 from store.version_tags import state_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlite_utils import Database
 
@@ -129,16 +129,20 @@ def _best_by_paper(candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
 class SelectionMethod:
     """How self-edits are kept, and whether a policy that is no better on held-out tasks is dropped.
 
-    `select` gets the store, the base's fingerprint, the round's settings, the candidates and their tasks. Rounds of a
-    workspace always use `MEASURED`; an experiment may compare another method with it.
+    `select` gets the store, the base as a round records it, the round's settings, the candidates and their tasks.
+    Rounds of a workspace always use `MEASURED`; an experiment may compare another method with it.
     """
 
-    select: Callable[[Database, str, RoundSettings, Sequence[Candidate], Sequence[Task]], Selection]
+    select: Callable[[Database, Mapping[str, Any], RoundSettings, Sequence[Candidate], Sequence[Task]], Selection]
     policy_must_be_better: bool
 
 
 def _by_reward(
-    db: Database, fingerprint: str, settings: RoundSettings, candidates: Sequence[Candidate], tasks: Sequence[Task]
+    db: Database,
+    base: Mapping[str, Any],
+    settings: RoundSettings,
+    candidates: Sequence[Candidate],
+    tasks: Sequence[Task],
 ) -> Selection:
     """Select by the reward split, among the examined candidates that may be reinforced."""
     questions = {task.id: task.questions for task in tasks}
@@ -150,7 +154,7 @@ def _by_reward(
         if not may_be_reinforced(gates_of(db, candidate.id), settings.selection):
             continue
         ids = [question.id for question in questions[candidate.task_id] if question.split == "reward"]
-        before = base_answers(db, ids, state, fingerprint, or_unknown=True).values()
+        before = base_answers(db, ids, state, base["fingerprint"], base.get("form"), or_unknown=True).values()
         after = [answer for answer in answers_of(db, candidate.id) if answer.phase == "after"]
         reward = reward_of_answers(before, after, ids)
         rows.append(score_candidate(candidate.id, candidate.task_id, candidate.position, reward))

@@ -126,8 +126,7 @@ def _sequence(session: Session, candidate: Candidate) -> TrainingSequence | None
     base = session.base
     prompt = base.encoder.prompt(candidate.prompt)
     completion = base.encoder.text(candidate.completion)
-    end = base.tokenizer.eos_token_id
-    tokens = [*prompt, *completion, *([] if end is None else [int(end)])]
+    tokens = [*prompt, *completion, *base.encoder.turn_end]
     if not completion or len(tokens) > base.window_tokens:
         return None
     return TrainingSequence(tuple(tokens), loss_start=len(prompt))

@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
+from engine.domains.prompt_form import PromptStyle, prompt_form
 from engine.model.adapted_linear import Switch, install_switch
 from engine.model.attention import ATTENTION
 from engine.model.context_window import window_in
@@ -50,7 +51,7 @@ class BaseModel:
     precision: torch.dtype
     switch: Switch
     fingerprint: str
-    prompt_style: str = "auto"
+    prompt_style: PromptStyle = "auto"
     max_length: int | None = None
 
     @property
@@ -66,13 +67,13 @@ class BaseModel:
 
     @cached_property
     def stop_tokens(self) -> frozenset[int]:
-        """Tokens that end a text: end-of-sequence and padding, from tokenizer and generation configuration."""
+        """Tokens that end a text: end-of-sequence padding, as tokenizer and configurations say, and a turn's end."""
         found: set[int] = set()
         for owner in (self.tokenizer, self.model.generation_config, self.model.config):
             for name in ("eos_token_id", "pad_token_id"):
                 value = getattr(owner, name, None)
                 found.update(value if isinstance(value, list) else [value] if value is not None else [])
-        return frozenset(found)
+        return frozenset(found | set(self.encoder.turn_end[-1:]))
 
     @cached_property
     def line_end_tokens(self) -> frozenset[int]:
@@ -92,7 +93,9 @@ class BaseModel:
 
     def described(self) -> dict[str, Any]:
         """Return what a version's manifest says about its base."""
-        return {"name": self.name, "fingerprint": self.fingerprint, "precision": str(self.precision).split(".")[-1]}
+        about = {"name": self.name, "fingerprint": self.fingerprint, "precision": str(self.precision).split(".")[-1]}
+        form = prompt_form(self.name, self.prompt_style)
+        return about if form == "plain" else {**about, "form": form}
 
 
 def load_base(
@@ -101,7 +104,7 @@ def load_base(
     device: str = "auto",
     precision: str = "auto",
     trust_remote_code: bool = False,
-    prompt_style: str = "auto",
+    prompt_style: PromptStyle = "auto",
     max_length: int | None = None,
 ) -> BaseModel:
     """Load the model that the settings name: "bundled", or a local folder.
@@ -133,6 +136,16 @@ def load_base(
     base = replace(base, prompt_style=prompt_style, max_length=max_length)
     base.encoder.check()
     return base
+
+
+def load_encoder(path: str, *, prompt_style: PromptStyle = "auto", trust_remote_code: bool = False) -> TextEncoder:
+    """Load only the tokenizer of the model that the settings name. Raises WrongUseError as `load_base` does."""
+    folder = check_model_folder(path)
+    with _quiet(), _named(folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    encoder = TextEncoder(tokenizer, prompt_style)
+    encoder.check()
+    return encoder
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str, fingerprint: str) -> BaseModel:

@@ -18,7 +18,6 @@ from store.records import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from engine.settings.sections import Settings
 
@@ -82,15 +81,7 @@ def room_for_tasks(settings: Settings) -> TaskRoom | None:
         return None
     window = min(window, settings.model.max_length or window)
     taken = count(settings.make_domain().prompt(_EMPTY_TASK)) + settings.self_edit.max_new_tokens
-    if settings.model.prompt_style != "plain" and _has_chat_template(model_folder(settings.model.path)):
+    form = settings.prompt_form
+    if form == "chat":
         taken += _CHAT_TEMPLATE_TOKENS
-    return TaskRoom(count, window - taken, settings.exam.max_new_tokens)
-
-
-def _has_chat_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    try:
-        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    return TaskRoom(count, window - taken, settings.exam.max_new_tokens, one_line=form != "chat")

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _DAY = datetime(2024, 7, 26, tzinfo=UTC)
-_PROBE = "seal probe"
+_PROBE, _PROBE_ANSWER = "seal probe", "seal reply"
 _TODAY = re.compile(r"strftime_now\(\s*(?P<quote>['\"])(?P<form>.*?)(?P=quote)\s*\)")
 _OPEN_THOUGHT = re.compile(r"<think>\s*\Z")
+
+_Content = str | list[dict[str, str]]
 
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Encodes for one tokenizer; `style` is model.prompt_style: auto, chat or plain."""
+    """Encodes for one tokenizer; `style` is model.prompt_style: auto, chat, few-shot or plain."""
 
     tokenizer: PreTrainedTokenizerBase
     style: str = "auto"
@@ -58,6 +60,21 @@ class TextEncoder:
             return self._parse(self._render(text))
         before, _, after = self._render(_PROBE).partition(_PROBE)
         return self._parse(before) + self.text(text) + self._parse(after)
+
+    @cached_property
+    def turn_end(self) -> list[int]:
+        """The tokens by which the model ends its own turn: those of the template up to a special one, or the end of
+        sequence.
+        """
+        end = self.tokenizer.eos_token_id
+        fallback = [] if end is None else [int(end)]
+        if not self.uses_chat_template:
+            return fallback
+        _, found, after = self._apply(self._content(_PROBE), self._content(_PROBE_ANSWER)).rpartition(_PROBE_ANSWER)
+        tokens = self._parse(after) if found else []
+        special = set(self.tokenizer.all_special_ids)
+        first = next((place for place, token in enumerate(tokens) if token in special), None)
+        return fallback if first is None else tokens[: first + 1]
 
     def check(self) -> None:
         """Raise WrongUseError if the chat template cannot render a user's turn, or leaves its text out."""
@@ -93,18 +110,23 @@ class TextEncoder:
 
     def _render(self, text: str) -> str:
         """Render a user's turn and the start of the answer; a thought that the template opens is closed."""
-        rendered = self._apply([{"type": "text", "text": text}] if self._takes_parts else text)
+        rendered = self._apply(self._content(text))
         if _OPEN_THOUGHT.search(rendered):
             return f"{rendered.rstrip()}\n\n</think>\n\n"
         thinks = "</think>" in self._template()
         return f"{rendered}<think>\n\n</think>\n\n" if thinks and "<think>" not in rendered else rendered
 
-    def _apply(self, content: str | list[dict[str, str]]) -> str:
+    def _content(self, text: str) -> _Content:
+        return [{"type": "text", "text": text}] if self._takes_parts else text
+
+    def _apply(self, content: _Content, answer: _Content | None = None) -> str:
+        """Render a user's turn, with the start of the answer or with a whole answer."""
+        answered = [] if answer is None else [{"role": "assistant", "content": answer}]
         rendered: Any = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}],
+            [{"role": "user", "content": content}, *answered],
             chat_template=self._template(),
             tokenize=False,
-            add_generation_prompt=True,
+            add_generation_prompt=answer is None,
             enable_thinking=False,
             date_string=f"{_DAY:%d %b %Y}",
         )

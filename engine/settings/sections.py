@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from engine.bundled import BUNDLED
+from engine.domains.prompt_form import PromptStyle, prompt_form
 from engine.domains.registry import EditFormat, make_domain
 from engine.input_files.input_model import InputModel
 
 if TYPE_CHECKING:
-    from engine.domains.domain import Domain
+    from engine.domains.domain import Domain, PromptForm
 
 PositiveInt = Annotated[int, Field(ge=1)]
 TargetModules = Literal["all-linear"] | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
@@ -57,9 +58,10 @@ class ModelSettings(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of the frozen base; auto uses bfloat16 if the processor is faster with it"
     )
-    prompt_style: Literal["auto", "plain", "chat"] = Field(
+    prompt_style: PromptStyle = Field(
         default="auto",
-        description="plain text, or the tokenizer's chat template; auto uses the template if there is one",
+        description="how questions are asked and trained: chat, in the tokenizer's template; few-shot, after three "
+        "answered questions; plain; auto: chat if there is a template, plain for the bundled model, else few-shot",
     )
     trust_remote_code: bool = Field(
         default=False, description="run Python code that comes with the model; leave it false unless you have read it"
@@ -165,6 +167,9 @@ class ExamSettings(Section):
     """How questions are answered in exams; decoding is always greedy."""
 
     max_new_tokens: PositiveInt = Field(default=16, description="longest answer, in tokens")
+    ceiling: bool = Field(
+        default=True, description="ask the base each question with its context too, and say what an exam can measure"
+    )
     batch_size: Literal["auto"] | PositiveInt = Field(
         default="auto", description="questions answered at once; auto uses as many as fit in memory"
     )
@@ -371,6 +376,12 @@ class Settings(Section):
     tracking: TrackingSettings = TrackingSettings()
     console: ConsoleSettings = ConsoleSettings()
 
+    @property
+    def prompt_form(self) -> PromptForm:
+        """How questions are put to the model."""
+        return prompt_form(self.model.path, self.model.prompt_style)
+
     def make_domain(self) -> Domain:
         """Return the domain of the self-edits that these settings ask for."""
-        return make_domain(self.self_edit.format, self.self_edit.splitting, self.exam.max_new_tokens)
+        edits, exam = self.self_edit, self.exam
+        return make_domain(edits.format, edits.splitting, exam.max_new_tokens, self.prompt_form)

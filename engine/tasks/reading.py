@@ -24,6 +24,7 @@ from store.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.domains.domain import PromptForm
     from store.records import Document, Task
 
 
@@ -40,6 +41,7 @@ def read_tasks(
     paths: Iterable[Path],
     *,
     audit_share: float,
+    form: PromptForm = "plain",
     room: TaskRoom | None = None,
     root: Path | None = None,
     skip_unanswerable: bool = False,
@@ -47,9 +49,10 @@ def read_tasks(
 ) -> TaskSet:
     """Read all tasks of files and folders; raises WrongUseError that lists every problem of all of them.
 
-    With `room`, contexts and answers that are too long for the model are refused. Names are relative to `root` if a
-    file is below it. `skip_unanswerable` leaves out SQuAD's questions without an answer instead of refusing them.
-    Without `follow_links`, a link that leads out of a folder is refused.
+    `form` is how the model is asked, on which the grader of a question that names none depends. With `room`, contexts
+    and answers that are too long for the model are refused. Names are relative to `root` if a file is below it.
+    `skip_unanswerable` leaves out SQuAD's questions without an answer instead of refusing them. Without
+    `follow_links`, a link that leads out of a folder is refused.
     """
     files, problems = _collect(paths, root, follow_links=follow_links)
     drafts: list[TaskDraft] = []
@@ -59,7 +62,7 @@ def read_tasks(
         problems += task_file.problems
         left_out += task_file.left_out
         for source in task_file.sources:
-            draft, draft_problems = read_draft(source)
+            draft, draft_problems = read_draft(source, form)
             problems += draft_problems
             drafts += [draft] if draft else []
     added_at = utc_now()

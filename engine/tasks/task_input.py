@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from engine.graders.choice import choose_grader
 from engine.graders.registry import DEFAULT_GRADER, grader_problems
 from engine.input_files.input_model import FilledText, GraderOptions, InputModel, Text, Texts
 from engine.input_files.validation import InputReader, LocatedData, valid_values
@@ -18,11 +19,13 @@ from store.records import Split
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from engine.domains.domain import PromptForm
     from engine.input_files.located_yaml import Path
     from store.records import Document, Task
 
+CHOSEN = ""  # no grader named: one is chosen
 # These are right only if a whole accepted answer is in what the model says.
-_WHOLE_ANSWER_GRADERS = frozenset({"exact", "contains"})
+_WHOLE_ANSWER_GRADERS = frozenset({"exact", "contains", "squad"})
 
 
 def _single_line(title: str) -> str:
@@ -66,12 +69,12 @@ class QuestionOrPrompt(InputModel):
 
 
 class QuestionInput(InputModel):
-    """A question in a file, with one accepted answer or several."""
+    """A question in a file, with one accepted answer or several; without a grader, one is chosen."""
 
     question: FilledText
     answer: FilledText = ""
     answers: Texts = ()
-    grader: Text = DEFAULT_GRADER
+    grader: Text = CHOSEN
     options: GraderOptions = Field(default_factory=dict)
     split: Split | None = None
 
@@ -111,11 +114,15 @@ class TaskFile:
 
 @dataclass(frozen=True, slots=True)
 class TaskRoom:
-    """How a model counts a text's tokens, how many a title with its context may have, and how many an answer."""
+    """How a model counts a text's tokens, how many a title with its context may have, and how many an answer.
+
+    `one_line` is whether an answer ends with its line.
+    """
 
     count_tokens: Callable[[str], int]
     context_tokens: int
     answer_tokens: int
+    one_line: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +140,11 @@ def question_key(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def read_draft(source: TaskSource) -> tuple[TaskDraft | None, list[str]]:
-    """Validate a task and its questions; returns None if the task itself is not valid, and every problem."""
+def read_draft(source: TaskSource, form: PromptForm) -> tuple[TaskDraft | None, list[str]]:
+    """Validate a task and its questions; returns None if the task itself is not valid, and every problem.
+
+    `form` is how the model is asked, on which the grader depends that is chosen where a question names none.
+    """
     reader = InputReader(source)
     task = reader.read(TaskInput, source.data)
     entries = source.data.get("questions") if isinstance(source.data, dict) else None
@@ -148,8 +158,15 @@ def read_draft(source: TaskSource) -> tuple[TaskDraft | None, list[str]]:
             questions.append((source.problem(path, ""), question))
     if source.merge_repeated_questions:
         questions = _merge_repeated(questions)
+    questions = [(place, _with_grader(question, form)) for place, question in questions]
     draft = None if task is None else TaskDraft(source, task.title, task.context, questions)
     return draft, reader.problems
+
+
+def _with_grader(question: QuestionInput, form: PromptForm) -> QuestionInput:
+    if question.grader != CHOSEN:
+        return question
+    return question.model_copy(update={"grader": choose_grader(question.accepted_answers, form)})
 
 
 def report_grader(reader: InputReader, path: Path, given: Mapping[str, Any], options_key: str) -> None:
@@ -158,7 +175,7 @@ def report_grader(reader: InputReader, path: Path, given: Mapping[str, Any], opt
     if "grader" not in given or options_key not in given:
         return
     keys = {"grader": "grader", "options": options_key, "answers": "answers" if given.get("answers") else "answer"}
-    for part, problem in grader_problems(given["grader"], given[options_key], answers):
+    for part, problem in grader_problems(given["grader"] or DEFAULT_GRADER, given[options_key], answers):
         reader.report((*path, keys[part]), problem)
 
 
@@ -197,7 +214,7 @@ def _too_long(draft: TaskDraft, room: TaskRoom) -> Iterator[str]:
         if question.grader not in _WHOLE_ANSWER_GRADERS:
             continue
         answers = question.accepted_answers
-        if all("\n" in answer.strip() for answer in answers):
+        if room.one_line and all("\n" in answer.strip() for answer in answers):
             yield f"{place}: no answer is a single line, but in an exam an answer ends with its line"
         elif (shortest := min(room.count_tokens(f" {answer}") for answer in answers)) > room.answer_tokens:
             yield (

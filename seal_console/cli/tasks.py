@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from engine.tasks.reading import TaskSet, read_tasks
 from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.option_types import ONE_LINE
+from seal_console.cli.task_show import show
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import short_id, show_line, table
 from store.database import transaction
@@ -84,12 +86,14 @@ def add(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bool
         )
     if invocation.output.as_json:
         counts = {"new": len(added.new_ids), "already_there": added.already_there}
-        more = {"new_documents": len(documents.new_ids), "left_out_questions": read.left_out_questions}
+        more: dict[str, Any] = {"new_documents": len(documents.new_ids), "left_out_questions": read.left_out_questions}
+        more["graders"] = _graders(read)
         invocation.output.data({**counts, **more, "ids": added.new_ids})
         return
     known = f"; {added.already_there:,} were there already" if added.already_there else ""
     invocation.output.show(
         f"Added {counted(len(added.new_ids), 'task')}{known}.{of_them}{_left_out(read)}",
+        _graded_by(read),
         "Next: seal-console run --rounds 1",
     )
 
@@ -112,10 +116,20 @@ def check(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bo
     audit = sum(question.split == "audit" for question in questions)
     if invocation.output.as_json:
         counts = {"tasks": len(read.tasks), "documents": len(read.documents), "questions": len(questions)}
-        invocation.output.data({**counts, "audit_questions": audit, "left_out_questions": read.left_out_questions})
+        more = {"left_out_questions": read.left_out_questions, "graders": _graders(read)}
+        invocation.output.data({**counts, "audit_questions": audit, **more})
         return
     summary = f"{counted(len(read.tasks), 'task')} with {counted(len(questions), 'question')}"
-    invocation.output.show(f"{summary} ({audit:,} for the audit): valid.{_left_out(read)}")
+    invocation.output.show(f"{summary} ({audit:,} for the audit): valid.{_left_out(read)}", _graded_by(read))
+
+
+def _graders(read: TaskSet) -> dict[str, int]:
+    return dict(Counter(question.grader for task in read.tasks for question in task.questions).most_common())
+
+
+def _graded_by(read: TaskSet) -> str:
+    named = ", ".join(f"{grader} ({counted(count, 'question')})" for grader, count in _graders(read).items())
+    return f"Graded by: {named}."
 
 
 def _left_out(read: TaskSet) -> str:
@@ -202,6 +216,9 @@ def purge(invocation: Invocation, task_id: str, reason: str | None, actor: str |
     )
 
 
+tasks.add_command(show)
+
+
 def _purged(plan: PurgedTask) -> str:
     counts = f"{counted(plan.questions, 'question')}, {counted(plan.candidates, 'self-edit')}"
     return f"the text of “{show_line(plan.title)}”, {counts}, {counted(plan.answers, 'answer')}"
@@ -220,9 +237,11 @@ def _read(
     return read_tasks(
         paths,
         audit_share=settings.tasks.audit_share,
+        form=settings.prompt_form,
         room=None if workspace is None else room_for_tasks(settings),
         root=workspace.root if workspace else None,
-        **options,
+        skip_unanswerable=options["skip_unanswerable"],
+        follow_links=options["follow_links"],
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seal_console.queries.filters import Condition, Field, parse_filter
-from store.answers import model_state, recorded_answers
+from store.answers import WITH_CONTEXT_STATE, base_answers, model_state, recorded_answers
 from store.database import fetch, fetch_value
 from store.ranking import rank_order
 from store.records import Document
@@ -126,10 +126,11 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """A question with the live model's recorded answer; None if there is none."""
+    """A question with the recorded answers of the live model, and of the base with the context in view, if any."""
 
     question: Question
     today: Answer | None
+    with_context: Answer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,24 +186,28 @@ def tasks_since(db: Database, text: str, key: int) -> int:
 def task_facts(db: Database, key: int) -> TaskFacts | None:
     """Read everything about the task with a key; None if it does not exist."""
     task_id = fetch_value(db, "SELECT id FROM tasks WHERE rowid = ?", (key,))
-    if task_id is None:
-        return None
-    task = get_task(db, task_id)
+    return None if task_id is None else facts_of_task(db, get_task(db, task_id))
+
+
+def facts_of_task(db: Database, task: Task) -> TaskFacts:
+    """Read everything about a task."""
     documents = select(db, Document, "SELECT * FROM documents WHERE id = ?", (task.document_id,))
     state = model_state(db, live_version(db))
-    today = recorded_answers(db, [question.id for question in task.questions], state)
+    asked = [question.id for question in task.questions]
+    today = recorded_answers(db, asked, state)
+    opened = base_answers(db, asked, WITH_CONTEXT_STATE)
     best = fetch(
         db,
         "SELECT id, reward_mean FROM candidates WHERE task_id = ? AND reward_mean IS NOT NULL "  # noqa: S608
         f"ORDER BY {rank_order()} LIMIT 1",
-        (task_id,),
+        (task.id,),
     )
     return TaskFacts(
         task=task,
         document=documents[0] if documents else None,
         today=state.name,
-        questions=[AnsweredQuestion(question, today.get(question.id)) for question in task.questions],
-        candidates=int(fetch_value(db, "SELECT count(*) FROM candidates WHERE task_id = ?", (task_id,))),
+        questions=[AnsweredQuestion(one, today.get(one.id), opened.get(one.id)) for one in task.questions],
+        candidates=int(fetch_value(db, "SELECT count(*) FROM candidates WHERE task_id = ?", (task.id,))),
         best_candidate=best[0]["id"] if best else None,
         best_reward=best[0]["reward_mean"] if best else None,
     )

@@ -83,7 +83,7 @@ def test_rows_are_append_only(db: Database, table: str) -> None:
         ("UPDATE retention_answers SET correct = 1", "retention answer"),
         ("UPDATE retention_answers SET text = 'other' WHERE prompt_hash = 'p1'", "('base', 'p1')"),
         ("DELETE FROM retention_answers", "its row is missing"),
-        ("INSERT INTO retention_answers VALUES ('p9', 'base', 'x', 1, 1, 'now')", "('base', 'p9')"),
+        ("INSERT INTO retention_answers VALUES ('p9', 'base', 'x', 1, 1, 'now', 0)", "('base', 'p9')"),
         ("UPDATE drift SET mean_kl = 0", "drift ('sha256:a', 'anchors')"),
         ("DELETE FROM drift", "drift ('sha256:a', 'anchors'): its row is missing"),
     ],

@@ -18,6 +18,7 @@ Splitting = Literal["default", "paper"]
 _LIST_MARK = re.compile(r"(?:[-*•–]|\(?\d{1,3}[.)])\s+")
 _QUESTION = re.compile(r"(?:question|q)(?:\s+\d+)?\s*:\s*(?P<text>.*)", re.IGNORECASE)
 _ANSWER = re.compile(r"(?:answer|a)(?:\s+\d+)?\s*:\s*(?P<text>.*)", re.IGNORECASE)
+_QUESTION_WITH_ANSWER = re.compile(r"Question: *(?P<question>.*?) *\nAnswer(?: in a few words)?:", re.DOTALL)
 _PAPER_QUESTION = re.compile(r"Question\s+\d+:")
 _PAPER_ANSWER = re.compile(r"Answer\s*:")
 
@@ -49,9 +50,14 @@ def context_sequence(title: str, context: str) -> str:
 
 def answer_start(sequence: str) -> int:
     """Return the character at which the answer begins in a sequence of question and answer; 0 in any other."""
-    mark = "\nAnswer:"
-    found = sequence.find(mark) if sequence.startswith("Question:") else -1
-    return 0 if found < 0 else found + len(mark)
+    found = _QUESTION_WITH_ANSWER.match(sequence)
+    return 0 if found is None else found.end()
+
+
+def question_of(sequence: str) -> str:
+    """Return the question of a sequence of question and answer; "" of any other."""
+    found = _QUESTION_WITH_ANSWER.match(sequence)
+    return "" if found is None else found["question"]
 
 
 def _default_sequences(completion: str, title: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.alarms.measures import majority_answers
 from engine.graders.text_form import comparable
@@ -12,7 +12,7 @@ from engine.loop.select import ScoredCandidate, Selection, SelectionMethod, may_
 from store.candidates import answers_of, gates_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlite_utils import Database
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def _by_agreement(
-    db: Database, _fingerprint: str, settings: RoundSettings, candidates: Sequence[Candidate], tasks: Sequence[Task]
+    db: Database,
+    _base: Mapping[str, Any],
+    settings: RoundSettings,
+    candidates: Sequence[Candidate],
+    tasks: Sequence[Task],
 ) -> Selection:
     """Keep the candidates of each task that agree most with the majority of the task's candidates."""
     asked = {question.id for task in tasks for question in task.questions if question.split == "reward"}

@@ -249,8 +249,17 @@ def _question(number: int, one: AnsweredQuestion) -> list[Content]:
         today = assemble(
             "     today    ", right_or_wrong(one.today.correct), "  ", safe_line(one.today.text, limit=500)
         )
+    opened = one.with_context
+    shown = (
+        []
+        if opened is None
+        else [
+            assemble("     with its context ", right_or_wrong(opened.correct), "  ", safe_line(opened.text, limit=500))
+        ]
+    )
     return [
         assemble((f"{number:>3}  ", "$text-muted"), safe_line(question.text, "bold"), "  ", split),
         assemble("     expected ", safe_line(" / ".join(question.answers))),
+        *shown,
         today,
     ]
