@@ -139,6 +139,12 @@ def _experiment_collapse(parameters: Parameters, report: Report) -> dict[str, An
     return experiment(load_base(BUNDLED), ExperimentSize(**sizes), seed=int(parameters["seed"]), report=report)
 
 
+def _ladder(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.lab.ladder.run import run_ladder  # noqa: PLC0415
+
+    return run_ladder(parameters, report)
+
+
 def _model_build(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.lab.bundled_model.build import build_model  # noqa: PLC0415
 
@@ -205,6 +211,7 @@ OPERATIONS: dict[str, Operation] = {
     "bench.inner": _bench_inner,
     "experiment.forgetting": _experiment_forgetting,
     "experiment.collapse": _experiment_collapse,
+    "ladder": _ladder,
     "model.check": _model_check,
     "tasks.prompts": _tasks_prompts,
     "model.build": _model_build,

@@ -24,7 +24,14 @@ from engine.model.adapted_linear import Switch, install_switch
 from engine.model.attention import ATTENTION
 from engine.model.context_window import window_in
 from engine.model.encoding import TextEncoder
-from engine.model.model_folder import CONFIG, check_model_folder, folder_fingerprint, model_folder, read_object
+from engine.model.model_folder import (
+    CONFIG,
+    check_model_folder,
+    count_parameters,
+    folder_fingerprint,
+    model_folder,
+    read_object,
+)
 from engine.model.precision import choose_device, choose_precision
 from store.errors import SealError, WrongUseError
 from store.wording import counted
@@ -114,7 +121,7 @@ def load_base(
     folder = check_model_folder(path)
     _check_architecture(folder, trust_remote_code=trust_remote_code)
     chosen_device = choose_device(device)
-    dtype = choose_precision(precision, chosen_device, _count_parameters(folder))
+    dtype = choose_precision(precision, chosen_device, count_parameters(folder))
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with _quiet(), _named(folder):
         config = AutoConfig.from_pretrained(folder, **options)
@@ -241,11 +248,6 @@ def _unloadable(folder: Path, error: Exception) -> WrongUseError:
         f"model.path: transformers {transformers.__version__} cannot load {folder} ({what})",
         next_step=_OTHER_MODEL,
     )
-
-
-def _count_parameters(folder: Path) -> int:
-    """Estimate the number of parameters from the size of the weight files, at two bytes each."""
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2
 
 
 class _quiet:  # noqa: N801 - reads as a context

@@ -23,6 +23,7 @@ from store.workspace import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from engine.settings.presets import Preset
     from store.records import Round
 
 
@@ -88,17 +89,28 @@ def settings_of_round(recorded: Round) -> Settings:
     return Settings.model_validate(kept)
 
 
-def default_settings_text() -> str:
-    """Return the text of a settings file with every key at its default and its meaning above it."""
-    blocks = ["# Settings of a seal-console workspace. A key that is left out has the default shown here.\n"]
+def default_settings_text(preset: Preset | None = None) -> str:
+    """Return the text of a settings file with every key and its meaning above it: at its default, or at the preset's
+    value with the default behind it.
+    """
+    head = ["# Settings of a seal-console workspace. A key that is left out has its default."]
+    if preset is not None and preset.values:
+        head.append(f"# Preset {preset.name}, {preset.about}; {preset.source}.")
+    blocks = ["\n".join(head) + "\n"]
     for name, section in section_models().items():
         lines = [f"# {section.__doc__ or ''}", f"{name}:"]
+        chosen = preset.values.get(name, {}) if preset else {}
         for key, key_field in section.model_fields.items():
-            default = key_field.default
-            value = default if isinstance(default, str) else json.dumps(default)
-            lines += [f"  # {key_field.description}", f"  {key}: {value}"]
+            lines.append(f"  # {key_field.description}")
+            default = _as_yaml(key_field.default)
+            line = f"  {key}: {_as_yaml(chosen[key])}  # default {default}" if key in chosen else f"  {key}: {default}"
+            lines.append(line)
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
+
+
+def _as_yaml(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def section_models() -> dict[str, type[Section]]:

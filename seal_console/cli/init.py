@@ -10,7 +10,8 @@ import click
 
 from engine.bundled import BUNDLED
 from engine.guardrails.kinds import default_guardrails_text
-from engine.model.model_folder import check_model_folder, model_folder
+from engine.model.model_folder import check_model_folder, count_parameters, model_folder
+from engine.settings.presets import PRESET_NAMES, Preset, preset_for, preset_named
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
@@ -32,15 +33,22 @@ _DEFAULT_LINE = f"  path: {BUNDLED}\n"
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--model", metavar="PATH", help="Folder of a local Hugging Face causal LM (default: the bundled model).")
+@click.option(
+    "--preset",
+    "preset_name",
+    type=click.Choice(PRESET_NAMES),
+    help="Settings for a size and kind of model (default: chosen by the model's size).",
+)
 @pass_invocation
-def init(invocation: Invocation, folder: Path, model: str | None) -> None:
+def init(invocation: Invocation, folder: Path, model: str | None, preset_name: str | None) -> None:
     """Make a workspace in DIR: commented settings and rules, folders, database and the git repository of adapters."""
     if invocation.workspace_folder is not None:
         raise WrongUseError(
             f"init makes a workspace in DIR ({folder}), so -w ({invocation.workspace_folder}) contradicts it.",
             next_step=f"seal-console init {folder}",
         )
-    text = settings_text(model)
+    preset = _preset(model, preset_name)
+    text = settings_text(model, preset)
     settings_from_text(text, folder / SETTINGS_NAME)
     if model is not None and model != BUNDLED:
         check_model(invocation, {"model": str(model_folder(model).resolve())})
@@ -49,10 +57,11 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     output = invocation.output
     if output.as_json:
         files = {"settings": str(workspace.settings_file), "guardrails": str(workspace.guardrails_file)}
-        output.data({"workspace": str(workspace.root), **files})
+        output.data({"workspace": str(workspace.root), **files, "preset": preset.name})
         return
     output.show(
         f"Created workspace {workspace.root}.",
+        *([f"Preset {preset.name}, {preset.about}; {preset.source}."] if preset.values else []),
         "",
         "What to do next:",
         f"  cd {folder}",
@@ -63,9 +72,17 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     )
 
 
-def settings_text(model: str | None) -> str:
-    """Return the default settings with another model's folder. Raises WrongUseError if it is not a model folder."""
-    text = default_settings_text()
+def _preset(model: str | None, name: str | None) -> Preset:
+    if name is not None:
+        return preset_named(name)
+    if model is None or model == BUNDLED:
+        return preset_named("bundled")
+    return preset_for(count_parameters(check_model_folder(model)))
+
+
+def settings_text(model: str | None, preset: Preset) -> str:
+    """Return a preset's settings with another model's folder. Raises WrongUseError if it is not a model folder."""
+    text = default_settings_text(preset)
     if model is None or model == BUNDLED:
         return text
     folder = check_model_folder(model).resolve()

@@ -67,7 +67,7 @@ def forgetting(invocation: Invocation, /, out: str | None, **parameters: Any) ->
     trains on the same edits: "naive" as the paper does, "perturbed-anchors" as a new workspace does, "ours" with the
     settings for many edits.
     """
-    _report(invocation, call_engine(invocation, "experiment.forgetting", parameters), out, _show)
+    report_result(invocation, call_engine(invocation, "experiment.forgetting", parameters), out, _show)
 
 
 @experiment.command(
@@ -88,12 +88,13 @@ def collapse(invocation: Invocation, /, out: str | None, **parameters: Any) -> N
     The same rounds run twice: rewarded by measured accuracy, as everywhere else in this program, and by how often a
     candidate's answers agree with the majority, which needs no accepted answers. Each round takes about two minutes.
     """
-    _report(invocation, call_engine(invocation, "experiment.collapse", parameters), out, show_collapse)
+    report_result(invocation, call_engine(invocation, "experiment.collapse", parameters), out, show_collapse)
 
 
-def _report(
+def report_result(
     invocation: Invocation, result: dict[str, Any], out: str | None, show: Callable[[Output, dict[str, Any]], None]
 ) -> None:
+    """Write a result to a file, if one is named, and show it."""
     if out is not None:
         write_file(Path(out), (json.dumps(result, indent=2) + "\n").encode("utf-8"))
     if invocation.output.as_json:

@@ -6,6 +6,7 @@ from seal_console.cli.command import SealGroup
 from seal_console.cli.lab.bench import bench
 from seal_console.cli.lab.experiment import experiment
 from seal_console.cli.lab.import_seal import import_group
+from seal_console.cli.lab.ladder import ladder
 from seal_console.cli.lab.model import model
 
 lab = SealGroup(
@@ -13,5 +14,5 @@ lab = SealGroup(
     short_help="Benchmarks, experiments and published runs.",
     help="Measure the engine and its methods, rebuild the bundled model, import published SEAL runs.",
     examples=("seal-console lab bench inner", "seal-console lab experiment collapse"),
-    commands=[bench, experiment, model, import_group],
+    commands=[bench, experiment, ladder, model, import_group],
 )

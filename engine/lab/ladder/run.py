@@ -1,0 +1,67 @@
+"""Runs a ladder from the parameters of `lab ladder`: settings of a preset, passages of files, one seed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.bundled import BUNDLED
+from engine.lab.bench.subject import described_environment
+from engine.lab.ladder.experiment import SCHEMA, Ladder, LadderSize
+from engine.lab.ladder.passages import PassageFiles, draw_passages
+from engine.loop.session import load_base_of
+from engine.model.model_folder import check_model_folder, count_parameters
+from engine.settings.presets import preset_for, preset_named
+from engine.settings.sections import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.runtime.progress import Report
+
+
+def run_ladder(parameters: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Climb one ladder; returns its figures with everything that they depend on."""
+    began, cpu_began = time.perf_counter(), time.process_time()
+    settings, preset = _settings(parameters)
+    teacher, warm_up = parameters.get("teacher"), parameters.get("warm_up")
+    files = PassageFiles(
+        Path(parameters["passages"]), Path(teacher) if teacher else None, Path(warm_up) if warm_up else None
+    )
+    seed = int(parameters["seed"])
+    sizes = {name: int(parameters[name]) for name in ("train", "held_out", "questions")}
+    passages = draw_passages(files, form=settings.prompt_form, seed=seed, **sizes)
+    size = LadderSize(*(int(parameters[name]) for name in ("rounds", "edits", "held_out_edits")))
+    base = load_base_of(settings)
+    figures = Ladder(base, settings, passages, size, seed, Path(parameters["work"]), report).climb()
+    return {
+        "schema": SCHEMA,
+        "base": {**base.described(), "name": Path(base.name).name},
+        "preset": preset,
+        "settings": settings.model_dump(mode="json", include={"self_edit", "inner_update", "policy_training", "exam"}),
+        "seed": seed,
+        **sizes,
+        "edits": size.per_task,
+        "warmed_up_on": len(passages.warm_up),
+        "environment": described_environment(base.device),
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu_began,
+        **figures,
+    }
+
+
+def _settings(parameters: Mapping[str, Any]) -> tuple[Settings, str]:
+    """Return the preset's settings with single values changed by `set`, such as self_edit.format=rewrite."""
+    path = parameters["model"]
+    if path != BUNDLED:
+        path = str(check_model_folder(path).resolve())
+    name = parameters.get("preset")
+    preset = preset_named(name or "bundled") if path == BUNDLED or name else preset_for(count_parameters(Path(path)))
+    values: dict[str, dict[str, Any]] = {section: dict(keys) for section, keys in preset.values.items()}
+    values.setdefault("model", {}).update(path=path, precision=parameters.get("precision", "auto"))
+    for change in parameters.get("set", ()):
+        key, _, value = change.partition("=")
+        section, _, name = key.partition(".")
+        values.setdefault(section, {})[name] = value
+    return Settings.model_validate(values), preset.name
