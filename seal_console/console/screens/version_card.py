@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from seal_console.console.content import assemble, fact, format_time, heading, lines, muted, safe, safe_line
@@ -108,9 +109,10 @@ def _measured(facts: VersionFacts) -> list[Content]:
     candidate = facts.candidate
     if candidate is None:
         return []
-    passed = sum(gate.passed for gate in facts.gates)
-    others = [f"{gate.gate} {verdict_label(gate)}" for gate in facts.gates if not gate.passed]
-    gates = ", ".join([*([f"✓ {passed} passed"] if passed else []), *others])
+    labels = {gate.gate: verdict_label(gate) for gate in facts.gates}
+    alike = Counter(str(labels[gate.gate]) for gate in facts.gates if gate.passed)
+    counts = [f"{sign} {count} {word}" for label, count in alike.items() for sign, word in [label.split(" ", 1)]]
+    gates = ", ".join([*counts, *(f"{gate.gate} {labels[gate.gate]}" for gate in facts.gates if not gate.passed)])
     return [
         safe(""),
         heading("Measured before it was accepted"),
