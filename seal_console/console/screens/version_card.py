@@ -49,6 +49,8 @@ def version_card(facts: VersionFacts, adapters_folder: Path) -> Content:
     """Write the card of a version."""
     points = (pointer_names(facts.pointers), "bold $text-success") if facts.pointers else ("not live", "$text-muted")
     rows = [assemble((facts.tag, "bold"), "  ", points)]
+    if facts.missing_files:
+        rows.append(safe(f"✗ {facts.missing_files}", "$text-error"))
     if facts.version is None:
         rows.append(muted("The base model alone, before the first acceptance. There is no adapter."))
     else:
