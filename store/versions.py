@@ -7,7 +7,7 @@ after that, `half_done.finish_half_done` finishes what the intent announced.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from store.adapter_files import ADAPTER_NAMES, MANIFEST_NAME, adapter_problems, hash_adapter
@@ -198,7 +198,8 @@ def _incoming(workspace: Workspace, tag: str, files: Mapping[str, bytes]) -> Ite
     try:
         yield
     finally:
-        remove(folder)
+        with suppress(OSError):  # the acceptance does not depend on it
+            remove(folder)
 
 
 def _message(tag: str, reason: str) -> str:

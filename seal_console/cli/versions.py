@@ -126,6 +126,7 @@ def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str |
     number = _version_number(tag)
     with open_to_change(invocation) as found:
         move = rollback(found.workspace, found.db, number, current_user() if actor is None else actor, reason)
+        invocation.has_acted = True
         head = head_as_json(found.db)
     if invocation.output.as_json:
         invocation.output.data({**asdict(move), "log_head": head})
