@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.gates.evidence import describe_evidence
 from engine.gates.names import JUDGE_GATE
+from store.untested import is_untested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,12 +31,13 @@ _PASSED = VerdictLabel("✓", "passed", "good")
 _REFUSED = VerdictLabel("✗", "refused", "bad")
 _NEEDS_REVIEW = VerdictLabel("‖", "needs review", "warn")
 _NOTED = VerdictLabel("›", "noted", "dim")
+NOT_TESTED = VerdictLabel("–", "not tested", "dim")
 
 
 def verdict_label(gate: GateResult) -> VerdictLabel:
-    """Return the label of a gate's verdict: passed, refused, needs review, or noted."""
+    """Return the label of a gate's verdict: passed, not tested, refused, needs review, or noted."""
     if gate.passed:
-        return _PASSED
+        return NOT_TESTED if is_untested(gate.evidence) else _PASSED
     if gate.stops:
         return _REFUSED
     return _NEEDS_REVIEW if gate.needs_review else _NOTED

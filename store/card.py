@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from store.untested import is_untested
 from store.wording import counted, value_in_words
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def _block(text: str) -> str:
 
 def _gate(gate: Mapping[str, Any]) -> Iterator[str]:
     """Yield the gate's verdict, then each piece of evidence."""
-    verdict = "passed" if gate["passed"] else _VERDICTS.get(gate.get("on_failure") or "", "refused")
+    passed = "not tested" if is_untested(gate["evidence"]) else "passed"
+    verdict = passed if gate["passed"] else _VERDICTS.get(gate.get("on_failure") or "", "refused")
     yield f"{gate['gate']}: {verdict}"
     for name, value in gate["evidence"].items():
         several = value if isinstance(value, list) else [value]

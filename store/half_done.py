@@ -7,12 +7,14 @@ is put back to what is recorded.
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from store.adapter_files import MANIFEST_NAME
 from store.candidate_states import ALLOWED_MOVES
 from store.candidates import get_candidate
-from store.database import transaction
+from store.database import fetch, transaction
 from store.errors import CorruptError
 from store.hashing import hash_bytes
 from store.intents import Intent, close_intent, open_intents, took_effect
@@ -118,6 +120,28 @@ def announced_tags(db: Database) -> dict[str, str]:
     """Return the tags of changes that were announced and not finished, each with what it is about."""
     tags = {ref.removeprefix("refs/tags/"): _title(one) for one in open_intents(db) for ref, _, _ in one.refs}
     return {tag: title for tag, title in tags.items() if not tag.startswith("refs/")}
+
+
+def recorded_tag_objects(db: Database) -> dict[str, str]:
+    """Return the tag object of each tag that an event names one for; events of older releases name none."""
+    found = {}
+    for row in fetch(db, "SELECT payload FROM events WHERE kind IN ('candidate.accepted', 'policy.added')"):
+        with suppress(ValueError, KeyError, TypeError):
+            payload = json.loads(row["payload"])
+            found[payload.get("version", payload.get("policy"))["tag"]] = payload["tag_object"]
+    return found
+
+
+def tag_remedy(repository: Repository, tag: str, commit: str, tag_object: str | None = None) -> str:
+    """Return the command that puts the tag of a commit back, or that a backup is needed if its object is gone.
+
+    `tag_object` is the recorded one; older releases recorded none.
+    """
+    kept = [object_id for object_id, tagged in repository.tag_objects(tag) if tagged == commit]
+    wanted = tag_object if tag_object in kept else kept[0] if len(kept) == 1 and tag_object is None else None
+    if wanted is None:
+        return "Restore adapters/ from a backup."
+    return f"git -C {repository.folder} update-ref refs/tags/{tag} {wanted}"
 
 
 def _title(intent: Intent) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from store.database import execute, fetch, transaction
 from store.errors import LockedError, SealError
 from store.rows import insert, select
+from store.version_tags import live_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,21 @@ class Intent:
         return next((new for ref, _, new in self.refs if ref.startswith("refs/tags/")), None)
 
 
+class UnrecordedChangeError(SealError):
+    """A change has taken effect in adapters/, but something failed before seal.db had recorded it."""
+
+    def __init__(self, intent: Intent, reason: Exception) -> None:
+        rows = intent.records
+        tag = rows["policy"]["tag"] if intent.kind == "policy" else live_name(rows["move"]["to_version"])
+        self.tag = tag
+        done = f"policy {tag} is kept" if intent.kind == "policy" else f"{tag} is live"
+        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+        super().__init__(
+            f"{done}: git has it, but it could not be recorded in seal.db ({why}).",
+            next_step="seal-console verify records it, and so does every other command; do not repeat this one.",
+        )
+
+
 def new_token() -> str:
     """Return an unguessable name for an intent."""
     return secrets.token_hex(16)
@@ -60,16 +76,21 @@ def new_token() -> str:
 def carrying_out(repository: Repository, db: Database, intent: Intent) -> Iterator[None]:
     """Announce a change durably, then let the block make it; the block's last transaction calls `close_intent`.
 
-    If the block fails before any ref has moved, the intent is withdrawn; otherwise start-up finishes the change.
+    If the block fails before any ref has moved, the intent is withdrawn. Otherwise the change is there, and start-up
+    finishes it: raises UnrecordedChangeError.
     """
     with transaction(db):
         insert(db, "intents", intent)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        is_there = False
         with suppress(SealError, sqlite3.Error):
-            if not took_effect(repository, intent):
+            is_there = took_effect(repository, intent)
+            if not is_there:
                 close_intent(db, intent)
+        if is_there and isinstance(error, Exception):
+            raise UnrecordedChangeError(intent, error) from error
         raise
 
 

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from store.clock import utc_now
-from store.errors import WrongUseError
-from store.half_done import finish_half_done
+from store.errors import CorruptError, WrongUseError
+from store.half_done import finish_half_done, recorded_tag_objects, tag_remedy
 from store.lock import current_user, hold_lock
 from store.records import Move
 from store.repository import LIVE_REF, Repository
-from store.version_rows import list_versions, live_version, next_move_number, record_move
+from store.version_rows import get_version, list_versions, live_version, next_move_number, record_move
 from store.version_tags import live_name, tag_number, version_tag
 
 if TYPE_CHECKING:
@@ -67,12 +67,20 @@ def move_live(
     checkpoint("tree_updated")
 
 
-def commit_of(repository: Repository, number: int | None) -> str:
-    """Return the commit of a version by its tag; None is v0000. Raises WrongUseError if there is no such tag."""
+def commit_of(repository: Repository, db: Database, number: int | None) -> str:
+    """Return the commit of a version; None is v0000. Raises CorruptError if its tag is missing or was moved."""
     tag = version_tag(number or 0)
     commit = repository.resolve(f"refs/tags/{tag}")
+    if number:
+        recorded = get_version(db, number).commit
+        if commit != recorded:
+            where = "is missing" if commit is None else f"was moved to {commit}"
+            raise CorruptError(
+                f"Tag {tag} in adapters/ {where}; the version is {recorded}.",
+                next_step=tag_remedy(repository, tag, recorded, recorded_tag_objects(db).get(tag)),
+            )
     if commit is None:
-        raise WrongUseError(f"adapters/ has no tag {tag}.", next_step="seal-console verify")
+        raise CorruptError(f"adapters/ has no tag {tag}.", next_step="Restore adapters/ from a backup.")
     return commit
 
 

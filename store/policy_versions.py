@@ -48,7 +48,7 @@ def add_policy_version(
     if problems:
         raise WrongUseError("The policy's adapter cannot be kept.", problems=problems)
     with writing(workspace, db, f"add policy of round {round_number}") as repository:
-        parent = get_policy_version(db, parent_number).commit if parent_number else commit_of(repository, None)
+        parent = get_policy_version(db, parent_number).commit if parent_number else commit_of(repository, db, None)
         number = _next_number(repository, db)
         draft = PolicyVersion(
             number=number,

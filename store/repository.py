@@ -31,6 +31,7 @@ ROOT_TAG_REF = "refs/tags/v0000"
 FORMER_MOVE_REF = "refs/seal/last-move"
 _ROOT_MOMENT = "2000-01-01T00:00:00.000Z"
 _NO_OBJECT = "0" * 40
+BORROWING_FILES = ("objects/info/alternates", "objects/info/http-alternates")
 CONFIGURATION = {
     "core.fsync": "all",
     "core.fsyncMethod": "fsync",
@@ -84,9 +85,19 @@ class Repository:
         return repository
 
     def require_folder(self) -> None:
-        """Raise CorruptError if the folder has no repository of its own."""
+        """Raise CorruptError if the folder has no repository of its own, or one that borrows objects.
+
+        git has no setting to ignore borrowed objects: a version could be read from them, and vanish with them.
+        """
         if not self.git_folder.is_dir() or self.git_folder.is_symlink():
             raise self._unusable("it has no folder .git")
+        for name in BORROWING_FILES:
+            if os.path.lexists(path := self.git_folder / name):
+                raise CorruptError(
+                    f"{path} makes git take objects from another place. seal-console never writes it.",
+                    next_step=f"Remove it; if versions need what it names, copy that first: "
+                    f"git -C {self.folder} repack -a -d",
+                )
 
     def require_root(self) -> None:
         """Raise CorruptError if the repository has no version to start from."""
@@ -275,6 +286,11 @@ class Repository:
         staged = [(entry.split(" ", 2)[1], entry.partition("\t")[2]) for entry in listing.split("\0")[:-1]]
         tree = self._git.text("ls-tree", "-r", "-z", commit).split("\0")[:-1]
         return staged == [(entry.split(" ", 2)[2].partition("\t")[0], entry.partition("\t")[2]) for entry in tree]
+
+    def missing_files(self) -> list[str]:
+        """Return the files of HEAD that are not in the folder."""
+        head = self.head_commit()
+        return [name for name in self.file_names(head) if not os.path.lexists(self.folder / name)] if head else []
 
     def working_tree_changes(self) -> list[str]:
         """Compare every file in the folder with HEAD, byte by byte; return one sentence for each difference."""

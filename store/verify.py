@@ -16,12 +16,12 @@ from store.deciding_files import changed_since_last_round, hash_deciding_files
 from store.errors import SealError
 from store.events import GENESIS_HASH, chain_head
 from store.git_owner import ForeignOwnerError, require_own
-from store.half_done import announced_tags
+from store.half_done import announced_tags, recorded_tag_objects
 from store.log_head import log_problems, way_out
 from store.repository import Repository
 from store.rows import setting_unreadable_rows_aside
 from store.schema import schema_problems
-from store.verify_git import check_live, check_policy, check_version, recorded_tag_objects
+from store.verify_git import check_live, check_policy, check_version
 from store.verify_repository import check_repository
 from store.verify_rows import check_database, check_events, check_recorded_rows
 from store.version_rows import list_policy_versions, list_versions, live_version

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from store.adapter_files import MANIFEST_NAME, VERSION_NAMES, WEIGHTS_NAME, hash_adapter, weights_problems
 from store.database import fetch, fetch_value
 from store.errors import SealError
 from store.events import GENESIS_HASH
-from store.half_done import announced_tags
+from store.half_done import announced_tags, tag_remedy
 from store.hashing import hash_bytes
 from store.manifest import policy_from_manifest, version_from_manifest
 from store.repository import FORMER_MOVE_REF, LIVE_REF, POLICY_REF, ROOT_TAG_REF
@@ -25,16 +24,6 @@ if TYPE_CHECKING:
     from store.repository import Repository
 
 _EXPECTED_NAMES = sorted(VERSION_NAMES)
-
-
-def recorded_tag_objects(db: Database) -> dict[str, str]:
-    """Return the tag object of each tag that an event names one for; events of older releases name none."""
-    found = {}
-    for row in fetch(db, "SELECT payload FROM events WHERE kind IN ('candidate.accepted', 'policy.added')"):
-        with suppress(ValueError, KeyError, TypeError):
-            payload = json.loads(row["payload"])
-            found[payload.get("version", payload.get("policy"))["tag"]] = payload["tag_object"]
-    return found
 
 
 def check_version(repository: Repository, db: Database, version: Version, tag_object: str | None) -> list[str]:
@@ -114,15 +103,18 @@ def _check_former_move(repository: Repository, db: Database) -> list[str]:
 def _check_tag(repository: Repository, tag: str, commit: str, parent_tag: str, tag_object: str | None) -> list[str]:
     ref = f"refs/tags/{tag}"
     tagged = repository.resolve(ref)
+    wrong = None
     if tagged is None:
-        return [f"{tag}: its tag is missing from adapters/, or damaged"]
-    if tagged != commit:
-        return [f"{tag}: its tag points to {tagged}, its row to {commit}"]
-    problems = []
-    if repository.object_type(ref) != "tag":
-        problems.append(f"{tag}: its tag is not an annotated one")
+        wrong = "its tag is missing from adapters/, or damaged"
+    elif tagged != commit:
+        wrong = f"its tag points to {tagged}, its row to {commit}"
+    elif repository.object_type(ref) != "tag":
+        wrong = "its tag is not an annotated one"
     elif tag_object not in {None, repository.object_id(ref)}:
-        problems.append(f"{tag}: the words of its tag, or the name on it, were changed")
+        wrong = "the words of its tag, or the name on it, were changed"
+    problems = [] if wrong is None else [f"{tag}: {wrong}; {tag_remedy(repository, tag, commit, tag_object)}"]
+    if tagged != commit:
+        return problems
     if repository.parents(commit) != [repository.resolve(f"refs/tags/{parent_tag}")]:
         problems.append(f"{tag}: its commit's parent is not {parent_tag}")
     return problems

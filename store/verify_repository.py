@@ -1,6 +1,7 @@
 """The part of `verify` that looks at git's own files: configuration, attributes, hooks, borrowed objects, foreign refs.
 
-Nothing found here has an effect on seal-console, which overrides or avoids it all; but it has one on git run by hand.
+Nothing found here has an effect on seal-console, which overrides or avoids it all, or stops (borrowed objects); but it
+has one on git run by hand.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from store.repository import ATTRIBUTES, CONFIGURATION, FORMER_MOVE_REF, LIVE_REF, POLICY_REF
+from store.repository import ATTRIBUTES, BORROWING_FILES, CONFIGURATION, FORMER_MOVE_REF, LIVE_REF, POLICY_REF
 from store.version_tags import tag_number
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ _HARMLESS = frozenset({"url", "pushurl", "fetch", "push", "prune", "tagopt", "re
 _FOREIGN_FILES = {
     "config.worktree": "a second configuration",
     "commondir": "another folder to take the repository from",
-    "objects/info/alternates": "objects borrowed from another place",
-    "objects/info/http-alternates": "objects borrowed from another place",
+    **dict.fromkeys(BORROWING_FILES, "objects borrowed from another place, so every command stops"),
     "info/grafts": "commits with other parents than their own",
     "shallow": "commits without their parents",
     "info/sparse-checkout": "files left out of the working tree",

@@ -7,7 +7,7 @@ after that, `half_done.finish_half_done` finishes what the intent announced.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from store.adapter_files import ADAPTER_NAMES, MANIFEST_NAME, adapter_problems, hash_adapter
@@ -68,7 +68,7 @@ def accept(
         with _incoming(workspace, tag, files):
             checkpoint("files_written")
             message = _message(tag, reason)
-            parent = commit_of(repository, candidate.live_version)
+            parent = commit_of(repository, db, candidate.live_version)
             token = new_token()
             commit = repository.commit_folder(files, parent, message, actor, decision.decided_at)
             tag_object = repository.write_tag(tag, commit, f"{message}\n\nIntent: {token}", actor, decision.decided_at)
@@ -112,7 +112,11 @@ def rollback(
         if target is not None:
             get_version(db, target)
         move = Move("live", live, target, "rollback", actor, reason, utc_now())
-        parent, commit, move_number = commit_of(repository, live), commit_of(repository, target), next_move_number(db)
+        parent, commit, move_number = (
+            commit_of(repository, db, live),
+            commit_of(repository, db, target),
+            next_move_number(db),
+        )
         intent = _intent(
             "rollback",
             token=new_token(),
@@ -194,7 +198,8 @@ def _incoming(workspace: Workspace, tag: str, files: Mapping[str, bytes]) -> Ite
     try:
         yield
     finally:
-        remove(folder)
+        with suppress(OSError):  # the acceptance does not depend on it
+            remove(folder)
 
 
 def _message(tag: str, reason: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import (
@@ -27,6 +27,16 @@ _SHARED = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "max_position_embeddings": 256,
+}
+# Sizes by the names that most families have in their configuration; a family ignores what it does not know.
+SIZES_OF_FAMILIES: dict[str, Any] = {
+    **_SHARED,
+    "num_key_value_heads": 2,
+    "head_dim": 12,
+    "bos_token_id": None,
+    "eos_token_id": 0,
+    "pad_token_id": 1,
+    "attention_dropout": 0.0,
 }
 
 

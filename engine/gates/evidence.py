@@ -145,6 +145,8 @@ class LossFigures:
 
     def _figures(self, noun: str) -> str:
         lost = len(self.lost)
+        if not self.right_before:
+            return f"{counted(self.prompts, noun)}, none right before: nothing to lose, so nothing is protected"
         figures = [counted(self.prompts, noun), f"{self.right_before} right before", f"{self.right_after} right now"]
         figures += [f"lost {lost} (p = {self.p_value:.3g})" if lost else "lost 0", f"allowed {self.allowed_losses}"]
         if self.rule == "significant":

@@ -88,6 +88,26 @@ def generate(
     return results
 
 
+@torch.inference_mode()
+def next_logits(
+    base: BaseModel,
+    adapters: Sequence[Adapter | None],
+    requests: Sequence[GenerationRequest],
+    following: Sequence[int],
+) -> list[torch.Tensor]:
+    """Return, as `generate` computes them, the logits [2, vocabulary] after each prompt and after one more token.
+
+    `following` is that token of each request. Logits are float32, in the order of the requests, which are one batch.
+    """
+    order = sorted(range(len(requests)), key=lambda place: requests[place].adapter)
+    ordered = [requests[place] for place in order]
+    slots = _Slots(base, adapters, ordered)
+    rows, first = _prefill(base, slots, ordered)
+    second = _advance(base, slots, rows, torch.tensor([following[place] for place in order], device=base.device))
+    found = torch.stack([first, second], dim=1).float()
+    return [found[order.index(place)] for place in range(len(requests))]
+
+
 def _continue_batch(
     base: BaseModel,
     adapters: Sequence[Adapter | None],
@@ -172,6 +192,8 @@ def _prefill(base: BaseModel, slots: _Slots, requests: list[GenerationRequest]) 
     # A padded query sees itself: a row that sees nothing would become NaN and spread through the values.
     mask = (square.tril() & real[:, None, :]) | square.tril().triu()
     rows = _Rows(list(range(len(requests))), DynamicCache(), real, positions[:, -1], None)
+    # An index copies the last states. A number would take a view, which CPUs multiply row by row in bfloat16.
+    last = torch.tensor([longest - 1], device=base.device)
     with slots.acting(rows.places, longest):
         out = base.model(
             input_ids=padded,
@@ -179,8 +201,7 @@ def _prefill(base: BaseModel, slots: _Slots, requests: list[GenerationRequest]) 
             position_ids=positions,
             use_cache=True,
             **{base.cache_argument: rows.cache},
-            # An index, not 1: the head would copy its weight for every row of a slice, which is not contiguous.
-            logits_to_keep=torch.tensor([longest - 1], device=base.device),
+            logits_to_keep=last,
         )
     return rows, out.logits[:, -1]
 

@@ -1,7 +1,8 @@
 """Parses YAML so that every value has its line, for messages that name a place.
 
 Stricter than YAML itself: no aliases (a small file could expand into a huge one), no repeated keys, no second document.
-It does not keep comments, and does not write YAML.
+U+0085, U+2028 and U+2029 are ordinary characters, as in YAML 1.2; to PyYAML, which follows 1.1, they end lines. It does
+not keep comments, and does not write YAML.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ Path = tuple[str | int, ...]
 _NULL = "tag:yaml.org,2002:null"
 _COLLECTIONS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _MAX_DEPTH = 50
+_NO_LINE_ENDS = "\x85\u2028\u2029"
+_PRIVATE_USE = range(0xE000, 0xF900)
+_LONGEST_READ_TWICE = 200_000  # characters; the slow reader takes seconds for more
 _FAST: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -60,17 +64,42 @@ def nearest_line(lines: Mapping[Path, int], path: Path) -> int | None:
 def parse_located_yaml(text: str) -> LocatedYaml:
     """Parse one YAML document; raises YamlProblemError with the line of the first thing that is wrong.
 
-    libyaml reads it if it is there, ten times as fast; what it refuses is read again for the better message.
+    libyaml reads it if it is there, ten times as fast; a short text whose syntax it refuses is read again for the
+    better message.
     """
+    stand_ins = _stand_ins(text)
+    for one, stand_in in stand_ins.items():
+        text = text.replace(one, stand_in)
+    put_back = {ord(stand_in): one for one, stand_in in stand_ins.items()}
     if _FAST is not yaml.SafeLoader:
         try:
-            return _parse(text, _FAST)
-        except YamlProblemError:
-            pass
-    return _parse(text, yaml.SafeLoader)
+            return _parse(text, _FAST, put_back)
+        except YamlProblemError as error:
+            if error.__cause__ is None or len(text) > _LONGEST_READ_TWICE:
+                raise
+    return _parse(text, yaml.SafeLoader, put_back)
 
 
-def _parse(text: str, loader_class: type[yaml.SafeLoader]) -> LocatedYaml:
+def _stand_ins(text: str) -> dict[str, str]:
+    """Return a character that the text does not have for each of its characters that only YAML 1.1 ends lines at."""
+    there = [one for one in _NO_LINE_ENDS if one in text]
+    free = (chr(code) for code in _PRIVATE_USE if chr(code) not in text)
+    return dict(zip(there, free, strict=False)) if there else {}
+
+
+def _put_back(node: yaml.Node, characters: Mapping[int, str]) -> None:
+    if isinstance(node, yaml.ScalarNode):
+        node.value = node.value.translate(characters)
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            for one in pair:
+                _put_back(one, characters)
+    else:
+        for one in node.value:
+            _put_back(one, characters)
+
+
+def _parse(text: str, loader_class: type[yaml.SafeLoader], put_back: Mapping[int, str]) -> LocatedYaml:
     try:
         _refuse_aliases_and_depth(text, loader_class)
         loader = loader_class(text)
@@ -78,6 +107,8 @@ def _parse(text: str, loader_class: type[yaml.SafeLoader]) -> LocatedYaml:
             node = loader.get_single_node()
             if node is None:
                 return LocatedYaml(None, None, {(): 1})
+            if put_back:
+                _put_back(node, put_back)
             lines = dict(_walk(node, ()))
             return LocatedYaml(*_values(node, loader), lines)
         finally:

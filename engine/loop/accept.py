@@ -16,6 +16,7 @@ from store.candidates import gates_needing_review, get_candidate, list_candidate
 from store.database import fetch_value, transaction
 from store.errors import SealError, WrongUseError
 from store.events import append_event
+from store.intents import UnrecordedChangeError
 from store.ranking import candidate_rank
 from store.rounds import get_round
 from store.version_rows import live_version
@@ -125,6 +126,8 @@ def _accept(workspace: Workspace, db: Database, current: Round, best: Candidate)
     )
     try:
         version = accept_candidate(workspace, db, best.id, actor=ACTOR, reason=reason)
+    except UnrecordedChangeError as error:
+        return Acceptance(f"Accepted automatically, but {error.message}", best.id, error.tag)
     except SealError as error:
         # The round has done its work; a candidate that could not be accepted still waits for a person.
         return Acceptance(f"Not accepted automatically: {error.message}", best.id)

@@ -42,11 +42,11 @@ def read_yaml_tasks(text: str, file: str, _skip_unanswerable: bool = False) -> T
         return TaskFile([TaskSource(file, data, located.lines)])
     if not isinstance(data, list) or not data:
         return TaskFile(problems=[f"{file}: must hold a task or a list of tasks"])
-    sources = []
-    for index, task in enumerate(data):
-        lines = {path[1:]: line for path, line in located.lines.items() if path[:1] == (index,)}
-        sources.append(TaskSource(file, task, lines))
-    return TaskFile(sources)
+    lines: list[dict[Path, int]] = [{} for _ in data]
+    for path, line in located.lines.items():
+        if path and isinstance(path[0], int):
+            lines[path[0]][path[1:]] = line
+    return TaskFile([TaskSource(file, task, of_task) for task, of_task in zip(data, lines, strict=True)])
 
 
 def read_jsonl_tasks(text: str, file: str, skip_unanswerable: bool = False) -> TaskFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from seal_console.cli.command import MovedCommandError
 from seal_console.cli.invocation import discard_stdout
 from store.errors import ExitCode, SealError, WrongUseError
 from store.expected_failures import expected_failure
+from store.intents import UnrecordedChangeError
 from store.sanitize import sanitize_line
 from store.workspace import Workspace
 
@@ -41,7 +42,8 @@ class Diagnosis:
 def run_guarded(invocation: Invocation, body: Callable[[], object]) -> int:
     """Run a command, show its failure if there is one, and return its exit code.
 
-    If a command has done what it is for, output that cannot be written is only a warning.
+    If a command has done what it is for, whatever fails after that is only a warning, such as output that cannot be
+    written.
     """
     exit_code = int(ExitCode.DONE)
     try:
@@ -51,11 +53,26 @@ def run_guarded(invocation: Invocation, body: Callable[[], object]) -> int:
             invocation.output.failures.append(error)
         else:
             diagnosis = diagnose(invocation, error)
+            if _came_after_the_act(invocation, error):
+                diagnosis = replace(diagnosis, message=_after_the_act(error, diagnosis), exit_code=int(ExitCode.DONE))
             _show(invocation, diagnosis)
             exit_code = diagnosis.exit_code
     with invocation.output.giving_up():
         sys.stdout.flush()
     return _after_output(invocation, exit_code)
+
+
+def _came_after_the_act(invocation: Invocation, error: BaseException) -> bool:
+    """Whether the command has done what it is for, and only something that followed went wrong."""
+    if isinstance(error, UnrecordedChangeError):
+        return invocation.has_acted
+    return invocation.has_acted and not isinstance(error, (SealError, KeyboardInterrupt, click.ClickException))
+
+
+def _after_the_act(error: BaseException, diagnosis: Diagnosis) -> str:
+    if isinstance(error, UnrecordedChangeError):
+        return f"Done, but not everywhere: {diagnosis.message}"
+    return f"Done; something failed afterwards: {type(error).__name__}: {error}"
 
 
 def _is_of_stdout(error: OSError) -> bool:
@@ -134,10 +151,12 @@ def _workspace_folder(invocation: Invocation) -> Path | None:
 
 def _show(invocation: Invocation, diagnosis: Diagnosis) -> None:
     output = invocation.output
+    is_done = diagnosis.exit_code == ExitCode.DONE
     if invocation.as_json:
         shown = asdict(diagnosis)
-        output.data({"error": {key: shown[key] for key in ("kind", "message", "next_step", "problems")}})
-    output.narrate(diagnosis.message, "bold red")
+        about = {key: shown[key] for key in ("kind", "message", "next_step", "problems")}
+        output.data({"warning" if is_done else "error": about})
+    output.narrate(diagnosis.message, "yellow" if is_done else "bold red")
     for problem in diagnosis.problems[:_MOST_PROBLEMS]:
         output.narrate(f"  • {problem}")
     if len(diagnosis.problems) > _MOST_PROBLEMS:

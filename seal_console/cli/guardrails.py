@@ -18,7 +18,7 @@ from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
 from seal_console.format import RIGHT_SIGN, WRONG_SIGN, facts, gate_verdict, show_line, show_text, table
-from seal_console.render_gate import render_gate, verdict_label
+from seal_console.render_gate import NOT_TESTED, render_gate, verdict_label
 from store.candidates import get_candidate
 from store.clock import utc_now
 from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
@@ -172,7 +172,8 @@ def _show_findings(output: Output, findings: Sequence[RuleFinding]) -> None:
     if output.as_json:
         for finding, gate in zip(findings, gates, strict=True):
             verdict = verdict_label(gate).word
-            known = {"rule": finding.rule.name, "passed": finding.passed, "verdict": verdict}
+            passed = None if verdict == NOT_TESTED.word else finding.passed
+            known = {"rule": finding.rule.name, "passed": passed, "verdict": verdict}
             output.data({**known, "evidence": finding.evidence})
     else:
         words = [render_gate(gate.gate, gate.evidence) for gate in gates]

@@ -19,9 +19,10 @@ from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
-from seal_console.format import gain, pass_mark, percent, show_line, table
-from seal_console.render_gate import render_gate
+from seal_console.format import gain, gate_verdict, pass_mark, percent, show_line, table
+from seal_console.render_gate import NOT_TESTED, render_gate
 from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
+from store.untested import is_untested
 from store.version_rows import live_version
 from store.version_tags import parse_number
 from store.wording import counted
@@ -279,7 +280,7 @@ def _row(gate: Mapping[str, Any], of_base: Mapping[str, Mapping[str, Any]], has_
         str(evidence["right_after"]),
         lost_against_base,
         *([str(len(evidence["lost"]))] if has_parent else []),
-        pass_mark(gate["passed"]),
+        gate_verdict(NOT_TESTED) if gate["passed"] and is_untested(evidence) else pass_mark(gate["passed"]),
     )
 
 

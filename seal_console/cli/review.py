@@ -138,6 +138,7 @@ def accept(invocation: Invocation, candidate_id: str, reason: str, actor: str | 
     with open_to_change(invocation) as found:
         reviewed = gates_needing_review(found.db, get_candidate(found.db, candidate_id).id)
         version = accept_candidate(found.workspace, found.db, candidate_id, actor=_actor(actor), reason=reason)
+        invocation.has_acted = True
         head = head_as_json(found.db)
         for gate in reviewed:
             invocation.output.narrate(f"{gate.gate}: needs review; accepted by {_actor(actor)}.", "yellow")
@@ -201,6 +202,7 @@ def undo_command(invocation: Invocation, reason: str | None, actor: str | None) 
     """
     with open_to_change(invocation) as found:
         undone = undo_last(found.db, _actor(actor), reason or "")
+        invocation.has_acted = True
         head = head_as_json(found.db)
     candidate, taken_back = undone.candidate, undone.taken_back
     if invocation.output.as_json:
@@ -222,6 +224,7 @@ def _decide(
 ) -> None:
     with open_to_change(invocation) as found:
         candidate = decide(found.db, get_candidate(found.db, candidate_id).id, actor, reason)
+        invocation.has_acted = True
         head = head_as_json(found.db)
     if invocation.output.as_json:
         result = {"id": candidate.id, "state": candidate.state, "actor": actor, "reason": reason}

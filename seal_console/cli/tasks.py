@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.model.context_window import room_for_tasks
+from engine.model.model_folder import model_folder
 from engine.settings.reading import load_settings
 from engine.settings.sections import Settings
 from engine.tasks.reading import TaskSet, read_tasks
@@ -30,6 +31,7 @@ from store.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from engine.tasks.task_input import TaskRoom
     from seal_console.cli.invocation import Invocation
     from store.tasks import ListedTask
     from store.workspace import Workspace
@@ -72,7 +74,8 @@ def add(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bool
     """
     with open_to_change(invocation) as found:
         options = {"skip_unanswerable": skip_unanswerable, "follow_links": follow_links}
-        read = _read(paths, found.workspace, found.settings, options)
+        room = room_for_tasks(found.settings)
+        read = _read(paths, found.workspace, found.settings, options, room)
         with transaction(found.db):
             documents = add_documents(found.db, read.documents)
             added = add_tasks(found.db, read.tasks)
@@ -87,13 +90,14 @@ def add(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bool
     if invocation.output.as_json:
         counts = {"new": len(added.new_ids), "already_there": added.already_there}
         more: dict[str, Any] = {"new_documents": len(documents.new_ids), "left_out_questions": read.left_out_questions}
-        more["graders"] = _graders(read)
+        more |= {"graders": _graders(read), "lengths_checked": room is not None}
         invocation.output.data({**counts, **more, "ids": added.new_ids})
         return
     known = f"; {added.already_there:,} were there already" if added.already_there else ""
     invocation.output.show(
         f"Added {counted(len(added.new_ids), 'task')}{known}.{of_them}{_left_out(read)}",
         _graded_by(read),
+        *_lengths(room, found.settings),
         "Next: seal-console run --rounds 1",
     )
 
@@ -111,16 +115,21 @@ def check(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bo
     workspace = invocation.workspace_if_any() if paths else invocation.workspace()
     settings = Settings() if workspace is None else load_settings(workspace.settings_file)
     options = {"skip_unanswerable": skip_unanswerable, "follow_links": follow_links}
-    read = _read(paths, workspace, settings, options)
+    room = None if workspace is None else room_for_tasks(settings)
+    read = _read(paths, workspace, settings, options, room)
     questions = [question for task in read.tasks for question in task.questions]
     audit = sum(question.split == "audit" for question in questions)
     if invocation.output.as_json:
         counts = {"tasks": len(read.tasks), "documents": len(read.documents), "questions": len(questions)}
         more = {"left_out_questions": read.left_out_questions, "graders": _graders(read)}
-        invocation.output.data({**counts, "audit_questions": audit, **more})
+        invocation.output.data({**counts, "audit_questions": audit, **more, "lengths_checked": room is not None})
         return
     summary = f"{counted(len(read.tasks), 'task')} with {counted(len(questions), 'question')}"
-    invocation.output.show(f"{summary} ({audit:,} for the audit): valid.{_left_out(read)}", _graded_by(read))
+    invocation.output.show(
+        f"{summary} ({audit:,} for the audit): valid.{_left_out(read)}",
+        _graded_by(read),
+        *_lengths(room, None if workspace is None else settings),
+    )
 
 
 def _graders(read: TaskSet) -> dict[str, int]:
@@ -130,6 +139,16 @@ def _graders(read: TaskSet) -> dict[str, int]:
 def _graded_by(read: TaskSet) -> str:
     named = ", ".join(f"{grader} ({counted(count, 'question')})" for grader, count in _graders(read).items())
     return f"Graded by: {named}."
+
+
+def _lengths(room: TaskRoom | None, settings: Settings | None) -> list[str]:
+    """Return the sentence that says why lengths were not checked; empty if they were."""
+    if room is not None:
+        return []
+    if settings is None:
+        return ["Lengths were not checked: outside a workspace no model says how long a context may be."]
+    folder = show_line(str(model_folder(settings.model.path)))
+    return [f"Lengths were not checked: {folder} has no config.json with a window, or no tokenizer.json (model.path)."]
 
 
 def _left_out(read: TaskSet) -> str:
@@ -225,7 +244,11 @@ def _purged(plan: PurgedTask) -> str:
 
 
 def _read(
-    paths: Sequence[Path], workspace: Workspace | None, settings: Settings, options: Mapping[str, bool]
+    paths: Sequence[Path],
+    workspace: Workspace | None,
+    settings: Settings,
+    options: Mapping[str, bool],
+    room: TaskRoom | None,
 ) -> TaskSet:
     if not paths and workspace is not None:
         paths = [workspace.tasks_folder]
@@ -238,7 +261,7 @@ def _read(
         paths,
         audit_share=settings.tasks.audit_share,
         form=settings.prompt_form,
-        room=None if workspace is None else room_for_tasks(settings),
+        room=room,
         root=workspace.root if workspace else None,
         skip_unanswerable=options["skip_unanswerable"],
         follow_links=options["follow_links"],

@@ -13,6 +13,7 @@ from seal_console.cli.option_types import ONE_LINE
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.format import LIVE_SIGN, gain, percent, show_line, show_text, table
 from seal_console.queries.version_comparison import compare_versions
+from seal_console.queries.versions import files_that_are_missing
 from store.adapter_files import CARD_NAME, MANIFEST_NAME
 from store.errors import ExitCode, WrongUseError
 from store.events import head_as_json
@@ -51,7 +52,10 @@ def list_command(invocation: Invocation) -> None:
     """List accepted versions and mark the live one; then the kept policies."""
     with open_to_show(invocation) as found:
         accepted, policies, live = list_versions(found.db), list_policy_versions(found.db), live_version(found.db)
+        missing = files_that_are_missing(found.workspace)
     output = invocation.output
+    if missing:
+        output.narrate(f"Warning: {missing}", "yellow")
     if output.as_json:
         for version in accepted:
             output.data({"kind": "version", **asdict(version), "live": version.number == live})
@@ -122,6 +126,7 @@ def rollback_command(invocation: Invocation, tag: str, reason: str, actor: str |
     number = _version_number(tag)
     with open_to_change(invocation) as found:
         move = rollback(found.workspace, found.db, number, current_user() if actor is None else actor, reason)
+        invocation.has_acted = True
         head = head_as_json(found.db)
     if invocation.output.as_json:
         invocation.output.data({**asdict(move), "log_head": head})

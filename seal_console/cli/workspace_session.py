@@ -12,6 +12,7 @@ from engine.settings.reading import load_settings
 from store.database import open_database, open_to_read
 from store.errors import SealError
 from store.expected_failures import DiskFailureError, expected_failure
+from store.intents import UnrecordedChangeError
 from store.live_ref import sync_checkout
 from store.recovery import recover
 from store.version_tags import live_name
@@ -46,8 +47,12 @@ def open_to_change(invocation: Invocation) -> Iterator[WorkspaceSession]:
     require_writable(invocation.workspace())
     with open_as_is(invocation) as found:
         tidy(found, invocation.output)
-        yield found
-    invocation.has_acted = True
+        try:
+            yield found
+        except UnrecordedChangeError:
+            invocation.has_acted = True
+            raise
+        invocation.has_acted = True
 
 
 @contextmanager

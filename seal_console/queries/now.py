@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from seal_console.queries.guards import OffSince, guards_off_in
 from store.alarms import active_alarms
 from store.database import fetch, fetch_value
 from store.events import chain_head, events_after
+from store.untested import is_untested
 from store.version_rows import list_moves, list_policy_versions, live_version
 from store.version_tags import live_name, policy_tag
 
@@ -38,12 +40,16 @@ class RoundPoint:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A retention gate in the newest round that used it: how many candidates it passed and stopped."""
+    """A retention gate in the newest round that used it: how many candidates it passed and stopped.
+
+    Of those that it passed, `untested` were not tested by it.
+    """
 
     gate: str
     round_number: int
     passed: int
     stopped: int
+    untested: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,16 @@ def _guards(db: Database) -> list[Guard]:
         "WHERE round_number = (SELECT max(round_number) FROM spoken WHERE spoken.gate = one.gate) "
         "GROUP BY gate, round_number ORDER BY gate",
     )
-    return [Guard(**row) for row in rows]
+    return [Guard(**row, untested=_untested(db, row["gate"], row["round_number"])) for row in rows]
+
+
+def _untested(db: Database, gate: str, round_number: int) -> int:
+    """Return how many candidates of a round a gate passed without anything to test."""
+    sql = (
+        "SELECT evidence FROM gates JOIN candidates ON candidates.id = gates.candidate_id "
+        "WHERE gate = ? AND round_number = ? AND passed"
+    )
+    return sum(is_untested(json.loads(row["evidence"])) for row in fetch(db, sql, (gate, round_number)))
 
 
 def _counts(db: Database) -> dict[str, int]:

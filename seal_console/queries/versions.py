@@ -5,6 +5,7 @@ Number 0 is the state before the first acceptance: the base model alone.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,10 @@ class StoredAdapter:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """All that is known of a version; the root has neither version, candidate nor task."""
+    """All that is known of a version; the root has neither version, candidate nor task.
+
+    `missing_files` says which files of the live version somebody deleted from adapters/; "" if none.
+    """
 
     number: int
     tag: str
@@ -82,6 +86,7 @@ class VersionFacts:
     task: Task | None = None
     gates: list[GateResult] = field(default_factory=list)
     stored: StoredAdapter = field(default_factory=StoredAdapter)
+    missing_files: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,7 @@ def version_facts(workspace: Workspace, db: Database, number: int) -> VersionFac
         task=get_task(db, candidate.task_id),
         gates=gates_of(db, candidate.id),
         stored=_stored(workspace, version.commit, version.tag, version.manifest_hash),
+        missing_files=files_that_are_missing(workspace) if "live" in pointed else "",
     )
 
 
@@ -161,6 +167,21 @@ def policy_facts(workspace: Workspace, db: Database, number: int) -> PolicyFacts
     policy = get_policy_version(db, number)
     newest = max(one.number for one in list_policy_versions(db))
     return PolicyFacts(policy, policy.number == newest, _stored(workspace, policy.commit, policy.tag, None))
+
+
+def files_that_are_missing(workspace: Workspace) -> str:
+    """Return a sentence that names the files of the live version that adapters/ lacks, and the command; else ""."""
+    try:
+        missing = Repository.open(workspace.adapters_folder).missing_files()
+    except SealError:
+        return ""  # whoever opened the workspace has said so
+    if not missing:
+        return ""
+    folder = shlex.quote(str(workspace.adapters_folder))
+    return (
+        f"{folder} lacks {', '.join(missing)} of the live version; git still has it. "
+        f"Put it back: git -C {folder} reset --hard live"
+    )
 
 
 def _stored(workspace: Workspace, commit: str, tag: str, manifest_hash: str | None) -> StoredAdapter:

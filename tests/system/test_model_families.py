@@ -15,21 +15,9 @@ from engine.generation.self_check import check_base
 from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.model.base import wrap_model
 from store.errors import WrongUseError
+from tests.tiny_models import SIZES_OF_FAMILIES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
-_SIZES: dict[str, Any] = {
-    "hidden_size": 48,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 12,
-    "max_position_embeddings": 256,
-    "bos_token_id": None,
-    "eos_token_id": 0,
-    "pad_token_id": 1,
-    "attention_dropout": 0.0,
-}
 _GPT: dict[str, Any] = {"n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 256, "resid_pdrop": 0.0,
                         "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # fmt: skip
 _MIXED: dict[str, Any] = {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
@@ -122,7 +110,7 @@ def verdict(kind: str) -> str:
     tokenizer = build_tokenizer()
     torch.manual_seed(0)
     try:
-        sizes = {name: size for name, size in _SIZES.items() if (kind, name) != ("falcon", "head_dim")}
+        sizes = {name: size for name, size in SIZES_OF_FAMILIES.items() if (kind, name) != ("falcon", "head_dim")}
         config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **{**sizes, **FAMILIES[kind]})
         model = AutoModelForCausalLM.from_config(config)
         with torch.no_grad():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -179,6 +179,31 @@ def test_what_a_rule_found_as_text() -> None:
 )
 def test_verdicts_are_distinguished_by_sign_and_word(passed: bool, on_failure: OnFailure | None, said: str) -> None:
     assert str(verdict_label(GateResult("c", "g", passed, {}, "now", on_failure))) == said
+
+
+@pytest.mark.parametrize(
+    ("gate", "found"),
+    [
+        ("rule:exam", {"kind": "leak", "measured": {"audit_questions": 0}}),
+        ("audit", {"audit_gain": None, "must_be_at_least": 0.0}),
+        ("retention:facts", {"prompts": 4, "right_before": 0}),
+        ("earlier edits", {"prompts": 4, "right_before": 0}),
+        ("drift", {"mean_kl": 0.2, "max_drift": None}),
+    ],
+)
+def test_a_gate_with_nothing_to_test_never_reads_as_passed(gate: str, found: dict[str, Any]) -> None:
+    assert str(verdict_label(GateResult("c", gate, True, found, "now"))) == "– not tested"
+    measured = {"measured": {"audit_questions": 1}, "audit_gain": 0.0, "right_before": 1, "max_drift": 0.3}
+    assert str(verdict_label(GateResult("c", gate, True, {**found, **measured}, "now"))) == "✓ passed"
+
+
+def test_a_text_without_a_task_is_not_tested_for_a_leak(workspace: Workspace, call: CliCaller, tmp_path: Path) -> None:
+    workspace.guardrails_file.write_text("rules:\n  - {rule: exam, kind: leak}\n  - {rule: keys, kind: secrets}\n")
+    (tmp_path / "t.txt").write_text("a merger")
+    assert "– not tested" in call("guardrails", "check", "--text", tmp_path / "t.txt").out
+    exam, keys = call("guardrails", "check", "--text", tmp_path / "t.txt", "--json").objects
+    assert (exam["passed"], exam["verdict"]) == (None, "not tested")
+    assert (keys["passed"], keys["verdict"]) == (True, "passed")
 
 
 def test_a_candidate_that_was_never_trained_is_listed_and_shown(maker: CandidateMaker, call: CliCaller) -> None:

@@ -62,6 +62,9 @@ def test_a_suites_verdict_as_text() -> None:
     assert render_gate("retention:facts", evidence(prompts=1, lost=[], allowed_losses=0, rule="significant")) == [
         "1 prompt, 39 right before, 36 right now, lost 0, allowed 0, stops only if p ≤ 0.05"
     ]
+    assert render_gate("retention:facts", evidence(right_before=0, right_after=0, lost=[])) == [
+        "40 prompts, none right before: nothing to lose, so nothing is protected"
+    ]
 
 
 def test_an_undone_edit_as_text() -> None:

@@ -109,9 +109,22 @@ def test_all_problems_of_tasks_come_together_and_nothing_is_stored(workspace: Wo
 def test_check_works_outside_a_workspace_with_a_path(call: CliCaller, tmp_path: Path) -> None:
     write_document(tmp_path)
     assert call("tasks", "check", "r.md", "--json").objects == [
-        {"tasks": 1, "documents": 1, "questions": 2, "audit_questions": 1, "left_out_questions": 0}
-    ]
+        {"tasks": 1, "documents": 1, "questions": 2, "audit_questions": 1, "left_out_questions": 0,
+         "lengths_checked": False}
+    ]  # fmt: skip
+    assert "Lengths were not checked: outside a workspace" in call("tasks", "check", tmp_path).out
     assert call("tasks", "check").code == 2
+
+
+@pytest.mark.parametrize("command", ["check", "add"])
+def test_lengths_that_no_model_could_check_are_not_passed_over(
+    workspace: Workspace, call: CliCaller, command: str
+) -> None:
+    write_document(workspace.tasks_folder)
+    assert call("tasks", "check", "--json").objects[0]["lengths_checked"] is True
+    assert "Lengths" not in call("tasks", "check").out
+    workspace.settings_file.write_text("model: {path: /nowhere}\n")
+    assert "Lengths were not checked: /nowhere has no" in " ".join(call("tasks", command).out.split())
 
 
 def test_wrong_settings_are_named_together(workspace: Workspace, call: CliCaller) -> None:

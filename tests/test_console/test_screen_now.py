@@ -168,6 +168,20 @@ def test_what_guards_older_knowledge_is_summed_up_over_its_newest_round(
     run(flow())
 
 
+def test_a_gate_that_tested_nothing_has_no_green_sign(maker: CandidateMaker, workspace: Workspace) -> None:
+    candidate = maker.examined(0.5)
+    for gate, evidence in (("drift", '{"mean_kl": 0.1, "max_drift": null}'), ("retention:a", '{"right_before": 1}')):
+        row = {"candidate_id": candidate.id, "gate": gate, "passed": 1, "evidence": evidence, "decided_at": "2026"}
+        maker.db["gates"].insert(row)
+
+    async def flow() -> None:
+        async with drive(workspace, size=(160, 45)) as console:
+            await console.until(lambda: "– drift: 0 of 1 self-edit stopped, 1 not tested" in console.shown())
+            assert "✓ retention:a: 0 of 1 self-edit stopped" in console.shown()
+
+    run(flow())
+
+
 def test_what_the_guardrails_did_in_the_newest_round_is_one_line(maker: CandidateMaker, workspace: Workspace) -> None:
     judged(maker, ("a", False, None))
     judged(maker, ("b", False, "hold"), trained=True)

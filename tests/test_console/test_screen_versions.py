@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from tests.test_console.version_scenario import accepted, branched
 
 if TYPE_CHECKING:
     from store.workspace import Workspace
-    from tests.test_console.cli_scenario import CandidateMaker
+    from tests.test_console.cli_scenario import CandidateMaker, CliCaller
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
@@ -33,6 +34,25 @@ async def in_versions(console: ConsoleDriver) -> VersionsScreen:
 def card_text(console: ConsoleDriver) -> str:
     text = console.app.screen_stack[0].query_one(DetailPane).text
     return "" if text is None else text.plain
+
+
+def test_a_file_of_the_live_version_that_was_deleted_is_named_with_the_command(
+    maker: CandidateMaker, workspace: Workspace, call: CliCaller
+) -> None:
+    accepted(maker)
+    (workspace.adapters_folder / "adapter_model.safetensors").unlink()
+    listed = " ".join(call("versions", "list").err.split())
+    assert "lacks adapter_model.safetensors of the live version" in listed
+    assert "reset --hard live" in listed
+
+    async def flow() -> None:
+        async with drive(workspace) as console:
+            await in_versions(console)
+            await console.until(lambda: "lacks adapter_model.safetensors of the live version" in card_text(console))
+
+    run(flow())
+    subprocess.run(["git", "-C", str(workspace.adapters_folder), "reset", "-q", "--hard", "live"], check=True)
+    assert call("versions", "list").err == ""
 
 
 @pytest.mark.parametrize("size", SIZES)

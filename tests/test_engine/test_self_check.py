@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from engine.bank.packed import packed_logits
 from engine.bundled import BUNDLED
 from engine.generation import self_check
+from engine.generation.decoding import next_logits
 from engine.generation.self_check import check_base
 from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.lora.adapter import make_spec
@@ -19,32 +20,20 @@ from engine.model.base import load_base, wrap_model
 from engine.model.context_window import window_in
 from store.errors import WrongUseError
 from tests.peft_alone import acting_adapter, peft_logits, tiny_base
-from tests.tiny_models import ARCHITECTURES
+from tests.tiny_models import ARCHITECTURES, SIZES_OF_FAMILIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.model.base import BaseModel
 
-SIZES: dict[str, Any] = {
-    "hidden_size": 48,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 12,
-    "max_position_embeddings": 256,
-    "bos_token_id": None,
-    "eos_token_id": 0,
-    "pad_token_id": 1,
-}
 EXPERTS: dict[str, Any] = {"num_experts_per_tok": 2, "moe_intermediate_size": 32}
 
 
 def base_of(kind: str, **more: Any) -> BaseModel:
     tokenizer = build_tokenizer()
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **{**SIZES, **more})
+    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **{**SIZES_OF_FAMILIES, **more})
     return wrap_model(AutoModelForCausalLM.from_config(config), tokenizer, name=kind, fingerprint=kind)
 
 
@@ -144,7 +133,7 @@ def test_a_vision_tower_is_not_adapted_and_its_window_is_not_the_texts() -> None
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration  # noqa: PLC0415
 
     tokenizer = build_tokenizer()
-    text = {**SIZES, "vocab_size": len(tokenizer), "sliding_window": 8, "query_pre_attn_scalar": 12,
+    text = {**SIZES_OF_FAMILIES, "vocab_size": len(tokenizer), "sliding_window": 8, "query_pre_attn_scalar": 12,
             "max_position_embeddings": 8192}  # fmt: skip
     vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
               "image_size": 28, "patch_size": 14}  # fmt: skip
@@ -166,3 +155,41 @@ def test_rotary_factors_that_depend_on_the_batch_limit_the_window() -> None:
     assert window_in(config | {"rope_parameters": own}) == 2048
     assert window_in({"text_config": config, "max_position_embeddings": 7}) == 131072
     assert window_in({"model_type": "unknown"}) is None
+
+
+LONG_ROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 6, "long_factor": [4.0] * 6,
+             "original_max_position_embeddings": 12, "factor": 8.0}  # fmt: skip
+DYNAMIC_ROPE = {"rope_type": "dynamic", "rope_theta": 10000.0, "original_max_position_embeddings": 12, "factor": 8.0}
+
+
+@pytest.mark.parametrize(("kind", "rope"), [("phi3", LONG_ROPE), ("llama", DYNAMIC_ROPE)])
+def test_rotary_factors_that_depend_on_length_are_checked_up_to_the_window(
+    kind: str, rope: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def noting_lengths(base: BaseModel, adapters: Any, sequences: Any) -> list[torch.Tensor]:
+        seen.extend(map(len, sequences))
+        return packed_logits(base, adapters, sequences)
+
+    monkeypatch.setattr(self_check, "packed_logits", noting_lengths)
+    base = base_of(kind, rope_parameters=rope, original_max_position_embeddings=12, sliding_window=None)
+    assert base.window_tokens == 12
+    check_base(base)
+    assert max(seen) == 12
+
+
+def test_the_reference_is_one_pass_and_the_engine_takes_three() -> None:
+    base, passes = tiny_base("llama"), []
+    base.model.register_forward_pre_hook(lambda *_: passes.append(base.model.config._attn_implementation))
+    check_base(base)
+    assert passes == ["eager", "seal_packed", "seal_packed", "seal_packed"]
+
+
+def test_an_error_after_padded_prompts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def after_another_token(base: BaseModel, adapters: Any, requests: Any, following: list[int]) -> list[torch.Tensor]:
+        return next_logits(base, adapters, requests, [token + 1 for token in following])
+
+    monkeypatch.setattr(self_check, "next_logits", after_another_token)
+    with pytest.raises(WrongUseError, match="prompts in one batch"):
+        check_base(tiny_base("gpt2"))

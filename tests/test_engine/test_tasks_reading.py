@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.input_files.located_yaml import LocatedYaml
+from engine.tasks import task_files
 from engine.tasks.documents import title_and_context
 from engine.tasks.reading import TaskSet, read_tasks
 from engine.tasks.task_input import TaskRoom
@@ -363,3 +365,22 @@ def test_yaml_with_awkward_insertions_makes_tasks_or_problems_of_that_file(
         strangers = [problem for problem in error.problems if not problem.startswith("a.yaml")]
         if strangers:
             raise AssertionError(strangers) from error
+
+
+def test_the_lines_of_a_file_are_looked_at_once_however_many_tasks_it_has() -> None:
+    class Lines(dict[Any, int]):
+        passes = 0
+
+        def items(self) -> Any:
+            Lines.passes += 1
+            return super().items()
+
+    written = [{"title": f"T{number}"} for number in range(50)]
+    lines = Lines({(): 1})
+    lines.update({(number, "title"): number for number in range(50)})
+    located = LocatedYaml(written, written, lines)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(task_files, "parse_located_yaml", lambda _: located)
+        found = task_files.read_yaml_tasks("", "t.yaml")
+    assert [source.lines for source in found.sources] == [{("title",): number} for number in range(50)]
+    assert Lines.passes == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
@@ -19,7 +20,7 @@ from engine.input_files.input_model import (
     Texts,
     WrongKeyError,
 )
-from engine.input_files.located_yaml import parse_located_yaml
+from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.validation import InputReader, LocatedData, key_name, located_data
 
 
@@ -117,3 +118,25 @@ def test_any_data_is_read_or_refused_with_problems(data: object) -> None:
     found = reader.read(Shelf, data)
     assert (found is None) == bool(reader.problems)
     assert all(problem.startswith("shelf.json: ") for problem in reader.problems)
+
+
+LINE_ENDS_OF_YAML_1_1 = ["\x85", "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("one", LINE_ENDS_OF_YAML_1_1)
+@pytest.mark.parametrize("form", ['a: "x{}y"', "a: 'x{}y'", "a: x{}y", "a: |-\n  x{}y", "a: >-\n  x{}y"])
+def test_characters_that_only_yaml_1_1_ends_lines_at_are_kept(one: str, form: str) -> None:
+    found = parse_located_yaml(f"# a comment{one}b: 1\n{form.format(one)}\nlast{one}: \ue000\n")
+    assert found.data == {"a": f"x{one}y", f"last{one}": "\ue000"}
+    assert found.lines["a",] == 2
+    assert str(found.written["a"]) == f"x{one}y"  # type: ignore[index]
+    with pytest.raises(YamlProblemError) as refused:
+        parse_located_yaml(f'a: "{one}"\nb: [\n')
+    assert refused.value.line == 3
+
+
+def test_what_is_refused_for_its_content_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml.SafeLoader, "__init__", lambda *_: pytest.fail("read again"))
+    for text in ("a: 1\na: 2\n", "a: &x 1\nb: *x\n", f"a: {'[' * 60}"):
+        with pytest.raises(YamlProblemError):
+            parse_located_yaml(text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from store.candidates import reject
+from store.errors import CorruptError
 from store.git_owner import ForeignOwnerError
 from store.recovery import recover
 from store.repository import LIVE_REF, Repository
@@ -123,6 +124,23 @@ def test_what_hides_or_borrows_objects_is_reported(lab: Lab, name: str, content:
     path.write_text(content or f"{repository.resolve(LIVE_REF)}\n")
     assert any(problem.startswith("adapters/.git/") for problem in verify(lab.workspace, lab.db).problems)
     path.unlink()
+
+
+def test_nothing_is_done_while_objects_are_borrowed(lab: Lab) -> None:
+    lab.accept()
+    lab.accept()
+    path = lab.workspace.adapters_folder / ".git" / "objects" / "info" / "alternates"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("/somewhere/else\n")
+    with pytest.raises(CorruptError, match="from another place") as stopped:
+        rollback(lab.workspace, lab.db, 1, "Ada", "worse")
+    assert str(path) in stopped.value.message
+    assert "repack -a -d" in stopped.value.next_step
+    with pytest.raises(CorruptError, match="from another place"):
+        version_adapter_files(lab.workspace, lab.db, 1)
+    assert any("objects/info/alternates is there" in problem for problem in verify(lab.workspace, lab.db).problems)
+    path.unlink()
+    rollback(lab.workspace, lab.db, 1, "Ada", "worse")
 
 
 @pytest.mark.parametrize("name", ["refs/heads/live", "config", "objects"])

@@ -201,7 +201,8 @@ def test_a_decision_that_the_rules_do_not_allow_is_noticed(lab: Lab) -> None:
 def test_other_words_on_a_tag_are_noticed(lab: Lab) -> None:
     lab.accept()
     git(lab.workspace.adapters_folder, "tag", "-f", "-a", "-m", "approved by the CEO", "v0001", "v0001^{}")
-    assert verify(lab.workspace, lab.db).problems == ["v0001: the words of its tag, or the name on it, were changed"]
+    [problem] = verify(lab.workspace, lab.db).problems
+    assert problem.startswith("v0001: the words of its tag, or the name on it, were changed; git -C ")
 
 
 TURNS_REJECTIONS = """CREATE TRIGGER turns BEFORE INSERT ON decisions WHEN NEW.action = 'reject'

@@ -12,6 +12,7 @@ import pytest
 from store.answers import record_base_answers
 from store.candidates import reject
 from store.database import open_database
+from store.errors import CorruptError
 from store.policy_versions import add_policy_version
 from store.records import Answer, Document
 from store.repository import Repository
@@ -243,3 +244,32 @@ def test_a_version_rewritten_in_git_and_in_its_row_is_still_noticed(rich: Lab) -
 def test_a_missing_repository_is_reported(lab: Lab) -> None:
     (lab.workspace.adapters_folder / ".git").rename(lab.workspace.root / "gone")
     assert problems(lab) == [f"{lab.workspace.adapters_folder} is not a git repository"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["tag", "-f", "v0002", "v0001^{}"],
+        ["tag", "-f", "-a", "-m", "mine", "v0002", "v0001^{}"],
+        ["tag", "-f", "-a", "-m", "approved", "v0002", "v0002^{}"],
+        ["tag", "-f", "v0002", "v0002^{}"],
+        ["tag", "-d", "v0002"],
+    ],
+)
+def test_a_tag_that_was_moved_or_deleted_is_put_back_by_the_command_that_is_named(
+    rich: Lab, command: list[str]
+) -> None:
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@y", "-C", str(rich.workspace.adapters_folder)]
+    subprocess.run([*git, *command], check=True, capture_output=True)
+    [problem] = [one for one in verify(rich.workspace, rich.db).problems if one.startswith("v0002: ")]
+    remedy = problem[problem.index("; git -C ") + 2 :]
+    subprocess.run(remedy.split(), check=True)
+    assert verify(rich.workspace, rich.db).problems == []
+
+
+def test_a_moved_tag_is_not_rolled_back_to(rich: Lab) -> None:
+    git = ["git", "-C", str(rich.workspace.adapters_folder)]
+    subprocess.run([*git, "tag", "-f", "v0002", "v0000^{}"], check=True, capture_output=True)
+    with pytest.raises(CorruptError, match="Tag v0002 in adapters/ was moved") as stopped:
+        rollback(rich.workspace, rich.db, 2, "Ada", "better")
+    assert "update-ref refs/tags/v0002" in stopped.value.next_step

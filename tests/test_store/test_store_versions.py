@@ -12,6 +12,7 @@ from store.adapter_files import hash_adapter
 from store.candidates import decisions_of, defer, get_candidate, reject
 from store.database import transaction
 from store.errors import LockedError, NothingToDoError, WrongUseError
+from store.intents import UnrecordedChangeError
 from store.live_ref import sync_checkout
 from store.lock import hold_lock
 from store.policy_versions import add_policy_version, policy_adapter_files
@@ -296,7 +297,7 @@ def test_nothing_is_kept_if_the_rows_cannot_be_written(lab: Lab, monkeypatch: py
             raise OSError("disk full")
 
     monkeypatch.setattr("store.versions.record_acceptance", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UnrecordedChangeError, match=r"v0001 is live: .*disk full"):
         lab.accept(candidate)
     monkeypatch.undo()
     assert len(recover(lab.workspace, lab.db)) >= 1

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.content import Content
 
+    from seal_console.queries.now import Guard
     from store.records import LiveProgress
 
 _MOST_UPDATES = 8
@@ -237,14 +238,7 @@ def guard_lines(state: Overview) -> Content:
         )
         for one in state.alarms
     ]
-    rows = [
-        assemble(
-            ("✗ ", "$text-warning bold") if one.stopped else ("✓ ", "$text-success"),
-            f"{one.gate}: {one.stopped:,} of {counted(one.passed + one.stopped, 'self-edit')} stopped",
-            (f" in round {one.round_number}", "$text-muted"),
-        )
-        for one in state.guards
-    ]
+    rows = [_guard(one) for one in state.guards]
     policy = state.policy_gates
     if policy is not None:
         rows.append(
@@ -257,6 +251,18 @@ def guard_lines(state: Overview) -> Content:
     if not state.guards:
         rows += [safe("No retention gate has run: add a suite to retention/.", "$text-muted")]
     return lines(*alarms, *rows)
+
+
+def _guard(one: Guard) -> Content:
+    """Return what a retention gate stopped; a gate that tested nothing has no green sign."""
+    sign = ("✓ ", "$text-success") if one.passed > one.untested else ("– ", "$text-muted")
+    judged = counted(one.passed + one.stopped, "self-edit")
+    untested = f", {one.untested:,} not tested" if one.untested else ""
+    return assemble(
+        ("✗ ", "$text-warning bold") if one.stopped else sign,
+        f"{one.gate}: {one.stopped:,} of {judged} stopped{untested}",
+        (f" in round {one.round_number}", "$text-muted"),
+    )
 
 
 def queue_lines(state: Overview) -> Content:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from seal_console.console.content import assemble, fact, format_time, heading, lines, muted, safe, safe_line
@@ -48,6 +49,8 @@ def version_card(facts: VersionFacts, adapters_folder: Path) -> Content:
     """Write the card of a version."""
     points = (pointer_names(facts.pointers), "bold $text-success") if facts.pointers else ("not live", "$text-muted")
     rows = [assemble((facts.tag, "bold"), "  ", points)]
+    if facts.missing_files:
+        rows.append(safe(f"✗ {facts.missing_files}", "$text-error"))
     if facts.version is None:
         rows.append(muted("The base model alone, before the first acceptance. There is no adapter."))
     else:
@@ -108,9 +111,10 @@ def _measured(facts: VersionFacts) -> list[Content]:
     candidate = facts.candidate
     if candidate is None:
         return []
-    passed = sum(gate.passed for gate in facts.gates)
-    others = [f"{gate.gate} {verdict_label(gate)}" for gate in facts.gates if not gate.passed]
-    gates = ", ".join([*([f"✓ {passed} passed"] if passed else []), *others])
+    labels = {gate.gate: verdict_label(gate) for gate in facts.gates}
+    alike = Counter(str(labels[gate.gate]) for gate in facts.gates if gate.passed)
+    counts = [f"{sign} {count} {word}" for label, count in alike.items() for sign, word in [label.split(" ", 1)]]
+    gates = ", ".join([*counts, *(f"{gate.gate} {labels[gate.gate]}" for gate in facts.gates if not gate.passed)])
     return [
         safe(""),
         heading("Measured before it was accepted"),
