@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,30 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
             _write_synced(temporary / name, content)
         sync_folder(temporary)
         _rename_unless_there(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    sync_folder(target.parent)
+
+
+@contextmanager
+def making_folder(target: Path) -> Iterator[Path]:
+    """Give the block a temporary folder to fill; afterwards it is at `target`, durably and whole.
+
+    If the block fails, nothing remains of it. `target` must not exist, or be an empty folder; what an earlier process
+    left half made of it is removed. Raises OSError if somebody else made the same folder meanwhile.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in list_leftovers(target.parent):
+        if leftover.name.startswith(f".{target.name}."):
+            remove(leftover)
+    temporary = _temporary_name(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in temporary.rglob("*"):
+            sync_file(path)
+        sync_folder(temporary)
+        temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     sync_folder(target.parent)

@@ -158,21 +158,21 @@ def _model_measure(parameters: Parameters, report: Report) -> dict[str, Any]:
 
 
 def _model_check(parameters: Parameters, report: Report) -> dict[str, Any]:
-    from engine.loop.session import load_base_of  # noqa: PLC0415
+    from engine.loop.base_loading import facts_of, load_base_of, with_folder_of_gguf  # noqa: PLC0415
     from engine.settings.sections import ModelSettings, Settings  # noqa: PLC0415
 
     given = parameters.get("settings")
     settings = Settings.model_validate(given) if given else Settings(model=ModelSettings(path=parameters["model"]))
+    if "cache" in parameters:
+        settings = with_folder_of_gguf(settings, Path(parameters["cache"]), report)
     report(Progress("round", 0, 0, note="Loading and measuring the model."))
-    base = load_base_of(settings)
-    return {
-        **base.described(),
-        "architecture": type(base.model).__name__,
-        "parameters": base.model.num_parameters(),
-        "device": str(base.device),
-        "window": base.window_tokens,
-        "chat_template": base.encoder.uses_chat_template,
-    }
+    return facts_of(load_base_of(settings))
+
+
+def _model_convert(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.base_loading import convert_checked  # noqa: PLC0415
+
+    return convert_checked(Path(parameters["gguf"]), Path(parameters["folder"]), report, dtype=parameters["dtype"])
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -188,6 +188,7 @@ OPERATIONS: dict[str, Operation] = {
     "experiment.forgetting": _experiment_forgetting,
     "experiment.collapse": _experiment_collapse,
     "model.check": _model_check,
+    "model.convert": _model_convert,
     "model.build": _model_build,
     "model.measure": _model_measure,
 }

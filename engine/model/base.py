@@ -113,7 +113,7 @@ def load_base(
     chosen_device = choose_device(device)
     dtype = choose_precision(precision, chosen_device, _count_parameters(folder))
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    with _quiet(), _named(folder):
+    with quiet(), _named(folder):
         config = AutoConfig.from_pretrained(folder, **options)
         if config.is_encoder_decoder:
             raise WrongUseError(f"{config.model_type} is an encoder–decoder, not a causal language model")
@@ -235,7 +235,7 @@ def _count_parameters(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2
 
 
-class _quiet:  # noqa: N801 - reads as a context
+class quiet:  # noqa: N801 - reads as a context
     """Keep the library's progress bars and notices off the terminal while a model loads."""
 
     def __enter__(self) -> None:
