@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-HIDDEN, HEADS, KV_HEADS, LAYERS, INNER, WINDOW = 64, 4, 2, 2, 128, 256
+HIDDEN, HEADS, KV_HEADS, LAYERS, INNER, WINDOW = 64, 4, 2, 2, 128, 4096
 END, MERGED = "<|endoftext|>", "24"
 TOKENS = [END, *sorted(pre_tokenizers.ByteLevel.alphabet()), MERGED]
 TEMPLATE = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\\n' }}{% endfor %}assistant: "

@@ -68,7 +68,7 @@ def test_a_workspace_on_a_gguf_file_is_ready_at_once(engine: CliCaller, gguf: Pa
     assert (folder / "model.safetensors").is_file()
     assert folder.is_relative_to(workspace.cache_folder)
     shown = engine("info", "-w", "w", "--json").objects[-1]["workspace"]["model"]
-    assert (shown["found"], shown["window_tokens"]) == (True, 256)
+    assert (shown["found"], shown["window_tokens"]) == (True, 4096)
     shutil.rmtree(workspace.cache_folder / "models")
     checked = engine("model", "check", "-w", "w", "--json")
     assert checked.code == 0, checked.err

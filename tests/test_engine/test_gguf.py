@@ -56,7 +56,7 @@ def refusal(gguf: Path, target: Path) -> WrongUseError:
 def test_the_folder_answers_as_the_model_that_was_written(gguf: Path, tmp_path: Path) -> None:
     found = convert_checked(gguf, tmp_path / "m", ignore_progress, dtype="float32")
     assert (found["family"], found["quantisation"], found["dequantised"]) == ("llama", "F32", False)
-    assert (found["chat_template"], found["window"], found["licence"]) == (True, 256, "mit")
+    assert (found["chat_template"], found["window"], found["licence"]) == (True, 4096, "mit")
     assert found["parameters"] == tiny_llama().num_parameters()
     assert found["notes"] == []
     tokens = torch.tensor([[5, 9, 100, 41, 7, 200, 12, 77]])
