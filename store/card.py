@@ -29,9 +29,10 @@ def version_card(manifest: Mapping[str, Any]) -> str:
             "Accepted",
             _block(f"at      {decision['decided_at']}\nby      {decision['actor']}\nreason  {decision['reason']}"),
         ),
+        *_imported(manifest),
         *_edited(candidate),
         _section("Self-edit", _block(candidate["completion"])),
-        _section("Trained on", "\n\n---\n\n".join(_block(sequence) for sequence in candidate["sequences"])),
+        _section("Trained on", "\n\n---\n\n".join(map(_block, candidate["sequences"])) or "Nothing in this workspace."),
         _section("Asked for with", _block(candidate["prompt"])),
         _section(
             "Measured",
@@ -79,6 +80,12 @@ def _edited(candidate: Mapping[str, Any]) -> list[str]:
         return []
     who = f"by             {candidate['sampling'].get('edited_by', 'not recorded')}"
     return [_section("Edited", _block(f"{who}\nfrom candidate {candidate['derived_from']}"))]
+
+
+def _imported(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the section that says where an adapter came from; empty if it was trained in the workspace."""
+    origin = manifest.get("imported")
+    return [] if origin is None else [_section("Imported", _block(_named(origin)))]
 
 
 def _title(tag: str, what: str, parent: str) -> str:
