@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,17 @@ def _retention_import_lm_eval(parameters: Parameters, report: Report) -> dict[st
     )
     report(Progress("exam", 0, 0, note=f"Loading {request.task}."))
     return import_task(request, Path(parameters["out"]))
+
+
+def _versions_import(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.import_adapter import import_adapter  # noqa: PLC0415
+    from engine.loop.session import open_session  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "versions import", report) as session:
+        version, origin = import_adapter(
+            session, Path(parameters["folder"]), actor=parameters["actor"], reason=parameters["reason"]
+        )
+        return {**asdict(version), "origin": asdict(origin), "log_head": head_as_json(session.db)}
 
 
 def _guardrails_red_team(parameters: Parameters, report: Report) -> dict[str, Any]:
@@ -195,6 +207,7 @@ OPERATIONS: dict[str, Operation] = {
     "retention.matrix": _retention_matrix,
     "retention.import_lm_eval": _retention_import_lm_eval,
     "guardrails.red_team": _guardrails_red_team,
+    "versions.import": _versions_import,
     "jobs": _jobs,
     "bench.inner": _bench_inner,
     "experiment.forgetting": _experiment_forgetting,
