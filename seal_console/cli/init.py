@@ -59,8 +59,11 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
     text = settings_text(chosen)
     settings_from_text(text, folder / SETTINGS_NAME)
     if chosen is not None:
+        parameters = {"model": str(chosen)}
+        if chosen.is_file():
+            parameters["cache"] = str(Workspace(folder.resolve()).cache_folder)  # for the folder that is made of it
         with _leaving_nothing(folder):
-            check_model(invocation, {"model": str(chosen), "cache": str(Workspace(folder.resolve()).cache_folder)})
+            check_model(invocation, parameters)
     workspace = create_workspace(folder, text, default_guardrails_text())
     invocation.has_acted = True
     output = invocation.output

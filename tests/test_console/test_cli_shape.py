@@ -138,7 +138,7 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
     [
         (("taks",), "did you mean 'tasks'?"),
         (("review", "shwo"), "did you mean 'show'?"),
-        (("versions",), "list, show, compare, rollback"),
+        (("versions",), "list, show, compare, import, rollback"),
         (("run", "--rounds", "0"), "--rounds"),
         (("run", "--round", "1"), "--rounds"),
         (("evaluate", "--methods", "base,polcy"), "did you mean 'policy'?"),
