@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from engine.model.smollm2 import SMOLLM2, fetched_folder
 from seal_console.engine_process import child_environment
+from store.errors import SealError
 from store.lock import hold_lock
 
 VARIABLE = "SEAL_CONSOLE_SMOLLM2"
@@ -27,12 +29,10 @@ def smollm2() -> Path:
     folder = fetched_folder(os.environ)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with hold_lock(folder.parent / "tests.lock", "fetch smollm2", wait_s=_WAIT_S):  # several processes test at once
-        command = [sys.executable, "-m", "seal_console", "model", "fetch", SMOLLM2]
+        command = [sys.executable, "-m", "seal_console", "model", "fetch", SMOLLM2, "--json"]
         done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=False)
-    if done.returncode == 1:
-        lines = done.stderr.splitlines()
-        pytest.skip(
-            f"SmolLM2 cannot be fetched here ({lines[-2] if len(lines) > 1 else done.stderr}); {VARIABLE} names it"
-        )
+    said = json.loads((done.stdout.splitlines() or ["{}"])[-1])
+    if said.get("error", {}).get("kind") == SealError.__name__:  # no index or no pip; a wrong package is another kind
+        pytest.skip(f"SmolLM2 cannot be fetched here: {said['error']['message']}; {VARIABLE} may name its folder")
     assert done.returncode == 0, done.stderr
     return folder
