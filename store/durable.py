@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.errors import WrongUseError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -67,14 +69,17 @@ def making_folder(target: Path) -> Iterator[Path]:
     """Give the block a temporary folder to fill; afterwards it is at `target`, durably and whole.
 
     If the block fails, nothing remains of it. `target` must not exist, or be an empty folder; what an earlier process
-    left half made of it is removed. Raises FileExistsError if somebody else made the same folder meanwhile.
+    left half made of it is removed. Raises WrongUseError if it cannot be made there, or another process made it meanwhile.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in list_leftovers(target.parent):
-        if leftover.name.startswith(f".{target.name}."):
-            remove(leftover)
     temporary = _temporary_name(target)
-    temporary.mkdir()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in list_leftovers(target.parent):
+            if leftover.name.startswith(f".{target.name}."):
+                remove(leftover)
+        temporary.mkdir()
+    except (FileNotFoundError, PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise WrongUseError(f"{target} cannot be made: {error.strerror}.", next_step="Name another folder.") from error
     try:
         yield temporary
         for path in temporary.rglob("*"):
@@ -84,7 +89,9 @@ def making_folder(target: Path) -> Iterator[Path]:
             temporary.rename(target)
         except OSError as error:
             if target.is_dir():
-                raise FileExistsError(f"{target} was made by somebody else meanwhile") from error
+                raise WrongUseError(
+                    f"{target} was made by another process meanwhile.", next_step="Use it, or name another folder."
+                ) from error
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
