@@ -22,17 +22,16 @@ _SYMBOLS_START, _DELETE_SYMBOL, _UNKNOWN_SYMBOL = 0x2400, "␡", "�"
 
 def version_card(manifest: Mapping[str, Any]) -> str:
     """Return the card of an accepted version."""
-    candidate, decision, reward = manifest["candidate"], manifest["decision"], manifest["reward"]
+    candidate, reward = manifest["candidate"], manifest["reward"]
+    if "imported" in manifest:
+        return _imported_card(manifest)
     parts = [
         _title(manifest["tag"], "holds every edit accepted up to this one", manifest["parent_tag"]),
         _section("Task", _block(manifest["task"]["title"])),
-        _section(
-            "Accepted",
-            _block(f"at      {decision['decided_at']}\nby      {decision['actor']}\nreason  {decision['reason']}"),
-        ),
+        _accepted(manifest["decision"]),
         *_edited(candidate),
         _section("Self-edit", _block(candidate["completion"])),
-        _section("Trained on", "\n\n---\n\n".join(_block(sequence) for sequence in candidate["sequences"])),
+        _section("Trained on", "\n\n---\n\n".join(map(_block, candidate["sequences"])) or "Nothing in this workspace."),
         _section("Asked for with", _block(candidate["prompt"])),
         _section(
             "Measured",
@@ -41,6 +40,19 @@ def version_card(manifest: Mapping[str, Any]) -> str:
         ),
         _section("Gates", _block("\n".join(line for gate in manifest["gates"] for line in _gate(gate)) or "none")),
         _section("Inner updates", _block("\n".join(map(_inner_update, manifest["inner_updates"])) or "none")),
+        _section("Base model", _block(_named(manifest["base"]))),
+        _section("Identity", _block(_identity(manifest, candidate["id"], candidate["round_number"]))),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _imported_card(manifest: Mapping[str, Any]) -> str:
+    """Return the card of a version that was not trained in the workspace: nothing was written or measured for it."""
+    candidate = manifest["candidate"]
+    parts = [
+        _title(manifest["tag"], "was trained elsewhere and imported", manifest["parent_tag"]),
+        _accepted(manifest["decision"]),
+        _section("Imported", _block(_named(manifest["imported"]))),
         _section("Base model", _block(_named(manifest["base"]))),
         _section("Identity", _block(_identity(manifest, candidate["id"], candidate["round_number"]))),
     ]
@@ -72,6 +84,11 @@ def _visible_character(character: str) -> str:
     if code == _DELETE:
         return _DELETE_SYMBOL
     return _UNKNOWN_SYMBOL if _DELETE < code < _C1_END else character
+
+
+def _accepted(decision: Mapping[str, Any]) -> str:
+    about = f"at      {decision['decided_at']}\nby      {decision['actor']}\nreason  {decision['reason']}"
+    return _section("Accepted", _block(about))
 
 
 def _edited(candidate: Mapping[str, Any]) -> list[str]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from store.errors import WrongUseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,6 +59,41 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
             _write_synced(temporary / name, content)
         sync_folder(temporary)
         _rename_unless_there(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    sync_folder(target.parent)
+
+
+@contextmanager
+def making_folder(target: Path) -> Iterator[Path]:
+    """Give the block a temporary folder to fill; afterwards it is at `target`, durably and whole.
+
+    If the block fails, nothing remains of it. `target` must not exist, or be an empty folder; what an earlier process
+    left half made of it is removed. Raises WrongUseError if it cannot be made there, or another process made it in the
+    meantime.
+    """
+    temporary = _temporary_name(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in list_leftovers(target.parent):
+            if leftover.name.startswith(f".{target.name}."):
+                remove(leftover)
+        temporary.mkdir()
+    except (FileNotFoundError, PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise WrongUseError(f"{target} cannot be made: {error.strerror}.", next_step="Name another folder.") from error
+    try:
+        yield temporary
+        for path in temporary.rglob("*"):
+            sync_file(path)
+        sync_folder(temporary)
+        try:
+            temporary.rename(target)
+        except OSError as error:
+            if target.is_dir():
+                raise WrongUseError(
+                    f"{target} was made by another process meanwhile.", next_step="Use it, or name another folder."
+                ) from error
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     sync_folder(target.parent)

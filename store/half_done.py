@@ -17,6 +17,7 @@ from store.candidates import get_candidate
 from store.database import fetch, transaction
 from store.errors import CorruptError
 from store.hashing import hash_bytes
+from store.importing import ImportedRows, record_imported
 from store.intents import Intent, close_intent, open_intents, took_effect
 from store.records import Decision, Move, PolicyVersion, Version
 from store.repository import FORMER_MOVE_REF, LIVE_REF, POLICY_REF, ROOT_TAG_REF
@@ -104,10 +105,13 @@ def _record(db: Database, intent: Intent) -> None:
     if "policy" in rows:
         record_policy_version(db, from_row(PolicyVersion, rows["policy"]), intent.tag_object)
     elif "version" in rows:
+        decision = from_row(Decision, rows["decision"])
+        if "imported" in rows:
+            record_imported(db, ImportedRows.from_records(rows["imported"]), decision.actor, decision.reason)
         record_acceptance(
             db,
             from_row(Version, rows["version"]),
-            from_row(Decision, rows["decision"]),
+            decision,
             rows["move_number"],
             from_row(Move, rows["move"]),
             tag_object=intent.tag_object,

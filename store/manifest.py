@@ -12,9 +12,9 @@ from store.card import policy_card, version_card
 from store.errors import CorruptError
 from store.events import head_as_json
 from store.hashing import hash_bytes
-from store.records import Candidate, Decision, PolicyVersion, Version
+from store.importing import origin_of
+from store.records import Candidate, Decision, PolicyVersion, Task, Version
 from store.rows import to_row
-from store.tasks import get_task
 from store.version_tags import policy_tag, version_tag
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ def version_files(
     candidate: Candidate,
     adapter_files: Mapping[str, bytes],
     *,
+    task: Task,
     base: Mapping[str, Any],
     decision: Decision,
 ) -> dict[str, bytes]:
     """Return all files of a version: the adapter's, the card, and the manifest with the hashes of the others."""
-    task = get_task(db, candidate.task_id)
+    origin = origin_of(candidate)
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "kind": "version",
@@ -59,6 +60,7 @@ def version_files(
             "created_at": candidate.created_at,
         },
         "task": {"id": task.id, "title": task.title, "source": task.source},
+        **({"imported": origin} if origin else {}),
         "adapter_hash": candidate.adapter_hash,
         "base": dict(base),
         "inner_updates": [

@@ -36,7 +36,7 @@ def start_round(
                 next_step="seal-console run resumes it.",
             )
         started = Round(
-            number=(fetch_value(db, "SELECT max(number) FROM rounds") or 0) + 1,
+            number=next_round_number(db),
             state="running",
             seed=seed,
             settings=settings,
@@ -45,9 +45,20 @@ def start_round(
             policy_version=policy_version,
             imported=imported,
         )
+        record_start(db, started)
+    return started
+
+
+def next_round_number(db: Database) -> int:
+    """Return the number that the next round will have."""
+    return int(fetch_value(db, "SELECT max(number) FROM rounds") or 0) + 1
+
+
+def record_start(db: Database, started: Round) -> None:
+    """Make the start of a round true."""
+    with transaction(db):
         insert(db, "rounds", started)
         append_event(db, "round.started", {"number": started.number, "hash": hash_start(started)})
-    return started
 
 
 def resume_round(db: Database, number: int) -> Round:

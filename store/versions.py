@@ -1,4 +1,4 @@
-"""Accepted versions: accept a candidate, roll a version back, read stored adapters.
+"""Accepted versions: accept a candidate, import an adapter, roll a version back, read stored adapters.
 
 Acceptance is durable in this order: files → git objects → intent in seal.db → refs (tag and live, in one transaction
 with expected old values) → working tree → one SQLite transaction. A crash before the refs move leaves nothing visible;
@@ -8,6 +8,7 @@ after that, `half_done.finish_half_done` finishes what the intent announced.
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from store.adapter_files import ADAPTER_NAMES, MANIFEST_NAME, adapter_problems, hash_adapter
@@ -17,12 +18,14 @@ from store.clock import utc_now
 from store.database import transaction
 from store.durable import remove, write_folder
 from store.errors import NothingToDoError, WrongUseError
+from store.importing import AdapterOrigin, ImportedRows, imported_rows, record_imported, require_nothing_accepted
 from store.intents import Intent, RefMove, carrying_out, close_intent, new_token
 from store.live_ref import commit_of, move_live, no_checkpoint, writing
 from store.manifest import version_files, version_from_manifest
-from store.records import Candidate, Decision, Move, Version
+from store.records import Candidate, Decision, Move, Task, Version
 from store.repository import LIVE_REF, Repository
 from store.rows import to_row
+from store.tasks import get_task
 from store.version_rows import (
     get_version,
     list_versions,
@@ -62,31 +65,92 @@ def accept(
     with writing(workspace, db, f"accept {candidate_id}") as repository:
         candidate = _acceptable(db, candidate_id, adapter_files)
         decision = Decision(candidate.id, "accept", actor, reason, utc_now())
-        number = _next_number(repository, db)
-        tag = version_tag(number)
-        files = version_files(db, number, candidate, adapter_files, base=base, decision=decision)
-        with _incoming(workspace, tag, files):
-            checkpoint("files_written")
-            message = _message(tag, reason)
-            parent = commit_of(repository, db, candidate.live_version)
-            token = new_token()
-            commit = repository.commit_folder(files, parent, message, actor, decision.decided_at)
-            tag_object = repository.write_tag(tag, commit, f"{message}\n\nIntent: {token}", actor, decision.decided_at)
-            version, _ = version_from_manifest(files[MANIFEST_NAME], commit, tag)
-            move = Move("live", candidate.live_version, number, "accept", actor, reason, decision.decided_at)
-            move_number = next_move_number(db)
-            refs: list[RefMove] = [(f"refs/tags/{tag}", None, tag_object), (LIVE_REF, parent, commit)]
-            records = {"version": to_row(version), "decision": to_row(decision)}
-            intent = _intent("accept", token=token, move_number=move_number, move=move, refs=refs, records=records)
-            checkpoint("objects_written")
-            with carrying_out(repository, db, intent):
-                checkpoint("announced")
-                with transaction(db):  # nobody else decides on it between the refs and the rows
+        draft = _VersionDraft(candidate, get_task(db, candidate.task_id), adapter_files, base, decision)
+        return _make_live(workspace, repository, db, draft, checkpoint)
+
+
+def import_adapter(
+    workspace: Workspace,
+    db: Database,
+    adapter_files: Mapping[str, bytes],
+    base: Mapping[str, Any],
+    origin: AdapterOrigin,
+    *,
+    actor: str,
+    reason: str,
+    checkpoint: Callable[[str], None] = no_checkpoint,
+) -> Version:
+    """Make an adapter from elsewhere the first version, as `accept` does with one that was trained here.
+
+    The caller has checked that it fits the base. Raises WrongUseError if something was accepted already, a round is
+    unfinished, or the files are not those of an adapter; LockedError if another process writes.
+    """
+    require_words(actor, reason)
+    with writing(workspace, db, "import an adapter") as repository:
+        require_nothing_accepted(db)
+        if problems := adapter_problems(adapter_files):
+            raise WrongUseError("The adapter cannot go live.", problems=problems)
+        rows = imported_rows(db, origin, hash_adapter(adapter_files), base)
+        candidate = replace(rows.candidate, adapter_hash=rows.adapter_hash)
+        decision = Decision(candidate.id, "accept", actor, reason, utc_now())
+        draft = _VersionDraft(candidate, rows.task, adapter_files, base, decision, rows)
+        return _make_live(workspace, repository, db, draft, checkpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class _VersionDraft:
+    """What becomes a version; `imported` are the rows that are recorded with it if it was not trained here."""
+
+    candidate: Candidate
+    task: Task
+    adapter_files: Mapping[str, bytes]
+    base: Mapping[str, Any]
+    decision: Decision
+    imported: ImportedRows | None = None
+
+
+def _make_live(
+    workspace: Workspace,
+    repository: Repository,
+    db: Database,
+    draft: _VersionDraft,
+    checkpoint: Callable[[str], None],
+) -> Version:
+    """Write files, objects and intent, then move the refs and record the rows; see the module's order."""
+    candidate, decision = draft.candidate, draft.decision
+    actor, at = decision.actor, decision.decided_at
+    number = _next_number(repository, db)
+    tag = version_tag(number)
+    files = version_files(
+        db, number, candidate, draft.adapter_files, task=draft.task, base=draft.base, decision=decision
+    )
+    with _incoming(workspace, tag, files):
+        checkpoint("files_written")
+        message = _message(tag, decision.reason)
+        parent = commit_of(repository, db, candidate.live_version)
+        token = new_token()
+        commit = repository.commit_folder(files, parent, message, actor, at)
+        tag_object = repository.write_tag(tag, commit, f"{message}\n\nIntent: {token}", actor, at)
+        version, _ = version_from_manifest(files[MANIFEST_NAME], commit, tag)
+        move = Move("live", candidate.live_version, number, "accept", actor, decision.reason, at)
+        move_number = next_move_number(db)
+        refs: list[RefMove] = [(f"refs/tags/{tag}", None, tag_object), (LIVE_REF, parent, commit)]
+        records: dict[str, Any] = {"version": to_row(version), "decision": to_row(decision)}
+        if draft.imported is not None:
+            records["imported"] = draft.imported.as_records()
+        intent = _intent("accept", token=token, move_number=move_number, move=move, refs=refs, records=records)
+        checkpoint("objects_written")
+        with carrying_out(repository, db, intent):
+            checkpoint("announced")
+            with transaction(db):  # nobody else decides on it between the refs and the rows
+                if draft.imported is None:
                     require_move(get_candidate(db, candidate.id), "accepted", decisions_of(db, candidate.id))
-                    move_live(repository, intent.refs, checkpoint)
-                    record_acceptance(db, version, decision, move_number, move, tag_object=tag_object)
-                    close_intent(db, intent)
-            checkpoint("recorded")
+                move_live(repository, intent.refs, checkpoint)
+                if draft.imported is not None:
+                    record_imported(db, draft.imported, actor, decision.reason)
+                record_acceptance(db, version, decision, move_number, move, tag_object=tag_object)
+                close_intent(db, intent)
+        checkpoint("recorded")
     return version
 
 
@@ -157,7 +221,7 @@ def _intent(
         token=token,
         kind=kind,
         actor=move.actor,
-        candidate_id=version.get("candidate_id"),
+        candidate_id=None if "imported" in records else version.get("candidate_id"),  # its row is not there yet
         adapter_hash=version.get("adapter_hash"),
         manifest_hash=version.get("manifest_hash"),
         parent_commit=str(refs[-1][1]),

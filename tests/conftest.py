@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 
+from tests.smollm2 import smollm2
+
 if TYPE_CHECKING:
     import pytest
+
+__all__ = ["smollm2"]
 
 # Tests run side by side, one on each core: a process that spins on every core would slow its neighbour many times over.
 # This comes before anything imports torch, and child processes inherit it.

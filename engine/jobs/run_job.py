@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.loop.base_loading import load_base_of, with_folder_of_gguf
 from engine.loop.finish_round import run_result
 from engine.loop.reexamine import reexamine
 from engine.loop.round import run_rounds
-from engine.loop.session import Session, load_base_of
+from engine.loop.session import Session
 from engine.settings.reading import load_settings
 from store.errors import WrongUseError
 from store.jobs import note_job
@@ -38,6 +39,7 @@ class JobRunner:
 
     def _session(self, held: LockedWorkspace) -> Session:
         settings = load_settings(held.workspace.settings_file)
+        settings = with_folder_of_gguf(settings, held.workspace.cache_folder, held.report)
         if self._base is None or self._settings != settings.model:
             self._base = None  # free the old one first
             self._base, self._settings = load_base_of(settings), settings.model

@@ -16,11 +16,10 @@ from engine.exams.exam import ModelRef
 from engine.exams.examiner import Examiner
 from engine.executors.local import LocalExecutor
 from engine.gates.gate import GateContext
-from engine.generation.self_check import check_base
 from engine.guardrails.reading import Guardrails
+from engine.loop.base_loading import load_base_of, with_folder_of_gguf
 from engine.lora.adapter import Adapter, LoraSpec, fitted_to, fresh_adapter, make_spec
 from engine.lora.files import read_adapter
-from engine.model.base import BaseModel, load_base
 from engine.runtime.engine_lock import lock_workspace
 from engine.runtime.progress import Progress, Report, ignore_progress
 from engine.settings.reading import load_settings
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from engine.domains.domain import Domain
     from engine.executors.executor import Executor
+    from engine.model.base import BaseModel
     from engine.settings.sections import InnerUpdateSettings, PolicyTrainingSettings, Settings
     from store.records import PolicyVersion
     from store.workspace import Workspace
@@ -199,28 +199,8 @@ def open_session(workspace: Workspace, command: str, report: Report = ignore_pro
     """
     settings = load_settings(workspace.settings_file)
     with lock_workspace(workspace, command, report) as locked:
+        settings = with_folder_of_gguf(settings, workspace.cache_folder, locked.report)
         yield Session(workspace, locked.db, settings, load_base_of(settings), locked.report)
-
-
-_checked: set[tuple[str, str, str]] = set()  # fingerprint, precision and device that this process has checked
-
-
-def load_base_of(settings: Settings) -> BaseModel:
-    """Load the base that the settings name, and check that the engine computes with it what others would."""
-    model = settings.model
-    base = load_base(
-        model.path,
-        device=model.device,
-        precision=model.precision,
-        trust_remote_code=model.trust_remote_code,
-        prompt_style=model.prompt_style,
-        max_length=model.max_length,
-    )
-    key = (base.fingerprint, str(base.precision), str(base.device))
-    if key not in _checked:
-        check_base(base)
-        _checked.add(key)
-    return base
 
 
 def _spec(base: BaseModel, settings: InnerUpdateSettings | PolicyTrainingSettings, section: str) -> LoraSpec:

@@ -123,7 +123,7 @@ def load_base(
     chosen_device = choose_device(device)
     dtype = choose_precision(precision, chosen_device, count_parameters(folder))
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    with _quiet(), _named(folder):
+    with quiet(), _named(folder):
         config = AutoConfig.from_pretrained(folder, **options)
         if config.is_encoder_decoder:
             raise WrongUseError(f"{config.model_type} is an encoder–decoder, not a causal language model")
@@ -148,7 +148,7 @@ def load_base(
 def load_encoder(path: str, *, prompt_style: PromptStyle = "auto", trust_remote_code: bool = False) -> TextEncoder:
     """Load only the tokenizer of the model that the settings name. Raises WrongUseError as `load_base` does."""
     folder = check_model_folder(path)
-    with _quiet(), _named(folder):
+    with quiet(), _named(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     encoder = TextEncoder(tokenizer, prompt_style)
     encoder.check()
@@ -250,7 +250,7 @@ def _unloadable(folder: Path, error: Exception) -> WrongUseError:
     )
 
 
-class _quiet:  # noqa: N801 - reads as a context
+class quiet:  # noqa: N801 - reads as a context
     """Keep the library's progress bars and notices off the terminal while a model loads."""
 
     def __enter__(self) -> None:

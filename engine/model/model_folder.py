@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
 from engine.bundled import BUNDLED
+from engine.input_files.gguf_file import check_gguf_file, named_gguf
 from store.errors import WrongUseError
 from store.hashing import hash_file, hash_json
 
@@ -70,8 +72,8 @@ def _refuse(what: str, next_step: str = _OTHER_MODEL) -> NoReturn:
 
 def _check_that_it_is_one(folder: Path, written: str) -> None:
     if folder.is_file():
-        if folder.suffix == ".gguf":
-            _refuse(f"{folder} is a GGUF file, whose weights are quantised", "take the model's safetensors folder")
+        if (gguf := named_gguf(folder)) is not None:
+            _refuse_gguf(gguf)
         _refuse(f"{folder} is a file, not a model folder")
     if not folder.is_dir():
         names = [part for part in folder.parts if part != folder.anchor][-2:]
@@ -90,8 +92,8 @@ def _check_that_it_is_one(folder: Path, written: str) -> None:
             f"{folder} is an adapter, not a model; its base is {base}",
             "set model.path to the folder of its base, or merge the two with PEFT's merge_and_unload",
         )
-    if any(folder.glob("*.gguf")):
-        _refuse_gguf(folder)
+    if (gguf := named_gguf(folder)) is not None:
+        _refuse_gguf(gguf)
     _refuse(f"{folder} is not a model folder: {CONFIG} is missing")
 
 
@@ -141,8 +143,8 @@ def _check_weights(folder: Path) -> None:
         _refuse(
             f"{folder} has {len(parts)} weight files, but neither {WEIGHTS} nor {INDEX}", f"download {INDEX} as well"
         )
-    elif any(folder.glob("*.gguf")):
-        _refuse_gguf(folder)
+    elif (gguf := named_gguf(folder)) is not None:
+        _refuse_gguf(gguf)
     else:
         _refuse(
             f"{folder} has no *.safetensors file; weights in pickle formats are never read",
@@ -150,9 +152,12 @@ def _check_weights(folder: Path) -> None:
         )
 
 
-def _refuse_gguf(folder: Path) -> NoReturn:
+def _refuse_gguf(gguf: Path) -> NoReturn:
+    """Say how to make a folder of a GGUF file; a workspace that names the file does it by itself."""
+    check_gguf_file(gguf)
     _refuse(
-        f"{folder} has only a GGUF file, whose weights are quantised", "take the model's safetensors folder instead"
+        f"{gguf} is a GGUF file, not a model folder",
+        f"seal-console model convert {shlex.quote(str(gguf))} DIR makes one",
     )
 
 

@@ -76,11 +76,12 @@ def figures(matrix: Matrix) -> dict[str, Any]:
         _of_edit(column, cells[place][place], cells[place + 1][place], cells[-1][place])
         for place, column in enumerate(matrix.columns)
     ]
+    asked = [edit for edit in edits if edit["questions"]]  # an imported adapter has none
     return {
         "edits": edits,
-        "mean_gained": _mean([edit["gained"] for edit in edits]),
-        "mean_now": _mean([edit["now"] for edit in edits]),
-        "backward_transfer": _mean([_difference(edit["now"], edit["learnt"]) for edit in edits[:-1]]),
+        "mean_gained": _mean([edit["gained"] for edit in asked]),
+        "mean_now": _mean([edit["now"] for edit in asked]),
+        "backward_transfer": _mean([_difference(edit["now"], edit["learnt"]) for edit in asked[:-1]]),
     }
 
 

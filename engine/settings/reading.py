@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.bundled import BUNDLED
+from engine.input_files.gguf_file import converted_folder
 from engine.input_files.located_yaml import Path as KeyPath
 from engine.input_files.located_yaml import YamlProblemError, parse_located_yaml
 from engine.input_files.text_files import UnreadableFileError, read_text_file
@@ -21,8 +23,6 @@ from store.wording import counted
 from store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.settings.presets import Preset
     from store.records import Round
 
@@ -72,11 +72,15 @@ def settings_from_text(text: str, path: Path, check: Check | None = None) -> Set
 
 
 def _with_folder(model: ModelSettings, workspace: Path) -> ModelSettings:
-    """Return the section with the model's folder as an absolute path; a relative one begins at the workspace."""
+    """Return the section with the model's folder as an absolute path; a relative one begins at the workspace.
+
+    In place of a GGUF file it has the folder that was made of it, if the workspace's cache has it.
+    """
     if model.path == BUNDLED:
         return model
-    folder = os.path.abspath(workspace / os.path.expanduser(model.path))  # noqa: PTH100, PTH111 - looks at no file
-    return model.model_copy(update={"path": folder})
+    named = os.path.abspath(workspace / os.path.expanduser(model.path))  # noqa: PTH100, PTH111 - looks at no file
+    folder = converted_folder(Path(named), Workspace(workspace).cache_folder)
+    return model.model_copy(update={"path": named if folder is None else str(folder)})
 
 
 def settings_of_round(recorded: Round) -> Settings:

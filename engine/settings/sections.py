@@ -50,7 +50,7 @@ class ModelSettings(Section):
     path: str = Field(
         default=BUNDLED,
         min_length=1,
-        description='"bundled", or the folder of a local Hugging Face causal LM; a relative one begins at this file',
+        description='"bundled", or the folder of a local causal LM, or a GGUF file; a relative one begins at this file',
     )
     device: Annotated[str, AfterValidator(_device)] = Field(
         default="auto", description="auto, cpu, cuda or cuda:N; auto uses a GPU if there is one"

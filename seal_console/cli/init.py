@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,16 +13,20 @@ import click
 
 from engine.bundled import BUNDLED
 from engine.guardrails.kinds import default_guardrails_text
-from engine.model.model_folder import check_model_folder, count_parameters, model_folder
+from engine.input_files.gguf_file import check_gguf_file, named_gguf
+from engine.model.model_folder import check_model_folder
+from engine.model.smollm2 import SMOLLM2, fetched_folder
 from engine.settings.presets import PRESET_NAMES, Preset, preset_for, preset_named
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.model import check_model
 from store.errors import WrongUseError
-from store.workspace import SETTINGS_NAME, create_workspace
+from store.workspace import SETTINGS_NAME, Workspace, create_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seal_console.cli.invocation import Invocation
 
 _DEFAULT_LINE = f"  path: {BUNDLED}\n"
@@ -29,10 +36,18 @@ _DEFAULT_LINE = f"  path: {BUNDLED}\n"
     "init",
     cls=SealCommand,
     short_help="Create a workspace.",
-    examples=("seal-console init shop", "seal-console init shop --model ~/models/Qwen2.5-0.5B"),
+    examples=(
+        "seal-console init shop",
+        "seal-console init shop --model ~/models/Qwen2.5-0.5B",
+        "seal-console model fetch smollm2 && seal-console init shop --model smollm2",
+    ),
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--model", metavar="PATH", help="Folder of a local Hugging Face causal LM (default: the bundled model).")
+@click.option(
+    "--model",
+    metavar="PATH",
+    help="Folder of a local Hugging Face causal LM, a .gguf file, or smollm2 (default: the bundled model).",
+)
 @click.option(
     "--preset",
     "preset_name",
@@ -47,11 +62,17 @@ def init(invocation: Invocation, folder: Path, model: str | None, preset_name: s
             f"init makes a workspace in DIR ({folder}), so -w ({invocation.workspace_folder}) contradicts it.",
             next_step=f"seal-console init {folder}",
         )
-    preset = _preset(model, preset_name)
-    text = settings_text(model, preset)
-    settings_from_text(text, folder / SETTINGS_NAME)
-    if model is not None and model != BUNDLED:
-        check_model(invocation, {"model": str(model_folder(model).resolve())})
+    chosen = None if model is None or model == BUNDLED else named_model(model)
+    settings_from_text(settings_text(chosen, preset_named("bundled")), folder / SETTINGS_NAME)
+    size = 0
+    if chosen is not None:
+        parameters = {"model": str(chosen)}
+        if chosen.is_file():
+            parameters["cache"] = str(Workspace(folder.resolve()).cache_folder)  # for the folder that is made of it
+        with _leaving_nothing(folder):
+            size = check_model(invocation, parameters)["parameters"]
+    preset = preset_for(size) if preset_name is None else preset_named(preset_name)
+    text = settings_text(chosen, preset)
     workspace = create_workspace(folder, text, default_guardrails_text())
     invocation.has_acted = True
     output = invocation.output
@@ -72,18 +93,42 @@ def init(invocation: Invocation, folder: Path, model: str | None, preset_name: s
     )
 
 
-def _preset(model: str | None, name: str | None) -> Preset:
-    if name is not None:
-        return preset_named(name)
-    if model is None or model == BUNDLED:
-        return preset_named("bundled")
-    return preset_for(count_parameters(check_model_folder(model)))
+def named_model(model: str) -> Path:
+    """Return the model's folder or GGUF file that the option names. Raises WrongUseError if it cannot be one."""
+    path = Path(model).expanduser()
+    if model == SMOLLM2 and not path.exists():
+        path = fetched_folder(os.environ)
+        if not path.is_dir():
+            raise WrongUseError(
+                f"{SMOLLM2} has not been fetched: {path} does not exist.",
+                next_step=f"seal-console model fetch {SMOLLM2}",
+            )
+    gguf = named_gguf(path)
+    if gguf is not None:
+        check_gguf_file(gguf)
+        return gguf.resolve()
+    return check_model_folder(model if path == Path(model).expanduser() else str(path)).resolve()
 
 
-def settings_text(model: str | None, preset: Preset) -> str:
-    """Return a preset's settings with another model's folder. Raises WrongUseError if it is not a model folder."""
+def settings_text(model: Path | None, preset: Preset) -> str:
+    """Return a preset's settings with another model, by its absolute path."""
     text = default_settings_text(preset)
-    if model is None or model == BUNDLED:
+    if model is None:
         return text
-    folder = check_model_folder(model).resolve()
-    return text.replace(_DEFAULT_LINE, f"  path: {json.dumps(str(folder), ensure_ascii=False)}\n", 1)
+    return text.replace(_DEFAULT_LINE, f"  path: {json.dumps(str(model), ensure_ascii=False)}\n", 1)
+
+
+@contextmanager
+def _leaving_nothing(folder: Path) -> Iterator[None]:
+    """Remove what the block put into a folder's cache for a workspace that is not made after all."""
+    cache = Workspace(folder.resolve()).cache_folder
+    new = [path for path in (cache, cache.parent) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        if cache in new:
+            shutil.rmtree(cache, ignore_errors=True)
+        if cache.parent in new:
+            with suppress(OSError):
+                cache.parent.rmdir()
+        raise

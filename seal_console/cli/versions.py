@@ -1,13 +1,15 @@
-"""`versions`: list, show, compare, rollback."""
+"""`versions`: list, show, compare, import, rollback."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from seal_console.cli.command import SealGroup
+from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.option_types import ONE_LINE
 from seal_console.cli.workspace_session import open_to_change, open_to_show
@@ -23,6 +25,7 @@ from store.repository import Repository
 from store.version_rows import get_policy_version, get_version, list_policy_versions, list_versions, live_version
 from store.version_tags import live_name, parse_number, policy_tag, version_tag
 from store.versions import rollback
+from store.wording import counted
 
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 @click.group(
     "versions",
     cls=SealGroup,
-    short_help="List, show, compare and roll back versions.",
+    short_help="List, show, compare, import and roll back versions.",
     examples=("seal-console versions list", "seal-console versions show v0001"),
 )
 def versions() -> None:
@@ -109,6 +112,42 @@ def compare(invocation: Invocation, first: str, second: str) -> None:
     numbers = _compared_number(first), _compared_number(second)
     with open_to_show(invocation) as found:
         show_comparison(invocation, found, *numbers)
+
+
+@versions.command(
+    "import",
+    short_help="Begin with an adapter that you have already.",
+    examples=('seal-console versions import ~/adapters/manuals --reason "trained on our manuals"',),
+    exits=(ExitCode.LOCKED,),
+)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--reason", required=True, metavar="TEXT", type=ONE_LINE, help="The reason, kept with the version.")
+@click.option("--as", "actor", metavar="ACTOR", type=ONE_LINE, help="Who decides (default: the user of this process).")
+@pass_invocation
+def import_command(invocation: Invocation, folder: Path, reason: str, actor: str | None) -> None:
+    """Make the PEFT LoRA adapter in DIR the live version v0001, before anything was accepted.
+
+    It must be plain LoRA for this base, within the rank and the layers of inner updates. Nothing is measured: the next
+    round trains on top of it, and its gates compare with it.
+    """
+    workspace = invocation.workspace()
+    parameters = {
+        "workspace": str(workspace.root),
+        "folder": str(folder.resolve()),
+        "actor": current_user() if actor is None else actor,
+        "reason": reason,
+    }
+    made = call_engine(invocation, "versions.import", parameters, next_step="seal-console versions list")
+    if invocation.output.as_json:
+        invocation.output.data(made)
+        return
+    origin = made["origin"]
+    layers = counted(origin["layers"], "layer")
+    invocation.output.show(
+        f"{made['tag']} is live: the adapter in {origin['folder']}, rank {origin['rank']}, {layers}.",
+        f"Its files had the hash {origin['source_hash']}.",
+        f"Next: seal-console versions show {made['tag']}",
+    )
 
 
 @versions.command(

@@ -88,12 +88,17 @@ def _job(payload: dict[str, Any]) -> str:
     return f"{payload.get('kind', '')} {payload.get('id', '')} by {payload.get('actor', '')}"
 
 
+def _adapter(payload: dict[str, Any]) -> str:
+    return f"{_short(payload.get('adapter_hash'))} by {payload.get('actor', '')}: {payload.get('reason', '')}"
+
+
 _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "candidate.examined": lambda payload: f"{_short(payload.get('id'))} {payload.get('state')}",
     "candidates": lambda payload: counted(len(payload.get("hashes", {})), "self-edit"),
     "round": _round,
     "policy": _policy,
     "alarm": _alarm,
+    "adapter": _adapter,
     "drift": lambda payload: f"of {_short(payload.get('model_state', ''))}",
     "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_active(payload.get('alarms') or [])}",
     "job": _job,

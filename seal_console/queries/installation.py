@@ -95,7 +95,7 @@ def _model(workspace: Workspace) -> dict[str, Any]:
     return {
         "path": settings.path,
         "folder": str(folder),
-        "found": (folder / "config.json").is_file(),
+        "found": folder.is_file() or (folder / "config.json").is_file(),  # a file: GGUF, converted by the first round
         "window_tokens": window_of(settings.path),
         "device": settings.device,
         "precision": settings.precision,

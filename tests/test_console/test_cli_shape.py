@@ -43,6 +43,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
     retention-check retention-run retention-matrix guardrails-check guardrails-red-team
     review-undo rounds-abandon versions-list versions-show versions-compare versions-rollback export-sft export-table
     rounds-list alarms-list alarms-show alarms-clear web stop review-edit model-card model-check
+    model-convert model-fetch versions-import
     lab-bench-inner lab-bench-console lab-experiment-forgetting lab-experiment-collapse
     lab-model-build lab-model-measure lab-import-seal"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
@@ -137,7 +138,7 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
     [
         (("taks",), "did you mean 'tasks'?"),
         (("review", "shwo"), "did you mean 'show'?"),
-        (("versions",), "list, show, compare, rollback"),
+        (("versions",), "list, show, compare, import, rollback"),
         (("run", "--rounds", "0"), "--rounds"),
         (("run", "--round", "1"), "--rounds"),
         (("evaluate", "--methods", "base,polcy"), "did you mean 'policy'?"),

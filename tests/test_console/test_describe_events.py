@@ -24,6 +24,7 @@ WRITTEN: list[tuple[str, dict[str, Any], str]] = [
     ("live.moved", {"move": MOVE, "number": 1}, "v0000 → v0002 by ada"),
     ("policy.added", {"policy": {"number": 3, "round_number": 4}}, "p0003 of round 4"),
     ("round.started", {"hash": HASH, "number": 7}, "round 7"),
+    ("adapter.imported", {"adapter_hash": HASH, "actor": "ada", "reason": "ours"}, "0123456789 by ada: ours"),
     ("alarm.raised", {"id": 5, "name": "echo", "round": 2}, "5 “echo” in round 2"),
     ("alarm.cleared", {"name": "echo", "clearing": {"alarm_id": 5, "actor": "ada", "reason": "seen"}},
      "5 “echo” by ada: seen"),

@@ -137,11 +137,11 @@ def test_other_kinds_of_model_are_named(folder: Path, tmp_path: Path) -> None:
     assert "cannot load" in refusal(folder).message
     gguf = tmp_path / "m.gguf"
     gguf.write_bytes(b"GGUF")
-    assert "is a GGUF file" in refusal(gguf).message
+    assert "seal-console model convert" in refusal(gguf).next_step
     (folder / "model.safetensors").unlink()
     configure(folder, model_type="llama")
     (folder / "m.gguf").write_bytes(b"GGUF")
-    assert "has only a GGUF file" in refusal(folder).message
+    assert "m.gguf is a GGUF file" in refusal(folder).message
     assert "hf download Qwen/Qwen2.5-0.5B" in refusal("Qwen/Qwen2.5-0.5B").next_step
 
 

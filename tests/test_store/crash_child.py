@@ -11,6 +11,7 @@ from typing import Any
 from store import live_ref, versions
 from store.database import open_database
 from store.git_command import GitCommand
+from store.importing import AdapterOrigin
 from store.policy_versions import add_policy_version
 from store.workspace import Workspace
 
@@ -67,6 +68,11 @@ def main(root: str, operation: str, step: str, candidate_id: str, adapter_folder
     if operation == "accept":
         versions.accept(
             workspace, db, candidate_id, files, {"name": "tiny"}, actor="Ada", reason="good", checkpoint=checkpoint
+        )
+    elif operation == "import":
+        origin = AdapterOrigin("there", "sha256:" + "5" * 64, "other/base", 4, 8.0, 2)
+        versions.import_adapter(
+            workspace, db, files, {"name": "tiny"}, origin, actor="Ada", reason="ours", checkpoint=checkpoint
         )
     elif operation == "rollback":
         versions.rollback(workspace, db, None, "Ada", "worse", checkpoint=checkpoint)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import store
 from store.clock import epoch_s, utc_now
-from store.durable import TEMPORARY_SUFFIX, list_leftovers, write_file, write_folder
+from store.durable import TEMPORARY_SUFFIX, list_leftovers, making_folder, write_file, write_folder
 from store.errors import LockedError, WrongUseError
 from store.hashing import canonical_json, hash_bytes, hash_file, hash_json, hash_text
 from store.lock import hold_lock, lock_owner
@@ -216,3 +216,43 @@ def test_the_store_knows_no_model_library() -> None:
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": SOURCE}, check=True, capture_output=True
     )
     assert done.stdout.strip() in {b"[]", b"['click']"}  # sqlite-utils itself imports click
+
+
+def test_a_folder_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    target, leftover = tmp_path / "deep" / "m", tmp_path / "deep" / f".m.999999999.dead.beef{TEMPORARY_SUFFIX}"
+    leftover.mkdir(parents=True)
+
+    def fail() -> None:
+        with making_folder(target) as folder:
+            (folder / "part").write_text("1")
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert list(target.parent.iterdir()) == []
+    with making_folder(target) as folder:
+        (folder / "inside").mkdir()
+        (folder / "inside" / "part").write_text("1")
+        assert not target.exists()
+    assert (target / "inside" / "part").read_text() == "1"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_that_another_process_made_meanwhile_stays(tmp_path: Path) -> None:
+    target = tmp_path / "m"
+
+    def make() -> None:
+        with making_folder(target):
+            target.mkdir()
+            (target / "theirs").touch()
+
+    with pytest.raises(WrongUseError, match="was made by another process meanwhile"):
+        make()
+    assert [one.name for one in tmp_path.iterdir()] == ["m"]
+    assert (target / "theirs").exists()
+
+
+def test_a_folder_below_a_file_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WrongUseError, match="cannot be made"), making_folder(tmp_path / "file" / "m"):
+        pass

@@ -10,7 +10,7 @@ from engine.bundled import BUNDLED
 from engine.lab.bench.subject import described_environment
 from engine.lab.ladder.experiment import SCHEMA, Ladder, LadderSize
 from engine.lab.ladder.passages import PassageFiles, draw_passages
-from engine.loop.session import load_base_of
+from engine.loop.base_loading import load_base_of
 from engine.model.model_folder import check_model_folder, count_parameters
 from engine.settings.presets import preset_for, preset_named
 from engine.settings.sections import Settings
