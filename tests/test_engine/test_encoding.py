@@ -9,12 +9,17 @@ import pytest
 from tokenizers import processors
 from transformers.utils import chat_template_utils
 
+from engine.bank.encode import encode_with
+from engine.domains.knowledge.domain import KnowledgeDomain
 from engine.lab.bundled_model.tokenizer import build_tokenizer
 from engine.model.encoding import TextEncoder
 from store.errors import WrongUseError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from engine.domains.domain import PromptForm
+    from engine.domains.prompt_form import PromptStyle
 
 PLAIN = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 
@@ -124,3 +129,42 @@ def test_a_template_that_cannot_ask_a_question_is_refused(template: str, said: s
     assert "prompt_style: plain" in refused.value.next_step
     TextEncoder(tokenizer(template), "plain").check()
     TextEncoder(tokenizer(PLAIN)).check()
+
+
+CHATML = (
+    "{% for m in messages %}<|pad|>{{ m.role }}\n{{ m.content }}<|endoftext|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|pad|>assistant\n{% endif %}"
+)
+
+
+def test_a_turn_ends_as_the_template_ends_it() -> None:
+    encoder = TextEncoder(tokenizer(CHATML))
+    assert encoder.tokenizer.decode(encoder.turn_end) == "<|endoftext|>"
+    assert TextEncoder(tokenizer()).turn_end == [encoder.tokenizer.eos_token_id]
+
+
+def test_a_template_that_ends_turns_by_another_token_than_the_end_of_sequence() -> None:
+    template = "{% for m in messages %}{{ m.content }}<|pad|>{% endfor %}"
+    assert TextEncoder(tokenizer(template)).turn_end == [1]
+
+
+@pytest.mark.parametrize(
+    ("template", "style", "shown"),
+    [
+        (
+            CHATML,
+            "auto",
+            "<|pad|>user\nQuestion: Who leads it?\nAnswer in a few words:<|endoftext|>\n<|pad|>assistant\n",
+        ),
+        (CHATML, "plain", "Question: Who leads it?\nAnswer:"),
+    ],
+)
+def test_training_shows_a_question_as_the_exam_puts_it(template: str, style: PromptStyle, shown: str) -> None:
+    encoder = TextEncoder(tokenizer(template), style)
+    form: PromptForm = "chat" if style == "auto" else "plain"
+    domain = KnowledgeDomain("self-qa", "default", 16, form)
+    asked = encoder.tokenizer.decode(encoder.prompt(domain.question_prompt("Who leads it?")))
+    assert asked == shown
+    tokens, start = encode_with(encoder, domain.anchor("Question: Who leads it?\nAnswer: Nora"))
+    assert encoder.tokenizer.decode(tokens[:start]) == shown
+    assert encoder.tokenizer.decode(tokens[start:]).lstrip() == "Nora<|endoftext|>"

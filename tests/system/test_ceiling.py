@@ -1,0 +1,87 @@
+"""The ceiling: the exam with the context in view, said before a round, recorded once, and shown for a task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.loop.ceiling import TaskCeiling, describe_ceilings
+from engine.loop.round import run_round
+from engine.loop.session import open_session
+from store.answers import WITH_CONTEXT_STATE, base_answers
+from store.database import open_database
+from store.records import Question, Task
+from store.tasks import get_task
+from store.verify_rows import check_recorded_rows
+from tests.system.workspaces import small_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.runtime.progress import Progress
+
+
+def task(title: str, questions: int = 2) -> Task:
+    made = Task(id=f"sha256:{title * 8}", title=title, context="c", source="s", added_at="")
+    asked = [Question(f"{title}{n}", made.id, n, "q?", ["a"], "exact", {}, "reward") for n in range(questions)]
+    return replace(made, questions=asked)
+
+
+def test_a_round_says_what_its_exams_can_measure(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w", pages=3, train=2, held_out=1, per_task=1, epochs=1)
+    said: list[str] = []
+
+    def report(progress: Progress) -> None:
+        said.append(progress.note)
+
+    with open_session(workspace, "test", report) as session:
+        run_round(session)
+        run_round(session)
+        again = session.db.execute(
+            "SELECT count(*) FROM answers WHERE model_state = ?", (WITH_CONTEXT_STATE,)
+        ).fetchone()[0]
+        questions = session.db.execute("SELECT count(*) FROM questions").fetchone()[0]
+        assert again == questions  # once for each question, in both rounds together
+    [sentence] = {one for one in said if "with the context in view" in one and "Without it" in one}
+    assert "95 % interval" in sentence
+    assert check_recorded_rows(open_database(workspace.database_file))[1] == []
+
+
+def test_a_ceiling_is_kept_for_each_form_of_the_exam(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w", pages=2, train=1, held_out=1)
+    with open_session(workspace, "test") as session:
+        row = session.db.execute("SELECT id FROM tasks").fetchone()
+        one = get_task(session.db, row[0])
+        session.examiner.answers_with_context([one])
+        other = session.under(
+            session.settings.model_copy(
+                update={"model": session.settings.model.model_copy(update={"prompt_style": "few-shot"})}
+            )
+        )
+        ids = [question.id for question in one.questions]
+        fingerprint = session.base.fingerprint
+        assert base_answers(session.db, ids, WITH_CONTEXT_STATE, fingerprint, "few-shot") == {}
+        other.examiner.answers_with_context([one])
+        assert set(base_answers(session.db, ids, WITH_CONTEXT_STATE, fingerprint, "few-shot")) == set(ids)
+        assert check_recorded_rows(session.db)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("ceilings", "said"),
+    [
+        ([TaskCeiling(task("A"), 2, 1, 0)], None),
+        ([TaskCeiling(task("A"), 2, 2, 2)], "Nothing can be gained on 1 task (“A”)"),
+        ([TaskCeiling(task("A"), 2, 0, 0), TaskCeiling(task("B"), 2, 1, 0)], "Not one reward question of 1 task (“A”)"),
+        ([TaskCeiling(task(name), 2, 0, 0) for name in "ABCDE"], "5 tasks (“A”, “B”, “C” and 2 more)"),
+    ],
+)
+def test_what_cannot_be_gained_is_said(ceilings: list[TaskCeiling], said: str | None) -> None:
+    sentences = list(describe_ceilings(ceilings))
+    assert sentences[0].startswith("Reward questions answered right by the base with the context in view: ")
+    assert any(said in one for one in sentences[1:]) if said else sentences[1:] == []
+
+
+def test_without_questions_nothing_is_said() -> None:
+    assert list(describe_ceilings([])) == []
