@@ -14,7 +14,7 @@ from engine.model.model_folder import check_model_folder, model_folder
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.model import check_model
+from seal_console.cli.model import check_model, named_on_the_command_line
 from store.errors import WrongUseError
 from store.workspace import SETTINGS_NAME, create_workspace
 
@@ -40,10 +40,11 @@ def init(invocation: Invocation, folder: Path, model: str | None) -> None:
             f"init makes a workspace in DIR ({folder}), so -w ({invocation.workspace_folder}) contradicts it.",
             next_step=f"seal-console init {folder}",
         )
-    text = settings_text(model)
-    settings_from_text(text, folder / SETTINGS_NAME)
-    if model is not None and model != BUNDLED:
-        check_model(invocation, {"model": str(model_folder(model).resolve())})
+    with named_on_the_command_line():
+        text = settings_text(model)
+        settings_from_text(text, folder / SETTINGS_NAME)
+        if model is not None and model != BUNDLED:
+            check_model(invocation, {"model": str(model_folder(model).resolve())})
     workspace = create_workspace(folder, text, default_guardrails_text())
     invocation.has_acted = True
     output = invocation.output
