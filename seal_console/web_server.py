@@ -6,6 +6,7 @@ textual-serve answers anyone; `web_access` says who may visit here. `web_visit` 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import shlex
 import signal
@@ -150,6 +151,11 @@ def _require_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise WrongUseError(
+                    f"{host} is not an address of this machine, so nothing can listen there.",
+                    next_step="seal-console web --host 127.0.0.1 serves this machine, --host 0.0.0.0 others too.",
+                ) from error
             raise WrongUseError(
                 f"Cannot listen on {host} port {port}: {error.strerror or error}.",
                 next_step="seal-console web --port N uses another port.",

@@ -59,9 +59,13 @@ def require_move(candidate: Candidate, target: CandidateState, decisions: Sequen
         raise WrongUseError(
             f"{message} by a gate.", next_step=f"seal-console review show {candidate.id} shows the gates' evidence."
         )
+    why = "" if candidate.state == target else f" cannot become {target}: it"
     if kept := decisions_in_force(decisions):
         last = kept[-1]
-        message += f" since {last.decided_at}, by {last.actor} ({last.reason})"
+        since = f"has been {candidate.state} since {last.decided_at}, by {last.actor} ({last.reason})"
+        message = f"Candidate {candidate.id}{why} {since}"
+    elif candidate.state == target:
+        message = f"Candidate {candidate.id} is {target} already"
     raise WrongUseError(
         f"{message}.", next_step="seal-console review list --state examined lists undecided candidates."
     )

@@ -131,9 +131,10 @@ def _require_free(db: Database, task: Task, candidates: list[Candidate]) -> None
     if tags:
         named = ", ".join(row["tag"] for row in tags)
         raise WrongUseError(
-            f"Its text cannot be purged: {named} in adapters/ was made from it, and git keeps a version's card and "
-            "manifest for good.",
-            next_step="Make a new workspace without this document; then delete this one.",
+            f"Its text cannot be purged: {named} in adapters/ was made from it, and git keeps manifest.json and "
+            "README.md of a version, which quote it, for good.",
+            next_step="Make a new workspace without this document; then delete this one. docs/tasks.md says what else "
+            "has the text.",
         )
     current = open_round(db)
     chosen = {} if current is None else current.settings.get("chosen_tasks", {})

@@ -22,13 +22,18 @@ WAITING_STATES: tuple[CandidateState, ...] = ("examined", "deferred")
 _QUOTED_STATES = ", ".join(f"'{state}'" for state in WAITING_STATES)
 WAITING_CONDITION = f"candidates.state IN ({_QUOTED_STATES}) AND candidates.imported = 0"
 
+_REPEATS = "(SELECT count(*) FROM inner_updates WHERE inner_updates.candidate_id = candidates.id)"
+# The spread of the reward over repeats; a single repeat has none. Of imported candidates no repeats are recorded.
+KNOWN_SPREAD = f"CASE WHEN {_REPEATS} <> 1 THEN reward_std END"
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedCandidate:
-    """A candidate with its task's title."""
+    """A candidate with its task's title, and the spread of its reward if there were several repeats."""
 
     candidate: Candidate
     title: str
+    spread: float | None
 
 
 def is_waiting(state: CandidateState, *, imported: bool) -> bool:
@@ -53,10 +58,11 @@ def review_queue(
     marks = ", ".join("?" for _ in states)
     rows = fetch(
         db,
-        "SELECT candidates.*, tasks.title AS task_title "  # noqa: S608
+        "SELECT candidates.*, tasks.title AS task_title, "  # noqa: S608
+        f"{KNOWN_SPREAD} AS spread "
         "FROM candidates JOIN tasks ON tasks.id = candidates.task_id "
         f"WHERE candidates.state IN ({marks}) AND candidates.imported = ? "
         f"AND candidates.round_number = coalesce(?, candidates.round_number) ORDER BY {rank_order()}",
         (*states, int(imported), round_number),
     )
-    return [QueuedCandidate(from_row(Candidate, row), row["task_title"]) for row in rows]
+    return [QueuedCandidate(from_row(Candidate, row), row["task_title"], row["spread"]) for row in rows]

@@ -38,7 +38,7 @@ class UndoResult:
     """An undone decision: the candidate as it is now, the decision, and the "undo" that reverses it."""
 
     candidate: Candidate
-    taken_back: Decision
+    undone: Decision
     decision: Decision
 
 
@@ -66,13 +66,13 @@ def undo_last(db: Database, actor: str, reason: str = "") -> UndoResult:
     """
     with transaction(db):
         found = last_undoable(db, actor)
-        taken_back = found.decision
-        words = f"undoes {taken_back.action} of {taken_back.decided_at}"
+        undone = found.decision
+        words = f"undoes {undone.action} of {undone.decided_at}"
         words += f": {reason.strip()}" if reason.strip() else ""
         undo = Decision(found.candidate.id, "undo", actor, words, utc_now())
         set_state(db, undo.candidate_id, found.state_before, undo)
         append_event(db, "candidate.undone", {"decision": to_row(undo), "state": found.state_before})
-    return UndoResult(replace(found.candidate, state=found.state_before), taken_back, undo)
+    return UndoResult(replace(found.candidate, state=found.state_before), undone, undo)
 
 
 def _newest_in_force(db: Database, actor: str) -> tuple[Decision, list[Decision]]:

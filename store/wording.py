@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_MOST_LISTED, _FEW_LISTED = 40, 5
+
 
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return "1 task" or "2 tasks"; `many` is the plural if it is not formed with an s."""
@@ -34,7 +36,12 @@ def nearest_name(unknown: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(unknown: str, known: Iterable[str]) -> str:
-    """Return "did you mean 'x'?", or the list of known names if none is close."""
+    """Return "did you mean 'x'?", or the known names if none is close: the nearest few if there are many."""
     names = list(known)
     nearest = nearest_name(unknown, names)
-    return f"did you mean '{nearest}'?" if nearest else f"known: {', '.join(names)}"
+    if nearest:
+        return f"did you mean '{nearest}'?"
+    if len(names) > _MOST_LISTED:
+        few = get_close_matches(unknown, names, n=_FEW_LISTED, cutoff=0.0)
+        return f"{len(names)} are known, such as {', '.join(few)}"
+    return f"known: {', '.join(names)}"

@@ -128,7 +128,7 @@ def create_workspace(root: Path, settings_text: str, guardrails_text: str | None
         )
     if workspace.root.exists() and not workspace.root.is_dir():
         raise WrongUseError(f"{workspace.root} is a file.", next_step="Name an empty or new folder.")
-    with _removing_what_is_new(workspace):
+    with _removing_what_is_new(workspace), _named(workspace.root):
         for folder in (workspace.root, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder):
             folder.mkdir(parents=True, exist_ok=True)
         create_database(workspace.database_file).close()
@@ -137,6 +137,18 @@ def create_workspace(root: Path, settings_text: str, guardrails_text: str | None
             write_file(workspace.guardrails_file, guardrails_text.encode("utf-8"))
         write_file(workspace.settings_file, settings_text.encode("utf-8"))
     return workspace
+
+
+@contextmanager
+def _named(root: Path) -> Iterator[None]:
+    """Raise WrongUseError if no folder can be made there; what `expected_failure` knows is left to it."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, FileExistsError) as error:
+        raise WrongUseError(
+            f"{root} cannot be made: {error.strerror} ({error.filename}).",
+            next_step="Name a folder on a file system that can be written to.",
+        ) from error
 
 
 @contextmanager

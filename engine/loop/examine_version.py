@@ -39,7 +39,9 @@ def examine_version(session: Session, number: int | None) -> dict[str, Any]:
     session = _with_gates_on(session)
     parent = None if number is None else get_version(session.db, number).parent_number
     subject = _subject(session, number)
-    session.report(Progress("exam", 0, 0, note=f"Examining what {subject.id} keeps."))
+    session.report(
+        Progress("exam", 0, 0, note=f"Examining what {'the base' if number is None else subject.id} still answers.")
+    )
     against_base = _verdicts(session, None, subject)
     against_parent = against_base if parent is None else _verdicts(session, parent, subject)
     if not against_parent:

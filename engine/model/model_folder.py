@@ -26,7 +26,7 @@ _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 _OPTIONAL_JSON = ("tokenizer_config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json")
 _DECISIVE = ("*.json", "*.safetensors", "*.jinja", "chat_templates/*.jinja", "*.model", "*.tiktoken", "*.py")
-_OTHER_MODEL = "set model.path in seal.yaml to 'bundled' or to a local folder of a Hugging Face causal LM"
+_OTHER_MODEL = "set model.path in seal.yaml to 'bundled' or a local folder of a Hugging Face causal LM"
 
 
 def model_folder(model_path: str) -> Path:

@@ -10,7 +10,7 @@ import click
 
 from seal_console.cli.invocation import common_options
 from store.errors import ExitCode
-from store.wording import suggestion
+from store.wording import nearest_name, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -121,7 +121,15 @@ class SealGroup(click.Group):
         name, known = args[0], self.list_commands(ctx)
         if name in self.moved:
             raise MovedCommandError(name, f"seal-console {self.moved[name]}", args[1:], ctx)
-        raise click.UsageError(f"Unknown command '{name}'; {suggestion(name, known)}", ctx)
+        below = {inner: f"{outer} {inner}" for outer in known for inner in self._commands_of(ctx, outer)}
+        nearest = nearest_name(name, [*known, *below])
+        meant = f"did you mean '{below[nearest]}'?" if nearest in below and nearest not in known else None
+        raise click.UsageError(f"Unknown command '{name}'; {meant or suggestion(name, known)}", ctx)
+
+    def _commands_of(self, ctx: click.Context, outer: str) -> list[str]:
+        """Return the names of the commands in a group of this one; [] if it is a command itself."""
+        command = self.get_command(ctx, outer)
+        return command.list_commands(ctx) if isinstance(command, click.Group) else []
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Add the examples, and to the outermost group's help the exit codes."""

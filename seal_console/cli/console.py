@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,8 @@ from store.lock import current_user
 from store.workspace import is_writable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from store.workspace import Workspace
 
 
@@ -42,9 +45,22 @@ def open_console(
         workspace, settings, actor=actor or current_user(), read_only=read_only, start_engine=start_engine,
         first_screen=first_screen, in_browser=in_browser,
     )  # fmt: skip
-    app.run()
+    with _drawing_on_the_terminal():
+        app.run()
     if app.failure is not None:
         raise app.failure
+
+
+@contextmanager
+def _drawing_on_the_terminal() -> Iterator[None]:
+    """Let Textual draw on stdout if stderr is not the terminal, as after `2>log`: it draws on Python's first stderr."""
+    stream = sys.__stderr__
+    if stream is None or not stream.isatty():
+        sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        sys.__stderr__ = stream  # type: ignore[misc]
 
 
 @click.command(

@@ -59,7 +59,8 @@ def demo(invocation: Invocation, folder: Path | None, headless: bool, rounds: in
         "demo",
         {"folder": str(chosen.resolve()), "rounds": rounds, "seed": seed},
         story=True,
-        next_step=f"seal-console -w {chosen} run --rounds 1 continues; seal-console demo starts again.",
+        next_step=f"seal-console -w {chosen} run --rounds 1 continues; "
+        f"seal-console demo {fresh_folder(chosen, is_taken=True)} starts again.",
     )
     if invocation.output.as_json:
         invocation.output.data(result)
@@ -83,10 +84,10 @@ def _live(invocation: Invocation, folder: Path, rounds: int, seed: int) -> None:
     )
 
 
-def fresh_folder(wanted: Path) -> Path:
-    """Return `wanted`, or the first of wanted-2, wanted-3, … that does not exist yet."""
+def fresh_folder(wanted: Path, *, is_taken: bool = False) -> Path:
+    """Return `wanted`, or the first of wanted-2, wanted-3, … that does not exist; `is_taken` if it soon will."""
     number, folder, whole = 1, wanted, wanted.resolve()  # "." has no name of its own
-    while folder.exists():
+    while folder.exists() or (is_taken and number == 1):
         number += 1
         folder = wanted.parent / f"{whole.name}-{number}" if wanted.name else whole.with_name(f"{whole.name}-{number}")
     return folder

@@ -116,7 +116,8 @@ def diagnose(invocation: Invocation, error: BaseException) -> Diagnosis:
     if isinstance(error, click.ClickException):
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "seal-console"
         next_step = error.line if isinstance(error, MovedCommandError) else f"{path} --help"
-        return Diagnosis("UsageError", error.format_message(), next_step, exit_code=int(ExitCode.WRONG_USE))
+        message = error.format_message().replace("is not a valid integer range", "is not a whole number")
+        return Diagnosis("UsageError", message, next_step, exit_code=int(ExitCode.WRONG_USE))
     if isinstance(error, FileNotFoundError) and not _has_current_folder():
         return diagnose(
             invocation, WrongUseError("The current folder no longer exists.", next_step="cd to another folder")

@@ -20,7 +20,7 @@ from engine.settings.presets import PRESET_NAMES, Preset, preset_for, preset_nam
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.model import check_model
+from seal_console.cli.model import check_model, named_on_the_command_line
 from store.errors import WrongUseError
 from store.workspace import SETTINGS_NAME, Workspace, create_workspace
 
@@ -62,15 +62,10 @@ def init(invocation: Invocation, folder: Path, model: str | None, preset_name: s
             f"init makes a workspace in DIR ({folder}), so -w ({invocation.workspace_folder}) contradicts it.",
             next_step=f"seal-console init {folder}",
         )
-    chosen = None if model is None or model == BUNDLED else named_model(model)
-    settings_from_text(settings_text(chosen, preset_named("bundled")), folder / SETTINGS_NAME)
-    size = 0
-    if chosen is not None:
-        parameters = {"model": str(chosen)}
-        if chosen.is_file():
-            parameters["cache"] = str(Workspace(folder.resolve()).cache_folder)  # for the folder that is made of it
-        with _leaving_nothing(folder):
-            size = check_model(invocation, parameters)["parameters"]
+    with named_on_the_command_line():
+        chosen = None if model is None or model == BUNDLED else named_model(model)
+        settings_from_text(settings_text(chosen, preset_named("bundled")), folder / SETTINGS_NAME)
+        size = 0 if chosen is None else _checked_size(invocation, chosen, folder)
     preset = preset_for(size) if preset_name is None else preset_named(preset_name)
     text = settings_text(chosen, preset)
     workspace = create_workspace(folder, text, default_guardrails_text())
@@ -91,6 +86,15 @@ def init(invocation: Invocation, folder: Path, model: str | None, preset_name: s
         "  seal-console run --rounds 1",
         "  seal-console review list",
     )
+
+
+def _checked_size(invocation: Invocation, model: Path, folder: Path) -> int:
+    """Let the engine check a model for a workspace in a folder; returns how many parameters it has."""
+    parameters = {"model": str(model)}
+    if model.is_file():
+        parameters["cache"] = str(Workspace(folder.resolve()).cache_folder)  # for the folder that is made of it
+    with _leaving_nothing(folder):
+        return int(check_model(invocation, parameters)["parameters"])
 
 
 def named_model(model: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from seal_console.format import facts
 from store.errors import SealError, WrongUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from seal_console.cli.invocation import Invocation
 
@@ -49,17 +50,31 @@ def check(invocation: Invocation, folder: str | None) -> None:
 
     Without DIR it checks the model of the workspace, with its device and precision. Nothing is recorded.
     """
-    parameters: dict[str, Any] = {"model": folder}
     if folder is None:
         settings = load_settings(invocation.workspace().settings_file)
-        cache = invocation.workspace().cache_folder
-        parameters = {"settings": settings.model_dump(mode="json"), "cache": str(cache)}
-    checked = check_model(invocation, parameters)
+        parameters = {"settings": settings.model_dump(mode="json"), "cache": str(invocation.workspace().cache_folder)}
+        checked = check_model(invocation, parameters)
+    else:
+        with named_on_the_command_line():
+            checked = check_model(invocation, {"model": folder})
     if invocation.output.as_json:
         invocation.output.data(checked)
         return
     about = {**checked, "parameters": f"{checked['parameters']:,}", "window": f"{checked['window']:,} tokens"}
     invocation.output.show(facts([(name.replace("_", " "), str(value)) for name, value in about.items()]))
+
+
+@contextmanager
+def named_on_the_command_line() -> Iterator[None]:
+    """Let errors about a model speak of the folder that was given rather than of the settings."""
+    try:
+        yield
+    except SealError as error:
+        error.message = error.message.removeprefix("model.path: ")
+        error.next_step = error.next_step.replace("set model.path in seal.yaml to", "name").replace(
+            "set model.path to", "name"
+        )
+        raise
 
 
 def check_model(invocation: Invocation, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -201,17 +201,17 @@ def undo_command(invocation: Invocation, reason: str | None, actor: str | None) 
     An acceptance is a commit: use seal-console versions rollback.
     """
     with open_to_change(invocation) as found:
-        undone = undo_last(found.db, _actor(actor), reason or "")
+        undo = undo_last(found.db, _actor(actor), reason or "")
         invocation.has_acted = True
         head = head_as_json(found.db)
-    candidate, taken_back = undone.candidate, undone.taken_back
+    candidate, undone = undo.candidate, undo.undone
     if invocation.output.as_json:
-        result = {"id": candidate.id, "state": candidate.state, "taken_back": asdict(taken_back)}
+        result = {"id": candidate.id, "state": candidate.state, "undone": asdict(undone)}
         invocation.output.data({**result, "log_head": head})
         return
     invocation.output.show(
-        f"Undone: the {NOUN_OF_ACTION[taken_back.action]} of candidate {short_id(candidate.id)} by {taken_back.actor} "
-        f"({sanitize_line(taken_back.reason)}). The candidate {AFTER_UNDO[candidate.state]}."
+        f"Undone: the {NOUN_OF_ACTION[undone.action]} of candidate {short_id(candidate.id)} by {undone.actor} "
+        f"({sanitize_line(undone.reason)}). The candidate {AFTER_UNDO[candidate.state]}."
     )
 
 
@@ -248,7 +248,7 @@ def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str])
         short_id(candidate.id),
         str(candidate.round_number),
         show_line(queued.title, limit=28),
-        gain(candidate.reward_mean, candidate.reward_std),
+        gain(candidate.reward_mean, queued.spread),
         gain(candidate.audit_gain),
         show_line(", ".join(notes)),
         show_line(candidate.completion, limit=44),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from seal_console.queries.filters import Condition, Field, parse_filter
 from store.database import fetch, fetch_value
 from store.ranking import rank_order
-from store.review_queue import WAITING_CONDITION, on_older_parent
+from store.review_queue import KNOWN_SPREAD, WAITING_CONDITION, on_older_parent
 from store.version_rows import live_version
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def queue_rows(db: Database, keys: Sequence[int]) -> dict[int, QueueRow]:
     found = fetch(
         db,
         "SELECT candidates.rowid AS key, candidates.id, round_number, tasks.title, state, role, reward_mean, "  # noqa: S608
-        "reward_std, audit_gain, live_version, candidates.imported, derived_from, "
+        f"{KNOWN_SPREAD} AS reward_std, audit_gain, live_version, candidates.imported, derived_from, "
         f"{_NEEDS_REVIEW} AS needs_review, substr(completion, 1, 160) AS beginning "
         f"FROM {_FROM} WHERE candidates.rowid IN ({marks})",
         list(keys),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.trackers.summary import HeldOutFigures, summary_of
 from store.database import fetch, fetch_value
 from store.ranking import rank_order
+from store.review_queue import KNOWN_SPREAD
 from store.rounds import get_round, list_rounds
 from store.version_rows import get_policy_version
 from store.version_tags import policy_tag
@@ -214,7 +215,8 @@ def ranked_rows(db: Database, keys: Sequence[int]) -> dict[int, RankedCandidate]
     marks = ", ".join("?" for _ in keys)
     found = fetch(
         db,
-        "SELECT candidates.rowid AS key, candidates.id, role, tasks.title, state, reward_mean, reward_std, audit_gain, "  # noqa: S608
+        "SELECT candidates.rowid AS key, candidates.id, role, tasks.title, state, reward_mean, "  # noqa: S608
+        f"{KNOWN_SPREAD} AS reward_std, audit_gain, "
         "derived_from FROM candidates JOIN tasks ON tasks.id = candidates.task_id "
         f"WHERE candidates.rowid IN ({marks})",
         list(keys),

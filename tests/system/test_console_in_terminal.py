@@ -234,3 +234,14 @@ def test_without_a_terminal_it_shows_what_there_is(maker: CandidateMaker) -> Non
     assert finished.returncode == 0
     assert "live version" in finished.stdout
     assert "\x1b" not in finished.stdout + finished.stderr
+
+
+def test_the_console_draws_on_the_terminal_if_stderr_goes_into_a_file(maker: CandidateMaker, tmp_path: Path) -> None:
+    maker.examined(0.5)
+    log = tmp_path / "log"
+    command = ("bash", "-c", f'exec "$0" -m seal_console "$@" 2>{log}', sys.executable)
+    with ConsoleTerminal(maker.workspace.root, command=command) as console:
+        into_review(console)
+        console.keys(CTRL_Q)
+        assert console.ended() == 0
+    assert log.read_bytes() == b""

@@ -51,3 +51,10 @@ def test_demo_does_not_touch_a_folder_that_is_in_use(call: CliCaller, tmp_path: 
     called = call("demo", "mine")
     assert called.code == 2
     assert "seal-console demo mine-2" in called.err
+
+
+def test_an_interrupted_demo_names_both_folders(call: CliCaller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, "(Path(parameters['folder']) / 'x').mkdir(parents=True); sys.exit(130)")
+    called = call("demo", "mine", "--headless")
+    assert called.code == 130
+    assert "seal-console -w mine run --rounds 1 continues; seal-console demo mine-2 starts again." in called.err

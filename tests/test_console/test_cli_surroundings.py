@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seal_console.engine_process import child_environment
+from seal_console.web_server import make_server
 from store.candidates import get_candidate
+from store.errors import WrongUseError
 from tests.test_console.cli_scenario import CandidateMaker, CliCaller, make_task
 
 if TYPE_CHECKING:
@@ -129,3 +131,42 @@ def test_at_most_twenty_problems_are_listed(workspace: Workspace, call: CliCalle
         (workspace.tasks_folder / f"{number:02}.yaml").unlink()
     exactly = call("tasks", "check")
     assert (exactly.err.count("  • "), "more;" in exactly.err) == (20, False)
+
+
+@pytest.mark.parametrize("folder", ["/dev/null/x", "/proc/x"])
+def test_a_workspace_where_no_folder_can_be_made_is_refused(call: CliCaller, folder: str) -> None:
+    called = call("init", folder)
+    assert called.code == 2
+    assert f"{folder} cannot be made: " in called.err
+    assert "report" not in called.err
+
+
+def test_a_model_that_is_named_on_the_command_line_is_not_called_a_setting(call: CliCaller, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    called = call("init", tmp_path / "w", "--model", tmp_path / "model")
+    assert called.code == 2
+    assert called.err.startswith(f"{tmp_path / 'model'} is not a model folder")
+    assert "name 'bundled' or a local folder" in called.err
+    for said in ("model.path", "seal.yaml"):
+        assert said not in called.err
+
+
+def test_a_whole_number_is_asked_for_by_that_name(call: CliCaller) -> None:
+    called = call("run", "--rounds", "abc")
+    assert "'abc' is not a whole number" in called.err
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("acept", "review accept"), ("rollbak", "versions rollback"), ("exprot", "export"), ("reviw", "review")],
+)
+def test_an_unknown_command_names_the_nearest_also_inside_groups(call: CliCaller, written: str, meant: str) -> None:
+    assert f"did you mean '{meant}'?" in call(written, "x").err
+
+
+def test_an_address_of_another_machine_is_not_blamed_on_the_port() -> None:
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        with pytest.raises(WrongUseError, match=f"{host} is not an address of this machine") as refused:
+            make_server("true", host, 8000, token=None, most_visitors=1)
+        assert "--host" in refused.value.next_step
+        assert "--port" not in refused.value.next_step

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seal_console.queries.queue import queue_rows
+from seal_console.queries.rounds import ranked_rows
 from store.candidates import decisions_of
 from store.lock import current_user
 
@@ -18,7 +20,7 @@ def test_a_decision_is_undone_and_can_be_made_again(maker: CandidateMaker, call:
     assert "The candidate waits for a decision again." in called.out
     assert call("review", "defer", one.id, "--reason", "later", "--as", "ada").code == 0
     (undone,) = call("review", "undo", "--as", "ada", "--reason", "slip", "--json").objects
-    assert (undone["id"], undone["state"], undone["taken_back"]["action"]) == (one.id, "examined", "defer")
+    assert (undone["id"], undone["state"], undone["undone"]["action"]) == (one.id, "examined", "defer")
     assert decisions_of(maker.db, one.id)[-1].reason.endswith(": slip")
     (whole,) = call("review", "show", one.id, "--json").objects
     assert [decision["action"] for decision in whole["decisions"]] == ["reject", "undo", "defer", "undo"]
@@ -50,5 +52,19 @@ def test_two_people_learn_who_was_first(maker: CandidateMaker, call: CliCaller) 
     for word in ("accept", "reject", "defer"):
         late = call("review", word, one.id, "--reason", "mine", "--as", "bo")
         assert late.code == 2
-        assert "it is rejected since 20" in late.err
+        assert "has been rejected since 20" in late.err
         assert "by ada (dull)" in late.err
+
+
+def test_a_single_repeat_has_no_spread_in_any_list(maker: CandidateMaker, call: CliCaller) -> None:
+    candidate = maker.examined(0.5)
+    key = next(iter(maker.db.query("SELECT rowid AS key FROM candidates")))["key"]
+    assert "+0.500" in call("review", "list").out
+    assert "±" not in call("review", "list").out
+    assert queue_rows(maker.db, [key])[key].reward_std is None
+    assert ranked_rows(maker.db, [key])[key].reward_std is None
+    again = {**next(iter(maker.db.query("SELECT * FROM inner_updates"))), "repeat": 1}
+    maker.db["inner_updates"].insert(again)
+    assert f"{candidate.reward_mean:+.3f} ± 0.000" in call("review", "list").out
+    assert queue_rows(maker.db, [key])[key].reward_std == 0.0
+    assert ranked_rows(maker.db, [key])[key].reward_std == 0.0

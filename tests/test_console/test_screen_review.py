@@ -244,7 +244,7 @@ def test_what_is_decided_already_is_reported_before_anything_is_asked(
             await console.press("v")
             await console.until(lambda: "2 in all" in console.shown())
             await console.press("A")
-            await console.until(lambda: "cannot become accepted: it is rejected" in console.said)
+            await console.until(lambda: "cannot become accepted: it has been rejected" in console.said)
             assert "by bo (was first)" in console.said
             await console.press("j", "x")
             await console.until(lambda: "it is refused by a gate" in console.said)

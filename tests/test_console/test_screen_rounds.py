@@ -80,7 +80,7 @@ def test_rounds_report_and_candidates_at_every_size(
             shown = console.shown()
             assert "50.0 % → 25.0 %" in shown
             assert "✗ dropped" in shown
-            assert "+0.500 ± 0.00 ✓" in shown
+            assert "+0.500 ✓" in shown
             assert "✗ the new policy was dropped" in report(console)
             assert "1: 1 by reward" in report(console)
             assert "1 task, 2 questions, 2 self-edits each" in report(console)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from store.adapter_files import CARD_NAME, MANIFEST_NAME
 from store.answers import record_base_answers
 from store.candidates import decisions_of, get_candidate, reject
 from store.database import execute, fetch, fetch_value
@@ -13,6 +15,7 @@ from store.errors import NothingToDoError, WrongUseError
 from store.events import events_after
 from store.purging import PURGED_KIND, PURGED_TITLE, plan_purge, purge_task
 from store.records import Answer
+from store.repository import Repository
 from store.review_queue import count_waiting
 from store.rounds import finish_round, open_round
 from store.tasks import add_tasks, get_task, list_tasks
@@ -130,3 +133,19 @@ def test_who_and_why_are_required(done: Lab) -> None:
     for actor, reason in (("", "x"), ("Ada", " ")):
         with pytest.raises(WrongUseError, match="name of who purges and a reason"):
             purge_task(done.db, done.task.id, actor, reason)
+
+
+def test_of_a_versions_files_card_and_manifest_quote_its_text_as_the_page_says(lab: Lab) -> None:
+    version = lab.accept()
+    repository = Repository.open(lab.workspace.adapters_folder)
+    quoting = [
+        name
+        for name in repository.file_names(version.commit)
+        if CUSTOMER.encode() in repository.read_file(version.commit, name)
+    ]
+    assert quoting == [CARD_NAME, MANIFEST_NAME]
+    log = ["git", "-C", str(repository.folder), "log", "--all", "--format=%B"]
+    assert CUSTOMER not in subprocess.run(log, check=True, capture_output=True, text=True).stdout
+    with pytest.raises(WrongUseError, match=r"manifest\.json and README\.md") as refused:
+        plan_purge(lab.db, lab.task.id)
+    assert "new workspace" in refused.value.next_step

@@ -133,7 +133,7 @@ def test_all_that_was_measured_comes_back(lab: Lab) -> None:
 
 def test_a_candidate_is_examined_once(lab: Lab) -> None:
     candidate = lab.examined()
-    with pytest.raises(WrongUseError, match="it is examined"):
+    with pytest.raises(WrongUseError, match="is examined already"):
         lab.examine(candidate)
     assert lab.examine(lab.propose(), passed=False).state == "refused"
 
@@ -161,7 +161,7 @@ def test_candidates_are_listed_by_any_condition(lab: Lab) -> None:
 def test_decisions_are_kept_with_who_and_why(lab: Lab) -> None:
     candidate = lab.examined()
     assert defer(lab.db, candidate.id, "Ada", "later").state == "deferred"
-    with pytest.raises(WrongUseError, match=r"it is deferred since .*, by Ada \(later\)"):
+    with pytest.raises(WrongUseError, match=r"has been deferred since .*, by Ada \(later\)"):
         defer(lab.db, candidate.id, "Bob", "me too")
     reject(lab.db, candidate.id, "Bob", "no")
     assert [(d.action, d.actor, d.reason) for d in decisions_of(lab.db, candidate.id)] == [
@@ -190,7 +190,11 @@ def test_the_state_machine_refuses_what_it_does_not_allow(
     if target in ALLOWED_MOVES[state]:
         require_move(candidate, target, decisions)
         return
-    with pytest.raises(WrongUseError, match=f"cannot become {target}: it is {state}") as caught:
+    repeated = state == target and state not in {"proposed", "refused"}
+    decided = is_decided and state not in {"proposed", "refused"}
+    said = f"(is {target} already|has been {target} since)" if repeated else f"cannot become {target}: it is {state}"
+    said = f"cannot become {target}: it has been {state} since" if decided and not repeated else said
+    with pytest.raises(WrongUseError, match=said) as caught:
         require_move(candidate, target, decisions)
     assert caught.value.next_step
     if is_decided and state not in {"proposed", "refused"}:

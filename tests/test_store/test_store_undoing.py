@@ -34,7 +34,7 @@ def test_a_rejection_is_undone_and_stays_in_the_record(lab: Lab) -> None:
     assert (undone.candidate.id, undone.candidate.state) == (candidate.id, "examined")
     assert state(lab, candidate) == "examined"
     rejected, undo = decisions_of(lab.db, candidate.id)
-    assert (undone.taken_back, undone.decision) == (rejected, undo)
+    assert (undone.undone, undone.decision) == (rejected, undo)
     assert (undo.action, undo.actor) == ("undo", "Ada")
     assert undo.reason == f"undoes reject of {rejected.decided_at}: typo"
     assert verify(lab.workspace, lab.db).problems == []
@@ -87,7 +87,7 @@ def test_a_decision_after_an_undo_names_the_one_in_effect(lab: Lab) -> None:
     defer(lab.db, candidate.id, "Ada", "later")
     reject(lab.db, candidate.id, "Bob", "dull")
     undo_last(lab.db, "Bob")
-    with pytest.raises(WrongUseError, match=r"it is deferred since .*, by Ada \(later\)"):
+    with pytest.raises(WrongUseError, match=r"has been deferred since .*, by Ada \(later\)"):
         defer(lab.db, candidate.id, "Eve", "me too")
 
 
@@ -165,7 +165,7 @@ def test_of_two_people_who_decide_at_once_the_second_learns_who_was_first(
     assert refusals[decision.actor] is None
     refused = refusals[late] or ""
     done = get_candidate(lab.db, candidate.id).state
-    assert f"it is {done} since {decision.decided_at}, by {decision.actor} ({decision.reason})" in refused
+    assert f"has been {done} since {decision.decided_at}, by {decision.actor} ({decision.reason})" in refused
 
 
 def test_one_accepts_what_the_other_rejected(lab: Lab) -> None:
@@ -173,8 +173,8 @@ def test_one_accepts_what_the_other_rejected(lab: Lab) -> None:
     reject(lab.db, rejected.id, "Ada", "no")
     lab.accept(accepted, actor="Ada", reason="yes")
     for candidate, what in ((rejected, "rejected"), (accepted, "accepted")):
-        with pytest.raises(WrongUseError, match=rf"it is {what} since 20.*Z, by Ada \((no|yes)\)"):
+        with pytest.raises(WrongUseError, match=rf"has been {what} since 20.*Z, by Ada \((no|yes)\)"):
             lab.accept(candidate, actor="Bob")
         for decide in (reject, defer):
-            with pytest.raises(WrongUseError, match=rf"it is {what} since 20.*Z, by Ada \((no|yes)\)"):
+            with pytest.raises(WrongUseError, match=rf"has been {what} since 20.*Z, by Ada \((no|yes)\)"):
                 decide(lab.db, candidate.id, "Bob", "x")

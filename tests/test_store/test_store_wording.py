@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.wording import counted, value_in_words
+from store.wording import counted, suggestion, value_in_words
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(["", "text"]),
@@ -35,3 +35,11 @@ def test_no_value_shows_python(value: object) -> None:
     assert words
     assert not set(words) & set("{}[]()'")
     assert "None" not in words
+
+
+def test_of_many_names_only_the_nearest_few_are_listed() -> None:
+    known = [f"{first}{second}" for first in "abcdefgh" for second in "uvwxyz"]
+    said = suggestion("12", known)
+    assert said.startswith("48 are known, such as ")
+    assert said.count(",") == 5
+    assert suggestion("12", known[:3]) == "known: au, av, aw"
