@@ -69,8 +69,7 @@ def making_folder(target: Path) -> Iterator[Path]:
     """Give the block a temporary folder to fill; afterwards it is at `target`, durably and whole.
 
     If the block fails, nothing remains of it. `target` must not exist, or be an empty folder; what an earlier process
-        left half made of it is removed. Raises WrongUseError if it cannot be made there, or another process made it in the
-    meantime.
+    left half made of it is removed. Raises WrongUseError if it cannot be made, or another process made it meanwhile.
     """
     temporary = _temporary_name(target)
     try:
