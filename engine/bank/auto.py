@@ -21,6 +21,9 @@ _MOST_SLOTS = {"cpu": 32, "cuda": 64}
 _BYTES_PER_PARAMETER = 6 * 4  # weight, working copy, starting value, gradient and two moments, in float32
 _SHARE_OF_MEMORY = 0.25
 _USUAL_TOKENS = 64
+# Bytes for each token, of values that are float32 whatever the precision of the base: inputs of layers, for the
+# adapters, and the logits with their gradient, for the loss. What is in the base's precision comes on top.
+_KEPT_AS_FLOAT, _LOGITS_AS_FLOAT = 4, 8
 
 
 def auto_slots(base: BaseModel, spec: LoraSpec, jobs: Sequence[InnerJob] = (), processes: int = 1) -> int:
@@ -30,8 +33,7 @@ def auto_slots(base: BaseModel, spec: LoraSpec, jobs: Sequence[InnerJob] = (), p
     hardly more: matrix products are full by then, and weights evict each other from the cache. The limit for CUDA,
     which looks at free memory, is 64, a guess. Each process has at least one slot.
     """
-    memory, each = _memory_bytes(base.device) * _SHARE_OF_MEMORY, slot_bytes(base, spec, tokens_per_step(jobs))
-    fits = int(memory // each)
+    fits = int(_memory_bytes(base.device) * _SHARE_OF_MEMORY) // slot_bytes(base, spec, tokens_per_step(jobs))
     return max(processes, min(_MOST_SLOTS.get(base.device.type, _MOST_SLOTS["cpu"]), fits))
 
 
@@ -50,11 +52,16 @@ def _tokens_per_step(job: InnerJob) -> int:
 
 
 def slot_bytes(base: BaseModel, spec: LoraSpec, tokens: int) -> int:
-    """Return the peak memory of a slot whose steps have up to so many tokens: its adapter, activations and logits."""
-    return (
-        spec.parameters * _BYTES_PER_PARAMETER
-        + tokens * sum(map(sum, map(sizes_of, adaptable_modules(base.model).values()))) * 4
-    )
+    """Return the peak memory of a slot whose steps have up to so many tokens: its adapter, activations and logits.
+
+    Activations grow with the widths of all linear layers, logits with the vocabulary. The two factors were measured
+    with two models in two precisions (docs/experiments.md); every token counts as one that is learnt.
+    """
+    width = sum(sum(sizes_of(layer)) for layer in adaptable_modules(base.model).values())
+    vocabulary = int(base.model.get_input_embeddings().weight.shape[0])
+    element = base.precision.itemsize
+    of_token = width * (_KEPT_AS_FLOAT + element / 2) + vocabulary * (_LOGITS_AS_FLOAT + 2 * element)
+    return spec.parameters * _BYTES_PER_PARAMETER + int(tokens * of_token)
 
 
 def _memory_bytes(device: torch.device) -> int:

@@ -53,7 +53,7 @@ class LocalExecutor:
         on_failed: Callable[[FailedUpdate], None] | None = None,
     ) -> Iterator[InnerResult]:
         """Train every job in a bank and yield each result as it finishes."""
-        slots = auto_slots(self._base, spec) if self._slots == "auto" else self._slots
+        slots = auto_slots(self._base, spec, jobs) if self._slots == "auto" else self._slots
         bank = InnerUpdateBank(self._base, spec, min(slots, len(jobs)), preconditioner=preconditioner)
         report = None if on_running is None else throttled(lambda: on_running(bank.running()))
         yield from bank.train(jobs, on_tick=report, on_failed=on_failed)
