@@ -8,7 +8,9 @@ dies: its work is lost, so every call fails. The next call starts new ones.
 from __future__ import annotations
 
 import atexit
+import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 from engine.executors.messages import LESS_MEMORY, CloseCall, Reply, read, send
 from engine.executors.shared_base import SharedBase
 from engine.runtime.child_environment import child_environment
-from store.errors import SealError
+from store.errors import SealError, WrongUseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,9 +80,22 @@ class ProcessPool:
         return [one.child.pid for one in self._started]
 
     def is_worth(self, operations: float) -> bool:
-        """Count work that is asked for; return whether the processes are to do it."""
+        """Count work that is asked for; return whether the processes are to do it.
+
+        Raises WrongUseError if the base cannot be shared, unless processes are only for much work: then they never are.
+        """
         self._work += operations
-        return self._deals or self._work >= self._least_work
+        if self._shared is None and self._work >= self._least_work:
+            try:
+                self._shared = SharedBase(self._base)
+            except (pickle.PicklingError, TypeError, AttributeError) as error:
+                if not self._least_work:
+                    raise WrongUseError(
+                        f"model.processes: this model cannot be shared between processes: {error}",
+                        next_step="set model.processes: 1 in seal.yaml",
+                    ) from error
+                self._least_work = math.inf
+        return self._shared is not None
 
     def next_number(self) -> int:
         """Return the number of a new call."""
@@ -103,6 +118,12 @@ class ProcessPool:
 
     def close(self) -> None:
         """End all processes."""
+        self._stop()
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
+
+    def _stop(self) -> None:
         self._closing = True
         for one in self._started:
             one.kill()
@@ -113,9 +134,7 @@ class ProcessPool:
             one.connection.close()
         for descriptor in self._wakeup or ():
             os.close(descriptor)
-        if self._shared is not None:
-            self._shared.close()
-        self._started, self._thread, self._wakeup, self._shared = [], None, None, None
+        self._started, self._thread, self._wakeup = [], None, None
         self._deals = self._closing = False
         atexit.unregister(self.close)
 
@@ -125,9 +144,9 @@ class ProcessPool:
             if started:
                 self._calls[call.number] = call
         if not started:
-            self.close()
+            self._stop()
             self._calls[call.number] = call
-            self._start()
+            self._start(self._shared or SharedBase(self._base))
         self.wake()
 
     def _close(self, call: DealtCall) -> None:
@@ -136,14 +155,14 @@ class ProcessPool:
             self._ended.append(call.number)
         self.wake()
 
-    def _start(self) -> None:
+    def _start(self, shared: SharedBase) -> None:
         atexit.register(self.close)
-        self._shared = SharedBase(self._base)
+        self._shared = shared
         self._wakeup = os.pipe()
         os.set_blocking(self._wakeup[1], False)
         for _ in range(self.size):
             here, there = Pipe()
-            descriptors = (there.fileno(), self._shared.descriptor)
+            descriptors = (there.fileno(), shared.descriptor)
             command = [sys.executable, "-P", "-m", "engine.executors.compute_process", *map(str, descriptors)]
             child = subprocess.Popen(
                 command,
