@@ -142,7 +142,10 @@ class _RecordedHashes:
                 readers[event.kind](event.payload)
             if event.kind == PURGED_KIND:
                 for kind, rows in event.payload["hashes"].items():
-                    self.purged[kind] |= {key: (before, after) for key, (before, after) in rows.items()}
+                    for key, (before, after) in rows.items():
+                        first, last = self.purged[kind].get(key, (before, before))
+                        # Several purges may take text out of one row; only an unbroken chain reaches back to its event.
+                        self.purged[kind][key] = (first if last == before else before, after)
 
     def before_purge(self, kind: str, key: str, row_hash: str) -> str:
         """Return the hash that a row had before its text was purged, if it is as the purge left it; else its hash."""
@@ -209,8 +212,13 @@ def _check_retention(db: Database, recorded: _RecordedHashes) -> tuple[int, list
 
 
 def _check_alarms(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
-    measured = {one.round_number: hash_json(to_row(one)) for one in select(db, RoundMeasures, _ALL_MEASURES)}
-    alarms = {alarm.id: hash_json(to_row(alarm)) for alarm in list_alarms(db)}
+    measured = {
+        one.round_number: recorded.before_purge("measures", str(one.round_number), hash_json(to_row(one)))
+        for one in select(db, RoundMeasures, _ALL_MEASURES)
+    }
+    alarms = {
+        alarm.id: recorded.before_purge("alarm", str(alarm.id), hash_json(to_row(alarm))) for alarm in list_alarms(db)
+    }
     cleared = [to_row(one) for one in clearings(db).values()]
     problems = _compare_hashes("measures of round", measured, recorded.round_measures)
     problems += _compare_hashes("alarm", alarms, recorded.alarms)
