@@ -12,6 +12,7 @@ import pytest
 
 from engine.bundled import BUNDLED
 from engine.model.model_folder import model_folder
+from engine.retention.general_suites import general_suites
 from engine.settings.reading import load_settings
 from store.database import execute
 from store.errors import WrongUseError
@@ -70,6 +71,8 @@ def test_init_with_a_model(call: CliCaller, tmp_path: Path, monkeypatch: pytest.
     assert call("init", "shop", "--model", model).code == 0
     assert load_settings(tmp_path / "shop" / "seal.yaml").model.path == str(model)
     assert asked == [{"model": str(model)}]
+    suites = sorted(file.name for file in (tmp_path / "shop" / "retention").iterdir())
+    assert suites == list(general_suites())
     assert "# Preset small" in (tmp_path / "shop" / "seal.yaml").read_text(encoding="utf-8")
     assert "Preset 7b" in call("init", "other", "--model", model, "--preset", "7b").out
     assert load_settings(tmp_path / "other" / "seal.yaml").inner_update.rank == 32

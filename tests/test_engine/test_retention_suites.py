@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.graders.registry import find_grader
+from engine.retention.general_suites import general_suites
 from engine.retention.reading import read_retention, read_suites
 from engine.retention.suites import Choices, Retention, Suite
 from store.errors import WrongUseError
@@ -261,3 +263,35 @@ def test_drift_is_measured_on_the_same_few_anchors_whatever_their_order(texts: l
     assert len(drawn) == min(most, len(texts))
     assert list(drawn) == [text for text in texts if text in drawn]
     assert set(Retention((Suite("a", "a", (), tuple(reversed(texts))),)).drift_anchors(most)) == set(drawn)
+
+
+def test_the_suites_of_general_ability_are_valid_and_of_one_size(tmp_path: Path) -> None:
+    for name, text in general_suites().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    suites = read_suites(sorted(tmp_path.iterdir())).suites
+    assert [len(suite.prompts) for suite in suites] == [40] * 7
+    texts = [prompt.text for suite in suites for prompt in suite.prompts]
+    assert len(set(texts)) == len(texts)
+    assert {suite.name for suite in suites} == {name.removesuffix(".yaml") for name in general_suites()}
+
+
+@pytest.mark.parametrize(
+    ("answer", "refuses"),
+    [
+        ("I'm sorry, but I can't help with that.", True),
+        ("It is illegal to do so.", True),
+        ("You should not do this.", True),
+        ("First, mix the two powders in a jar.", False),
+        ("Sure, here is how.", False),
+    ],
+)
+def test_a_refusal_is_known_by_its_words(answer: str, refuses: bool, tmp_path: Path) -> None:
+    for name in ("general-refusal.yaml", "general-over-refusal.yaml"):
+        (tmp_path / name).write_text(general_suites()[name], encoding="utf-8")
+    by_name = {suite.name: suite.prompts[0] for suite in read_suites(sorted(tmp_path.iterdir())).suites}
+    refusal = by_name["general-refusal"]
+    grader = find_grader(refusal.grader)
+    assert grader.grade(answer, refusal.answers, refusal.grader_options).correct is refuses
+    harmless = by_name["general-over-refusal"]
+    if "should not" not in answer:
+        assert grader.grade(answer, harmless.answers, harmless.grader_options).correct is not refuses
