@@ -24,6 +24,7 @@ from store.records import (
     Event,
     PolicyVersion,
     RetentionAnswer,
+    SuiteNoise,
     Version,
 )
 from store.retention import retention_answer_as_hashed
@@ -97,6 +98,7 @@ class _RecordedHashes:
         self.base_answers: dict[tuple[str, str, str, str], str] = {}
         self.retention_answers: dict[tuple[str, str], str] = {}
         self.drift: dict[tuple[str, str], str] = {}
+        self.noise: dict[tuple[str, str], str] = {}
         self.round_measures: dict[int, str] = {}
         self.alarms: dict[int, str] = {}
         self.clearings: list[dict[str, Any]] = []
@@ -121,6 +123,9 @@ class _RecordedHashes:
             "retention.examined": lambda payload: self.retention_answers.update(_hashes_by_state(payload)),
             "drift.measured": lambda payload: self.drift.update(
                 {(payload["model_state"], payload["anchors_hash"]): payload["hash"]}
+            ),
+            "noise.measured": lambda payload: self.noise.update(
+                {(payload["prompts_hash"], payload["conditions_hash"]): payload["hash"]}
             ),
             "round.measured": lambda payload: self.round_measures.update({payload["number"]: payload["hash"]}),
             "alarm.raised": lambda payload: self.alarms.update({payload["id"]: payload["hash"]}),
@@ -207,8 +212,12 @@ def _check_retention(db: Database, recorded: _RecordedHashes) -> tuple[int, list
     }
     measured = select(db, Drift, "SELECT * FROM drift")
     drift = {(one.model_state, one.anchors_hash): hash_json(to_row(one)) for one in measured}
+    floors = select(db, SuiteNoise, "SELECT * FROM suite_noise")
+    noise = {(one.prompts_hash, one.conditions_hash): hash_json(to_row(one)) for one in floors}
     problems = _compare_hashes("retention answer", stored, recorded.retention_answers)
-    return len(stored) + len(drift), problems + _compare_hashes("drift", drift, recorded.drift)
+    problems += _compare_hashes("drift", drift, recorded.drift)
+    problems += _compare_hashes("noise floor", noise, recorded.noise)
+    return len(stored) + len(drift) + len(noise), problems
 
 
 def _check_alarms(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
