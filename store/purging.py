@@ -20,6 +20,7 @@ from store.errors import NothingToDoError, WrongUseError
 from store.events import append_event
 from store.hashing import hash_json
 from store.jobs import hash_job, list_jobs
+from store.purged_alarms import empty_alarms, hashes_of_alarms
 from store.records import Answer
 from store.review_queue import is_waiting
 from store.rounds import open_round
@@ -110,6 +111,7 @@ def _hashes(db: Database, task_id: str, job_ids: list[int], document_id: str | N
         "exam": {one.id: hash_exam(db, one) for one in candidates if one.state != "proposed"},
         "answer": {answer_key(one): hash_json(answer_as_hashed(one)) for one in base_answers},
         "job": {str(job.id): hash_job(job) for job in list_jobs(db) if job.id in job_ids},
+        **hashes_of_alarms(db, task_id),
     }
 
 
@@ -175,6 +177,7 @@ def _empty(db: Database, task: Task, job_ids: list[int], document_id: str | None
         "UPDATE answers SET text = '' WHERE question_id IN (SELECT id FROM questions WHERE task_id = ?)",
         (task.id,),
     )
+    empty_alarms(db, task.id)
     for job_id in job_ids:
         execute(db, "UPDATE jobs SET payload = '{}' WHERE id = ?", (job_id,))
     execute(db, "UPDATE documents SET path = '', title = ? WHERE id = ?", (PURGED_TITLE, document_id))

@@ -181,6 +181,25 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class SuiteNoise:
+    """The noise floor of a suite: how many right answers the base loses by nothing but other batches.
+
+    `lost` is the most between two of `askings`, `right_answers` counts those of the recorded one. The hashes cover the
+    suite's prompts, and what answers depend on besides them.
+    """
+
+    prompts_hash: str
+    conditions_hash: str
+    base_fingerprint: str
+    suite: str
+    prompts: int
+    right_answers: int
+    lost: int
+    askings: int
+    measured_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class GateResult:
     """One gate's verdict on a candidate, with its evidence.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from store.database import execute, transaction
 from store.events import append_event
 from store.hashing import hash_json
-from store.records import Drift, RetentionAnswer
+from store.records import Drift, RetentionAnswer, SuiteNoise
 from store.rows import select, to_row
 
 if TYPE_CHECKING:
@@ -70,7 +70,30 @@ def measured_drift(db: Database, anchors_hash: str, model_state: str) -> Drift |
     return rows[0] if rows else None
 
 
-def _insert_if_new(db: Database, table: str, record: RetentionAnswer | Drift) -> bool:
+def record_noise(db: Database, measured: Sequence[SuiteNoise]) -> int:
+    """Keep noise floors and return how many are new; one kept for its prompts and conditions stays."""
+    with transaction(db):
+        new = [noise for noise in measured if _insert_if_new(db, "suite_noise", noise)]
+        for noise in new:
+            place = {"prompts_hash": noise.prompts_hash, "conditions_hash": noise.conditions_hash}
+            append_event(db, "noise.measured", {"suite": noise.suite, **place, "hash": hash_json(to_row(noise))})
+    return len(new)
+
+
+def measured_noise(db: Database, prompts_hash: str, conditions_hash: str) -> SuiteNoise | None:
+    """Return the noise floor of a suite's prompts under some conditions; None if it was not measured."""
+    sql = "SELECT * FROM suite_noise WHERE prompts_hash = ? AND conditions_hash = ?"
+    rows = select(db, SuiteNoise, sql, (prompts_hash, conditions_hash))
+    return rows[0] if rows else None
+
+
+def newest_noise(db: Database) -> dict[str, SuiteNoise]:
+    """Return by the hash of its prompts the noise floor of each suite that was measured last, the oldest first."""
+    rows = select(db, SuiteNoise, "SELECT * FROM suite_noise ORDER BY measured_at, suite, conditions_hash")
+    return {noise.prompts_hash: noise for noise in rows}
+
+
+def _insert_if_new(db: Database, table: str, record: RetentionAnswer | Drift | SuiteNoise) -> bool:
     row = to_row(record)
     columns = ", ".join(row)
     marks = ", ".join("?" for _ in row)

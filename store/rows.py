@@ -99,6 +99,7 @@ def setting_unreadable_rows_aside() -> Iterator[dict[str, None]]:
 _TABLES = {
     "GateResult": "gates",
     "Drift": "drift",
+    "SuiteNoise": "suite_noise",
     "LiveProgress": "live_progress",
     "RoundMeasures": "round_measures",
 }
@@ -108,6 +109,7 @@ _KEYS = {
     "answers": ("candidate_id", "model_state", "repeat", "question_id"),
     "retention_answers": ("model_state", "prompt_hash"),
     "drift": ("model_state", "anchors_hash"),
+    "suite_noise": ("suite", "prompts_hash"),
     "decisions": ("candidate_id", "decided_at"),
     "alarm_clearings": ("alarm_id",),
 }

@@ -24,6 +24,7 @@ from store.records import (
     Event,
     PolicyVersion,
     RetentionAnswer,
+    SuiteNoise,
     Version,
 )
 from store.retention import retention_answer_as_hashed
@@ -97,6 +98,7 @@ class _RecordedHashes:
         self.base_answers: dict[tuple[str, str, str, str], str] = {}
         self.retention_answers: dict[tuple[str, str], str] = {}
         self.drift: dict[tuple[str, str], str] = {}
+        self.noise: dict[tuple[str, str], str] = {}
         self.round_measures: dict[int, str] = {}
         self.alarms: dict[int, str] = {}
         self.clearings: list[dict[str, Any]] = []
@@ -122,6 +124,9 @@ class _RecordedHashes:
             "drift.measured": lambda payload: self.drift.update(
                 {(payload["model_state"], payload["anchors_hash"]): payload["hash"]}
             ),
+            "noise.measured": lambda payload: self.noise.update(
+                {(payload["prompts_hash"], payload["conditions_hash"]): payload["hash"]}
+            ),
             "round.measured": lambda payload: self.round_measures.update({payload["number"]: payload["hash"]}),
             "alarm.raised": lambda payload: self.alarms.update({payload["id"]: payload["hash"]}),
             "alarm.cleared": lambda payload: self.clearings.append(payload["clearing"]),
@@ -142,7 +147,10 @@ class _RecordedHashes:
                 readers[event.kind](event.payload)
             if event.kind == PURGED_KIND:
                 for kind, rows in event.payload["hashes"].items():
-                    self.purged[kind] |= {key: (before, after) for key, (before, after) in rows.items()}
+                    for key, (before, after) in rows.items():
+                        first, last = self.purged[kind].get(key, (before, before))
+                        # Several purges may take text out of one row; only an unbroken chain reaches back to its event.
+                        self.purged[kind][key] = (first if last == before else before, after)
 
     def before_purge(self, kind: str, key: str, row_hash: str) -> str:
         """Return the hash that a row had before its text was purged, if it is as the purge left it; else its hash."""
@@ -204,13 +212,22 @@ def _check_retention(db: Database, recorded: _RecordedHashes) -> tuple[int, list
     }
     measured = select(db, Drift, "SELECT * FROM drift")
     drift = {(one.model_state, one.anchors_hash): hash_json(to_row(one)) for one in measured}
+    floors = select(db, SuiteNoise, "SELECT * FROM suite_noise")
+    noise = {(one.prompts_hash, one.conditions_hash): hash_json(to_row(one)) for one in floors}
     problems = _compare_hashes("retention answer", stored, recorded.retention_answers)
-    return len(stored) + len(drift), problems + _compare_hashes("drift", drift, recorded.drift)
+    problems += _compare_hashes("drift", drift, recorded.drift)
+    problems += _compare_hashes("noise floor", noise, recorded.noise)
+    return len(stored) + len(drift) + len(noise), problems
 
 
 def _check_alarms(db: Database, recorded: _RecordedHashes) -> tuple[int, list[str]]:
-    measured = {one.round_number: hash_json(to_row(one)) for one in select(db, RoundMeasures, _ALL_MEASURES)}
-    alarms = {alarm.id: hash_json(to_row(alarm)) for alarm in list_alarms(db)}
+    measured = {
+        one.round_number: recorded.before_purge("measures", str(one.round_number), hash_json(to_row(one)))
+        for one in select(db, RoundMeasures, _ALL_MEASURES)
+    }
+    alarms = {
+        alarm.id: recorded.before_purge("alarm", str(alarm.id), hash_json(to_row(alarm))) for alarm in list_alarms(db)
+    }
     cleared = [to_row(one) for one in clearings(db).values()]
     problems = _compare_hashes("measures of round", measured, recorded.round_measures)
     problems += _compare_hashes("alarm", alarms, recorded.alarms)

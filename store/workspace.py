@@ -115,10 +115,13 @@ def require_writable(workspace: Workspace) -> None:
         raise read_only(workspace.root)
 
 
-def create_workspace(root: Path, settings_text: str, guardrails_text: str | None = None) -> Workspace:
+def create_workspace(
+    root: Path, settings_text: str, guardrails_text: str | None = None, suites: Mapping[str, str] | None = None
+) -> Workspace:
     """Create a workspace at `root`: folders, database, adapters repository, and last the settings that make it one.
 
-    An existing guardrails.yaml is kept. Raises WrongUseError if `root` already has a seal.yaml, or is a file.
+    `suites` are files for retention/, by name. An existing guardrails.yaml or suite is kept. Raises WrongUseError if
+    `root` already has a seal.yaml, or is a file.
     """
     workspace = Workspace(root.resolve())
     if workspace.settings_file.exists():
@@ -135,6 +138,9 @@ def create_workspace(root: Path, settings_text: str, guardrails_text: str | None
         Repository.create(workspace.adapters_folder)
         if guardrails_text is not None and not workspace.guardrails_file.exists():
             write_file(workspace.guardrails_file, guardrails_text.encode("utf-8"))
+        for name, text in (suites or {}).items():
+            if not (workspace.retention_folder / name).exists():
+                write_file(workspace.retention_folder / name, text.encode("utf-8"))
         write_file(workspace.settings_file, settings_text.encode("utf-8"))
     return workspace
 

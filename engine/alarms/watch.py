@@ -71,7 +71,7 @@ _WITHOUT_EFFECT_ON_FIGURES: dict[str, bool | set[str]] = {
     **dict.fromkeys(("model", "tasks", "round", "policy_training", "gates", "retention"), True),
     **dict.fromkeys(("alarms", "acceptance", "console"), True),
     "inner_update": {"slots"},
-    "exam": {"batch_size"},
+    "exam": {"batch_size", "ceiling"},
 }
 
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from engine.bank.head_loss import HeadLoss
 from engine.model.token_layout import ATTENTION_CALLS_IN_TOKENS, Layout, lay_out, tensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from torch import nn
 
     from engine.bank.job import TrainingSequence
 
@@ -31,6 +34,17 @@ class Targets:
     tokens: torch.Tensor
     rows: torch.Tensor | None = None
     probabilities: torch.Tensor | None = None
+
+    def losses_at(self, hidden: torch.Tensor, head: nn.Linear) -> torch.Tensor:
+        """Return the same for hidden states [targets, size] and the head that they go into, without keeping logits."""
+        rows, probabilities = self.rows, self.probabilities
+        if rows is None or probabilities is None:
+            rows = torch.arange(len(hidden), device=hidden.device)
+            probabilities = torch.ones(len(hidden), device=hidden.device)
+        found: torch.Tensor = HeadLoss.apply(  # type: ignore[no-untyped-call]
+            hidden, head.weight, head.bias, rows, self.tokens, probabilities
+        )
+        return found
 
     def losses(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the cross-entropy at each target position, [targets], for logits [targets, vocabulary]; in nats."""

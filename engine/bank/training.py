@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim.adamw import adamw
 
+from engine.bank.head_loss import plain_head
 from engine.bank.job import (
     FailedUpdate,
     InnerJob,
@@ -109,6 +110,7 @@ class InnerUpdateBank:
             torch.zeros(slots, spec.parameters, device=base.device) for _ in range(3)
         )
         self._steps = torch.zeros(slots, device=base.device)  # incremented by AdamW itself
+        self._head = plain_head(base.model)
         self._keeps_positions = "logits_to_keep" in inspect.signature(base.model.forward).parameters
         self._active: list[_ActiveJob] = []
         self.statistics = BankStatistics()
@@ -223,14 +225,20 @@ class InnerUpdateBank:
         tick = pack(sequences, self._base.device, groups)
         matrices, scaling = self._stack.first(len(sequences)), self._spec.scaling
         with self._base.switch.on(matrices, tick.by_slot, scaling, training=True), packed_sequences(tick.by_sequence):
-            logits = self._logits(tick)
-        each = tick.targets.losses(logits)
+            each = self._losses_of_targets(tick)
         own = each.new_zeros(len(sequences)).index_add(0, tick.slots, each.detach() * tick.own_weights)
         return (each * tick.loss_weights).sum(), own
 
-    def _logits(self, tick: PackedTick) -> torch.Tensor:
-        """Return the logits at the target positions only, [targets, vocabulary]."""
+    def _losses_of_targets(self, tick: PackedTick) -> torch.Tensor:
+        """Return the loss at each target position, [targets]."""
         call = {"input_ids": tick.tokens[None], "position_ids": tick.positions[None], "use_cache": False}
+        if self._head is not None:
+            hidden: torch.Tensor = self._base.model.get_decoder()(**call).last_hidden_state
+            return tick.targets.losses_at(hidden.squeeze(0)[tick.target_positions], self._head)
+        return tick.targets.losses(self._logits(tick, call))
+
+    def _logits(self, tick: PackedTick, call: dict[str, Any]) -> torch.Tensor:
+        """Return the logits at the target positions only, [targets, vocabulary]."""
         if self._keeps_positions:
             kept: torch.Tensor = self._base.model(**call, logits_to_keep=tick.target_positions).logits.squeeze(0)
             return kept

@@ -127,6 +127,20 @@ def _bench_inner(parameters: Parameters, report: Report) -> dict[str, Any]:
     )
 
 
+def _bench_cuda(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.lab.bench.cuda import CudaBenchSize, bench_cuda  # noqa: PLC0415
+
+    sizes = {name: parameters[name] for name in ("minutes", "updates", "epochs", "rounds")}
+    return bench_cuda(
+        parameters.get("model"),
+        seed=int(parameters["seed"]),
+        out=Path(parameters["out"]),
+        size=CudaBenchSize(**sizes),
+        any_device=bool(parameters["any_device"]),
+        narrate=lambda sentence: report(Progress("inner updates", 0, 0, note=sentence)),
+    )
+
+
 def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.bundled import BUNDLED  # noqa: PLC0415
     from engine.lab.forgetting.experiment import experiment  # noqa: PLC0415
@@ -234,6 +248,7 @@ OPERATIONS: dict[str, Operation] = {
     "versions.import": _versions_import,
     "jobs": _jobs,
     "bench.inner": _bench_inner,
+    "bench.cuda": _bench_cuda,
     "experiment.forgetting": _experiment_forgetting,
     "experiment.collapse": _experiment_collapse,
     "ladder": _ladder,

@@ -61,8 +61,8 @@ def describe_ceilings(ceilings: Sequence[TaskCeiling]) -> Iterator[str]:
     opened = Share(sum(one.right_open for one in ceilings), questions, len(ceilings))
     closed = Share(sum(one.right_closed for one in ceilings), questions, len(ceilings))
     yield (
-        f"Reward questions answered right by the base with the context in view: {opened.in_words()}. Without it, "
-        f"before any update: {closed.in_words()}."
+        f"Ceiling: with the context in view, the base answers {opened.in_words()}; "
+        f"without it, the live model answers {closed.in_words()}."
     )
     known = [one for one in ceilings if one.right_closed == one.questions]
     if known:

@@ -38,8 +38,8 @@ PRESETS = (
         700_000_000,
         {
             "self_edit": {"temperature": 0.7, "max_new_tokens": 256},
-            "inner_update": {"learning_rate": 1e-3},
-            "policy_training": {"learning_rate": 5e-4, "epochs": 4},
+            "inner_update": {"epochs": 6, "batch_size": 2},
+            "policy_training": {"learning_rate": 5e-4, "epochs": 2},
             "exam": {"max_new_tokens": 32},
         },
     ),

@@ -16,6 +16,7 @@ from engine.guardrails.kinds import default_guardrails_text
 from engine.input_files.gguf_file import check_gguf_file, named_gguf
 from engine.model.model_folder import check_model_folder
 from engine.model.smollm2 import SMOLLM2, fetched_folder
+from engine.retention.general_suites import general_suites
 from engine.settings.presets import PRESET_NAMES, Preset, preset_for, preset_named
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
@@ -68,7 +69,8 @@ def init(invocation: Invocation, folder: Path, model: str | None, preset_name: s
         size = 0 if chosen is None else _checked_size(invocation, chosen, folder)
     preset = preset_for(size) if preset_name is None else preset_named(preset_name)
     text = settings_text(chosen, preset)
-    workspace = create_workspace(folder, text, default_guardrails_text())
+    suites = {} if chosen is None else general_suites()
+    workspace = create_workspace(folder, text, default_guardrails_text(), suites)
     invocation.has_acted = True
     output = invocation.output
     if output.as_json:
@@ -78,6 +80,11 @@ def init(invocation: Invocation, folder: Path, model: str | None, preset_name: s
     output.show(
         f"Created workspace {workspace.root}.",
         *([f"Preset {preset.name}, {preset.about}; {preset.source}."] if preset.values else []),
+        *(
+            [f"Suites of general ability in retention/: {len(suites)}, which an update must not harm."]
+            if suites
+            else []
+        ),
         "",
         "What to do next:",
         f"  cd {folder}",

@@ -12,6 +12,7 @@ import click
 
 from engine.gates.names import DRIFT_GATE, SUITE_GATE
 from engine.graders.registry import DEFAULT_GRADER
+from engine.retention.general_suites import general_suites
 from engine.retention.matrix import Matrix, figures, recorded_matrix
 from engine.retention.reading import read_retention
 from engine.settings.reading import load_settings
@@ -21,11 +22,13 @@ from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.workspace_session import open_to_show
 from seal_console.format import gain, gate_verdict, pass_mark, percent, show_line, table
 from seal_console.render_gate import NOT_TESTED, render_gate
+from store.durable import write_file
 from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
 from store.untested import is_untested
 from store.version_rows import live_version
 from store.version_tags import parse_number
 from store.wording import counted
+from store.workspace import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,6 +95,34 @@ def check(invocation: Invocation) -> None:
     ]
     output.show(table(("suite", "prompts", "anchors", "may lose", "file"), rows, right=("prompts", "anchors")))
     output.show("Valid. Next: seal-console retention run")
+
+
+@retention.command(
+    "add-suites",
+    short_help="Add suites of general ability to retention/.",
+    examples=("seal-console retention add-suites",),
+    exits=(ExitCode.NOTHING_TO_DO,),
+)
+@pass_invocation
+def add_suites(invocation: Invocation) -> None:
+    """Add the suites that a new workspace on an instruct model begins with; files that are there stay as they are.
+
+    They ask for knowledge, arithmetic, common sense, form, instructions, and for refusing what harms but nothing else.
+    """
+    workspace = invocation.workspace()
+    require_writable(workspace)
+    folder = workspace.retention_folder
+    missing = {name: text for name, text in general_suites().items() if not (folder / name).exists()}
+    if not missing:
+        raise NothingToDoError(f"{folder} has all of them already.", next_step="seal-console retention run")
+    for name, text in missing.items():
+        write_file(folder / name, text.encode("utf-8"))
+    if invocation.output.as_json:
+        invocation.output.data({"added": list(missing)})
+        return
+    invocation.output.show(
+        f"Added to {folder}: {', '.join(missing)}.", "Next: seal-console retention run asks the live version."
+    )
 
 
 @retention.command(

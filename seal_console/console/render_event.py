@@ -100,6 +100,7 @@ _BY_KIND: dict[str, Callable[[dict[str, Any]], str]] = {
     "alarm": _alarm,
     "adapter": _adapter,
     "drift": lambda payload: f"of {_short(payload.get('model_state', ''))}",
+    "noise": lambda payload: f"of the suite {payload.get('suite', '')}",
     "acceptance": lambda payload: f"in round {payload.get('round', '')}: {_active(payload.get('alarms') or [])}",
     "job": _job,
     "request": _job,  # as workspaces before migration 0009 call it

@@ -44,9 +44,21 @@ def test_a_round_says_what_its_exams_can_measure(tmp_path: Path) -> None:
         ).fetchone()[0]
         questions = session.db.execute("SELECT count(*) FROM questions").fetchone()[0]
         assert again == questions  # once for each question, in both rounds together
-    [sentence] = {one for one in said if "with the context in view" in one and "Without it" in one}
+    [sentence] = {one for one in said if one.startswith("Ceiling: ")}
     assert "95 % interval" in sentence
     assert check_recorded_rows(open_database(workspace.database_file))[1] == []
+
+
+def test_without_the_setting_nothing_is_asked_with_the_context(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w", pages=3, train=2, held_out=1, per_task=1, epochs=1)
+    text = workspace.settings_file.read_text(encoding="utf-8")
+    workspace.settings_file.write_text(f"{text}exam:\n  ceiling: false\n", encoding="utf-8")
+    said: list[str] = []
+    with open_session(workspace, "test", lambda progress: said.append(progress.note)) as session:
+        run_round(session)
+        states = [row[0] for row in session.db.execute("SELECT DISTINCT model_state FROM answers").fetchall()]
+    assert WITH_CONTEXT_STATE not in states
+    assert not any("Ceiling" in one for one in said)
 
 
 def test_a_ceiling_is_kept_for_each_form_of_the_exam(tmp_path: Path) -> None:
@@ -79,7 +91,7 @@ def test_a_ceiling_is_kept_for_each_form_of_the_exam(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_gained_is_said(ceilings: list[TaskCeiling], said: str | None) -> None:
     sentences = list(describe_ceilings(ceilings))
-    assert sentences[0].startswith("Reward questions answered right by the base with the context in view: ")
+    assert sentences[0].startswith("Ceiling: with the context in view, the base answers ")
     assert any(said in one for one in sentences[1:]) if said else sentences[1:] == []
 
 

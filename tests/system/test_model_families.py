@@ -129,8 +129,6 @@ _REASONS = {
     "state from token to token": "keeps a state from token to token",
     "seal_packed": "attention of its own kind",
     "no linear layer": "linear layers of its own kind",
-    "softcap": "soft-capped attention",
-    "s_aux": "attention sinks",
     "another way": "packed answers differ",
     "cannot be run packed": "cannot be run packed",
 }

@@ -73,6 +73,7 @@ SHOWN_ELSEWHERE = {
     "inner_update.slots": "test_bank_scheduling.py: changes no result",
     "exam.max_new_tokens": "test_exam.py: the bundled model's answers are one token",
     "self_edit.splitting": "below, on questions and answers",
+    "exam.ceiling": "test_ceiling.py: it changes no result",
     "exam.batch_size": "test_generation.py: changes no result",
     "retention.gate": "test_retention.py and, for its two rules, test_retention_gate.py",
     "retention.allowed_losses": "test_retention_gate.py",

@@ -244,3 +244,12 @@ def test_matrix_asks_the_engine_first_if_requested(maker: CandidateMaker, call: 
     assert not marker.exists()
     assert call("retention", "matrix", "--ask").code == 0
     assert marker.read_text() == "retention.matrix"
+
+
+def test_suites_of_general_ability_are_added_once_and_never_replaced(workspace: Workspace, call: CliCaller) -> None:
+    mine = workspace.retention_folder / "general-format.yaml"
+    mine.write_text("suite: mine\n", encoding="utf-8")
+    added = call("retention", "add-suites", "--json").objects[0]["added"]
+    assert (len(added), mine.name in added) == (6, False)
+    assert mine.read_text(encoding="utf-8") == "suite: mine\n"
+    assert call("retention", "add-suites").code == 3

@@ -39,12 +39,13 @@ LEAVES = {path: command for path, command in ALL.items() if not isinstance(comma
 
 def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info retention-import-lm-eval
-    tasks-add tasks-list tasks-check tasks-purge review-list review-show review-accept review-reject review-defer
-    retention-check retention-run retention-matrix guardrails-check guardrails-red-team
+    tasks-add tasks-list tasks-check tasks-purge tasks-show review-list review-show
+    review-accept review-reject review-defer
+    retention-add-suites retention-check retention-run retention-matrix guardrails-check guardrails-red-team
     review-undo rounds-abandon versions-list versions-show versions-compare versions-rollback export-sft export-table
     rounds-list alarms-list alarms-show alarms-clear web stop review-edit model-card model-check
     model-convert model-fetch versions-import
-    lab-bench-inner lab-bench-console lab-experiment-forgetting lab-experiment-collapse
+    lab-bench-inner lab-bench-cuda lab-bench-console lab-ladder lab-experiment-forgetting lab-experiment-collapse
     lab-model-build lab-model-measure lab-import-seal"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 
@@ -155,7 +156,7 @@ def test_only_one_module_makes_text_for_the_terminal() -> None:
         (("lab", "bench", "inner", "--ways", "peft"), "--ways is now called --methods."),
         (("lab", "experiment", "forgetting", "--lines", "2"), "--lines is now called --lineages."),
         (("lab", "bench", "inner", "--lines", "2"), "No such option"),
-        (("lab",), "bench, experiment, model, import"),
+        (("lab",), "bench, experiment, ladder, model, import"),
     ],
 )
 def test_wrong_use_is_2_and_says_what_to_do(words: tuple[str, ...], said: str, call: CliCaller) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from engine.bundled import BUNDLED
 from engine.model.model_folder import model_folder
+from engine.retention.general_suites import general_suites
 from engine.settings.reading import load_settings
 from store.database import execute
 from store.errors import WrongUseError
@@ -42,7 +43,7 @@ def test_init_makes_a_workspace_with_commented_settings(call: CliCaller, tmp_pat
     assert call("init", "shop").code == 2
     assert call("-w", "shop", "guardrails", "check").code == 0
     other = tmp_path / "other"
-    files = {"settings": str(other / "seal.yaml"), "guardrails": str(other / "guardrails.yaml")}
+    files = {"settings": str(other / "seal.yaml"), "guardrails": str(other / "guardrails.yaml"), "preset": "bundled"}
     assert call("init", "other", "--json").objects == [{"workspace": str(other), **files}]
 
 
@@ -55,7 +56,12 @@ def test_init_leaves_rules_that_are_there_already(call: CliCaller, tmp_path: Pat
 
 def test_init_with_a_model(call: CliCaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr("seal_console.cli.init.check_model", lambda _, parameters: asked.append(parameters))
+
+    def checked(_: object, parameters: object) -> dict[str, int]:
+        asked.append(parameters)
+        return {"parameters": 135_000_000}
+
+    monkeypatch.setattr("seal_console.cli.init.check_model", checked)
     model = tmp_path / 'my "model": #1'
     model.mkdir()
     assert call("init", "shop", "--model", model).code == 2
@@ -65,6 +71,11 @@ def test_init_with_a_model(call: CliCaller, tmp_path: Path, monkeypatch: pytest.
     assert call("init", "shop", "--model", model).code == 0
     assert load_settings(tmp_path / "shop" / "seal.yaml").model.path == str(model)
     assert asked == [{"model": str(model)}]
+    suites = sorted(file.name for file in (tmp_path / "shop" / "retention").iterdir())
+    assert suites == list(general_suites())
+    assert "# Preset small" in (tmp_path / "shop" / "seal.yaml").read_text(encoding="utf-8")
+    assert "Preset 7b" in call("init", "other", "--model", model, "--preset", "7b").out
+    assert load_settings(tmp_path / "other" / "seal.yaml").inner_update.rank == 32
 
 
 def test_a_relative_model_begins_at_the_workspace(tmp_path: Path) -> None:
@@ -110,7 +121,7 @@ def test_check_works_outside_a_workspace_with_a_path(call: CliCaller, tmp_path: 
     write_document(tmp_path)
     assert call("tasks", "check", "r.md", "--json").objects == [
         {"tasks": 1, "documents": 1, "questions": 2, "audit_questions": 1, "left_out_questions": 0,
-         "lengths_checked": False}
+         "graders": {"exact": 2}, "lengths_checked": False}
     ]  # fmt: skip
     assert "Lengths were not checked: outside a workspace" in call("tasks", "check", tmp_path).out
     assert call("tasks", "check").code == 2

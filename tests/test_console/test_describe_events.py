@@ -20,6 +20,7 @@ WRITTEN: list[tuple[str, dict[str, Any], str]] = [
     ("candidate.examined", {"id": HASH, "state": "refused", "hash": HASH}, "0123456789 refused"),
     ("candidate.rejected", {"decision": DECISION}, "0123456789 by ada: good"),
     ("drift.measured", {"anchors_hash": HASH, "hash": HASH, "model_state": "base"}, "of base"),
+    ("noise.measured", {"suite": "facts", "prompts_hash": HASH, "hash": HASH}, "of the suite facts"),
     ("drift.measured", {"anchors_hash": HASH, "hash": HASH, "model_state": HASH}, "of 0123456789"),
     ("live.moved", {"move": MOVE, "number": 1}, "v0000 → v0002 by ada"),
     ("policy.added", {"policy": {"number": 3, "round_number": 4}}, "p0003 of round 4"),

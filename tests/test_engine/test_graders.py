@@ -117,7 +117,7 @@ def test_a_accepted_answer_is_correct_by_every_text_grader(accepted: str) -> Non
         ("regex", {"pattern": "a" * 301}, "longer than 300"),
         ("regex", {"pattern": "a", "whole": "yes"}, "whole must be true or false"),
         ("exakt", {}, "unknown grader 'exakt'; did you mean 'exact'?"),
-        ("zzz", {}, "unknown grader 'zzz'; known: contains, exact, number, regex, token_f1"),
+        ("zzz", {}, "unknown grader 'zzz'; known: contains, exact, number, regex, squad, token_f1"),
     ],
 )
 def test_a_problem_with_options(grader: str, options: dict[str, Any], problem: str) -> None:

@@ -66,7 +66,6 @@ def test_models_that_carry_a_state_are_refused_by_name(kind: str, more: dict[str
     [
         ("lfm2", {"layer_types": ["conv", "full_attention"], "conv_L_cache": 3}, "(another way|cannot be run)"),
         ("bloom", {"n_layer": 2, "n_head": 4}, "in another way than each alone"),
-        ("gemma2", {"sliding_window": 8, "query_pre_attn_scalar": 12}, "softcap"),
     ],
 )
 def test_models_whose_packed_answers_differ_are_refused(kind: str, more: dict[str, Any], said: str) -> None:

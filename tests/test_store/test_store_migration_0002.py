@@ -57,6 +57,7 @@ def test_nothing_is_lost_and_every_hash_still_holds(old_file: Path) -> None:
     for table in ("candidates", "gates", "answers"):
         before[table] = [(*row, None) for row in before[table]]
     before["candidates"] = [(*row, "[]") for row in before["candidates"]]
+    before["answers"] = [(*row, None, 0) for row in before["answers"]]
     assert {name: after[name] for name in before} == before
     assert len(before["decisions"]) > 5
     for check in (check_database, check_events, check_recorded_rows):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from store.adapter_files import CARD_NAME, MANIFEST_NAME
+from store.alarms import list_alarms, raise_alarm, record_measures
 from store.answers import record_base_answers
 from store.candidates import decisions_of, get_candidate, reject
 from store.database import execute, fetch, fetch_value
@@ -72,6 +74,56 @@ def test_everything_still_verifies_and_the_fact_stays(done: Lab) -> None:
     assert (event.payload["task"], event.payload["actor"]) == (done.task.id, "Ada")
     assert CUSTOMER not in str(event.payload)
     assert get_candidate(done.db, f"sha256:{0xC00001:064x}").reward_mean == 0.5
+
+
+def raise_quoting_alarm(lab: Lab) -> None:
+    number = lab.examined().round_number
+    examples = [
+        {
+            "task": "Acme",
+            "candidate": one["id"],
+            "self_edit": CUSTOMER,
+            "question": "q",
+            "expected": "e",
+            "commonest": "c",
+        }
+        for one in fetch(lab.db, "SELECT id FROM candidates ORDER BY id")
+    ]
+    record_measures(lab.db, number, {"commonest": CUSTOMER, "one_answer": 0.9})
+    raise_alarm(lab.db, number, "one answer", {"answer": CUSTOMER, "share": 0.9, "examples": examples})
+
+
+def test_what_alarms_quote_goes_and_their_figures_stay(lab: Lab) -> None:
+    raise_quoting_alarm(lab)
+    current = open_round(lab.db)
+    assert current is not None
+    finish_round(lab.db, current.number, "done", {})
+    schema = fetch(lab.db, "SELECT name, sql FROM sqlite_schema ORDER BY name")
+    purge(lab)
+    [alarm] = list_alarms(lab.db)
+    assert (alarm.evidence["answer"], alarm.evidence["share"]) == ("", 0.9)
+    assert {example["self_edit"] for example in alarm.evidence["examples"]} == {""}
+    assert verify(lab.workspace, lab.db).problems == []
+    assert fetch(lab.db, "SELECT name, sql FROM sqlite_schema ORDER BY name") == schema
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        execute(lab.db, "UPDATE alarms SET evidence = '{}'")
+
+
+def test_a_row_that_two_purges_emptied_still_verifies(lab: Lab) -> None:
+    other = make_task(2)
+    add_tasks(lab.db, [other])
+    raise_quoting_alarm(lab)
+    current = open_round(lab.db)
+    assert current is not None
+    first = fetch(lab.db, "SELECT id FROM candidates ORDER BY id")[0]["id"]
+    lab.propose()
+    execute(lab.db, "UPDATE candidates SET task_id = ? WHERE id <> ?", (other.id, first))
+    before = verify(lab.workspace, lab.db).problems
+    finish_round(lab.db, current.number, "done", {})
+    for task in (lab.task.id, other.id):
+        purge_task(lab.db, task, "Ada", "it names a customer")
+    assert [one for one in verify(lab.workspace, lab.db).problems if "alarm" in one or "measures" in one] == []
+    assert not [one for one in before if "alarm" in one]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from store.answers import ModelState, model_state, record_base_answers, recorded_answers
 from store.database import fetch_value
 from store.events import chain_head, events_after
-from store.records import Answer, Drift, RetentionAnswer
-from store.retention import measured_drift, record_drift, record_retention_answers, retention_answers
+from store.records import Answer, Drift, RetentionAnswer, SuiteNoise
+from store.retention import (
+    measured_drift,
+    measured_noise,
+    newest_noise,
+    record_drift,
+    record_noise,
+    record_retention_answers,
+    retention_answers,
+)
 from store.verify_rows import check_recorded_rows
 
 if TYPE_CHECKING:
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 
 NOW = "2026-01-01T00:00:00.000Z"
 DRIFT = Drift("anchors", "sha256:a", 0.25, 1.5, 40, NOW)
+NOISE = SuiteNoise("prompts", "conditions", "sha256:b", "facts", 40, 31, 1, 3, NOW)
 
 
 def answer(prompt: str, state: str = "base", text: str = "blue", *, correct: bool = True) -> RetentionAnswer:
@@ -57,6 +66,19 @@ def test_the_first_answer_stays_and_a_repetition_makes_no_event(db: Database) ->
     assert measured_drift(db, "anchors", "base") is None
 
 
+def test_a_noise_floor_is_kept_once_for_its_prompts_and_conditions(db: Database) -> None:
+    assert record_noise(db, [NOISE]) == 1
+    head = chain_head(db)
+    assert record_noise(db, [replace(NOISE, lost=9)]) == 0
+    assert chain_head(db) == head
+    assert measured_noise(db, "prompts", "conditions") == NOISE
+    assert measured_noise(db, "prompts", "others") is None
+    newer = replace(NOISE, conditions_hash="others", lost=0, measured_at="2026-02-01T00:00:00.000Z")
+    record_noise(db, [newer])
+    assert newest_noise(db) == {"prompts": newer}
+    assert [event.payload["suite"] for event in events_after(db, 0) if event.kind == "noise.measured"] == ["facts"] * 2
+
+
 def test_an_event_names_the_state_and_the_hash_of_each_row(db: Database) -> None:
     record_retention_answers(db, [answer("p1"), answer("p2"), answer("p1", "sha256:a")])
     record_drift(db, [DRIFT])
@@ -68,11 +90,14 @@ def test_an_event_names_the_state_and_the_hash_of_each_row(db: Database) -> None
     ]
 
 
-@pytest.mark.parametrize("table", ["retention_answers", "drift"])
-def test_rows_are_append_only(db: Database, table: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "column"), [("retention_answers", "model_state"), ("drift", "model_state"), ("suite_noise", "suite")]
+)
+def test_rows_are_append_only(db: Database, table: str, column: str) -> None:
     record_retention_answers(db, [answer("p1")])
     record_drift(db, [DRIFT])
-    for sql in (f"UPDATE {table} SET model_state = 'x'", f"DELETE FROM {table}"):  # noqa: S608
+    record_noise(db, [NOISE])
+    for sql in (f"UPDATE {table} SET {column} = 'x'", f"DELETE FROM {table}"):  # noqa: S608
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             db.conn.execute(sql)
 
@@ -86,14 +111,20 @@ def test_rows_are_append_only(db: Database, table: str) -> None:
         ("INSERT INTO retention_answers VALUES ('p9', 'base', 'x', 1, 1, 'now', 0)", "('base', 'p9')"),
         ("UPDATE drift SET mean_kl = 0", "drift ('sha256:a', 'anchors')"),
         ("DELETE FROM drift", "drift ('sha256:a', 'anchors'): its row is missing"),
+        ("UPDATE suite_noise SET lost = 0", "noise floor ('prompts', 'conditions')"),
+        ("DELETE FROM suite_noise", "noise floor ('prompts', 'conditions'): its row is missing"),
     ],
 )
 def test_verify_finds_rows_that_are_not_as_recorded(db: Database, sql: str, named: str) -> None:
     record_retention_answers(db, [answer("p1"), answer("p2", correct=False)])
     record_drift(db, [DRIFT])
+    record_noise(db, [NOISE])
     assert check_recorded_rows(db)[1] == []
-    for name in ("retention_answers_stay", "retention_answers_remain", "drift_stays", "drift_remains"):
-        db.conn.execute(f"DROP TRIGGER {name}")
+    for table in ("retention_answers", "drift", "suite_noise"):
+        for [name] in db.conn.execute(
+            "SELECT name FROM sqlite_schema WHERE tbl_name = ? AND type = 'trigger'", [table]
+        ):
+            db.conn.execute(f"DROP TRIGGER {name}")
     db.conn.execute(sql)
     problems = check_recorded_rows(db)[1]
     assert problems

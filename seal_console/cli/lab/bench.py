@@ -34,6 +34,51 @@ def bench() -> None:
 
 
 @bench.command(
+    "cuda",
+    short_help="Measure the engine on one GPU, in minutes.",
+    examples=(
+        "seal-console lab bench cuda --out cuda.json",
+        "seal-console lab bench cuda --model ~/models/SmolLM2-135M-Instruct --out cuda.json",
+    ),
+)
+@click.option("--model", metavar="PATH", help="A model of your own, measured besides random and bundled ones.")
+@click.option("--minutes", type=float, default=9.0, show_default=True, help="No part begins after that many.")
+@click.option(
+    "--updates", type=click.IntRange(min=1), default=32, show_default=True, help="Inner updates for each method."
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=2, show_default=True, help="Epochs of each inner update.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=2, show_default=True, help="How often methods take turns."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of data and adapters.")
+@click.option("--any-device", is_flag=True, help="Run without a GPU too, to try it.")
+@click.option("--out", required=True, metavar="FILE", help="Write all figures to FILE as JSON, after each part.")
+@pass_invocation
+def cuda(invocation: Invocation, /, **parameters: Any) -> None:
+    """Measure the bank against PEFT in bfloat16, peak memory, equality of the adapters, and a round, on one GPU.
+
+    What was measured is in FILE even if the machine goes away in between.
+    """
+    result = call_engine(invocation, "bench.cuda", parameters)
+    if invocation.output.as_json:
+        invocation.output.data(result)
+        return
+    rows = [(name, _in_short(part)) for name, part in result["parts"].items()]
+    invocation.output.show(facts(rows), f"Written to {parameters['out']}.")
+
+
+def _in_short(part: dict[str, Any] | None) -> str:
+    if part is None:
+        return "no time left"
+    if "error" in part:
+        return str(part["error"])
+    if "ratios" in part:
+        rate, ratio = part["methods"]["bank"]["steps_per_s"], part["ratios"]["peft"]["per_step"]
+        return f"{rate:.1f} steps/s, {ratio:.2f} × PEFT"
+    return f"{part['seconds']:.0f} s for {part['inner_updates']} inner updates"
+
+
+@bench.command(
     "console",
     short_help="Time the console's keys over a large store.",
     examples=("seal-console lab bench console", "seal-console lab bench console --keep /tmp/large --out console.json"),

@@ -17,7 +17,7 @@ from seal_console.format import percent, table
 if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation, Output
 
-_FILE = click.Path(exists=True, dir_okay=False)
+_FILE = click.Path(exists=True)
 
 
 @click.command(
