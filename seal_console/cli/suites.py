@@ -51,6 +51,7 @@ def add_suites(invocation: Invocation) -> None:
         raise NothingToDoError(f"{folder} has all of them already.", next_step="seal-console retention run")
     for name, text in missing.items():
         write_file(folder / name, text.encode("utf-8"))
+    invocation.has_acted = True
     if invocation.output.as_json:
         invocation.output.data({"added": list(missing)})
         return
