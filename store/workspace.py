@@ -15,7 +15,7 @@ from store.expected_failures import read_only
 from store.repository import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SETTINGS_NAME = "seal.yaml"
 ENVIRONMENT_VARIABLE = "SEAL_WORKSPACE"
@@ -131,16 +131,17 @@ def create_workspace(
         )
     if workspace.root.exists() and not workspace.root.is_dir():
         raise WrongUseError(f"{workspace.root} is a file.", next_step="Name an empty or new folder.")
-    with _removing_what_is_new(workspace), _named(workspace.root):
+    suite_texts = {workspace.retention_folder / name: text for name, text in (suites or {}).items()}
+    with _removing_what_is_new(workspace, suite_texts), _named(workspace.root):
         for folder in (workspace.root, workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder):
             folder.mkdir(parents=True, exist_ok=True)
         create_database(workspace.database_file).close()
         Repository.create(workspace.adapters_folder)
         if guardrails_text is not None and not workspace.guardrails_file.exists():
             write_file(workspace.guardrails_file, guardrails_text.encode("utf-8"))
-        for name, text in (suites or {}).items():
-            if not (workspace.retention_folder / name).exists():
-                write_file(workspace.retention_folder / name, text.encode("utf-8"))
+        for path, text in suite_texts.items():
+            if not path.exists():
+                write_file(path, text.encode("utf-8"))
         write_file(workspace.settings_file, settings_text.encode("utf-8"))
     return workspace
 
@@ -158,7 +159,7 @@ def _named(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _removing_what_is_new(workspace: Workspace) -> Iterator[None]:
+def _removing_what_is_new(workspace: Workspace, suites: Iterable[Path]) -> Iterator[None]:
     """If the block fails, remove those files and folders of the workspace that were not there before it."""
     database = workspace.database_file
     parts = [
@@ -166,7 +167,7 @@ def _removing_what_is_new(workspace: Workspace) -> Iterator[None]:
         *(database.with_name(f"{database.name}{part}") for part in ("-wal", "-shm", "-journal", "-head")),
     ]
     parts += [workspace.tasks_folder, workspace.retention_folder, workspace.cache_folder, workspace.adapters_folder]
-    parts += [workspace.guardrails_file, workspace.settings_file, workspace.root, *workspace.root.parents]
+    parts += [*suites, workspace.guardrails_file, workspace.settings_file, workspace.root, *workspace.root.parents]
     new = [path for path in parts if not os.path.lexists(path)]
     try:
         yield

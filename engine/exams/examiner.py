@@ -17,11 +17,17 @@ from store.answers import WITH_CONTEXT_STATE, base_answers, record_base_answers,
 from store.clock import utc_now
 from store.hashing import HASH_PREFIX, hash_json
 from store.records import Drift, Question, RetentionAnswer
-from store.retention import measured_drift, record_drift, record_retention_answers, retention_answers
+from store.retention import (
+    measured_drift,
+    measured_noise,
+    record_drift,
+    record_retention_answers,
+    retention_answers,
+)
 from store.version_tags import state_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlite_utils import Database
 
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
     from engine.generation.prompts import BatchSize
     from engine.graders.interface import Grade
     from engine.lora.adapter import Adapter
-    from engine.retention.suites import RetentionPrompt
-    from store.records import Answer, Task
+    from engine.retention.suites import RetentionPrompt, Suite
+    from store.records import Answer, SuiteNoise, Task
 
 
 class ExamPrompt(Protocol):
@@ -121,6 +127,30 @@ class Examiner:
             [one for one in prompts if one.choices is not None], models, _grade_choice, self._choose
         )
         return [{**one, **other} for one, other in zip(written, chosen, strict=True)]
+
+    def ask_in_batches(self, batches: Iterable[Sequence[RetentionPrompt]], model: ModelRef) -> dict[str, bool]:
+        """Return by the prompts' identity whether a model answers right if it is asked in these batches.
+
+        What was recorded is not looked at, and nothing is recorded.
+        """
+        right: dict[str, bool] = {}
+        for batch in batches:
+            written = [(prompt, 0) for prompt in batch if prompt.choices is None]
+            chosen = [(prompt, 0) for prompt in batch if prompt.choices is not None]
+            for asked, answer, grade in ((written, self._write, _grade), (chosen, self._choose, _grade_choice)):
+                given = answer(asked, [model.adapter]) if asked else []
+                for (prompt, _), (text, _) in zip(asked, given, strict=True):
+                    right[prompt.identity] = grade(prompt, text).correct
+        return right
+
+    def noise(self, suite: Suite) -> SuiteNoise | None:
+        """Return the noise floor of a suite on this base; None if it was not measured."""
+        return measured_noise(self.db, suite.prompts_hash, self.conditions_hash)
+
+    @property
+    def conditions_hash(self) -> str:
+        """The hash of what an answer depends on besides prompt and adapter."""
+        return hash_json(self._conditions())
 
     def prompt_answers(
         self,

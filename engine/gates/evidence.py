@@ -143,12 +143,16 @@ class LossFigures:
     rule: str | None
     significance: float
 
-    def _figures(self, noun: str) -> str:
+    def _figures(self, noun: str, noise_floor: int | None = None) -> str:
         lost = len(self.lost)
         if not self.right_before:
             return f"{counted(self.prompts, noun)}, none right before: nothing to lose, so nothing is protected"
         figures = [counted(self.prompts, noun), f"{self.right_before} right before", f"{self.right_after} right now"]
-        figures += [f"lost {lost} (p = {self.p_value:.3g})" if lost else "lost 0", f"allowed {self.allowed_losses}"]
+        figures += [f"lost {lost} (p = {self.p_value:.3g})" if lost else "lost 0"]
+        if noise_floor is not None:
+            within = 0 < lost <= noise_floor
+            figures.append(f"within the noise floor of {noise_floor}" if within else f"noise floor {noise_floor}")
+        figures.append(f"allowed {self.allowed_losses}")
         if self.rule == "significant":
             figures.append(f"stops only if p ≤ {self.significance:g}")
         return ", ".join(figures)
@@ -156,17 +160,24 @@ class LossFigures:
 
 @dataclass(frozen=True, slots=True)
 class SuiteEvidence(LossFigures):
-    """What a suite lost."""
+    """What a suite lost. `noise_floor` is what the base loses by other batches alone, None if nobody measured it.
+
+    The verdict does not depend on it.
+    """
 
     suite: str = ""
+    noise_floor: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""
-        return _plain({**asdict(self), "lost": [_without_absent(asdict(one)) for one in self.lost]})
+        row = {**asdict(self), "lost": [_without_absent(asdict(one)) for one in self.lost]}
+        if self.noise_floor is None:
+            del row["noise_floor"]
+        return _plain(row)
 
     def describe(self) -> list[str]:
         """Return the figures, then each lost answer."""
-        return [self._figures("prompt"), *(one.describe() for one in self.lost)]
+        return [self._figures("prompt", self.noise_floor), *(one.describe() for one in self.lost)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from fractions import Fraction
-from math import comb, floor
+from math import comb
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.gates.evidence import DriftEvidence, EarlierEvidence, LostAnswer, SuiteEvidence, UndoneEdit
 from engine.gates.names import DRIFT_GATE, EARLIER_GATE, SUITE_GATE
 from engine.retention.earlier import earlier_questions, edits_in, lineage, questions_at_risk
 from engine.retention.reading import read_retention
+from engine.retention.suites import losses_allowed
 from store.clock import utc_now
 from store.records import GateResult
 
@@ -94,11 +94,13 @@ class SuitesGate:
         prompts = [prompt for suite in self.suites for prompt in suite.prompts]
         before, *answers = self.examiner.suite_answers(prompts, [self.live, *models])
         remaining = iter(answers)
+        noise = [self.examiner.noise(suite) for suite in self.suites]
+        floors = [None if measured is None else measured.lost for measured in noise]
         for one in subjects:
             after = next(remaining) if one.model is not None else before
             yield [
-                suite_verdict(one.id, suite, pair_suite_answers(suite, before, after), self.settings)
-                for suite in self.suites
+                suite_verdict(one.id, suite, pair_suite_answers(suite, before, after), self.settings, floor)
+                for suite, floor in zip(self.suites, floors, strict=True)
             ]
 
 
@@ -177,20 +179,20 @@ def paired_p_value(lost: int, gained: int) -> float:
     return as_many_or_more / (1 << changed)
 
 
-def losses_allowed(allowed: float, prompts: int) -> int:
-    """Return how many losses a limit allows: an int is a count, a float a share of the prompts, rounded down."""
-    if isinstance(allowed, int):
-        return allowed
-    # 0.29 of 100 is 29, as it was written; the nearest binary number would make it 28.
-    return floor(Fraction(str(allowed)) * prompts)
-
-
 def suite_verdict(
-    candidate_id: str, suite: Suite, pairs: Sequence[AnswerPair], settings: RetentionSettings
+    candidate_id: str,
+    suite: Suite,
+    pairs: Sequence[AnswerPair],
+    settings: RetentionSettings,
+    noise_floor: int | None = None,
 ) -> GateResult:
-    """Judge one suite by its own limit of losses, or by that of the settings if it has none."""
+    """Judge one suite by its own limit of losses, or by that of the settings if it has none.
+
+    The noise floor is only shown: a loss within it is a loss.
+    """
     limit = settings.allowed_losses if suite.allowed_losses is None else suite.allowed_losses
-    evidence = SuiteEvidence(**_loss_figures(pairs, losses_allowed(limit, len(pairs)), settings), suite=suite.name)
+    figures = _loss_figures(pairs, losses_allowed(limit, len(pairs)), settings)
+    evidence = SuiteEvidence(**figures, suite=suite.name, noise_floor=noise_floor)
     passed = _passes(evidence, settings)
     return GateResult(candidate_id, SUITE_GATE + suite.name, passed, evidence.as_json(), utc_now())
 

@@ -9,11 +9,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engine.exams.exam import ModelRef
+from engine.exams.noise import measure_noise
 from engine.gates.gate import GateSubject
 from engine.gates.retention import DriftGate, EarlierEditsGate, SuitesGate
 from engine.guardrails.reading import read_guardrails
 from engine.guardrails.red_team import grade_behaviour
 from engine.retention.earlier import edits_in, lineage
+from engine.retention.reading import read_retention
 from engine.runtime.progress import Progress
 from store.answers import model_state, recorded_answers
 from store.errors import NothingToDoError
@@ -33,6 +35,7 @@ _RETENTION_GATES: tuple[type[Gate], ...] = (SuitesGate, EarlierEditsGate, DriftG
 def examine_version(session: Session, number: int | None) -> dict[str, Any]:
     """Examine what a version keeps, None for the base; returns verdicts against its parent and against the base.
 
+    The noise floor of each suite is measured first if it is not known.
     Raises WrongUseError if there is no such version or a suite cannot be read, NothingToDoError if there is no suite,
     no anchor and no earlier edit.
     """
@@ -42,6 +45,7 @@ def examine_version(session: Session, number: int | None) -> dict[str, Any]:
     session.report(
         Progress("exam", 0, 0, note=f"Examining what {'the base' if number is None else subject.id} still answers.")
     )
+    measure_noise(session.examiner, read_retention(session.workspace).suites, session.report)
     against_base = _verdicts(session, None, subject)
     against_parent = against_base if parent is None else _verdicts(session, parent, subject)
     if not against_parent:

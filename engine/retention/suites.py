@@ -6,6 +6,8 @@ Whether a model answers as they expect is not known here. `reading.py` reads the
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 from store.hashing import hash_json
@@ -64,6 +66,11 @@ class Suite:
     anchors: tuple[str, ...]
     allowed_losses: float | None = None
 
+    @property
+    def prompts_hash(self) -> str:
+        """The hash of the prompts with their answers and graders, in any order."""
+        return hash_json(sorted(prompt.identity for prompt in self.prompts))
+
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -85,3 +92,11 @@ class Retention:
         """Return the anchors that drift is measured on, at most `most`: those of lowest hash, in the files' order."""
         drawn = set(sorted(self.anchors, key=hash_json)[:most])
         return tuple(anchor for anchor in self.anchors if anchor in drawn)
+
+
+def losses_allowed(allowed: float, prompts: int) -> int:
+    """Return how many losses a limit allows: an int is a count, a float a share of the prompts, rounded down."""
+    if isinstance(allowed, int):
+        return allowed
+    # 0.29 of 100 is 29, as it was written; the nearest binary number would make it 28.
+    return floor(Fraction(str(allowed)) * prompts)

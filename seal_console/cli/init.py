@@ -89,6 +89,7 @@ def init(invocation: Invocation, folder: Path, model: str | None, preset_name: s
         "What to do next:",
         f"  cd {folder}",
         f"  put documents into {workspace.tasks_folder.name}/ (returns.md with returns.questions.yaml next to it)",
+        *(["  seal-console retention run     # once: what the base answers right is guarded"] if suites else []),
         "  seal-console tasks add",
         "  seal-console run --rounds 1",
         "  seal-console review list",

@@ -12,23 +12,21 @@ import click
 
 from engine.gates.names import DRIFT_GATE, SUITE_GATE
 from engine.graders.registry import DEFAULT_GRADER
-from engine.retention.general_suites import general_suites
 from engine.retention.matrix import Matrix, figures, recorded_matrix
 from engine.retention.reading import read_retention
 from engine.settings.reading import load_settings
 from seal_console.cli.command import SealGroup
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.suites import GUARDED, add_suites, list_suites
 from seal_console.cli.workspace_session import open_to_show
 from seal_console.format import gain, gate_verdict, pass_mark, percent, show_line, table
 from seal_console.render_gate import NOT_TESTED, render_gate
-from store.durable import write_file
 from store.errors import AllRefusedError, ExitCode, NothingToDoError, WrongUseError
 from store.untested import is_untested
 from store.version_rows import live_version
 from store.version_tags import parse_number
 from store.wording import counted
-from store.workspace import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +48,10 @@ def retention() -> None:
 
     Suites are files in the workspace's retention/ folder; docs/retention.md describes them.
     """
+
+
+retention.add_command(add_suites)
+retention.add_command(list_suites)
 
 
 @retention.command(
@@ -95,34 +97,6 @@ def check(invocation: Invocation) -> None:
     ]
     output.show(table(("suite", "prompts", "anchors", "may lose", "file"), rows, right=("prompts", "anchors")))
     output.show("Valid. Next: seal-console retention run")
-
-
-@retention.command(
-    "add-suites",
-    short_help="Add suites of general ability to retention/.",
-    examples=("seal-console retention add-suites",),
-    exits=(ExitCode.NOTHING_TO_DO,),
-)
-@pass_invocation
-def add_suites(invocation: Invocation) -> None:
-    """Add the suites that a new workspace on an instruct model begins with; files that are there stay as they are.
-
-    They ask for knowledge, arithmetic, common sense, form, instructions, and for refusing what harms but nothing else.
-    """
-    workspace = invocation.workspace()
-    require_writable(workspace)
-    folder = workspace.retention_folder
-    missing = {name: text for name, text in general_suites().items() if not (folder / name).exists()}
-    if not missing:
-        raise NothingToDoError(f"{folder} has all of them already.", next_step="seal-console retention run")
-    for name, text in missing.items():
-        write_file(folder / name, text.encode("utf-8"))
-    if invocation.output.as_json:
-        invocation.output.data({"added": list(missing)})
-        return
-    invocation.output.show(
-        f"Added to {folder}: {', '.join(missing)}.", "Next: seal-console retention run asks the live version."
-    )
 
 
 @retention.command(
@@ -293,10 +267,10 @@ def _show(output: Output, result: Mapping[str, Any]) -> None:
     by_gate = {gate["gate"]: gate["evidence"] for gate in result["against_base"]}
     has_parent = result["parent"] != "base"
     lost = [f"lost against {result['parent']}"] if has_parent else []
-    headers = ("suite", "prompts", "right", "lost against base", *lost, "verdict")
+    headers = ("suite", "right", "lost against base", *lost, "noise floor", "verdict")
     rows = [_row(gate, by_gate, has_parent) for gate in result["against_parent"] if gate["gate"] != DRIFT_GATE]
     if rows:
-        output.show(table(headers, rows, right=headers[1:-1]))
+        output.show(table(headers, rows, right=headers[1:-1]), GUARDED)
     _show_details(output, f"Against {result['parent']}", result["against_parent"])
     if has_parent:
         _show_details(output, "Against base", result["against_base"])
@@ -304,15 +278,19 @@ def _show(output: Output, result: Mapping[str, Any]) -> None:
 
 def _row(gate: Mapping[str, Any], of_base: Mapping[str, Mapping[str, Any]], has_parent: bool) -> tuple[Any, ...]:
     evidence = gate["evidence"]
-    lost_against_base = str(len(of_base[gate["gate"]]["lost"])) if gate["gate"] in of_base else "–"
+    floor = evidence.get("noise_floor")
     return (
         show_line(gate["gate"].removeprefix(SUITE_GATE)),
-        str(evidence["prompts"]),
-        str(evidence["right_after"]),
-        lost_against_base,
-        *([str(len(evidence["lost"]))] if has_parent else []),
+        f"{evidence['right_after']} of {evidence['prompts']}",
+        _lost(of_base[gate["gate"]]) if gate["gate"] in of_base else "–",
+        *([_lost(evidence)] if has_parent else []),
+        "–" if floor is None else str(floor),
         gate_verdict(NOT_TESTED) if gate["passed"] and is_untested(evidence) else pass_mark(gate["passed"]),
     )
+
+
+def _lost(evidence: Mapping[str, Any]) -> str:
+    return f"{len(evidence['lost'])} of {evidence['right_before']}"
 
 
 def _show_details(output: Output, title: str, gates: Sequence[Mapping[str, Any]]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.gates.names import DRIFT_GATE
+from engine.gates.evidence import SuiteEvidence, read_evidence
+from engine.gates.names import DRIFT_GATE, SUITE_GATE
 from engine.retention.matrix import Matrix, recorded_matrix
 from store.alarms import RoundMeasures, active_alarms, list_alarms
 from store.answers import model_state, recorded_answers
 from store.candidates import gates_of, get_candidate
+from store.retention import newest_noise
 from store.rows import select
 from store.tasks import get_task
 from store.version_rows import get_version, live_version
@@ -33,10 +35,26 @@ class DriftPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class SuiteFacts:
+    """What a suite guards: `right` of `prompts` answers before the live version, of which it lost `lost`.
+
+    `lost` is None if nothing is live or its gate did not ask the suite; then `right` are those of the base.
+    `noise_floor` is None if it was not measured.
+    """
+
+    name: str
+    prompts: int
+    right: int
+    lost: int | None
+    noise_floor: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionFacts:
     """Everything on the screen but the text about one cell."""
 
     matrix: Matrix
+    suites: tuple[SuiteFacts, ...]
     drift: tuple[DriftPoint, ...]
     measures: tuple[RoundMeasures, ...]
     alarms: tuple[Alarm, ...]
@@ -64,9 +82,11 @@ class CellFacts:
 
 def retention_facts(db: Database) -> RetentionFacts:
     """Read everything; no model is asked."""
-    matrix = recorded_matrix(db, live_version(db))
+    live = live_version(db)
+    matrix = recorded_matrix(db, live)
     return RetentionFacts(
         matrix,
+        suite_facts(db, live),
         tuple(point for tag in matrix.rows[1:] if (point := _drift_of(db, tag)) is not None),
         tuple(select(db, RoundMeasures, "SELECT * FROM round_measures ORDER BY round_number")),
         tuple(list_alarms(db)),
@@ -81,6 +101,23 @@ def cell_facts(db: Database, version: str, edit: str) -> CellFacts:
     learnt, now = (recorded_answers(db, ids, model_state(db, parse_number(tag))) for tag in (edit, version))
     answers = (CellAnswer(question, learnt.get(question.id), now.get(question.id)) for question in task.questions)
     return CellFacts(version, edit, task.title, tuple(answers))
+
+
+def suite_facts(db: Database, live: int | None) -> tuple[SuiteFacts, ...]:
+    """Return what each suite guards by its name: as the live version was judged, or else as measured on the base."""
+    measured = {noise.suite: noise for noise in newest_noise(db).values()}
+    found = {
+        noise.suite: SuiteFacts(noise.suite, noise.prompts, noise.right_answers, None, noise.lost)
+        for noise in measured.values()
+    }
+    for gate in gates_of(db, get_version(db, live).candidate_id) if live else []:
+        evidence = read_evidence(gate.gate, gate.evidence) if gate.gate.startswith(SUITE_GATE) else None
+        if isinstance(evidence, SuiteEvidence):
+            name = evidence.suite
+            known = measured[name].lost if name in measured else None
+            floor = known if evidence.noise_floor is None else evidence.noise_floor
+            found[name] = SuiteFacts(name, evidence.prompts, evidence.right_before, len(evidence.lost), floor)
+    return tuple(found[name] for name in sorted(found))
 
 
 def _drift_of(db: Database, tag: str) -> DriftPoint | None:

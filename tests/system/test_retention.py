@@ -269,6 +269,8 @@ def test_a_version_is_examined_against_its_parent_and_the_base(session: Session)
     assert count(session, "retention_answers") == answers
     alone = examine_version(session, None)
     assert (alone["version"], alone["parent"], alone["stopped"]) == ("base", "base", False)
+    assert [gate["evidence"]["noise_floor"] for gate in (alone["against_base"][0], found["against_base"][0])] == [0, 0]
+    assert count(session, "suite_noise") == 1
     assert json.loads(json.dumps(found)) == found
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.retention.reading import read_retention
 from seal_console.cli import retention
 from seal_console.render_gate import render_gate
 from store.answers import record_base_answers
 from store.candidates import add_candidates, record_examined
-from store.records import Answer, GateResult
+from store.records import Answer, GateResult, SuiteNoise
+from store.retention import record_noise
 from tests.test_console.cli_scenario import CandidateMaker, CliCaller, fake_worker, make_task
 from tests.test_console.version_scenario import accepted
 
@@ -184,6 +186,8 @@ def test_run_shows_what_a_version_lost_and_exits_4_if_a_gate_would_refuse_it(
     )
     called = call("retention", "run", "--version", "v0002")
     assert called.code == 4
+    assert "3 of 39" in called.out
+    assert "noise floor" in called.out
     assert "would stop v0002 on top of v0001" in called.err
     assert "lost against v0001" in called.out
     assert "Against base" in called.out
@@ -244,6 +248,25 @@ def test_matrix_asks_the_engine_first_if_requested(maker: CandidateMaker, call: 
     assert not marker.exists()
     assert call("retention", "matrix", "--ask").code == 0
     assert marker.read_text() == "retention.matrix"
+
+
+def test_list_says_what_each_suite_guards(workspace: Workspace, maker: CandidateMaker, call: CliCaller) -> None:
+    assert call("retention", "list").code == 3
+    (workspace.retention_folder / "facts.yaml").write_text(SUITE.replace("\x1b", ""), encoding="utf-8")
+    called = call("retention", "list")
+    assert called.code == 0
+    assert "– of 2" in called.out
+    assert "not measured yet (–): seal-console retention run" in called.out
+    [suite] = read_retention(workspace).suites
+    record_noise(maker.db, [SuiteNoise(suite.prompts_hash, "c", "sha256:b", "facts", 2, 1, 1, 3, NOW)])
+    called = call("retention", "list")
+    assert "1 of 2" in called.out
+    assert "What the base answers right is guarded" in called.out
+    assert "not measured" not in called.out
+    (shown,) = call("retention", "list", "--json").objects
+    assert shown == {
+        "suite": "facts", "place": "retention/facts.yaml:1", "prompts": 2, "right": 1, "noise_floor": 1, "may_lose": 0,
+    }  # fmt: skip
 
 
 def test_suites_of_general_ability_are_added_once_and_never_replaced(workspace: Workspace, call: CliCaller) -> None:

@@ -41,7 +41,8 @@ def test_the_commands_are_those_that_were_promised() -> None:
     promised = """demo init run evaluate verify info retention-import-lm-eval
     tasks-add tasks-list tasks-check tasks-purge tasks-show review-list review-show
     review-accept review-reject review-defer
-    retention-add-suites retention-check retention-run retention-matrix guardrails-check guardrails-red-team
+    retention-add-suites retention-list
+    retention-check retention-run retention-matrix guardrails-check guardrails-red-team
     review-undo rounds-abandon versions-list versions-show versions-compare versions-rollback export-sft export-table
     rounds-list alarms-list alarms-show alarms-clear web stop review-edit model-card model-check
     model-convert model-fetch versions-import

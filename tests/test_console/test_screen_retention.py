@@ -12,12 +12,14 @@ from engine.gates.names import DRIFT_GATE
 from seal_console.console.dialogs.confirm import ConfirmDialog
 from seal_console.console.dialogs.export import ExportDialog
 from seal_console.console.screens.retention import RetentionScreen
+from seal_console.console.screens.retention_card import retention_card
 from seal_console.console.screens.versions import VersionsScreen
 from seal_console.console.widgets.long_text import DetailPane
 from seal_console.queries.retention import retention_facts
 from store.alarms import active_alarms, clearings, raise_alarm
 from store.answers import record_base_answers
-from store.records import Answer, GateResult
+from store.records import Answer, GateResult, SuiteNoise
+from store.retention import record_noise
 from tests.test_console.cli_scenario import CandidateMaker, make_task
 from tests.test_console.console_scenario import ConsoleDriver, drive, run
 from tests.test_console.version_scenario import accepted
@@ -190,6 +192,30 @@ def test_the_matrix_is_exported_with_shares_and_gaps(workspace: Workspace) -> No
     rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     assert rows == [["version", "v0001", "v0002"], ["v0000", "0.0", "0.0"], ["v0001", "1.0", "0.0"],
                     ["v0002", "0.5", "1.0"]]  # fmt: skip
+
+
+def test_suites_are_shown_with_what_they_guard_and_their_noise_floor(
+    maker: CandidateMaker, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_noise(maker.db, [SuiteNoise("p", "c", "sha256:b", "facts\x1b[2J", 40, 31, 1, 3, "2026-01-01T00:00:00.000Z")])
+
+    async def before() -> None:
+        async with drive(workspace) as console:
+            await in_retention(console)
+            assert "facts␛[2J  31 of 40 answered right by the base; noise floor 1" in card(console)
+
+    run(before())
+    version = accepted(maker, 0.5)
+    lost = {"prompt": "Which?", "expected": ["blue"], "before": "blue", "after": "red"}
+    evidence = {
+        "suite": "facts\x1b[2J", "prompts": 40, "right_before": 31, "right_after": 29, "lost": [lost] * 2, "gained": 0,
+        "allowed_losses": 4, "p_value": 0.25, "rule": "each", "significance": 0.05,
+    }  # fmt: skip
+    gate = GateResult(version.candidate_id, "retention:facts\x1b[2J", True, evidence, "2026-01-01T00:00:00Z")
+    monkeypatch.setattr("seal_console.queries.retention.gates_of", lambda _, __: [gate])
+    [facts] = retention_facts(maker.db).suites
+    assert (facts.right, facts.lost, facts.noise_floor) == (31, 2, 1)
+    assert "facts␛[2J  lost 2 of 31; noise floor 1" in retention_card(retention_facts(maker.db), None).plain
 
 
 def test_drift_is_that_of_the_gate_that_let_the_version_pass(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.gates.retention import losses_allowed, paired_p_value
+from engine.gates.retention import paired_p_value
 from engine.retention.matrix import Matrix, MatrixColumn, figures
 from engine.retention.reading import read_suites
+from engine.retention.suites import losses_allowed
 from engine.settings.sections import ProtectionSettings, RetentionSettings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "retention.md").read_text(encoding="utf-8")

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.gates.evidence import describe_evidence
 from engine.gates.retention import (
     AnswerPair,
     drift_verdict,
     earlier_verdict,
-    losses_allowed,
     paired_p_value,
     suite_verdict,
 )
-from engine.retention.suites import Suite
+from engine.retention.suites import Suite, losses_allowed
 from engine.settings.sections import RetentionSettings
 from store.hashing import canonical_json
 from store.records import Drift, GateResult
@@ -130,6 +130,31 @@ def test_significant_stops_only_losses_that_are_unlikely_by_chance() -> None:
     assert judged(changed(5, 1), settings=SIGNIFICANT).passed
     assert not judged(changed(5, 1), settings=RetentionSettings(gate="significant", significance=0.2)).passed
     assert judged(changed(5, 0), allowed=5, settings=SIGNIFICANT).passed
+
+
+@given(verdicts_of_prompts, limits, st.integers(0, 30))
+def test_the_noise_floor_is_shown_and_decides_nothing(
+    pairs: list[tuple[bool, bool]], allowed: float | None, floor: int
+) -> None:
+    suite = replace(SUITE, allowed_losses=allowed)
+    verdict = suite_verdict("c", suite, compared(pairs), EACH, floor)
+    assert verdict.passed == judged(pairs, allowed).passed
+    assert verdict.evidence == {**judged(pairs, allowed).evidence, "noise_floor": floor}
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (0, "lost 0, noise floor 2, allowed 0"),
+        (2, "lost 2 (p = 0.25), within the noise floor of 2, allowed 0"),
+        (3, "lost 3 (p = 0.125), noise floor 2, allowed 0"),
+    ],
+)
+def test_a_verdict_says_when_a_loss_is_within_the_noise_floor(lost: int, said: str) -> None:
+    verdict = suite_verdict("c", SUITE, compared(changed(lost, 0, kept=31 - lost)), EACH, 2)
+    figures, *_ = describe_evidence(verdict.gate, verdict.evidence)
+    assert figures == f"31 prompts, 31 right before, {31 - lost} right now, {said}"
+    assert verdict.passed == (lost == 0)
 
 
 def test_a_gain_does_not_pay_for_a_loss() -> None:

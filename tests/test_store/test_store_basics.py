@@ -167,6 +167,30 @@ def test_a_workspace_is_not_made_twice(tmp_path: Path) -> None:
     assert create_workspace(tmp_path / "w", "x: 3\n") == Workspace(workspace.root)
 
 
+def test_a_workspace_that_cannot_be_made_leaves_no_suites_and_keeps_those_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "w" / "retention" / "mine.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("suite: mine\n")
+    suites = {"mine.yaml": "suite: other\n", "new.yaml": "suite: new\n"}
+
+    def fail_at_settings(path: Path, content: bytes) -> None:
+        if path.name == "seal.yaml":
+            raise RuntimeError("boom")
+        write_file(path, content)
+
+    monkeypatch.setattr("store.workspace.write_file", fail_at_settings)
+    with pytest.raises(RuntimeError, match="boom"):
+        create_workspace(tmp_path / "w", "x: 1\n", None, suites)
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.yaml"]
+    assert mine.read_text() == "suite: mine\n"
+    monkeypatch.undo()
+    create_workspace(tmp_path / "w", "x: 1\n", None, suites)
+    assert mine.read_text() == "suite: mine\n"
+    assert mine.with_name("new.yaml").read_text() == "suite: new\n"
+
+
 def test_a_lock_names_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert lock_owner(path) is None

@@ -1,4 +1,4 @@
-"""Text and plotted lines next to the forgetting matrix: one cell question by question, lost answers, alarms."""
+"""Text and plotted lines next to the forgetting matrix: one cell question by question, suites, alarms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textual.content import Content
 
     from engine.retention.matrix import Matrix
-    from seal_console.queries.retention import CellAnswer, CellFacts, DriftPoint, RetentionFacts
+    from seal_console.queries.retention import CellAnswer, CellFacts, DriftPoint, RetentionFacts, SuiteFacts
     from store.alarms import Alarm, RoundMeasures
     from store.records import Answer
 
@@ -31,6 +31,7 @@ def retention_card(facts: RetentionFacts, cell: CellFacts | None) -> Content:
         rows += [*_alarm(alarm), assemble("")]
     rows += [] if cell is None else [*_cell(facts.matrix, cell), assemble("")]
     rows += _line(facts.matrix)
+    rows += _suites(facts.suites)
     cleared = len(facts.alarms) - len(active)
     if cleared:
         rows += [assemble(""), muted(f"{counted(cleared, 'alarm')} cleared: seal-console alarms list --all")]
@@ -95,6 +96,21 @@ def _line(matrix: Matrix) -> list[Content]:
         fact("known now", percent(found["mean_now"]) + " of the edits' questions answered right"),
         fact("since learnt", words + ("" if transfer is None or transfer >= 0 else ": forgotten")),
     ]
+
+
+def _suites(suites: Sequence[SuiteFacts]) -> list[Content]:
+    if not suites:
+        return []
+    rows = [assemble(""), heading("Suites: right answers are guarded")]
+    for one in suites:
+        floor = "not measured" if one.noise_floor is None else str(one.noise_floor)
+        if one.lost is None:
+            words = f"{one.right} of {one.prompts} answered right by the base"
+        else:
+            words = f"lost {one.lost} of {one.right}"
+        tone = "$text-error" if one.lost else ""
+        rows.append(assemble(safe_line(one.name), "  ", (words, tone), (f"; noise floor {floor}", "$text-muted")))
+    return rows
 
 
 def _share(share: float | None, questions: int) -> str:
