@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seal_console.engine_process import WORKER_COMMAND, child_environment
+from engine.runtime.child_environment import child_environment
+from seal_console.engine_process import WORKER_COMMAND
 from store.durable import remove
 from store.jobs import add_job, ask_to_stop, cancel_waiting, list_jobs
 from store.lock import hold_lock, lock_owner

@@ -8,17 +8,15 @@ it is only counted, so that the child can end by itself; the second one kills it
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-import engine
+from engine.runtime.child_environment import child_environment
 from engine.runtime.progress import Progress
 from store import errors
 from store.errors import ExitCode, SealError
@@ -132,20 +130,6 @@ class _Interrupts:
                 self._child.send_signal(signal.SIGINT)
         else:
             self._child.kill()
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment of a child process that runs Python.
-
-    This engine comes first, so that a folder `engine` elsewhere is not taken for it. The current folder is not searched
-    for modules, nor are relative folders in PYTHONPATH: a workspace may come from somebody else.
-    """
-    added = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
-    folders = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if Path(one).is_absolute()]
-    root = Path(engine.__file__).resolve().parents[1]
-    if root.name not in {"site-packages", "dist-packages"}:
-        folders.insert(0, str(root))
-    return {**os.environ, **added, "PYTHONPATH": os.pathsep.join(dict.fromkeys(folders))}
 
 
 def _feed(child: subprocess.Popen[str], parameters: Mapping[str, Any]) -> None:

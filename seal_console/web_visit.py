@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSCloseCode, WSMsgType, web
 from textual_serve.app_service import AppService
 
-from seal_console.engine_process import child_environment
+from engine.runtime.child_environment import child_environment
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.smollm2 import SMOLLM2, fetched_folder
-from seal_console.engine_process import child_environment
+from engine.runtime.child_environment import child_environment
 from store.errors import SealError
 from store.lock import hold_lock
 

@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
-import os
+import math
 from typing import TYPE_CHECKING
 
 import torch
 
+from engine.lora.adapter import adaptable_modules, sizes_of
+from engine.runtime.machine import usable_memory_bytes
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.bank.job import InnerJob
     from engine.lora.adapter import LoraSpec
     from engine.model.base import BaseModel
 
 _MOST_SLOTS = {"cpu": 32, "cuda": 64}
 _BYTES_PER_PARAMETER = 6 * 4  # weight, working copy, starting value, gradient and two moments, in float32
 _SHARE_OF_MEMORY = 0.25
+_USUAL_TOKENS = 64
+# Bytes for each token, of values that are float32 whatever the precision of the base: inputs of layers, for the
+# adapters, and the logits with their gradient, for the loss. What is in the base's precision comes on top.
+_KEPT_AS_FLOAT, _LOGITS_AS_FLOAT = 4, 8
 
 
-def auto_slots(base: BaseModel, spec: LoraSpec) -> int:
-    """Return the slots for a base: as many as fit a quarter of the memory, at most 32 on a CPU and 64 on CUDA.
+def auto_slots(base: BaseModel, spec: LoraSpec, jobs: Sequence[InnerJob] = (), processes: int = 1) -> int:
+    """Return the slots, in all processes together: as many as fit a quarter of the memory, at most 32 on a CPU.
 
     On two cores, with a model of 1 million parameters, 32 slots made 1.4 times as many steps per second as 16, and 64
     hardly more: matrix products are full by then, and weights evict each other from the cache. The limit for CUDA,
-    which looks at free memory, is a guess.
+    which looks at free memory, is 64, a guess. Each process has at least one slot.
     """
-    fits = int(_memory_bytes(base.device) * _SHARE_OF_MEMORY) // (spec.parameters * _BYTES_PER_PARAMETER)
-    return max(1, min(_MOST_SLOTS.get(base.device.type, _MOST_SLOTS["cpu"]), fits))
+    fits = int(_memory_bytes(base.device) * _SHARE_OF_MEMORY) // slot_bytes(base, spec, tokens_per_step(jobs))
+    return max(processes, min(_MOST_SLOTS.get(base.device.type, _MOST_SLOTS["cpu"]), fits))
+
+
+def tokens_per_step(jobs: Sequence[InnerJob]) -> int:
+    """Return the most tokens that a step of any of these jobs can have, what it replays included."""
+    return max((_tokens_per_step(job) for job in jobs), default=_USUAL_TOKENS)
+
+
+def _tokens_per_step(job: InnerJob) -> int:
+    lengths = sorted((len(one.tokens) for one in job.sequences), reverse=True)
+    replayed = (
+        math.ceil(group.per_step) * max((len(one.tokens) for one in group.sequences), default=0)
+        for group in job.replay_groups
+    )
+    return sum(lengths[: job.recipe.batch_size]) + sum(replayed)
+
+
+def slot_bytes(base: BaseModel, spec: LoraSpec, tokens: int) -> int:
+    """Return the peak memory of a slot whose steps have up to so many tokens: its adapter, activations and logits.
+
+    Activations grow with the widths of all linear layers, logits with the vocabulary. The two factors were measured
+    with two models in two precisions (docs/experiments.md); every token counts as one that is learnt.
+    """
+    width = sum(sum(sizes_of(layer)) for layer in adaptable_modules(base.model).values())
+    vocabulary = int(base.model.get_input_embeddings().weight.shape[0])
+    element = base.precision.itemsize
+    of_token = width * (_KEPT_AS_FLOAT + element / 2) + vocabulary * (_LOGITS_AS_FLOAT + 2 * element)
+    return spec.parameters * _BYTES_PER_PARAMETER + int(tokens * of_token)
 
 
 def _memory_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**32
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else usable_memory_bytes()

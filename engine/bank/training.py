@@ -141,7 +141,7 @@ class InnerUpdateBank:
             adapters = self._adapters(finished)
             for one, failed in zip(ended, failures, strict=True):
                 if failed is not None:
-                    self._report_failure(failed, on_failed)
+                    report_failure(failed, on_failed)
                     running.remove(one)
                     free.append(one.slot)
             for one, adapter in zip(finished, adapters, strict=True):
@@ -297,20 +297,21 @@ class InnerUpdateBank:
         bad_step = None if bad is None else bad + 1
         return FailedUpdate(one.job.key, one.job.repeat, len(losses), bad_step, before[-1] if before else None)
 
-    @staticmethod
-    def _report_failure(failed: FailedUpdate, on_failed: Callable[[FailedUpdate], None] | None) -> None:
-        if on_failed is None:
-            raise SealError(
-                f"inner update {failed.key}: the loss is no longer finite after {failed.steps} steps",
-                next_step="lower inner_update.learning_rate in seal.yaml",
-            )
-        on_failed(failed)
-
     def _result(self, one: _ActiveJob, adapter: Adapter) -> InnerResult:
         losses: list[float] = torch.stack(one.losses).tolist()
         elapsed_s = time.monotonic() - one.started
         job = one.job
         return InnerResult(job.key, adapter, losses, one.step, one.tokens, elapsed_s, job.seed, job.repeat)
+
+
+def report_failure(failed: FailedUpdate, on_failed: Callable[[FailedUpdate], None] | None) -> None:
+    """Pass an update that failed to whoever wants to know. Raises SealError, naming it, if nobody does."""
+    if on_failed is None:
+        raise SealError(
+            f"inner update {failed.key}: the loss is no longer finite after {failed.steps} steps",
+            next_step="lower inner_update.learning_rate in seal.yaml",
+        )
+    on_failed(failed)
 
 
 def _check(job: InnerJob, spec: LoraSpec, window_tokens: int) -> None:

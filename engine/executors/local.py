@@ -53,9 +53,9 @@ class LocalExecutor:
         on_failed: Callable[[FailedUpdate], None] | None = None,
     ) -> Iterator[InnerResult]:
         """Train every job in a bank and yield each result as it finishes."""
-        slots = auto_slots(self._base, spec) if self._slots == "auto" else self._slots
+        slots = auto_slots(self._base, spec, jobs) if self._slots == "auto" else self._slots
         bank = InnerUpdateBank(self._base, spec, min(slots, len(jobs)), preconditioner=preconditioner)
-        report = None if on_running is None else _throttled(lambda: on_running(bank.running()))
+        report = None if on_running is None else throttled(lambda: on_running(bank.running()))
         yield from bank.train(jobs, on_tick=report, on_failed=on_failed)
 
     def complete(
@@ -77,7 +77,7 @@ class LocalExecutor:
                 max_new_tokens,
                 base.stop_tokens,
                 base.line_end_tokens if stop == "line" else frozenset(),
-                _rows(base.device.type, max_new_tokens) if batch_size == "auto" else batch_size,
+                rows_per_batch(base.device.type, max_new_tokens) if batch_size == "auto" else batch_size,
             )
             requests = [
                 GenerationRequest(tokens[place], prompts[place].adapter, prompts[place].seed) for place in places
@@ -96,12 +96,14 @@ class LocalExecutor:
         return measure_divergence(self._base, texts, adapters)
 
 
-def _rows(device: str, max_new_tokens: int) -> int:
+def rows_per_batch(device: str, max_new_tokens: int) -> int:
+    """Return how many prompts are answered at once if the settings say `auto`."""
     short, long = _AUTO_ROWS.get(device, _AUTO_ROWS["cpu"])
     return short if max_new_tokens <= _SHORT_ANSWER_TOKENS else long
 
 
-def _throttled(report: Callable[[], None]) -> Callable[[int], None]:
+def throttled(report: Callable[[], None]) -> Callable[[int], None]:
+    """Return what a bank may call at every tick, and which reports about once a second."""
     reported_at = float("-inf")
 
     def on_tick(_: int) -> None:

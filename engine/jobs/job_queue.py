@@ -37,14 +37,14 @@ def work_through_jobs(workspace: Workspace, report: Report, idle_s: float = IDLE
 
     Raises LockedError if another engine works in the workspace.
     """
-    served = _JobWorker(idle_s)
-    served.while_held(workspace, report)
-    # A job that was added just before the lock was released saw an engine, and started none.
-    while not served.stopped and _waits(workspace):
-        try:
-            served.while_held(workspace, report)
-        except LockedError:
-            break
+    with closing(_JobWorker(idle_s)) as served:
+        served.while_held(workspace, report)
+        # A job that was added just before the lock was released saw an engine, and started none.
+        while not served.stopped and _waits(workspace):
+            try:
+                served.while_held(workspace, report)
+            except LockedError:
+                break
     return {"answered": dict(served.outcomes), "stopped": served.stopped}
 
 
@@ -56,6 +56,10 @@ class _JobWorker:
         self.stopped = False
         self._idle_s = idle_s
         self._answerer: JobRunner | None = None
+
+    def close(self) -> None:
+        if self._answerer is not None:
+            self._answerer.close()
 
     def while_held(self, workspace: Workspace, report: Report) -> None:
         with lock_workspace(workspace, "jobs", report) as held:

@@ -8,7 +8,7 @@ from engine.loop.base_loading import load_base_of, with_folder_of_gguf
 from engine.loop.finish_round import run_result
 from engine.loop.reexamine import reexamine
 from engine.loop.round import run_rounds
-from engine.loop.session import Session
+from engine.loop.session import Session, pool_of
 from engine.settings.reading import load_settings
 from store.errors import WrongUseError
 from store.jobs import note_job
@@ -18,6 +18,7 @@ from store.rounds import list_rounds, open_round
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+    from engine.executors.process_pool import ProcessPool
     from engine.model.base import BaseModel
     from engine.runtime.engine_lock import LockedWorkspace
     from engine.settings.sections import ModelSettings
@@ -30,6 +31,7 @@ class JobRunner:
     def __init__(self) -> None:
         self._base: BaseModel | None = None
         self._settings: ModelSettings | None = None
+        self._pool: ProcessPool | None = None
 
     def answer(self, held: LockedWorkspace, job: Job) -> dict[str, Any]:
         """Run a job that is set to running and return its result. Raises SealError if it cannot be done."""
@@ -41,9 +43,16 @@ class JobRunner:
         settings = load_settings(held.workspace.settings_file)
         settings = with_folder_of_gguf(settings, held.workspace.cache_folder, held.report)
         if self._base is None or self._settings != settings.model:
-            self._base = None  # free the old one first
+            self.close()  # free the old one first
             self._base, self._settings = load_base_of(settings), settings.model
-        return Session(held.workspace, held.db, settings, self._base, held.report)
+            self._pool = pool_of(self._base, settings.model)
+        return Session(held.workspace, held.db, settings, self._base, held.report, pool=self._pool)
+
+    def close(self) -> None:
+        """Free the model, and end the processes that compute with it."""
+        if self._pool is not None:
+            self._pool.close()
+        self._base = self._pool = None
 
 
 def _run(session: Session, job: Job) -> dict[str, Any]:

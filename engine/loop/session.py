@@ -5,7 +5,7 @@ The loop hands on what each part needs (`executor`, `domain`, `examiner`, a `Gat
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from engine.continual.build_plan import ReplayPlanner
 from engine.exams.exam import ModelRef
 from engine.exams.examiner import Examiner
 from engine.executors.local import LocalExecutor
+from engine.executors.process_count import make_pool
+from engine.executors.processes import ProcessExecutor
 from engine.gates.gate import GateContext
 from engine.guardrails.reading import Guardrails
 from engine.loop.base_loading import load_base_of, with_folder_of_gguf
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
 
     from engine.domains.domain import Domain
     from engine.executors.executor import Executor
+    from engine.executors.process_pool import ProcessPool
     from engine.model.base import BaseModel
-    from engine.settings.sections import InnerUpdateSettings, PolicyTrainingSettings, Settings
+    from engine.settings.sections import InnerUpdateSettings, ModelSettings, PolicyTrainingSettings, Settings
     from store.records import PolicyVersion
     from store.workspace import Workspace
 
@@ -50,7 +53,8 @@ if TYPE_CHECKING:
 class Session:
     """A workspace under the engine lock, its settings and its base. Use `open_session`.
 
-    `guardrails` are those that candidates are judged by: a round's own once it has begun.
+    `guardrails` are those that candidates are judged by: a round's own once it has begun. `pool` has the processes that
+    compute, if they are several; whoever made it closes it.
     """
 
     workspace: Workspace
@@ -59,6 +63,7 @@ class Session:
     base: BaseModel
     report: Report = ignore_progress
     guardrails: Guardrails = field(default_factory=Guardrails)
+    pool: ProcessPool | None = None
 
     def under(self, settings: Settings, guardrails: Guardrails | None = None) -> Session:
         """Return the same session under the settings, and the guardrails, that a round began with."""
@@ -80,7 +85,8 @@ class Session:
     @cached_property
     def executor(self) -> Executor:
         """Where models are trained and asked."""
-        return LocalExecutor(self.base, self.settings.inner_update.slots)
+        slots = self.settings.inner_update.slots
+        return LocalExecutor(self.base, slots) if self.pool is None else ProcessExecutor(self.base, self.pool, slots)
 
     @cached_property
     def domain(self) -> Domain:
@@ -200,7 +206,14 @@ def open_session(workspace: Workspace, command: str, report: Report = ignore_pro
     settings = load_settings(workspace.settings_file)
     with lock_workspace(workspace, command, report) as locked:
         settings = with_folder_of_gguf(settings, workspace.cache_folder, locked.report)
-        yield Session(workspace, locked.db, settings, load_base_of(settings), locked.report)
+        base = load_base_of(settings)
+        with pool_of(base, settings.model) or nullcontext() as pool:
+            yield Session(workspace, locked.db, settings, base, locked.report, pool=pool)
+
+
+def pool_of(base: BaseModel, settings: ModelSettings) -> ProcessPool | None:
+    """Return the compute processes that the settings ask for; None for this process alone."""
+    return make_pool(base, settings.processes, own_code=settings.trust_remote_code)
 
 
 def _spec(base: BaseModel, settings: InnerUpdateSettings | PolicyTrainingSettings, section: str) -> LoraSpec:

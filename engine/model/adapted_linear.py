@@ -74,13 +74,22 @@ def install_switch(model: nn.Module) -> Switch:
 
     switch = Switch()
     for name, module in adaptable_modules(model).items():
-        module.register_forward_hook(_hook_for(name, switch))
+        module.register_forward_hook(UpdateHook(name, switch))
     return switch
 
 
-def _hook_for(name: str, switch: Switch) -> Any:
-    def add_update(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
-        matrices = switch.matrices.get(name)
+class UpdateHook:
+    """The forward hook of one layer. It is a class, not a closure, so that a base can be pickled."""
+
+    def __init__(self, name: str, switch: Switch) -> None:
+        self._name, self._switch = name, switch
+
+    def __call__(
+        self, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Return the layer's output with the updates of the adapters that are on; None if none is."""
+        switch = self._switch
+        matrices = switch.matrices.get(self._name)
         if matrices is None:
             return None
         x, weight = inputs[0], module.weight.t() if isinstance(module, Conv1D) else module.weight
@@ -88,8 +97,6 @@ def _hook_for(name: str, switch: Switch) -> Any:
             output.detach(), x, switch.anchor, weight, switch.grouped(x), matrices, switch.layout, switch.scaling
         )
         return changed
-
-    return add_update
 
 
 class AdaptedLinear(torch.autograd.Function):

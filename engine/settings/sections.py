@@ -70,6 +70,11 @@ class ModelSettings(Section):
         default=None,
         description="longest prompt or sequence, in tokens; null uses the model's own window",
     )
+    processes: Literal["auto"] | PositiveInt = Field(
+        default="auto",
+        description="processes that compute on a CPU, with one thread each; auto: one for each core, once there is work"
+        " for a minute; 1: this one, with all threads. On a GPU, and with code of the model's own, always 1",
+    )
 
 
 class TaskSettings(Section):

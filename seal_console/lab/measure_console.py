@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from engine.runtime.child_environment import child_environment
 from seal_console.engine_control import ask_for_rounds, start_engine, stop_engine
-from seal_console.engine_process import child_environment
 from seal_console.lab.large_store import make_large_store
 from seal_console.lab.terminal import PseudoTerminal
 from store.database import open_database

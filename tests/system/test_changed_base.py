@@ -37,9 +37,9 @@ def test_a_changed_base_is_examined_again_and_rewards_use_its_own_answers(tmp_pa
         ]
         record_base_answers(session.db, known)
         run_round(session)
-        assert fetch(session.db, "SELECT count(*) AS n FROM answers WHERE candidate_id IS NULL") == [
-            {"n": len(questions)}
-        ]
+        assert fetch(
+            session.db, "SELECT count(*) AS n FROM answers WHERE candidate_id IS NULL AND model_state = 'base'"
+        ) == [{"n": len(questions)}]
     other = tmp_path / "other"
     shutil.copytree(model_folder(BUNDLED), other)
     (other / "note.json").write_text(json.dumps({"about": "the same weights under another fingerprint"}))

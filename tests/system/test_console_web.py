@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from engine.runtime.child_environment import child_environment
 from engine.settings.reading import default_settings_text
-from seal_console.engine_process import child_environment
 from seal_console.web_visit import LONGEST_MESSAGE_BYTES
 from store.candidates import decisions_of, get_candidate
 from store.workspace import Workspace, create_workspace

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.runtime.child_environment import child_environment
 from engine.settings.reading import default_settings_text
 from seal_console.engine_control import start_engine
-from seal_console.engine_process import child_environment
 from store.workspace import create_workspace
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from engine.loop.session import open_session
 from engine.settings.reading import section_models
 from store.candidates import answers_of, inner_updates_of, list_candidates
 from store.version_rows import get_policy_version
+from tests.system.engine_process import is_alive
 from tests.system.workspaces import small_workspace
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ SHOWN_ELSEWHERE = {
     "model.max_length": "test_base_model.py",
     "model.prompt_style": "test_base_model.py",
     "model.trust_remote_code": "test_base_model.py",
+    "model.processes": "below: it changes no text",
     "tasks.audit_share": "test_tasks_split.py: it acts when tasks are added",
     "inner_update.dropout": "test_settings.py: only 0 is allowed",
     "inner_update.slots": "test_bank_scheduling.py: changes no result",
@@ -143,6 +145,21 @@ def test_splitting_changes_what_questions_and_answers_are_trained_as(tmp_path: P
     first, second = (_with("self_edit.format", "self-qa") for _ in range(2))
     second["self_edit"]["splitting"] = "paper"
     assert _outcome(tmp_path / "a", first) != _outcome(tmp_path / "b", second)
+
+
+def test_processes_compute_and_change_no_self_edit(tmp_path: Path, usual: Sequence[Any]) -> None:
+    started, written = list[int](), list[tuple[str, str]]()
+    workspace = small_workspace(tmp_path / "w", pages=4)
+    workspace.settings_file.write_text(yaml.safe_dump(_with("model.processes", 2)))
+    with open_session(workspace, "test") as session:
+        run_round(session)
+        started += [] if session.pool is None else session.pool.process_ids
+        # Self-edits of a new policy may differ: training in other company rounds in other places.
+        written += [(one.id, one.completion) for one in list_candidates(session.db) if one.role == "train"]
+    assert len(started) == 2
+    assert not any(map(is_alive, started))
+    assert written
+    assert set(written) <= {(one[0], one[1]) for one in usual[:-1]}
 
 
 def test_no_setting_is_left_out() -> None:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seal_console.engine_process import child_environment
+from engine.runtime.child_environment import child_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

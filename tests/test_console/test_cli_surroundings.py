@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seal_console.engine_process import child_environment
+from engine.runtime.child_environment import child_environment
 from seal_console.web_server import make_server
 from store.candidates import get_candidate
 from store.errors import WrongUseError

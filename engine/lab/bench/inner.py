@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from engine.bank.auto import auto_slots
+from engine.bank.auto import auto_slots, slot_bytes, tokens_per_step
 from engine.lab.bench.baselines import METHODS, BankMethod, BenchMethod, MethodName, make_method, tidy
 from engine.lab.bench.bounds import bounds
 from engine.lab.bench.equality import compare_adapters
@@ -66,7 +66,7 @@ def bench_inner(
     with subject_folder(base_path, seed) as folder:
         base, subject = load_subject(folder, base_path, precision)
         jobs = bench_jobs(base, subject.spec, updates=updates, seed=seed, epochs=effort.epochs)
-        taken = slots or auto_slots(base, subject.spec)
+        taken = slots or auto_slots(base, subject.spec, jobs)
         result = _described(base, subject, base_path, jobs, slots=taken, seed=seed, effort=effort)
         narrate(f"{len(jobs)} inner updates of {result['jobs']['steps']} steps in all, {taken} slots")
         result |= _compared(base, subject, jobs, names, slots=taken, effort=effort, narrate=narrate)
@@ -135,6 +135,7 @@ def _described(
         "schema": SCHEMA,
         "seed": seed,
         "slots": slots,
+        "estimated_bytes_of_slots": slots * slot_bytes(base, subject.spec, tokens_per_step(jobs)),
         "effort": asdict(effort),
         "environment": described_environment(subject.device),
         "subject": described_subject(base, subject, path),

@@ -1,0 +1,30 @@
+"""How many compute processes a base is worth."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from engine.executors.process_pool import ProcessPool
+from engine.runtime.machine import usable_cores
+
+if TYPE_CHECKING:
+    from engine.model.base import BaseModel
+
+# Processes take about ten seconds to start. This much takes one core about a minute, with the bundled model, or half
+# of that, with a larger one.
+LEAST_WORK = 2e12  # floating-point operations
+
+
+def make_pool(base: BaseModel, processes: Literal["auto"] | int, *, own_code: bool) -> ProcessPool | None:
+    """Return the processes that the settings ask for, none of them started yet; None if one is enough.
+
+    `auto` is one for each physical core that this process may use, started once there is much to do, and no more than
+    torch would have threads, which OMP_NUM_THREADS limits. A base on a GPU, or with Python code of its own, has one.
+    """
+    if base.device.type != "cpu" or own_code or (processes == "auto" and not hasattr(os, "pwrite")):
+        return None
+    size = min(usable_cores(), torch.get_num_threads()) if processes == "auto" else processes
+    return None if size <= 1 else ProcessPool(base, size, least_work=LEAST_WORK if processes == "auto" else 0.0)
