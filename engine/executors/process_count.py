@@ -13,9 +13,9 @@ from engine.runtime.machine import usable_cores
 if TYPE_CHECKING:
     from engine.model.base import BaseModel
 
-# Processes take about ten seconds to start. This much takes one core about a minute, with the bundled model, or half
-# of that, with a larger one.
-LEAST_WORK = 2e12  # floating-point operations
+# Each process takes seconds to load torch. This much takes one core about 20 s with the bundled model, and 10 s with
+# one of 135 million parameters; until then one thread of this process works, which waits for nobody either.
+LEAST_WORK = 6e11  # floating-point operations
 
 
 def make_pool(base: BaseModel, processes: Literal["auto"] | int, *, own_code: bool) -> ProcessPool | None:
