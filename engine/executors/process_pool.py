@@ -88,7 +88,7 @@ class ProcessPool:
         if self._shared is None and self._work >= self._least_work:
             try:
                 self._shared = SharedBase(self._base)
-            except (pickle.PicklingError, TypeError, AttributeError) as error:
+            except (pickle.PicklingError, TypeError, AttributeError, OSError) as error:
                 if not self._least_work:
                     raise WrongUseError(
                         f"model.processes: this model cannot be shared between processes: {error}",

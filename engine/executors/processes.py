@@ -10,9 +10,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from engine.bank.auto import auto_slots
 from engine.bank.training import report_failure
@@ -41,7 +44,7 @@ _TRAINING_OPERATIONS, _READING_OPERATIONS = 4, 2  # for each parameter and token
 
 
 class ProcessExecutor:
-    """Trains and generates in a pool of processes; before the pool's work is worth it, in this process."""
+    """Trains and generates in a pool of processes; before they are worth starting, in this one, with one thread."""
 
     def __init__(self, base: BaseModel, pool: ProcessPool, slots: BatchSize = "auto") -> None:
         """`slots` is how many inner updates train at once, in all processes together."""
@@ -66,8 +69,8 @@ class ProcessExecutor:
         """Train every job and yield each result as it finishes."""
         tokens = sum(job.recipe.epochs * sum(len(one.tokens) for one in job.sequences) for job in jobs)
         if not jobs or not self._is_worth(_TRAINING_OPERATIONS * tokens):
-            yield from self._local.train(
-                jobs, spec, preconditioner=preconditioner, on_running=on_running, on_failed=on_failed
+            yield from _with_one_thread(
+                self._local.train(jobs, spec, preconditioner=preconditioner, on_running=on_running, on_failed=on_failed)
             )
             return
         slots = auto_slots(self._base, spec, jobs, self._pool.size) if self._slots == "auto" else self._slots
@@ -100,7 +103,8 @@ class ProcessExecutor:
         characters = sum(len(one.text) for one in prompts)
         tokens = characters // _CHARACTERS_PER_TOKEN + sum(one.max_new_tokens for one in prompts)
         if not self._is_worth(_READING_OPERATIONS * tokens):
-            return self._local.complete(prompts, adapters, sampling=sampling, batch_size=batch_size)
+            with _one_thread():
+                return self._local.complete(prompts, adapters, sampling=sampling, batch_size=batch_size)
         size, shares = self._pool.size, list[Sequence[int]]()
         for ending in dict.fromkeys((one.stop, one.max_new_tokens) for one in prompts):
             places = [place for place, one in enumerate(prompts) if (one.stop, one.max_new_tokens) == ending]
@@ -115,7 +119,8 @@ class ProcessExecutor:
         """Return the most likely option of each prompt."""
         characters = sum(sum(len(option) + len(one.text) for option in one.options) for one in prompts)
         if not self._is_worth(_READING_OPERATIONS * characters // _CHARACTERS_PER_TOKEN):
-            return self._local.choose(prompts, adapters)
+            with _one_thread():
+                return self._local.choose(prompts, adapters)
         places = sorted(range(len(prompts)), key=lambda place: (prompts[place].adapter, len(prompts[place].text)))
         return self._infer("choose", prompts, adapters, _cut(places, self._pool.size * _SHARES_PER_PROCESS), {})
 
@@ -124,7 +129,8 @@ class ProcessExecutor:
         readable = [text for text in texts if self._base.encoder.start(text)]
         tokens = sum(len(text) for text in readable) // _CHARACTERS_PER_TOKEN * (len(adapters) + 1)
         if not readable or not self._is_worth(_READING_OPERATIONS * tokens):
-            return self._local.measure_divergence(texts, adapters)
+            with _one_thread():
+                return self._local.measure_divergence(texts, adapters)
         readable.sort(key=len)
         shares = _cut(range(len(readable)), self._pool.size * _SHARES_PER_PROCESS)
         asked: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
@@ -196,6 +202,26 @@ class _RunningUpdates:
     def ended(self, update: InnerResult | FailedUpdate) -> None:
         """Leave out an update that has ended since its process reported."""
         self._ended.add((update.key, update.repeat))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute as a compute process does, so that little work on a busy machine does not wait for threads either."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _with_one_thread(results: Iterator[InnerResult]) -> Iterator[InnerResult]:
+    while True:
+        with _one_thread():
+            result = next(results, None)
+        if result is None:
+            return
+        yield result
 
 
 def _taken(reply: Reply | Exception) -> Reply:

@@ -141,6 +141,22 @@ def _bench_cuda(parameters: Parameters, report: Report) -> dict[str, Any]:
     )
 
 
+def _bench_busy(parameters: Parameters, report: Report) -> dict[str, Any]:
+    from engine.lab.bench.busy import BusyBenchEffort, bench_busy  # noqa: PLC0415
+
+    out = parameters.get("out")
+    return bench_busy(
+        parameters["model"],
+        seed=int(parameters["seed"]),
+        slots=parameters.get("slots"),
+        processes=parameters.get("processes"),
+        precision=parameters["precision"],
+        out=None if out is None else Path(out),
+        narrate=lambda sentence: report(Progress("inner updates", 0, 0, note=sentence)),
+        effort=BusyBenchEffort(**{name: int(parameters[name]) for name in ("updates", "epochs", "rounds")}),
+    )
+
+
 def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, Any]:
     from engine.bundled import BUNDLED  # noqa: PLC0415
     from engine.lab.forgetting.experiment import experiment  # noqa: PLC0415
@@ -248,6 +264,7 @@ OPERATIONS: dict[str, Operation] = {
     "versions.import": _versions_import,
     "jobs": _jobs,
     "bench.inner": _bench_inner,
+    "bench.busy": _bench_busy,
     "bench.cuda": _bench_cuda,
     "experiment.forgetting": _experiment_forgetting,
     "experiment.collapse": _experiment_collapse,

@@ -73,7 +73,7 @@ class ModelSettings(Section):
     processes: Literal["auto"] | PositiveInt = Field(
         default="auto",
         description="processes that compute on a CPU, with one thread each; auto: one for each core, once there is work"
-        " for a minute; 1: this one, with all threads. On a GPU, and with code of the model's own, always 1",
+        " for some 20 seconds; 1: one process with all threads. On a GPU, and with code of the model's own, always 1",
     )
 
 

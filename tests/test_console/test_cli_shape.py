@@ -46,7 +46,8 @@ def test_the_commands_are_those_that_were_promised() -> None:
     review-undo rounds-abandon versions-list versions-show versions-compare versions-rollback export-sft export-table
     rounds-list alarms-list alarms-show alarms-clear web stop review-edit model-card model-check
     model-convert model-fetch versions-import
-    lab-bench-inner lab-bench-cuda lab-bench-console lab-ladder lab-experiment-forgetting lab-experiment-collapse
+    lab-bench-inner lab-bench-busy lab-bench-cuda lab-bench-console lab-ladder
+    lab-experiment-forgetting lab-experiment-collapse
     lab-model-build lab-model-measure lab-import-seal"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 

@@ -44,6 +44,7 @@ def test_memory_is_divided_among_processes_each_of_which_has_a_slot(
     base: BaseModel, spec: LoraSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     each = slot_bytes(base, spec, tokens_per_step([]))
+    assert auto_slots(base, spec, processes=3) == 3 * 32
     for memory, slots in ((4 * 8 * each, 8), (1, 3)):
         monkeypatch.setattr("engine.bank.auto.usable_memory_bytes", lambda memory=memory: memory)
         assert auto_slots(base, spec, processes=3) == slots

@@ -44,7 +44,7 @@ def bench() -> None:
 @click.option("--model", metavar="PATH", help="A model of your own, measured besides random and bundled ones.")
 @click.option("--minutes", type=float, default=9.0, show_default=True, help="No part begins after that many.")
 @click.option(
-    "--updates", type=click.IntRange(min=1), default=32, show_default=True, help="Inner updates for each method."
+    "--updates", type=click.IntRange(min=1), default=64, show_default=True, help="Inner updates for each method."
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=2, show_default=True, help="Epochs of each inner update.")
 @click.option(
@@ -191,7 +191,7 @@ def show_bench(output: Output, result: Mapping[str, Any]) -> None:
     """Show the figures of `lab bench inner`."""
     ratios = result.get("ratios", {})
     rows = [_row(name, method, ratios.get(name)) for name, method in result.get("methods", {}).items()]
-    output.show(table(_HEADERS, rows, right=_HEADERS[1:]), "", facts(_facts(result)))
+    output.show(table(_HEADERS, rows, right=_HEADERS[1:]), "", facts(bench_facts(result)))
 
 
 def show_console_bench(output: Output, result: Mapping[str, Any]) -> None:
@@ -230,7 +230,8 @@ def _row(name: str, method: Mapping[str, Any], ratio: Mapping[str, Any] | None) 
     )
 
 
-def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def bench_facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what was measured on, by name: model, work, machine, and what else the result has of that kind."""
     subject, jobs, environment = (result.get(part, {}) for part in ("subject", "jobs", "environment"))
     yield "model", ", ".join(f"{name} {value}" for name, value in subject.items())
     yield "work", ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in jobs.items())
