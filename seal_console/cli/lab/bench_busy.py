@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seal_console.cli.command import SealCommand
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.lab.bench import bench, bench_facts
+from seal_console.cli.lab.bench import bench_facts
 from seal_console.format import facts, table
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from seal_console.cli.invocation import Invocation, Output
 
 
-@bench.command(
+@click.command(
     "busy",
+    cls=SealCommand,
     short_help="Compare threads and processes while another program computes.",
     examples=(
         "seal-console lab bench busy",

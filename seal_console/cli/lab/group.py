@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from seal_console.cli.command import SealGroup
-from seal_console.cli.lab.bench_busy import bench  # bench.py's group, with all its commands
+from seal_console.cli.lab.bench import bench
+from seal_console.cli.lab.bench_busy import busy
 from seal_console.cli.lab.experiment import experiment
 from seal_console.cli.lab.import_seal import import_group
 from seal_console.cli.lab.ladder import ladder
 from seal_console.cli.lab.model import model
+
+bench.add_command(busy)
 
 lab = SealGroup(
     "lab",
