@@ -39,7 +39,8 @@ ENGINE = textwrap.dedent("""
     def stop(*_):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in what a shell started in the background
+        signal.signal(number, stop)
     base = load_base("bundled")
     with ProcessPool(base, 2) as pool:
         executor = ProcessExecutor(base, pool, slots=2)
