@@ -1,7 +1,7 @@
 """Tensors in the workspace's cache; a file that cannot be read, or was changed since, counts as missing.
 
 The cache may be deleted at any time; its files are named by the hash of everything they depend on, and the hash of each
-file's own content is beside it. Not guaranteed: anything if somebody changes both.
+file's own content lies next to it. Not guaranteed: anything if somebody changes both.
 """
 
 from __future__ import annotations

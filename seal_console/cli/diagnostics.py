@@ -81,7 +81,7 @@ def _is_of_stdout(error: OSError) -> bool:
 
 
 def _after_output(invocation: Invocation, exit_code: int) -> int:
-    """Say that the output could not be written; a reader such as `head` is told nothing if it closed after reading all
+    """Say that the output could not be written; a reader such as `head` gets no warning if it closed after reading all
     that it wanted.
     """
     failures = invocation.output.failures
