@@ -1,6 +1,6 @@
 """How the work of one call is dealt to compute processes: the longest first, and more to whoever has room.
 
-Nothing here knows processes or sockets. A call is asked what a process gets next, and is given what that process answered.
+Nothing here knows processes or sockets. A call is asked what a process gets next, and is given its answer.
 """
 
 from __future__ import annotations
