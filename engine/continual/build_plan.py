@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.bank.encode import encode_example
 from engine.continual.curvature import cached_preconditioner
 from engine.continual.distillation import DistilledExample, cached_distillation
+from engine.continual.own_answers import cached_own_answers
 from engine.continual.perturbed_anchors import perturb_anchors
 from engine.continual.replay_plan import DECAY, NEWEST, TRIM_BELOW, ReplayPlan, naming_none_of
 from engine.domains.domain import examples_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from engine.bank.job import TrainingSequence
     from engine.domains.domain import Domain, TrainingExample
+    from engine.executors.executor import Executor
     from engine.model.base import BaseModel
     from engine.settings.sections import ProtectionSettings
     from store.records import Candidate, Version
@@ -41,6 +43,7 @@ class ReplayPlanner:
     db: Database
     workspace: Workspace
     base: BaseModel
+    executor: Executor
     domain: Domain
     settings: ProtectionSettings
     seed: int
@@ -55,7 +58,8 @@ class ReplayPlanner:
         versions = lineage(self.db, live_version)
         edits = [get_candidate(self.db, version.candidate_id) for version in reversed(versions)]
         retention = read_retention(self.workspace) if settings.uses_anchors else Retention()
-        anchors = self._anchors(retention)
+        texts = self._anchor_texts(retention)
+        anchors = self._encoded(texts)
         measured = anchors if len(anchors) >= MIN_ANCHORS else []
         uses_perturbed = bool(settings.perturbed_ratio and measured)
         perturbed = perturb_anchors(self.base, measured) if settings.curvature or uses_perturbed else []
@@ -75,15 +79,21 @@ class ReplayPlanner:
             len(versions),
         )
         hashes = {
-            "anchors": hash_json(list(retention.anchors)),
+            "anchors": hash_json(texts),
             "perturbed": distilled_hash,
             "curvature": curvature_hash,
         }
         return replace(plan, described=_described(plan, versions, len(anchors), hashes))
 
-    def _anchors(self, retention: Retention) -> list[TrainingSequence]:
-        """Return the anchors as sequences, shuffled by hash: neighbours in a file are often about the same thing."""
-        encoded = (encode_example(self.base, self.domain.anchor(text)) for text in retention.anchors)
+    def _anchor_texts(self, retention: Retention) -> list[str]:
+        """Return the anchors that were written, and the base's own answers to the prompts that ask for more."""
+        prompts, cache = retention.anchor_prompts, self.workspace.cache_folder
+        own = cached_own_answers(self.executor, self.domain, prompts, cache, self.report)
+        return list(dict.fromkeys((*retention.anchors, *own)))
+
+    def _encoded(self, anchors: Sequence[str]) -> list[TrainingSequence]:
+        """Return anchors as sequences, shuffled by hash: neighbours in a file are often about the same thing."""
+        encoded = (encode_example(self.base, self.domain.anchor(text)) for text in anchors)
         return sorted((one for one in encoded if one is not None), key=lambda one: hash_json(list(one.tokens)))
 
     def _replayed(

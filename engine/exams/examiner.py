@@ -254,17 +254,7 @@ class Examiner:
 
 
 def _grade(prompt: RetentionPrompt, text: str) -> Grade:
-    question = Question(
-        id=prompt.identity,
-        task_id=prompt.place,
-        position=0,
-        text=prompt.text,
-        answers=list(prompt.answers),
-        grader=prompt.grader,
-        grader_options=prompt.grader_options,
-        split="audit",
-    )
-    return grade_answer(question, text)
+    return grade_answer(prompt.as_question(), text)
 
 
 def _grade_choice(prompt: RetentionPrompt, text: str) -> Grade:

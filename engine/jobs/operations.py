@@ -158,19 +158,9 @@ def _bench_busy(parameters: Parameters, report: Report) -> dict[str, Any]:
 
 
 def _experiment_forgetting(parameters: Parameters, report: Report) -> dict[str, Any]:
-    from engine.bundled import BUNDLED  # noqa: PLC0415
-    from engine.lab.forgetting.experiment import experiment  # noqa: PLC0415
-    from engine.lab.forgetting.methods import methods_named  # noqa: PLC0415
-    from engine.model.base import load_base  # noqa: PLC0415
+    from engine.lab.forgetting.run import run_forgetting  # noqa: PLC0415
 
-    return experiment(
-        load_base(BUNDLED),
-        methods_named(parameters["methods"]),
-        lineages=int(parameters["lineages"]),
-        edits=int(parameters["edits"]),
-        seed=int(parameters["seed"]),
-        report=report,
-    )
+    return run_forgetting(parameters, report)
 
 
 def _experiment_collapse(parameters: Parameters, report: Report) -> dict[str, Any]:

@@ -118,7 +118,14 @@ class Session:
         """Plans what inner updates replay."""
         settings = self.settings
         return ReplayPlanner(
-            self.db, self.workspace, self.base, self.domain, settings.protection, settings.round.seed, self.report
+            self.db,
+            self.workspace,
+            self.base,
+            self.executor,
+            self.domain,
+            settings.protection,
+            settings.round.seed,
+            self.report,
         )
 
     @cached_property

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 SUITE_SUFFIXES = (".yaml", ".yml", ".jsonl")
 NOTE_SUFFIXES = (".md", ".txt")
 _LONGEST_NAME = 80
+_ENTRIES = ("prompts", "anchors", "anchor_prompts")
 _MOST_LOSSES = 1_000_000
 _ANCHOR: TypeAdapter[str] = TypeAdapter(FilledText)
 
@@ -55,7 +56,7 @@ def _allowed_losses(written: object) -> object:
 
 
 class SuiteInput(InputModel):
-    """A suite in a file; its prompts and anchors are validated one by one."""
+    """A suite in a file; its prompts, anchors and anchor prompts are validated one by one."""
 
     suite: Annotated[FilledText, short_line(_LONGEST_NAME)] = ""
     group: Text = ""
@@ -64,6 +65,7 @@ class SuiteInput(InputModel):
     allowed_losses: Annotated[float | None, PlainValidator(_allowed_losses)] = None
     prompts: list[object] = Field(default_factory=list)
     anchors: list[object] = Field(default_factory=list)
+    anchor_prompts: list[object] = Field(default_factory=list)
 
 
 class PromptInput(QuestionOrPrompt):
@@ -170,7 +172,7 @@ def _suite_of(reader: InputReader) -> Suite | None:
             "'seal-console retention import-lm-eval TASK' and remove this file",
         )
         return None
-    if isinstance(data, dict) and not (data.get("prompts") or data.get("anchors")) and not reader.problems:
+    if isinstance(data, dict) and not any(map(data.get, _ENTRIES)) and not reader.problems:
         reader.report((), "contains no prompt and no anchor")
     suite = reader.read_what_is_valid(SuiteInput, data)
     if suite is None:
@@ -187,10 +189,18 @@ def _suite_of(reader: InputReader) -> Suite | None:
             reader.report(("prompts", index), f"the same prompt as {first_place}")
         else:
             prompts.append(prompt)
-    anchors = [reader.read(_ANCHOR, anchor, ("anchors", index)) for index, anchor in enumerate(suite.anchors)]
-    name = suite.suite or PurePath(reader.source.file).stem
-    texts = tuple(anchor for anchor in anchors if anchor is not None)
-    return Suite(name, reader.source.place(), tuple(prompts), texts, suite.allowed_losses)
+    anchors, anchor_prompts = (
+        [reader.read(_ANCHOR, text, (key, index)) for index, text in enumerate(texts)]
+        for key, texts in (("anchors", suite.anchors), ("anchor_prompts", suite.anchor_prompts))
+    )
+    return Suite(
+        suite.suite or PurePath(reader.source.file).stem,
+        reader.source.place(),
+        tuple(prompts),
+        tuple(anchor for anchor in anchors if anchor is not None),
+        suite.allowed_losses,
+        tuple(prompt for prompt in anchor_prompts if prompt is not None),
+    )
 
 
 def _prompt(reader: InputReader, entry: object, path: KeyPath, suite: SuiteInput) -> RetentionPrompt | None:
@@ -238,7 +248,7 @@ def _prompts_in_anchors(suites: Sequence[Suite]) -> list[str]:
     trained = {
         question_key(line.strip().removeprefix("Question:")): suite.place
         for suite in suites
-        for anchor in suite.anchors
+        for anchor in (*suite.anchors, *suite.anchor_prompts)
         for line in anchor.splitlines()
     }
     return [

@@ -11,6 +11,7 @@ from math import floor
 from typing import Any
 
 from store.hashing import hash_json
+from store.records import Question
 
 LIKELIHOOD = "likelihood"
 """What a prompt with choices has instead of a grader."""
@@ -51,10 +52,23 @@ class RetentionPrompt:
         choices = [asdict(self.choices)] if self.choices else []
         return hash_json([self.text, self.raw, list(self.answers), self.grader, self.grader_options, *choices])
 
+    def as_question(self) -> Question:
+        """Return the prompt in the form that graders take."""
+        return Question(
+            id=self.identity,
+            task_id=self.place,
+            position=0,
+            text=self.text,
+            answers=list(self.answers),
+            grader=self.grader,
+            grader_options=self.grader_options,
+            split="audit",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """The prompts and anchors of one file.
+    """The prompts and anchors of one file; `anchor_prompts` become anchors with the base's own answers.
 
     `allowed_losses` is a count if it is an int, a share (0 … 1) of the prompts if it is a float, and None if the limit
     of the settings applies.
@@ -65,6 +79,7 @@ class Suite:
     prompts: tuple[RetentionPrompt, ...]
     anchors: tuple[str, ...]
     allowed_losses: float | None = None
+    anchor_prompts: tuple[str, ...] = ()
 
     @property
     def prompts_hash(self) -> str:
@@ -87,6 +102,11 @@ class Retention:
     def anchors(self) -> tuple[str, ...]:
         """The anchor texts of all files, each once, in the order of the files."""
         return tuple(dict.fromkeys(anchor for suite in self.suites for anchor in suite.anchors))
+
+    @property
+    def anchor_prompts(self) -> tuple[str, ...]:
+        """The questions whose answers by the base itself are anchors, each once, in the order of the files."""
+        return tuple(dict.fromkeys(prompt for suite in self.suites for prompt in suite.anchor_prompts))
 
     def drift_anchors(self, most: int) -> tuple[str, ...]:
         """Return the anchors that drift is measured on, at most `most`: those of lowest hash, in the files' order."""

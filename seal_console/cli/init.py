@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,15 +12,13 @@ import click
 
 from engine.bundled import BUNDLED
 from engine.guardrails.kinds import default_guardrails_text
-from engine.input_files.gguf_file import check_gguf_file, named_gguf
-from engine.model.model_folder import check_model_folder
-from engine.model.smollm2 import SMOLLM2, fetched_folder
 from engine.retention.general_suites import general_suites
 from engine.settings.presets import PRESET_NAMES, Preset, preset_for, preset_named
 from engine.settings.reading import default_settings_text, settings_from_text
 from seal_console.cli.command import SealCommand
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.model import check_model, named_on_the_command_line
+from seal_console.cli.named_model import named_model
 from store.errors import WrongUseError
 from store.workspace import SETTINGS_NAME, Workspace, create_workspace
 
@@ -81,7 +78,7 @@ def init(invocation: Invocation, folder: Path, model: str | None, preset_name: s
         f"Created workspace {workspace.root}.",
         *([f"Preset {preset.name}, {preset.about}; {preset.source}."] if preset.values else []),
         *(
-            [f"Suites of general ability in retention/: {len(suites)}, which an update must not harm."]
+            ["In retention/: suites of general ability that no update may harm, and questions that updates rehearse."]
             if suites
             else []
         ),
@@ -103,23 +100,6 @@ def _checked_size(invocation: Invocation, model: Path, folder: Path) -> int:
         parameters["cache"] = str(Workspace(folder.resolve()).cache_folder)  # for the folder that is made of it
     with _leaving_nothing(folder):
         return int(check_model(invocation, parameters)["parameters"])
-
-
-def named_model(model: str) -> Path:
-    """Return the model's folder or GGUF file that the option names. Raises WrongUseError if it cannot be one."""
-    path = Path(model).expanduser()
-    if model == SMOLLM2 and not path.exists():
-        path = fetched_folder(os.environ)
-        if not path.is_dir():
-            raise WrongUseError(
-                f"{SMOLLM2} has not been fetched: {path} does not exist.",
-                next_step=f"seal-console model fetch {SMOLLM2}",
-            )
-    gguf = named_gguf(path)
-    if gguf is not None:
-        check_gguf_file(gguf)
-        return gguf.resolve()
-    return check_model_folder(model if path == Path(model).expanduser() else str(path)).resolve()
 
 
 def settings_text(model: Path | None, preset: Preset) -> str:

@@ -81,6 +81,7 @@ def check(invocation: Invocation) -> None:
                     "prompts": len(suite.prompts),
                     "groups": dict(Counter(prompt.group for prompt in suite.prompts)),
                     "anchors": len(suite.anchors),
+                    "anchor_prompts": len(suite.anchor_prompts),
                     "allowed_losses": suite.allowed_losses,
                 }
             )
@@ -89,7 +90,7 @@ def check(invocation: Invocation) -> None:
         (
             show_line(suite.name),
             str(len(suite.prompts)),
-            str(len(suite.anchors)),
+            str(len(suite.anchors) + len(suite.anchor_prompts)),
             "as set" if suite.allowed_losses is None else f"{suite.allowed_losses}",
             suite.place,
         )

@@ -14,7 +14,7 @@ import yaml
 from engine.bundled.world import known_things
 from engine.continual.replay_plan import replay_rates
 from engine.lab.forgetting.experiment import experiment
-from engine.lab.forgetting.lineages import anchor_texts, draw_lineage, naming_nothing_known
+from engine.lab.forgetting.lineages import BundledWorld, anchor_texts, draw_lineage, naming_nothing_known
 from engine.lab.forgetting.methods import METHODS, methods_named
 from engine.loop.session import recipe_of
 from engine.model.base import load_base
@@ -35,8 +35,9 @@ def base() -> BaseModel:
 
 
 def test_ours_keeps_what_the_paper_s_way_forgets(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.lab.forgetting.experiment.ANCHORS", 600)  # measuring the curvature of more takes long
-    result = experiment(base, methods_named(["naive", "ours"]), lineages=2, edits=EDITS, seed=0, report=ignore_progress)
+    monkeypatch.setattr("engine.lab.forgetting.lineages.ANCHORS", 600)  # measuring the curvature of more takes long
+    methods = methods_named(["naive", "ours"])
+    result = experiment(base, BundledWorld(), methods, lineages=2, edits=EDITS, seed=0, report=ignore_progress)
     json.dumps(result)
     naive, ours = result["methods"]["naive"], result["methods"]["ours"]
     for method in (naive, ours):

@@ -22,7 +22,8 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     documents = write_documents(root, pages=6, notes=0, untouched=0, seed=3)
     return {
         "model": "bundled", "passages": str(documents.pages), "train": 2, "held_out": 2, "questions": 3, "rounds": 1,
-        "edits": 2, "held_out_edits": 1, "seed": 0, "work": str(root / "work"), "set": ("self_edit.format=self-qa",),
+        "edits": 2, "held_out_edits": 1, "general": 4, "seed": 0,
+        "work": str(root / "work"), "set": ("self_edit.format=self-qa",),
     }  # fmt: skip
 
 
@@ -43,6 +44,9 @@ def test_every_rung_is_measured(result: dict[str, Any]) -> None:
     assert rungs["gold answers"]["accuracy"] > rungs["base"]["accuracy"]
     assert rungs["passage in view"]["reworded"] is None
     assert rungs["base"]["reworded"] is not None
+    assert rungs["base"]["general"] is None
+    assert rungs["bare passage"]["general"]["asked"] == 8
+    assert 0 <= rungs["gold answers"]["general"]["after"] <= 8
     [first_round] = result["rounds"]
     assert (first_round["questions"], first_round["of"]) == (6, 2)
     assert result["settings"]["self_edit"]["format"] == "self-qa"

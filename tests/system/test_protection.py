@@ -16,10 +16,12 @@ from engine.bank.encode import encode_example
 from engine.bank.job import Recipe, TrainingSequence, rate_at
 from engine.bank.preconditioner import KroneckerPreconditioner
 from engine.bank.training import InnerUpdateBank
+from engine.bundled.world import known_things
 from engine.continual import curvature
 from engine.continual import curvature as curvature_cache
 from engine.continual.build_plan import MIN_ANCHORS, round_robin_sample
 from engine.continual.distillation import DistilledExample
+from engine.continual.own_answers import own_answers
 from engine.continual.replay_plan import (
     DECAY,
     EDITS_TO_DOUBLE_ANCHORS,
@@ -192,6 +194,39 @@ def test_each_part_of_the_protection_changes_the_update_and_can_be_switched_off(
             plain = trained(session, ReplayPlan())
     assert not differ(found["none"], plain)
     assert all(differ(found[one], found[other]) for one in found for other in found if one < other)
+
+
+def test_the_base_s_own_answers_are_asked_once_and_rehearsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = small_workspace(tmp_path / "w")
+    set_up(workspace, curvature=False, perturbed_ratio=0.0)
+    things = [thing.name for thing in known_things()[:4]]
+    lines = "".join(f"  - Where is the {name} made?\n" for name in things)
+    (workspace.retention_folder / "own.yaml").write_text(f"suite: own\nanchor_prompts:\n{lines}", encoding="utf-8")
+    asked = []
+
+    def counted(*arguments: Any) -> list[str]:
+        asked.append(arguments)
+        return own_answers(*arguments)
+
+    monkeypatch.setattr("engine.continual.own_answers.own_answers", counted)
+    plans = []
+    for _ in range(2):
+        with open_session(workspace, "test") as session:
+            plans.append(session.planner.plan(None))
+            learnt = [
+                session.base.tokenizer.decode(one.tokens[one.loss_start :], skip_special_tokens=True).strip()
+                for one in plans[-1].anchors
+            ]
+    assert len(asked) == 1
+    assert plans[0].anchors == plans[1].anchors
+    assert len(learnt) == len(things)
+    assert all(learnt)
+    assert plans[0].described["anchors"]["texts"] == len(things)
+    [kept] = (workspace.cache_folder / "own-answers").iterdir()
+    kept.write_text(kept.read_text(encoding="utf-8").replace("Answer: ", "Answer: not "), encoding="utf-8")
+    with open_session(workspace, "test") as session:
+        assert session.planner.plan(None).anchors == plans[0].anchors
+    assert len(asked) == 2
 
 
 def test_too_few_anchors_are_trained_on_but_say_nothing_about_what_is_known(tmp_path: Path) -> None:

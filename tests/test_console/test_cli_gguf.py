@@ -10,7 +10,7 @@ import pytest
 
 from engine.model.gguf_conversion import convert_gguf
 from engine.settings.reading import load_settings
-from seal_console.cli.init import named_model
+from seal_console.cli.named_model import named_model
 from seal_console.engine_process import WORKER_COMMAND
 from store.workspace import Workspace
 from tests.tiny_gguf import write_gguf

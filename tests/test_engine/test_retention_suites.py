@@ -272,6 +272,23 @@ def general(folder: Path) -> dict[str, Suite]:
     return {suite.name: suite for suite in read_suites(sorted(folder.iterdir())).suites}
 
 
+def test_a_suite_cannot_ask_what_the_base_is_to_rehearse(tmp_path: Path) -> None:
+    text = "suite: shop\nprompts:\n  - {question: Who runs it?, answers: Tomas}\nanchor_prompts:\n  - Who runs it?\n"
+    (tmp_path / "shop.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(WrongUseError) as error:
+        read_suites([tmp_path / "shop.yaml"], tmp_path)
+    assert error.value.problems == [
+        "shop.yaml:3: this text is in an anchor of shop.yaml:1, and updates are trained on anchors"
+    ]
+
+
+def test_an_empty_anchor_prompt_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("suite: shop\nanchor_prompts:\n  - Who?\n  - ''\n", encoding="utf-8")
+    with pytest.raises(WrongUseError) as error:
+        read_suites([tmp_path / "shop.yaml"], tmp_path)
+    assert ["shop.yaml:4" in one for one in error.value.problems] == [True]
+
+
 def is_right(suite: Suite, question: str, answer: str) -> bool:
     [prompt] = [one for one in suite.prompts if one.text == question]
     return find_grader(prompt.grader).grade(answer, prompt.answers, prompt.grader_options).correct
@@ -280,6 +297,9 @@ def is_right(suite: Suite, question: str, answer: str) -> bool:
 def test_the_suites_of_general_ability_are_valid_and_of_one_size(tmp_path: Path) -> None:
     suites = general(tmp_path)
     assert [f"{name}.yaml" for name in suites] == list(general_suites())
+    anchors = suites.pop("general-anchors")
+    assert len(anchors.anchor_prompts) == len(set(anchors.anchor_prompts)) > 100
+    assert not anchors.prompts
     assert [len(suite.prompts) for suite in suites.values()] == [40] * 7
     prompts = [prompt for suite in suites.values() for prompt in suite.prompts]
     assert len({prompt.text.casefold() for prompt in prompts}) == len(prompts)

@@ -13,33 +13,31 @@ from itertools import compress, zip_longest
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from engine.bank.job import InnerJob, TrainingSequence
+from engine.bank.job import InnerJob
 from engine.bank.training import InnerUpdateBank
 from engine.continual.curvature import measure_curvature
 from engine.continual.distillation import distill
 from engine.continual.perturbed_anchors import perturb_anchors
 from engine.continual.replay_plan import NEWEST, ReplayPlan, naming_none_of
-from engine.domains.knowledge.compile import answer_start
 from engine.executors.local import LocalExecutor
 from engine.generation.prompts import TextPrompt
-from engine.lab.forgetting.lineages import anchor_texts, draw_lineage, naming_nothing_known
+from engine.lab.forgetting.world import LineageQuestion
 from engine.lora.adapter import fresh_adapter, make_spec
 from engine.runtime.progress import Progress
-from engine.settings.sections import ExamSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from engine.bank.job import TrainingSequence
     from engine.continual.perturbed_anchors import PerturbedAnchor
-    from engine.lab.forgetting.lineages import Lineage, LineageQuestion
     from engine.lab.forgetting.methods import ForgettingMethod
+    from engine.lab.forgetting.world import ForgettingWorld, Lineage
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
     from engine.runtime.progress import Report
 
 SCHEMA = 2
 RANK, ALPHA = 16, 32.0
-ANCHORS = 2000
 
 
 @dataclass
@@ -62,15 +60,23 @@ class _Cost:
 
 
 def experiment(
-    base: BaseModel, methods: Sequence[ForgettingMethod], *, lineages: int, edits: int, seed: int, report: Report
+    base: BaseModel,
+    world: ForgettingWorld,
+    methods: Sequence[ForgettingMethod],
+    *,
+    lineages: int,
+    edits: int,
+    seed: int,
+    report: Report,
 ) -> dict[str, Any]:
     """Run every method over the same lineages; returns figures that JSON can carry (shares 0 … 1, seconds, tokens).
 
     The methods take turns from edit to edit, so whatever slows the machine down for a while slows all of them.
     """
-    drawn = [draw_lineage(seed, place, edits) for place in range(lineages)]
-    bench = _ForgettingBench(base, seed, curvature=any(method.curvature for method in methods))
-    known = bench.accuracies([None] * lineages, [lineage.untouched for lineage in drawn])
+    methods = [world.scaled(method) for method in methods]
+    drawn = [world.draw(seed, place, edits) for place in range(lineages)]
+    bench = _ForgettingBench(base, world, seed, methods)
+    known = bench.known(drawn)
     runs = [(method, [_ArmState(lineage) for lineage in drawn], _Cost()) for method in methods]
     for place in range(edits):
         for turn, (method, running, cost) in enumerate(runs):
@@ -85,7 +91,7 @@ def experiment(
         "seed": seed,
         "lineages": lineages,
         "edits": edits,
-        "anchors": ANCHORS,
+        "anchors": bench.anchor_count,
         "curvature_seconds": bench.curvature_s,
         "methods": results,
     }
@@ -94,23 +100,39 @@ def experiment(
 class _ForgettingBench:
     """What all methods share."""
 
-    def __init__(self, base: BaseModel, seed: int, *, curvature: bool) -> None:
-        self._base, self._seed = base, seed
+    def __init__(self, base: BaseModel, world: ForgettingWorld, seed: int, methods: Sequence[ForgettingMethod]) -> None:
+        self._base, self._world, self._seed = base, world, seed
         self._executor = LocalExecutor(base)
         self._spec = make_spec(base.model, rank=RANK, alpha=ALPHA, target_modules="all-linear")
-        self._anchors = tuple(_sequence(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS))
+        protected = any(method.curvature or method.rates.anchors for method in methods)
+        self._anchors = world.anchors(base, seed) if protected else ()
         began = time.perf_counter()
         perturbed = self._perturbed()
         measured = [*self._anchors, *(one.sequence for one in perturbed)]
+        curvature = any(method.curvature for method in methods)
         self._preconditioner = measure_curvature(base, measured, seed).preconditioner() if curvature else None
         self.curvature_s = time.perf_counter() - began if curvature else None
         self._distilled = tuple(distill(base, perturbed))
+
+    @property
+    def anchor_count(self) -> int:
+        """How many texts the updates rehearse."""
+        return len(self._anchors)
+
+    def known(self, lineages: Sequence[Lineage]) -> list[float]:
+        """Return the base's accuracy on what each lineage leaves untouched; the same questions are asked once."""
+        asked = list[tuple[LineageQuestion, ...]]()
+        for lineage in lineages:
+            if lineage.untouched not in asked:
+                asked.append(lineage.untouched)
+        found = self.accuracies([None] * len(asked), asked)
+        return [found[asked.index(lineage.untouched)] for lineage in lineages]
 
     def _perturbed(self) -> list[PerturbedAnchor]:
         """Return perturbed anchors, except those that chance named like a known thing, which no method may touch."""
         perturbed = perturb_anchors(self._base, self._anchors)
         texts = self._base.tokenizer.batch_decode([one.sequence.tokens for one in perturbed])
-        return list(compress(perturbed, naming_nothing_known(texts)))
+        return list(compress(perturbed, self._world.made_up(texts)))
 
     def edit(self, method: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
         """Train every lineage on its edit at a place, and ask it about all its edits so far."""
@@ -126,13 +148,21 @@ class _ForgettingBench:
 
     def accuracies(self, adapters: Sequence[Adapter | None], asked: Sequence[Sequence[LineageQuestion]]) -> list[float]:
         """Ask each adapter its questions, in one mixed batch."""
+        found = self._verdicts(asked, adapters)
+        return [mean(next(found) for _ in of_lineage) for of_lineage in asked]
+
+    def _verdicts(
+        self, asked: Sequence[Sequence[LineageQuestion]], adapters: Sequence[Adapter | None]
+    ) -> Iterator[bool]:
+        """Ask each adapter its questions; returns whether the answers are right, one after another."""
         prompts = [
-            TextPrompt(one.prompt, index, ExamSettings().max_new_tokens)
+            TextPrompt(one.prompt, index, self._world.max_new_tokens, self._world.stop)
             for index, of_lineage in enumerate(asked)
             for one in of_lineage
         ]
-        found = iter(self._executor.complete(prompts, adapters))
-        return [mean(next(found).text == one.expected for one in of_lineage) for of_lineage in asked]
+        given = self._executor.complete(prompts, adapters)
+        questions = (one for of_lineage in asked for one in of_lineage)
+        return (one.is_right(answer.text) for one, answer in zip(questions, given, strict=True))
 
     def _train(self, method: ForgettingMethod, running: list[_ArmState], place: int, cost: _Cost) -> None:
         jobs = [self._job(method, one, place, index) for index, one in enumerate(running)]
@@ -151,7 +181,7 @@ class _ForgettingBench:
     def _job(self, method: ForgettingMethod, one: _ArmState, place: int, index: int) -> InnerJob:
         seed = self._seed * 1_000_003 + index * 1009 + place
         texts = one.lineage.edits[place].sequences
-        sequences = tuple(_sequence(self._base, text, answers_only=method.answers_only) for text in texts)
+        sequences = tuple(self._world.encode(self._base, text, answers_only=method.answers_only) for text in texts)
         older, newest = _in_turn(one.memory[:-NEWEST]), _in_turn(one.memory[-NEWEST:])
         earlier = [text for edit in one.lineage.edits[:place] for text in edit.sequences]
         distilled = tuple(naming_none_of(self._distilled, earlier)) if method.rates.perturbed_anchors else ()
@@ -164,30 +194,14 @@ class _ForgettingBench:
 
     def _ask_all(self, running: list[_ArmState], place: int) -> None:
         asked = [[q for edit in one.lineage.edits[: place + 1] for q in edit.questions] for one in running]
-        prompts = [
-            TextPrompt(q.prompt, index, ExamSettings().max_new_tokens)
-            for index, questions in enumerate(asked)
-            for q in questions
-        ]
-        found = iter(self._executor.complete(prompts, [one.adapter for one in running]))
+        found = self._verdicts(asked, [one.adapter for one in running])
         for one in running:
-            one.rows.append(
-                [
-                    mean(next(found).text == q.expected for q in edit.questions)
-                    for edit in one.lineage.edits[: place + 1]
-                ]
-            )
+            edits = one.lineage.edits[: place + 1]
+            one.rows.append([mean(next(found) for _ in edit.questions) for edit in edits])
 
 
 def _in_turn(of_edits: Sequence[tuple[TrainingSequence, ...]]) -> tuple[TrainingSequence, ...]:
     return tuple(sequence for of_rank in zip_longest(*of_edits) for sequence in of_rank if sequence)
-
-
-def _sequence(base: BaseModel, text: str, *, answers_only: bool) -> TrainingSequence:
-    tokens = tuple(base.encoder.training(text)[: base.window_tokens])
-    start = answer_start(text) if answers_only else 0
-    loss_start = len(base.encoder.start(text[:start])) if start else 1
-    return TrainingSequence(tokens, max(1, min(loss_start, len(tokens) - 1)))
 
 
 def _figures(

@@ -1,4 +1,4 @@
-"""Lineages of edits about the bundled model's world: new things, and known things whose facts have changed.
+"""The bundled model's world: edits about new things, and about known things whose facts have changed.
 
 The seed splits the known things in two: anchors come from one half; changed things, and untouched things that are only
 asked about, from the other. So nothing that is asked about untouched things was ever trained on.
@@ -8,46 +8,57 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
+from engine.bank.job import TrainingSequence
 from engine.bundled.vocabulary import VALUES
 from engine.bundled.world import Thing, known_things, new_things
 from engine.bundled.writing import passage_about, question, self_edit
-from engine.domains.knowledge.compile import compile_sequences
+from engine.domains.knowledge.compile import answer_start, compile_sequences
 from engine.domains.knowledge.templates import exam_prompt
+from engine.lab.forgetting.world import Lineage, LineageEdit, LineageQuestion
+from engine.settings.sections import ExamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.domains.domain import StopRule
+    from engine.lab.forgetting.methods import ForgettingMethod
+    from engine.model.base import BaseModel
+
 UNTOUCHED = 80  # things asked about in each lineage
+ANCHORS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class LineageQuestion:
-    """A prompt and its only correct answer."""
+class BundledWorld:
+    """The made-up products that the bundled model knows."""
 
-    prompt: str
-    expected: str
+    max_new_tokens = ExamSettings().max_new_tokens
+    stop: StopRule = "line"
 
+    def draw(self, seed: int, place: int, edits: int) -> Lineage:
+        """Return the lineage at a place."""
+        return draw_lineage(seed, place, edits)
 
-@dataclass(frozen=True, slots=True)
-class LineageEdit:
-    """One edit: its training sequences as text, and questions about it in other words."""
+    def anchors(self, base: BaseModel, seed: int) -> tuple[TrainingSequence, ...]:
+        """Return questions with answers about known things; only the answers are learnt."""
+        return tuple(self.encode(base, text, answers_only=True) for text in anchor_texts(seed, ANCHORS))
 
-    name: str
-    changes_what_was_known: bool
-    sequences: tuple[str, ...]
-    questions: tuple[LineageQuestion, ...]
+    def encode(self, base: BaseModel, text: str, *, answers_only: bool) -> TrainingSequence:
+        """Return a text as a sequence, with loss on all of it or on what follows "Answer:"."""
+        tokens = tuple(base.encoder.training(text)[: base.window_tokens])
+        start = answer_start(text) if answers_only else 0
+        loss_start = len(base.encoder.start(text[:start])) if start else 1
+        return TrainingSequence(tokens, max(1, min(loss_start, len(tokens) - 1)))
 
+    def made_up(self, texts: Sequence[str]) -> list[bool]:
+        """Return, for each text, whether it names no known thing."""
+        return naming_nothing_known(texts)
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """Edits in their order, and questions about known things that none of them touches."""
-
-    edits: tuple[LineageEdit, ...]
-    untouched: tuple[LineageQuestion, ...]
+    def scaled(self, method: ForgettingMethod) -> ForgettingMethod:
+        """Return the method as it is: recipes and rates were found on this model."""
+        return method
 
 
 def draw_lineage(seed: int, place: int, edits: int) -> Lineage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.bank.encode import encode_example
@@ -15,6 +15,7 @@ from engine.graders.registry import grade_answer
 from engine.graders.text_form import comparable
 from engine.loop.session import recipe_of
 from engine.lora.adapter import fresh_adapter, make_spec
+from engine.retention.general_suites import general_retention
 from engine.seeds import derive_seed
 from store.hashing import hash_json
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from engine.domains.domain import ExamItem, TrainingExample
     from engine.lora.adapter import Adapter
     from engine.model.base import BaseModel
+    from engine.retention.suites import RetentionPrompt
     from engine.settings.sections import Settings
     from store.records import Question, Task
 
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 class PassageFigures:
     """Answers about one passage: how many of them were right, equal to an expected answer, cut off, and their F1.
 
-    `reworded` is how many were right when the same questions were put in other words.
+    `reworded` is how many were right when the same questions were put in other words; `general` how many of some
+    prompts of general ability the base and the updated model answer right, and how many were asked.
     """
 
     questions: int
@@ -41,6 +44,16 @@ class PassageFigures:
     cut: int
     f1: float
     reworded: int | None = None
+    general: GeneralFigures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralFigures:
+    """Prompts of general ability that were put to a model before and after an update."""
+
+    asked: int
+    before: int
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,31 @@ class EditedPassage:
 
     task: Task
     examples: tuple[TrainingExample, ...]
+
+
+@dataclass(frozen=True)
+class GeneralAbility:
+    """The prompts of general ability, and the identities of those that the base answers right.
+
+    Each passage's update is asked `each` of them, drawn by hash: all together show what an update costs.
+    """
+
+    prompts: tuple[RetentionPrompt, ...]
+    right: frozenset[str]
+    each: int
+
+    def drawn(self, task_id: str) -> list[RetentionPrompt]:
+        """Return the prompts that the update about a passage is asked."""
+        return sorted(self.prompts, key=lambda one: hash_json([task_id, one.identity]))[: self.each]
+
+    def right_before(self, prompts: Sequence[RetentionPrompt]) -> int:
+        """Return how many of these the base answers right."""
+        return sum(one.identity in self.right for one in prompts)
+
+
+def general_prompts() -> tuple[RetentionPrompt, ...]:
+    """Return the prompts of the suites that come with the project."""
+    return tuple(one for one in general_retention().prompts if not one.raw and one.choices is None)
 
 
 def reworded(question: str) -> str:
@@ -96,10 +134,33 @@ class LadderBench:
         lines = "\n".join(f"Question: {one.text}\nAnswer: {one.answers[0]}" for one in task.questions)
         return self.compiled(task, lines)
 
-    def figures(self, passages: Sequence[EditedPassage], stage: str, *, other_words: bool) -> list[PassageFigures]:
+    def figures(
+        self, passages: Sequence[EditedPassage], stage: str, *, other_words: bool, general: GeneralAbility | None = None
+    ) -> list[PassageFigures]:
         """Train an adapter on each passage, all at once, and ask it the passage's questions."""
         adapters = self._train(passages, stage)
-        return self.ask([one.task for one in passages], adapters, other_words=other_words)
+        tasks = [one.task for one in passages]
+        found = self.ask(tasks, adapters, other_words=other_words)
+        if general is None:
+            return found
+        asked = [general.drawn(task.id) for task in tasks]
+        right = self.answered_right(asked, adapters)
+        return [
+            replace(one, general=GeneralFigures(len(prompts), general.right_before(prompts), sum(verdicts)))
+            for one, prompts, verdicts in zip(found, asked, right, strict=True)
+        ]
+
+    def answered_right(
+        self, asked: Sequence[Sequence[RetentionPrompt]], adapters: Sequence[Adapter | None]
+    ) -> list[list[bool]]:
+        """Ask each adapter its prompts of general ability; returns whether each answer is right."""
+        prompts = [
+            [(one.as_question(), self.domain.question_prompt(one.text)) for one in of_adapter] for of_adapter in asked
+        ]
+        return [
+            [grade_answer(question, text).correct for question, (text, _) in given]
+            for given in self._asked(prompts, adapters)
+        ]
 
     def ask(
         self,

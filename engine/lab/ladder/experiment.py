@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from engine.lab.ladder.bench import EditedPassage, LadderBench, PassageFigures, described
+from engine.lab.ladder.bench import (
+    EditedPassage,
+    GeneralAbility,
+    LadderBench,
+    PassageFigures,
+    described,
+    general_prompts,
+)
 from engine.lora.adapter import make_spec
 from engine.lora.files import adapter_files, read_adapter
 from engine.runtime.progress import Progress
@@ -40,11 +47,15 @@ _TOGETHER = 10  # updates that are trained together, and lost together by an int
 
 @dataclass(frozen=True, slots=True)
 class LadderSize:
-    """How much is measured: rounds, self-edits of a train passage in each, and of a held-out passage on each rung."""
+    """How much is measured: rounds, self-edits of a train passage in each, and of a held-out passage on each rung.
+
+    `general` is how many prompts of general ability each update of a rung is asked; 0 leaves them out.
+    """
 
     rounds: int = 2
     per_task: int = 3
     held_out_edits: int = 1
+    general: int = 28
 
 
 @dataclass(frozen=True)
@@ -105,14 +116,26 @@ class Ladder:
         return [self._bench.compiled(task, text) for task, texts in zip(tasks, written, strict=True) for text in texts]
 
     def _taught(self, stage: str, edits: Sequence[EditedPassage]) -> list[dict[str, Any]]:
-        return self._said(stage, self._trained(edits, stage, other_words=True))
+        return self._said(stage, self._trained(edits, stage, other_words=True, general=self._general))
 
-    def _trained(self, edits: Sequence[EditedPassage], stage: str, *, other_words: bool) -> list[dict[str, Any]]:
+    @cached_property
+    def _general(self) -> GeneralAbility | None:
+        """Which prompts of general ability the base answers right."""
+        if not self.size.general:
+            return None
+        prompts = general_prompts()
+        [right] = self._stage("general-base", lambda: self._bench.answered_right([prompts], [None]))
+        known = frozenset(one.identity for one, is_right in zip(prompts, right, strict=True) if is_right)
+        return GeneralAbility(prompts, known, self.size.general)
+
+    def _trained(
+        self, edits: Sequence[EditedPassage], stage: str, *, other_words: bool, general: GeneralAbility | None = None
+    ) -> list[dict[str, Any]]:
         """Train and ask part by part, so that an interruption loses one part at most."""
         found: list[dict[str, Any]] = []
         for at in range(0, len(edits), _TOGETHER):
             part = edits[at : at + _TOGETHER]
-            figures = partial(self._bench.figures, part, stage, other_words=other_words)
+            figures = partial(self._bench.figures, part, stage, other_words=other_words, general=general)
             found += self._part(f"{stage}-{at:04d}", figures)
             self.report(Progress("inner updates", len(found), len(edits), stage))
         return found
@@ -170,7 +193,12 @@ class Ladder:
     def _require_same(self) -> None:
         tasks = (*self.passages.train, *self.passages.held_out)
         parts = [SCHEMA, self.base.described(), self.settings.model_dump(mode="json"), self.seed]
-        parts += [self.size.per_task, self.size.held_out_edits, list(map(list, self.passages.warm_up))]
+        parts += [
+            self.size.per_task,
+            self.size.held_out_edits,
+            self.size.general,
+            list(map(list, self.passages.warm_up)),
+        ]
         identity = hash_json([*parts, [[task.id, len(task.questions)] for task in tasks]])
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "identity.json"
@@ -198,5 +226,8 @@ def _summed(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "f1": sum(one["f1"] for one in found) / questions,
         "cut": sum(one["cut"] for one in found) / questions,
         "reworded": sum(again) / questions if again else None,
+        "general": {key: sum(one["general"][key] for one in found) for key in ("asked", "before", "after")}
+        if all(one.get("general") for one in found)
+        else None,
         "per_passage": [[one["right"], one["questions"], one["reworded"]] for one in found],
     }

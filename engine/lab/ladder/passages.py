@@ -31,13 +31,14 @@ FEWEST_QUESTIONS = 3
 class Passages:
     """Tasks without a question in common, and the teacher's self-edits of held-out tasks by task id.
 
-    `warm_up` are a teacher's prompts and self-edits about other passages.
+    `warm_up` are a teacher's prompts and self-edits about other passages; `others` are passages of neither set.
     """
 
     train: tuple[Task, ...]
     held_out: tuple[Task, ...]
     taught: dict[str, str]
     warm_up: tuple[tuple[str, str], ...]
+    others: tuple[Task, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +55,22 @@ def draw_passages(
 ) -> Passages:
     """Draw passages by a hash of the seed, each with at most that many questions.
 
-    Held-out passages are those of the teacher's run if there is one, so that its self-edits can be compared.
-    Raises WrongUseError if there are too few.
+    Held-out passages are those of the teacher's run if there is one, so that its self-edits can be compared. Then none
+    of them has a title that a train passage has, so that no neighbour of it was trained on. Raises WrongUseError if
+    there are too few.
     """
     pool = _long_enough(read_tasks([files.passages], audit_share=0.0, form=form).tasks)
     taught: dict[str, str] = {}
     held_out_pool: list[Task] = []
     if files.teacher is not None:
         held_out_pool, taught = _taught_tasks(files.teacher, form)
-    known = {_key(task) for task in held_out_pool}
+    known, titles = {_key(task) for task in held_out_pool}, {task.title for task in pool}
     pool = [task for task in pool if _key(task) not in known]
+    held_out_pool = [task for task in held_out_pool if task.title not in titles]
     ranked = sorted(pool, key=lambda task: hash_json([seed, task.context]))
-    held_out_ranked = sorted(held_out_pool or ranked[train:], key=lambda task: hash_json([seed, task.context]))
+    held_out_ranked = ranked[train:]
+    if files.teacher is not None:
+        held_out_ranked = sorted(held_out_pool, key=lambda task: hash_json([seed, task.context]))
     if len(ranked) < train or len(held_out_ranked) < held_out:
         raise WrongUseError(
             f"{train} passages to train on and {held_out} held out are more than there are: "
@@ -77,6 +82,7 @@ def draw_passages(
         tuple(_cut(task, questions, seed) for task in held_out_ranked[:held_out]),
         taught,
         () if files.warm_up is None else _rows(files.warm_up),
+        tuple(ranked[train:] if files.teacher is not None else ranked[train + held_out :]),
     )
 
 

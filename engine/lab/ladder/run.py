@@ -6,14 +6,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.bundled import BUNDLED
 from engine.lab.bench.subject import described_environment
 from engine.lab.ladder.experiment import SCHEMA, Ladder, LadderSize
 from engine.lab.ladder.passages import PassageFiles, draw_passages
+from engine.lab.model_settings import experiment_settings
 from engine.loop.base_loading import load_base_of
-from engine.model.model_folder import check_model_folder, count_parameters
-from engine.settings.presets import preset_for, preset_named
-from engine.settings.sections import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 def run_ladder(parameters: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Climb one ladder; returns its figures with everything that they depend on."""
     began, cpu_began = time.perf_counter(), time.process_time()
-    settings, preset = _settings(parameters)
+    settings, preset = experiment_settings(parameters)
     teacher, warm_up = parameters.get("teacher"), parameters.get("warm_up")
     files = PassageFiles(
         Path(parameters["passages"]), Path(teacher) if teacher else None, Path(warm_up) if warm_up else None
@@ -32,7 +29,7 @@ def run_ladder(parameters: Mapping[str, Any], report: Report) -> dict[str, Any]:
     seed = int(parameters["seed"])
     sizes = {name: int(parameters[name]) for name in ("train", "held_out", "questions")}
     passages = draw_passages(files, form=settings.prompt_form, seed=seed, **sizes)
-    size = LadderSize(*(int(parameters[name]) for name in ("rounds", "edits", "held_out_edits")))
+    size = LadderSize(*(int(parameters[name]) for name in ("rounds", "edits", "held_out_edits", "general")))
     base = load_base_of(settings)
     figures = Ladder(base, settings, passages, size, seed, Path(parameters["work"]), report).climb()
     return {
@@ -49,19 +46,3 @@ def run_ladder(parameters: Mapping[str, Any], report: Report) -> dict[str, Any]:
         "cpu_seconds": time.process_time() - cpu_began,
         **figures,
     }
-
-
-def _settings(parameters: Mapping[str, Any]) -> tuple[Settings, str]:
-    """Return the preset's settings with single values changed by `set`, such as self_edit.format=rewrite."""
-    path = parameters["model"]
-    if path != BUNDLED:
-        path = str(check_model_folder(path).resolve())
-    name = parameters.get("preset")
-    preset = preset_named(name or "bundled") if path == BUNDLED or name else preset_for(count_parameters(Path(path)))
-    values: dict[str, dict[str, Any]] = {section: dict(keys) for section, keys in preset.values.items()}
-    values.setdefault("model", {}).update(path=path, precision=parameters.get("precision", "auto"))
-    for change in parameters.get("set", ()):
-        key, _, value = change.partition("=")
-        section, _, name = key.partition(".")
-        values.setdefault(section, {})[name] = value
-    return Settings.model_validate(values), preset.name

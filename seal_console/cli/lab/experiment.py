@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.bundled import BUNDLED
 from seal_console.cli.command import SealGroup, several_of
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.named_model import model_for_lab
 from seal_console.format import gain, percent, show_text, table
 from store.durable import write_file
 
@@ -43,6 +45,7 @@ def experiment() -> None:
     examples=(
         "seal-console lab experiment forgetting",
         "seal-console lab experiment forgetting --edits 32 --methods naive,ours --out forgetting-32.json",
+        "seal-console lab experiment forgetting --model smollm2 --passages squad.json --lineages 2",
     ),
 )
 @click.option(
@@ -51,6 +54,13 @@ def experiment() -> None:
     default=8,
     show_default=True,
     help="Sequences of edits, trained side by side.",
+)
+@click.option(
+    "--model", default=BUNDLED, show_default=True, metavar="PATH", callback=model_for_lab,
+    help="Base model: a folder, or smollm2.",
+)  # fmt: skip
+@click.option(
+    "--passages", type=click.Path(exists=True), help="Passages with questions, for any but the bundled model."
 )
 @click.option("--edits", type=click.IntRange(2, 64), default=8, show_default=True, help="Edits in each sequence.")
 @click.option(
@@ -65,7 +75,8 @@ def forgetting(invocation: Invocation, /, out: str | None, **parameters: Any) ->
 
     Edits about new things alternate with changes of known things; unrelated known facts are tested too. Every method
     trains on the same edits: "naive" as the paper does, "perturbed-anchors" as a new workspace does, "ours" with the
-    settings for many edits.
+    settings for many edits. A model other than the bundled one is taught the questions of passages, and asked the
+    suites of general ability.
     """
     report_result(invocation, call_engine(invocation, "experiment.forgetting", parameters), out, _show)
 

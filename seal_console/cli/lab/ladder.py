@@ -12,6 +12,7 @@ from seal_console.cli.command import SealCommand
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.lab.experiment import report_result
+from seal_console.cli.named_model import model_for_lab
 from seal_console.format import percent, table
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ _FILE = click.Path(exists=True)
         "seal-console lab ladder --passages squad.json --teacher eval_iter2.json --train 4 --held-out 4 --work try",
     ),
 )
-@click.option("--model", default=BUNDLED, show_default=True, metavar="PATH", help="Base model.")
+@click.option(
+    "--model", default=BUNDLED, show_default=True, metavar="PATH", callback=model_for_lab,
+    help="Base model: a folder, or smollm2.",
+)  # fmt: skip
 @click.option("--passages", type=_FILE, required=True, help="Passages with questions: SQuAD, or any task file.")
 @click.option("--teacher", type=_FILE, help="A published SEAL run; its passages are held out, its self-edits compared.")
 @click.option("--warm-up", type=_FILE, help="Rows of prompt and completion to train the policy on before round 1.")
@@ -39,6 +43,9 @@ _FILE = click.Path(exists=True)
 @click.option("--rounds", type=click.IntRange(min=0), default=2, show_default=True, help="Rounds of ReST^EM.")
 @click.option("--edits", type=click.IntRange(min=1), default=3, show_default=True, help="Self-edits for each passage.")
 @click.option("--held-out-edits", type=click.IntRange(min=1), default=1, show_default=True, help="The same, held out.")
+@click.option(
+    "--general", type=click.IntRange(0, 280), default=28, show_default=True, help="Prompts of general ability."
+)
 @click.option("--preset", type=click.Choice(PRESET_NAMES), help="Settings (default: chosen by the model's size).")
 @click.option("--set", multiple=True, metavar="KEY=VALUE", help="Change a setting, e.g. self_edit.format=rewrite.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
@@ -56,7 +63,7 @@ def ladder(invocation: Invocation, /, out: str | None, **parameters: Any) -> Non
 
 
 def _show(output: Output, result: dict[str, Any]) -> None:
-    headers = ("rung", "right", "accuracy", "95 % interval", "other words", "equal", "F1", "cut off")
+    headers = ("rung", "right", "accuracy", "95 % interval", "other words", "equal", "F1", "cut off", "general ability")
     rows = [
         (
             name,
@@ -67,7 +74,13 @@ def _show(output: Output, result: dict[str, Any]) -> None:
             percent(rung["equal"]),
             f"{rung['f1']:.3f}",
             percent(rung["cut"]),
+            _general(rung["general"]),
         )
         for name, rung in result["rungs"].items()
     ]
     output.show(table(headers, rows, right=headers[1:]))
+
+
+def _general(figures: dict[str, int] | None) -> str:
+    """Return how many of the same prompts of general ability were answered right before and after the updates."""
+    return "–" if figures is None else f"{figures['before']} → {figures['after']} of {figures['asked']:,}"
