@@ -22,10 +22,12 @@ from store.tasks import get_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from sqlite_utils import Database
 
     from engine.bank.job import TrainingSequence
+    from engine.bank.preconditioner import KroneckerPreconditioner
     from engine.domains.domain import Domain, TrainingExample
     from engine.executors.executor import Executor
     from engine.model.base import BaseModel
@@ -34,6 +36,43 @@ if TYPE_CHECKING:
     from store.workspace import Workspace
 
 MIN_ANCHORS = 32  # fewer say too little about what a model knows, and about which of their words are names
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredAnchors:
+    """What was measured about a base on its anchors, with the hashes of what each depends on; None: not measured."""
+
+    preconditioner: KroneckerPreconditioner | None = None
+    curvature_hash: str | None = None
+    distilled: tuple[DistilledExample, ...] = ()
+    distilled_hash: str | None = None
+
+
+def measure_anchors(
+    base: BaseModel,
+    anchors: Sequence[TrainingSequence],
+    settings: ProtectionSettings,
+    cache_folder: Path,
+    report: Report = ignore_progress,
+) -> MeasuredAnchors:
+    """Measure what the settings need about a base, once; with fewer than MIN_ANCHORS anchors, nothing."""
+    uses_perturbed = bool(settings.perturbed_ratio)
+    if len(anchors) < MIN_ANCHORS or not (settings.curvature or uses_perturbed):
+        return MeasuredAnchors()
+    perturbed = perturb_anchors(base, anchors)
+    preconditioner, curvature_hash = None, None
+    if settings.curvature:
+        preconditioner, curvature_hash = cached_preconditioner(base, cache_folder, anchors, perturbed, report)
+    distilled, distilled_hash = list[DistilledExample](), None
+    if uses_perturbed and perturbed:
+        distilled, distilled_hash = cached_distillation(base, cache_folder, perturbed, report)
+    return MeasuredAnchors(preconditioner, curvature_hash, tuple(distilled), distilled_hash)
+
+
+def encode_anchors(base: BaseModel, domain: Domain, texts: Sequence[str]) -> list[TrainingSequence]:
+    """Return anchors as sequences, shuffled by hash: neighbours in a file are often about the same thing."""
+    encoded = (encode_example(base, domain.anchor(text)) for text in texts)
+    return sorted((one for one in encoded if one is not None), key=lambda one: hash_json(list(one.tokens)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +98,21 @@ class ReplayPlanner:
         edits = [get_candidate(self.db, version.candidate_id) for version in reversed(versions)]
         retention = read_retention(self.workspace) if settings.uses_anchors else Retention()
         texts = self._anchor_texts(retention)
-        anchors = self._encoded(texts)
-        measured = anchors if len(anchors) >= MIN_ANCHORS else []
-        uses_perturbed = bool(settings.perturbed_ratio and measured)
-        perturbed = perturb_anchors(self.base, measured) if settings.curvature or uses_perturbed else []
-        preconditioner, curvature_hash = None, None
-        if settings.curvature and measured:
-            preconditioner, curvature_hash = cached_preconditioner(self.base, cache, measured, perturbed, self.report)
-        distilled, distilled_hash = list[DistilledExample](), None
-        if uses_perturbed and perturbed:
-            distilled, distilled_hash = cached_distillation(self.base, cache, perturbed, self.report)
+        anchors = encode_anchors(self.base, self.domain, texts)
+        known = measure_anchors(self.base, anchors, settings, cache, self.report)
         newest, older = self._replayed(edits) if settings.replay_ratio else ((), ())
         plan = ReplayPlan(
             older,
             newest,
             tuple(anchors) if settings.anchor_ratio else (),
-            tuple(_without_exam_names(distilled, edits, retention)),
-            preconditioner,
+            tuple(_without_exam_names(known.distilled, edits, retention)),
+            known.preconditioner,
             len(versions),
         )
         hashes = {
             "anchors": hash_json(texts),
-            "perturbed": distilled_hash,
-            "curvature": curvature_hash,
+            "perturbed": known.distilled_hash,
+            "curvature": known.curvature_hash,
         }
         return replace(plan, described=_described(plan, versions, len(anchors), hashes))
 
@@ -90,11 +121,6 @@ class ReplayPlanner:
         prompts, cache = retention.anchor_prompts, self.workspace.cache_folder
         own = cached_own_answers(self.executor, self.domain, prompts, cache, self.report)
         return list(dict.fromkeys((*retention.anchors, *own)))
-
-    def _encoded(self, anchors: Sequence[str]) -> list[TrainingSequence]:
-        """Return anchors as sequences, shuffled by hash: neighbours in a file are often about the same thing."""
-        encoded = (encode_example(self.base, self.domain.anchor(text)) for text in anchors)
-        return sorted((one for one in encoded if one is not None), key=lambda one: hash_json(list(one.tokens)))
 
     def _replayed(
         self, newest_first: Sequence[Candidate]

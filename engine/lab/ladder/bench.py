@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engine.bank.encode import encode_example
 from engine.bank.job import InnerJob, TrainingSequence
+from engine.continual.build_plan import encode_anchors, measure_anchors
+from engine.continual.own_answers import cached_own_answers
+from engine.continual.replay_plan import ReplayPlan, replay_rates
 from engine.executors.local import LocalExecutor
 from engine.generation.prompts import TextPrompt
 from engine.generation.sampling import Sampling
@@ -21,6 +25,7 @@ from store.hashing import hash_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from engine.domains.domain import ExamItem, TrainingExample
     from engine.lora.adapter import Adapter
@@ -84,6 +89,11 @@ class GeneralAbility:
         return sum(one.identity in self.right for one in prompts)
 
 
+def questions_with_answers(task: Task) -> str:
+    """Return a task's questions with their answers as a self-edit has them."""
+    return "\n".join(f"Question: {one.text}\nAnswer: {one.answers[0]}" for one in task.questions)
+
+
 def general_prompts() -> tuple[RetentionPrompt, ...]:
     """Return the prompts of the suites that come with the project."""
     return tuple(one for one in general_retention().prompts if not one.raw and one.choices is None)
@@ -98,8 +108,9 @@ def reworded(question: str) -> str:
 class LadderBench:
     """Writes, trains and asks on one base, under one seed."""
 
-    def __init__(self, base: BaseModel, settings: Settings, seed: int) -> None:
+    def __init__(self, base: BaseModel, settings: Settings, seed: int, cache_folder: Path) -> None:
         self._base, self._settings, self._seed = base, settings, seed
+        self._cache_folder = cache_folder
         self.executor = LocalExecutor(base, settings.inner_update.slots)
         self.domain = settings.make_domain()
         inner, policy = settings.inner_update, settings.policy_training
@@ -125,14 +136,15 @@ class LadderBench:
         texts = [one.text for one in self.executor.complete(prompts, [policy], sampling=sampling)]
         return [texts[at : at + per_task] for at in range(0, len(texts), per_task)]
 
-    def compiled(self, task: Task, self_edit: str) -> EditedPassage:
-        """Return what a self-edit is trained on; an empty one leaves the passage alone."""
-        return EditedPassage(task, self.domain.compile(self_edit, task).examples)
+    def compiled(self, task: Task, *self_edits: str) -> EditedPassage:
+        """Return what self-edits are trained on together, the passage once; without any, the passage alone."""
+        plans = [self.domain.compile(self_edit, task).examples for self_edit in self_edits or ("",)]
+        own = {example.text: example for plan in plans for example in plan[:-1]}
+        return EditedPassage(task, (*own.values(), plans[0][-1]))
 
     def gold(self, task: Task) -> EditedPassage:
         """Return the exam's own questions with their answers: what the exam can be taught at most."""
-        lines = "\n".join(f"Question: {one.text}\nAnswer: {one.answers[0]}" for one in task.questions)
-        return self.compiled(task, lines)
+        return self.compiled(task, questions_with_answers(task))
 
     def figures(
         self, passages: Sequence[EditedPassage], stage: str, *, other_words: bool, general: GeneralAbility | None = None
@@ -198,16 +210,31 @@ class LadderBench:
         self.trained_tokens += result.tokens
         return result.adapter
 
+    @cached_property
+    def _plan(self) -> ReplayPlan:
+        """What every inner update rehearses, as in a new workspace on this base: its own everyday answers."""
+        settings, base, cache = self._settings.protection, self._base, self._cache_folder
+        if not settings.uses_anchors:
+            return ReplayPlan()
+        texts = cached_own_answers(self.executor, self.domain, general_retention().anchor_prompts, cache)
+        anchors = encode_anchors(base, self.domain, texts)
+        known = measure_anchors(base, anchors, settings, cache)
+        rehearsed = tuple(anchors) if settings.anchor_ratio else ()
+        return ReplayPlan((), (), rehearsed, known.distilled, known.preconditioner)
+
     def _train(self, passages: Sequence[EditedPassage], stage: str) -> list[Adapter]:
-        recipe = recipe_of(self._settings.inner_update)
+        plan = self._plan
+        own = recipe_of(self._settings.inner_update)
+        rates = replay_rates(self._settings.protection, own.batch_size)
         jobs = []
         for place, one in enumerate(passages):
             encoded = (encode_example(self._base, example) for example in one.examples)
-            texts = hash_json([example.text for example in one.examples])
-            seed = derive_seed("ladder update", self._seed, stage, one.task.id, texts)
+            texts = [example.text for example in one.examples]
+            seed = derive_seed("ladder update", self._seed, stage, one.task.id, hash_json(texts))
             sequences = tuple(sequence for sequence in encoded if sequence is not None)
-            jobs.append(InnerJob(str(place), sequences, recipe, seed, fresh_adapter(self._spec, seed)))
-        results = list(self.executor.train(jobs, self._spec))
+            recipe, replay = plan.recipe(own, len(sequences)), plan.replay_groups(rates, texts)
+            jobs.append(InnerJob(str(place), sequences, recipe, seed, fresh_adapter(self._spec, seed), replay))
+        results = list(self.executor.train(jobs, self._spec, preconditioner=plan.preconditioner))
         self.trained_tokens += sum(one.tokens for one in results)
         found = {one.key: one.adapter for one in results}
         return [found[str(place)] for place in range(len(passages))]

@@ -9,7 +9,7 @@ interrupted goes on from there. The folder holds texts; the result holds figures
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from engine.lab.ladder.bench import (
     PassageFigures,
     described,
     general_prompts,
+    questions_with_answers,
 )
 from engine.lora.adapter import make_spec
 from engine.lora.files import adapter_files, read_adapter
@@ -49,12 +50,16 @@ _TOGETHER = 10  # updates that are trained together, and lost together by an int
 class LadderSize:
     """How much is measured: rounds, self-edits of a train passage in each, and of a held-out passage on each rung.
 
-    `general` is how many prompts of general ability each update of a rung is asked; 0 leaves them out.
+    `joined` self-edits are trained on together wherever a policy is measured on held-out passages. The policy learns to
+    write the questions of `warm_up_passages` other passages before the first round. `general` is how many prompts of
+    general ability each update of a rung is asked; 0 leaves them out.
     """
 
     rounds: int = 2
     per_task: int = 3
     held_out_edits: int = 1
+    joined: int = 1
+    warm_up_passages: int = 0
     general: int = 28
 
 
@@ -72,7 +77,7 @@ class Ladder:
 
     @cached_property
     def _bench(self) -> LadderBench:
-        return LadderBench(self.base, self.settings, self.seed)
+        return LadderBench(self.base, self.settings, self.seed, self.folder / "cache")
 
     def climb(self) -> dict[str, Any]:
         """Measure every rung; returns figures that JSON can carry.
@@ -90,8 +95,9 @@ class Ladder:
         }
         rungs["untrained self-edits"] = self._by_policy("untrained", None)
         policy: Adapter | None = None
-        if self.passages.warm_up:
-            policy = self._policy("policy-warm", None, self.passages.warm_up)
+        warm_up = self._warm_up()
+        if warm_up:
+            policy = self._policy("policy-warm", None, warm_up)
             rungs["warmed up"] = self._by_policy("warm", policy)
         rounds = []
         for number in range(1, self.size.rounds + 1):
@@ -108,12 +114,28 @@ class Ladder:
         return {"rungs": {name: _summed(one) for name, one in rungs.items()}, "rounds": rounds}
 
     def _by_policy(self, stage: str, policy: Adapter | None) -> list[dict[str, Any]]:
-        held_out, count = self.passages.held_out, self.size.held_out_edits
+        held_out, joined = self.passages.held_out, self.size.joined
+        count = self.size.held_out_edits * joined
         written = self._stage(f"{stage}-written", lambda: self._bench.write(policy, held_out, count, "held out"))
-        return self._taught(stage, self._compiled(held_out, written))
+        return self._taught(stage, self._compiled(held_out, written, joined))
 
-    def _compiled(self, tasks: Sequence[Task], written: Sequence[Sequence[str]]) -> list[EditedPassage]:
-        return [self._bench.compiled(task, text) for task, texts in zip(tasks, written, strict=True) for text in texts]
+    def _warm_up(self) -> list[tuple[str, str]]:
+        """Return what the policy is trained on before the first round: a teacher's self-edits, others' questions."""
+        count = self.size.warm_up_passages
+        asked = self.passages.others[:count]
+        if len(asked) < count:
+            raise WrongUseError(
+                f"There are only {len(asked)} other passages to warm up on.", next_step="lower --warm-up-passages"
+            )
+        prompt = self._bench.domain.prompt
+        return [*self.passages.warm_up, *((prompt(task), questions_with_answers(task)) for task in asked)]
+
+    def _compiled(self, tasks: Sequence[Task], written: Sequence[Sequence[str]], joined: int) -> list[EditedPassage]:
+        return [
+            self._bench.compiled(task, *texts[at : at + joined])
+            for task, texts in zip(tasks, written, strict=True)
+            for at in range(0, len(texts), joined)
+        ]
 
     def _taught(self, stage: str, edits: Sequence[EditedPassage]) -> list[dict[str, Any]]:
         return self._said(stage, self._trained(edits, stage, other_words=True, general=self._general))
@@ -145,7 +167,7 @@ class Ladder:
         train, per_task, stage = self.passages.train, self.size.per_task, f"e-step-{number}"
         before = self._part("train-base", lambda: self._bench.ask(train, [None] * len(train), other_words=False))
         written = self._stage(f"{stage}-written", lambda: self._bench.write(policy, train, per_task, stage))
-        after = self._trained(self._compiled(train, written), stage, other_words=False)
+        after = self._trained(self._compiled(train, written, 1), stage, other_words=False)
         gains = [one["right"] - before[place // per_task]["right"] for place, one in enumerate(after)]
         kept = []
         for place, (task, texts) in enumerate(zip(train, written, strict=True)):
@@ -193,12 +215,7 @@ class Ladder:
     def _require_same(self) -> None:
         tasks = (*self.passages.train, *self.passages.held_out)
         parts = [SCHEMA, self.base.described(), self.settings.model_dump(mode="json"), self.seed]
-        parts += [
-            self.size.per_task,
-            self.size.held_out_edits,
-            self.size.general,
-            list(map(list, self.passages.warm_up)),
-        ]
+        parts += [{**asdict(self.size), "rounds": None}, list(map(list, self.passages.warm_up))]
         identity = hash_json([*parts, [[task.id, len(task.questions)] for task in tasks]])
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "identity.json"

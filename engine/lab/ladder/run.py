@@ -29,18 +29,22 @@ def run_ladder(parameters: Mapping[str, Any], report: Report) -> dict[str, Any]:
     seed = int(parameters["seed"])
     sizes = {name: int(parameters[name]) for name in ("train", "held_out", "questions")}
     passages = draw_passages(files, form=settings.prompt_form, seed=seed, **sizes)
-    size = LadderSize(*(int(parameters[name]) for name in ("rounds", "edits", "held_out_edits", "general")))
+    names = ("rounds", "edits", "held_out_edits", "joined", "warm_up_passages", "general")
+    size = LadderSize(*(int(parameters[name]) for name in names))
     base = load_base_of(settings)
     figures = Ladder(base, settings, passages, size, seed, Path(parameters["work"]), report).climb()
     return {
         "schema": SCHEMA,
         "base": {**base.described(), "name": Path(base.name).name},
         "preset": preset,
-        "settings": settings.model_dump(mode="json", include={"self_edit", "inner_update", "policy_training", "exam"}),
+        "settings": settings.model_dump(
+            mode="json", include={"self_edit", "inner_update", "protection", "policy_training", "exam"}
+        ),
         "seed": seed,
         **sizes,
         "edits": size.per_task,
-        "warmed_up_on": len(passages.warm_up),
+        "joined": size.joined,
+        "warmed_up_on": {"self_edits": len(passages.warm_up), "passages": size.warm_up_passages},
         "environment": described_environment(base.device),
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu_began,

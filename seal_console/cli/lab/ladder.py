@@ -43,6 +43,11 @@ _FILE = click.Path(exists=True)
 @click.option("--rounds", type=click.IntRange(min=0), default=2, show_default=True, help="Rounds of ReST^EM.")
 @click.option("--edits", type=click.IntRange(min=1), default=3, show_default=True, help="Self-edits for each passage.")
 @click.option("--held-out-edits", type=click.IntRange(min=1), default=1, show_default=True, help="The same, held out.")
+@click.option("--joined", type=click.IntRange(min=1), default=1, show_default=True, help="Self-edits put together.")
+@click.option(
+    "--warm-up-passages", type=click.IntRange(min=0), default=0, show_default=True,
+    help="Other passages whose questions the policy learns to write before round 1.",
+)  # fmt: skip
 @click.option(
     "--general", type=click.IntRange(0, 280), default=28, show_default=True, help="Prompts of general ability."
 )
