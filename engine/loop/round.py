@@ -123,7 +123,7 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Selection
 
     # E-step: the policy writes self-edits; each one that is not refused is applied to the student and examined.
     candidates = propose(session, ProposalContext(current, policy, "train"), chosen.train, settings.self_edit.per_task)
-    screen_and_evaluate(session, candidates, chosen.train)
+    screen_and_evaluate(session, candidates, chosen.train, racing=method.may_race)
 
     # Filter: what measurably helped is kept.
     candidates = [get_candidate(session.db, candidate.id) for candidate in candidates]
