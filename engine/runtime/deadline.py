@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from store.clock import local_time, now_s
 from store.errors import TimeUpError
 
 if TYPE_CHECKING:
@@ -15,18 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment in seconds since the epoch. A machine that sleeps or whose clock is set reaches it by its clock."""
+    """A moment in seconds since 1970, by the clock of the machine: also if it sleeps, or its clock is set."""
 
     at: float
-    clock: Callable[[], float] = time.time
-
-    @property
-    def passed(self) -> bool:
-        """Whether the moment has come."""
-        return self.clock() >= self.at
+    clock: Callable[[], float] = now_s
 
     def require_time(self) -> None:
         """Raise TimeUpError if the moment has come."""
-        if self.passed:
-            local = datetime.fromtimestamp(self.at).astimezone()
-            raise TimeUpError(f"The time for this run was up at {local:%H:%M}.")
+        if self.clock() >= self.at:
+            raise TimeUpError(
+                f"The time for this run was up at {local_time(self.at)}.",
+                next_step="seal-console run resumes the round.",
+            )

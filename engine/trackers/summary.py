@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from store.share import Share
+from store.wording import counted
 
 if TYPE_CHECKING:
     from store.records import Round
@@ -82,11 +83,31 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
+class RacingFigures:
+    """What a race over repeats saved: self-edits that stopped early, and inner updates that were not trained.
+
+    Both are counted among the self-edits that were examined.
+    """
+
+    rule: str
+    self_edits: int
+    stopped: int
+    updates: int
+    of_updates: int
+
+    @property
+    def said(self) -> str:
+        """The saving in a phrase."""
+        share = 1 - self.updates / self.of_updates
+        return f"{self.stopped} of {counted(self.self_edits, 'self-edit')}, {share:.0%} of the inner updates"
+
+
+@dataclass(frozen=True, slots=True)
 class RoundSummary:
     """What a round came to.
 
     `kept` are the ids of the candidates that the policy was trained on; `mean_reward` is None if nothing was trained.
-    `measures` are those of the alarms (`alarms.measures`), by name.
+    `measures` are those of the alarms (`alarms.measures`), by name. `racing` is None if nothing stopped early.
     """
 
     candidates: int
@@ -98,6 +119,7 @@ class RoundSummary:
     measures: dict[str, float | None] = field(default_factory=dict)
     alarms: list[AlarmRef] = field(default_factory=list)
     acceptance: Acceptance | None = None
+    racing: RacingFigures | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""

@@ -1,13 +1,15 @@
-"""Types of options: text that is kept for good, such as names and reasons."""
+"""Types of options: text that is kept for good, such as names and reasons, and times of the day."""
 
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from typing import Any
 
 import click
 
+from store.clock import next_occurrence, now_s
 from store.sanitize import sanitize_line
 
 
@@ -32,4 +34,18 @@ class OneLine(click.ParamType[str]):
         return text
 
 
+class TimeOfDay(click.ParamType[float]):
+    """A local time of the day, as its next occurrence in seconds since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the moment. Raises BadParameter, which names the option."""
+        found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", str(value))
+        if found is None:
+            self.fail(f"{str(value)!r} is no time of the day; write it as in 06:00 or 18:30.", param, ctx)
+        return next_occurrence(int(found[1]), int(found[2]), now_s())
+
+
 ONE_LINE = OneLine()
+TIME_OF_DAY = TimeOfDay()
