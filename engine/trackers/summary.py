@@ -15,6 +15,8 @@ from store.share import Share
 from store.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from store.records import Round
 
 DROPPED_POLICY = -1  # in place of a version: keeps a dropped policy's figure from being taken for that of the base
@@ -135,6 +137,12 @@ def published(summary: dict[str, Any]) -> dict[str, Any]:
     if not after or after.get("policy_version") != DROPPED_POLICY:
         return summary
     return {**summary, "held_out": {**summary["held_out"], "after": {**after, "policy_version": None}}}
+
+
+def racing_of(summary: Mapping[str, Any]) -> RacingFigures | None:
+    """Return what racing saved, from a published summary; None if nothing stopped early."""
+    racing = summary.get("racing")
+    return None if not racing else RacingFigures(**racing)
 
 
 def summary_of(finished: Round) -> RoundSummary | None:

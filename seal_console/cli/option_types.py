@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import unicodedata
@@ -11,6 +12,8 @@ import click
 
 from store.clock import next_occurrence, now_s
 from store.sanitize import sanitize_line
+
+_MINUTES_OF_A_YEAR = 366 * 24 * 60
 
 
 class OneLine(click.ParamType[str]):
@@ -47,5 +50,22 @@ class TimeOfDay(click.ParamType[float]):
         return next_occurrence(int(found[1]), int(found[2]), now_s())
 
 
+class Minutes(click.ParamType[float]):
+    """A number of minutes above 0, at most a year's."""
+
+    name = "minutes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises BadParameter, which names the option."""
+        try:
+            minutes = float(value)
+        except ValueError:
+            minutes = math.nan
+        if not 0 < minutes <= _MINUTES_OF_A_YEAR:
+            self.fail(f"{str(value)!r} is no number of minutes above 0 and up to a year.", param, ctx)
+        return minutes
+
+
 ONE_LINE = OneLine()
+MINUTES = Minutes()
 TIME_OF_DAY = TimeOfDay()

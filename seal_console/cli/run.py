@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.settings.reading import load_settings
+from engine.trackers.summary import racing_of
 from seal_console.cli.command import SealCommand, several_of
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
-from seal_console.cli.option_types import TIME_OF_DAY
+from seal_console.cli.option_types import MINUTES, TIME_OF_DAY
 from seal_console.cli.workspace_session import open_as_is, open_to_change
 from seal_console.engine_control import stop_engine
 from seal_console.format import bar, gain, percent, show_line, table
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seal_console.cli.invocation import Invocation
-
-
-_MOST_MINUTES = 366 * 24 * 60
 
 
 @click.command(
@@ -49,7 +47,7 @@ _MOST_MINUTES = 366 * 24 * 60
     help="End at this local time at the latest, today or tomorrow; the next run resumes the round.",
 )  # fmt: skip
 @click.option(
-    "--max-minutes", metavar="N", type=click.FloatRange(min=0, min_open=True, max=_MOST_MINUTES),
+    "--max-minutes", metavar="N", type=MINUTES,
     help="End after this many minutes at the latest; the next run resumes the round.",
 )  # fmt: skip
 @pass_invocation
@@ -97,6 +95,8 @@ def _show(invocation: Invocation, result: Mapping[str, Any]) -> None:
     if rows or not result.get("time_up"):
         invocation.output.show(table(headers, rows, right=headers[:-1]))
     for summary in result.get("rounds", ()):
+        if racing := racing_of(summary):
+            invocation.output.show(f"Round {summary.get('number', '?')} stopped early: {racing.said}.")
         if acceptance := summary.get("acceptance"):
             invocation.output.show(show_line(f"Round {summary.get('number', '?')}: {acceptance['said']}"))
     with open_as_is(invocation) as found:
