@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from store.workspace import Workspace
 
 
-class Clock:
+class RowClock:
     """Shows how many rows of a table are recorded, so that a test can say after which of them the time is up."""
 
     def __init__(self, workspace: Workspace, rows: str = "inner_updates") -> None:
@@ -63,9 +63,9 @@ def outcome(workspace: Workspace) -> list[Any]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], float]:
     """What the round comes to, and how many inner updates it records."""
     workspace = prepared(tmp_path_factory.mktemp("undisturbed") / "w")
-    result = run(workspace, Deadline(float("inf"), Clock(workspace)))
+    result = run(workspace, Deadline(float("inf"), RowClock(workspace)))
     assert result["time_up"] is None
-    return outcome(workspace), Clock(workspace)()
+    return outcome(workspace), RowClock(workspace)()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.8])
@@ -74,7 +74,7 @@ def test_a_run_whose_time_is_up_is_resumed_to_the_same_end(
 ) -> None:
     expected, updates = undisturbed
     workspace = prepared(tmp_path / "w")
-    ended = run(workspace, Deadline(share * updates, Clock(workspace)))
+    ended = run(workspace, Deadline(share * updates, RowClock(workspace)))
     assert ended["rounds"] == []
     time_up = ended["time_up"]
     with closing(open_database(workspace.database_file)) as db:
@@ -90,7 +90,7 @@ def test_a_run_whose_time_is_up_is_resumed_to_the_same_end(
 
 def test_rounds_that_no_longer_fit_are_not_begun(tmp_path: Path, undisturbed: tuple[list[Any], float]) -> None:
     workspace = prepared(tmp_path / "w")
-    finished = Clock(workspace, "rounds WHERE finished_at IS NOT NULL")
+    finished = RowClock(workspace, "rounds WHERE finished_at IS NOT NULL")
     ended = run(workspace, Deadline(1.0, finished), rounds=3)
     assert len(ended["rounds"]) == 1
     assert ended["time_up"]["said"].endswith(": 1 of 3 rounds finished.")

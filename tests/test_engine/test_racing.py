@@ -9,12 +9,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from engine.lab.published_runs.racing import measure_racing
 from engine.loop.racing import Contender, Race, next_updates, open_contenders, why_stopped
 from engine.loop.reward import measure_reward
 from engine.loop.select import score_candidate, select
+from store.errors import WrongUseError
+from tests.published_run import write_published_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from engine.loop.racing import RacingRule
     from engine.loop.select import SelectionMode
@@ -168,3 +172,19 @@ def test_when_the_leader_is_refused_the_rest_race_again() -> None:
     assert next_updates(race("leaders"), [Contender("1", 1, (2,)), Contender("2", 2, (2,))]) == [("1", 1), ("2", 1)]
     judged = Contender("0", 0, (4,), is_judged=True)
     assert next_updates(race("leaders"), [judged, Contender("1", 1, (2,)), Contender("2", 2, (2,))]) == []
+
+
+def test_what_racing_saves_on_a_published_run(tmp_path: Path) -> None:
+    figures = measure_racing(write_published_run(tmp_path / "rank_iter0.json"))
+    assert (figures["passages"], figures["self_edits"], figures["repeats"]) == (50, 250, 3)
+    rules = {row["rule"]: row for row in figures["rules"]}
+    for name in ("off", "exact"):
+        assert (rules[name]["same"]["mean"], rules[name]["lost"]["mean"]) == (1.0, 0.0)
+    assert rules["leaders"]["trainings"]["mean"] < 0.5 < rules["exact"]["trainings"]["mean"] < 1.0
+    assert rules["leaders"]["lost"]["low"] <= rules["leaders"]["lost"]["mean"] <= rules["leaders"]["lost"]["high"]
+    assert measure_racing(tmp_path / "rank_iter0.json") == figures
+
+
+def test_a_run_with_one_repeat_says_what_it_lacks(tmp_path: Path) -> None:
+    with pytest.raises(WrongUseError, match="two or more"):
+        measure_racing(write_published_run(tmp_path / "eval_iter1.json", evaluation=True))

@@ -31,7 +31,7 @@ _INTERVAL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class PassageVerdicts:
     """The table of a passage: right answers by self-edit and repeat, and how much text each self-edit trains on."""
 
     before: tuple[tuple[bool, ...], ...]
@@ -78,7 +78,7 @@ class RuleFigures:
     unseen: Estimate
 
 
-Strategy = Callable[[Passage, int], Try]
+Strategy = Callable[[PassageVerdicts, int], Try]
 
 
 def measure_racing(path: Path, seed: int = 0) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _strategies(repeats: int) -> dict[str, Strategy]:
     }  # fmt: skip
 
 
-def _raced(passage: Passage, repeats: int, rule: RacingRule) -> Try:
+def _raced(passage: PassageVerdicts, repeats: int, rule: RacingRule) -> Try:
     """Race as a round does, with gates that refuse nothing."""
     race = Race(rule, "paper", 1, 0.0, repeats, passage.before)
     done = [0] * len(passage.right)
@@ -146,7 +146,7 @@ def _raced(passage: Passage, repeats: int, rule: RacingRule) -> Try:
             done[int(key)] += 1
 
 
-def _cut(passage: Passage, repeats: int, width: Callable[[int, list[int]], int]) -> Try:
+def _cut(passage: PassageVerdicts, repeats: int, width: Callable[[int, list[int]], int]) -> Try:
     """Cut the field after each repeat to the best `width(repeat, how far each is behind)`, all on the same repeats."""
     done, field = [0] * len(passage.right), list(range(len(passage.right)))
     for repeat in range(repeats):
@@ -162,12 +162,14 @@ def _cut(passage: Passage, repeats: int, width: Callable[[int, list[int]], int])
     return Try(done, min(field, key=lambda at: _paper_order(passage, at, done[at])))
 
 
-def _paper_order(passage: Passage, at: int, repeats: int) -> tuple[float, int]:
+def _paper_order(passage: PassageVerdicts, at: int, repeats: int) -> tuple[float, int]:
     shares = [count / passage.questions for count in passage.right[at][:repeats]]
     return -paper_score(shares), at
 
 
-def _figures(name: str, strategy: Strategy, passages: Sequence[Passage], repeats: int, seed: int) -> RuleFigures:
+def _figures(
+    name: str, strategy: Strategy, passages: Sequence[PassageVerdicts], repeats: int, seed: int
+) -> RuleFigures:
     values: dict[str, list[float]] = defaultdict(list)
     for passage in passages:
         of_passage: dict[str, list[float]] = defaultdict(list)
@@ -179,9 +181,11 @@ def _figures(name: str, strategy: Strategy, passages: Sequence[Passage], repeats
     return RuleFigures(name, **{figure: _estimate(found, seed) for figure, found in values.items()})
 
 
-def _one_order(strategy: Strategy, passage: Passage, order: Sequence[int]) -> dict[str, float]:
+def _one_order(strategy: Strategy, passage: PassageVerdicts, order: Sequence[int]) -> dict[str, float]:
     """Return what a rule comes to if the repeats come in this order; the last one is `unseen` in a second race."""
-    turned = Passage(passage.before, tuple(tuple(one[at] for at in order) for one in passage.right), passage.characters)
+    turned = PassageVerdicts(
+        passage.before, tuple(tuple(one[at] for at in order) for one in passage.right), passage.characters
+    )
     repeats = len(order)
     tried, whole = strategy(turned, repeats), _raced(turned, repeats, "off")
     without_last = strategy(turned, repeats - 1)
@@ -203,7 +207,7 @@ def _estimate(values: Sequence[float], seed: int) -> Estimate:
     return Estimate(mean(values), means[int(tail * _RESAMPLES)], means[int((1 - tail) * _RESAMPLES) - 1])
 
 
-def _passages(path: Path) -> list[Passage]:
+def _passages(path: Path) -> list[PassageVerdicts]:
     run = read_published_run(path)
     by_task: dict[str, list[PublishedCandidate]] = defaultdict(list)
     for one in run.candidates:
@@ -218,7 +222,7 @@ def _passages(path: Path) -> list[Passage]:
     return found
 
 
-def _passage(edits: Sequence[PublishedCandidate]) -> Passage:
+def _passage(edits: Sequence[PublishedCandidate]) -> PassageVerdicts:
     def rows(one: PublishedCandidate, phase: str) -> tuple[tuple[bool, ...], ...]:
         numbers = sorted({answer.repeat for answer in one.answers})
         return tuple(
@@ -226,7 +230,7 @@ def _passage(edits: Sequence[PublishedCandidate]) -> Passage:
             for number in numbers
         )
 
-    return Passage(
+    return PassageVerdicts(
         rows(edits[0], "before"),
         tuple(tuple(map(sum, rows(one, "after"))) for one in edits),
         tuple(sum(map(len, one.candidate.sequences)) for one in edits),
