@@ -101,7 +101,7 @@ class RacingFigures:
     def said(self) -> str:
         """The saving in a phrase."""
         share = 1 - self.updates / self.of_updates
-        return f"{self.stopped} of {counted(self.self_edits, 'self-edit')}, {share:.0%} of the inner updates"
+        return f"{self.stopped} of {counted(self.self_edits, 'self-edit')}, which saved {100 * share:.0f} % of the inner updates"
 
 
 @dataclass(frozen=True, slots=True)
