@@ -100,8 +100,8 @@ class RacingFigures:
     @property
     def said(self) -> str:
         """The saving in a phrase."""
-        share = 1 - self.updates / self.of_updates
-        return f"{self.stopped} of {counted(self.self_edits, 'self-edit')}, which saved {100 * share:.0f} % of the inner updates"
+        saved = f"{100 * (1 - self.updates / self.of_updates):.0f} %"
+        return f"{self.stopped} of {counted(self.self_edits, 'self-edit')}, which saved {saved} of the inner updates"
 
 
 @dataclass(frozen=True, slots=True)
