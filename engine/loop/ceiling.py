@@ -49,7 +49,7 @@ def measure_ceilings(session: Session, current: Round, tasks: Sequence[Task]) ->
 
 
 def ceiling_of(task: Task, opened: Mapping[str, Answer], closed: Mapping[str, Answer]) -> TaskCeiling:
-    """Return the ceiling of a task from answers with its context in view, and without; every reward question has both."""
+    """Return a task's ceiling; every reward question has an answer with the context in view, and one without."""
     ids = [question.id for question in task.questions if question.split == "reward"]
     return TaskCeiling(task, len(ids), sum(opened[one].correct for one in ids), sum(closed[one].correct for one in ids))
 
