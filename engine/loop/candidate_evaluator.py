@@ -202,14 +202,13 @@ class CandidateEvaluator:
             }
 
     def _judge(self, candidates: Sequence[Candidate]) -> None:
-        """Ask the gates about candidates and record them, all in one transaction."""
+        """Ask the gates about candidates and record them, those that are judged together in one transaction."""
         if not candidates:
             return
+        stopped = self._verdicts_of_race()
         for start in range(0, len(candidates), _EXAMINED_TOGETHER):
             batch = candidates[start : start + _EXAMINED_TOGETHER]
-            stopped = self._verdicts_of_race(batch)
-            subjects = [self._subject(one) for one in batch]
-            verdicts = list(self._gates.check(subjects))
+            verdicts = list(self._gates.check([self._subject(one) for one in batch]))
             with transaction(self._session.db):
                 for subject, gates in verdicts:
                     self._record(subject, [*self._screening[subject.id], *stopped.get(subject.id, ()), *gates])
@@ -218,8 +217,8 @@ class CandidateEvaluator:
                 if is_out(self._session.db, get_candidate(self._session.db, one.id), self._mode):
                     self._out.add(one.id)
 
-    def _verdicts_of_race(self, candidates: Sequence[Candidate]) -> dict[str, list[GateResult]]:
-        """Return, for candidates with fewer repeats than the settings ask for, the note that says why."""
+    def _verdicts_of_race(self) -> dict[str, list[GateResult]]:
+        """Return the notes that say why candidates have fewer repeats than the settings ask for, by candidate."""
         found = {}
         for race, field in self._races():
             for one in field:
@@ -230,7 +229,7 @@ class CandidateEvaluator:
                     found[one.candidate_id] = [
                         GateResult(one.candidate_id, RACING_GATE, kept, evidence.as_json(), utc_now(), "note")
                     ]
-        return {one.id: found[one.id] for one in candidates if one.id in found}
+        return found
 
     def _reward(self, candidate: Candidate, split: Split) -> Reward | None:
         """Return the reward on the questions of a split over the repeats so far; None if it has no questions."""
