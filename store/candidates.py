@@ -89,7 +89,10 @@ def record_examined(
     audit_gain: float | None,
     adapter_hash: str | None,
 ) -> Candidate:
-    """Record all measurements of a proposed candidate; it becomes examined, or refused if a gate stops it."""
+    """Record all measurements of a proposed candidate; it becomes examined, or refused if a gate stops it.
+
+    Repeats that `record_repeats` has recorded already are not given again.
+    """
     state: CandidateState = "refused" if any(gate.stops for gate in gates) else "examined"
     with transaction(db):
         candidate = get_candidate(db, candidate_id)
@@ -112,6 +115,37 @@ def record_examined(
         _update_examined(db, examined)
         append_event(db, "candidate.examined", {"id": candidate.id, "state": state, "hash": hash_exam(db, examined)})
     return examined
+
+
+def record_repeats(db: Database, updates: Sequence[InnerUpdate], answers: Sequence[Answer]) -> None:
+    """Record repeats of candidates that need more of them before they are examined.
+
+    Raises WrongUseError if one is not proposed. The event of the examination covers these rows; until then none does.
+    """
+    with transaction(db):
+        for candidate_id in dict.fromkeys(update.candidate_id for update in updates):
+            _require_proposed(db, candidate_id)
+        for update in updates:
+            insert(db, "inner_updates", update)
+        for answer in answers:
+            insert(db, "answers", answer)
+
+
+def forget_repeats(db: Database, candidate_id: str) -> None:
+    """Delete what is recorded of a candidate's repeats, so that they are measured again.
+
+    Raises WrongUseError if it is not proposed any more.
+    """
+    with transaction(db):
+        _require_proposed(db, candidate_id)
+        execute(db, "DELETE FROM answers WHERE candidate_id = ?", (candidate_id,))
+        execute(db, "DELETE FROM inner_updates WHERE candidate_id = ?", (candidate_id,))
+
+
+def _require_proposed(db: Database, candidate_id: str) -> None:
+    candidate = get_candidate(db, candidate_id)
+    if candidate.state != "proposed":
+        raise WrongUseError(f"Candidate {candidate.id} is {candidate.state}: its repeats are settled.")
 
 
 def reject(db: Database, candidate_id: str, actor: str, reason: str) -> Candidate:

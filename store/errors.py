@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     ALL_REFUSED = 4
     LOCKED = 5
     ALARM = 6
+    TIME_UP = 7
     INTERRUPTED = 130
 
 
@@ -56,6 +57,12 @@ class AlarmError(SealError):
     """The figures of a round are alarming, or an earlier alarm kept something from being accepted."""
 
     exit_code = ExitCode.ALARM
+
+
+class TimeUpError(SealError):
+    """The time that was given for a run is up; what is measured stays, and the next run resumes the round."""
+
+    exit_code = ExitCode.TIME_UP
 
 
 class LockedError(SealError):

@@ -65,7 +65,7 @@ def plan_purge(db: Database, wanted: str) -> PurgedTask:
         len(task.questions),
         len(candidates),
         len(_answers(db, task)),
-        tuple(sorted({one.adapter_hash for one in candidates if one.adapter_hash})),
+        tuple(sorted({one.adapter_hash for one in candidates if one.adapter_hash} | _first_adapters(db, task))),
     )
 
 
@@ -146,6 +146,15 @@ def _require_free(db: Database, task: Task, candidates: list[Candidate]) -> None
             next_step=f'seal-console run finishes it; seal-console rounds abandon {current.number} --reason "…" '
             "gives it up.",
         )
+
+
+def _first_adapters(db: Database, task: Task) -> set[str]:
+    """Return the adapters of first repeats: a candidate that was not measured to its end has no other record of it."""
+    sql = (
+        "SELECT inner_updates.adapter_hash AS found FROM inner_updates JOIN candidates ON candidates.id = candidate_id "
+        "WHERE task_id = ? AND repeat = 0 AND inner_updates.adapter_hash IS NOT NULL"
+    )
+    return {row["found"] for row in fetch(db, sql, (task.id,))}
 
 
 def _is_about(job: Job, candidate_ids: set[str]) -> bool:

@@ -1,7 +1,7 @@
 """The port for executors: train these jobs, complete these prompts, wherever the model is.
 
 Jobs, prompts and results are plain values, so a result does not depend on where it was computed, up to the rounding of
-floating point. Closing the iterator that `train` returns, or an interrupt, stops the work in progress.
+floating point. Closing the generator that `train` returns, or an interrupt, stops the work in progress.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from engine.bank.job import FailedUpdate, InnerJob, InnerResult, RunningUpdate
     from engine.bank.preconditioner import KroneckerPreconditioner
@@ -45,7 +45,7 @@ class Executor(Protocol):
         preconditioner: KroneckerPreconditioner | None = None,
         on_running: Callable[[list[RunningUpdate]], None] | None = None,
         on_failed: Callable[[FailedUpdate], None] | None = None,
-    ) -> Iterator[InnerResult]:
+    ) -> Generator[InnerResult, None, None]:
         """Train every job and yield each result as it finishes, in any order.
 
         `on_running` is called about once a second with what is training. A job whose loss or weights are no longer

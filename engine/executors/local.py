@@ -15,7 +15,7 @@ from engine.generation.prompts import Completion
 from engine.generation.sampling import GREEDY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from engine.bank.job import FailedUpdate, InnerJob, InnerResult, RunningUpdate
     from engine.bank.preconditioner import KroneckerPreconditioner
@@ -51,7 +51,7 @@ class LocalExecutor:
         preconditioner: KroneckerPreconditioner | None = None,
         on_running: Callable[[list[RunningUpdate]], None] | None = None,
         on_failed: Callable[[FailedUpdate], None] | None = None,
-    ) -> Iterator[InnerResult]:
+    ) -> Generator[InnerResult, None, None]:
         """Train every job in a bank and yield each result as it finishes."""
         slots = auto_slots(self._base, spec, jobs) if self._slots == "auto" else self._slots
         bank = InnerUpdateBank(self._base, spec, min(slots, len(jobs)), preconditioner=preconditioner)

@@ -25,7 +25,7 @@ from engine.executors.messages import Inference
 from engine.generation.prompts import Divergence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from engine.bank.job import FailedUpdate, InnerJob, InnerResult, RunningUpdate
     from engine.bank.preconditioner import KroneckerPreconditioner
@@ -65,7 +65,7 @@ class ProcessExecutor:
         preconditioner: KroneckerPreconditioner | None = None,
         on_running: Callable[[list[RunningUpdate]], None] | None = None,
         on_failed: Callable[[FailedUpdate], None] | None = None,
-    ) -> Iterator[InnerResult]:
+    ) -> Generator[InnerResult, None, None]:
         """Train every job and yield each result as it finishes."""
         tokens = sum(job.recipe.epochs * sum(len(one.tokens) for one in job.sequences) for job in jobs)
         if not jobs or not self._is_worth(_TRAINING_OPERATIONS * tokens):

@@ -17,6 +17,7 @@ from engine.gates.names import (
     DRIFT_GATE,
     EARLIER_GATE,
     JUDGE_GATE,
+    RACING_GATE,
     REWARD_GATE,
     SUITE_GATE,
     TRAINING_GATE,
@@ -69,6 +70,37 @@ class TrainingEvidence:
     def _bad_loss(self) -> str:
         before = "" if self.last_loss is None else f", {self.last_loss:.4g} before"
         return f"the loss was no longer finite at step {self.bad_step} of {self.steps}{before}"
+
+
+_WHY_STOPPED = {
+    ("behind", "exact"): "even if all its further answers were right, others of its task would be kept",
+    ("behind", "leaders"): "others of its task had more right answers",
+    ("threshold", "exact"): "even if all its further answers were right, its reward would not exceed the threshold",
+    ("threshold", "leaders"): "even if all its further answers were right, its reward would not exceed the threshold",
+    ("decided", "leaders"): "no other of its task was level with it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RacingEvidence:
+    """Why a self-edit stopped after fewer repeats than the settings ask for, and by which rule of `round.racing`.
+
+    `reason` is "behind" others of its task, unable to exceed the "threshold", or "decided" in its favour.
+    """
+
+    repeats: int
+    of_repeats: int
+    rule: str
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return asdict(self)
+
+    def describe(self) -> list[str]:
+        """Return after how many repeats it stopped, and why."""
+        why = _WHY_STOPPED.get((self.reason, self.rule), self.reason)
+        return [f"stopped after {self.repeats} of {counted(self.of_repeats, 'repeat')}: {why}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +362,7 @@ class JudgeEvidence:
 
 _EXACT: dict[str, type[Any]] = {
     TRAINING_GATE: TrainingEvidence,
+    RACING_GATE: RacingEvidence,
     REWARD_GATE: RewardEvidence,
     AUDIT_GATE: AuditEvidence,
     EARLIER_GATE: EarlierEvidence,

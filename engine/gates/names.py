@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.guardrails.judging import RULE_GATE
 
 TRAINING_GATE = "training"
+RACING_GATE = "racing"
 REWARD_GATE = "reward"
 AUDIT_GATE = "audit"
 SUITE_GATE = "retention:"

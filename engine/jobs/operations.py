@@ -22,12 +22,14 @@ Operation = Callable[[Parameters, Report], dict[str, Any]]
 
 
 def _run(parameters: Parameters, report: Report) -> dict[str, Any]:
-    from engine.loop.finish_round import run_result  # noqa: PLC0415
-    from engine.loop.round import run_rounds  # noqa: PLC0415
     from engine.loop.session import open_session  # noqa: PLC0415
+    from engine.loop.timed_run import run_timed  # noqa: PLC0415
+    from engine.runtime.deadline import Deadline  # noqa: PLC0415
 
+    until = parameters.get("until")
     with open_session(Workspace(Path(parameters["workspace"])), "run", report) as session:
-        result = run_result(run_rounds(session, int(parameters.get("rounds", 1))))
+        session.deadline = None if until is None else Deadline(float(until))
+        result = run_timed(session, int(parameters.get("rounds", 1)))
         return {**result, "log_head": head_as_json(session.db)}
 
 

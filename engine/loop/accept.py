@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.gates.names import RACING_GATE
 from engine.loop.candidate_cache import cached_adapter
 from engine.trackers.summary import Acceptance
 from store import versions
 from store.alarms import active_alarms
-from store.candidates import gates_needing_review, get_candidate, list_candidates
+from store.candidates import gates_needing_review, gates_of, get_candidate, list_candidates
 from store.database import fetch_value, transaction
 from store.errors import SealError, WrongUseError
 from store.events import append_event
@@ -63,6 +64,8 @@ def accept_best(workspace: Workspace, db: Database, current: Round, settings: Ac
         return done
     candidates = list_candidates(db, round_number=current.number, role="train", derived=False)
     held = {one.id for one in candidates if gates_needing_review(db, one.id)}
+    # A reward over fewer repeats than the others' is no ground for going live without a person.
+    held |= {one.id for one in candidates if any(gate.gate == RACING_GATE for gate in gates_of(db, one.id))}
     best = best_acceptable(candidates, held, settings)
     if best is None:
         return Acceptance(f"No candidate of round {current.number} may be accepted automatically.")

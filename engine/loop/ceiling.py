@@ -45,10 +45,11 @@ def measure_ceilings(session: Session, current: Round, tasks: Sequence[Task]) ->
     questions = [question for task in tasks for question in task.questions]
     live = session.live_adapter(live_version)
     closed = session.examiner.answers_before_update(live, live_version, questions)
-    return [_ceiling(task, opened, closed) for task in tasks]
+    return [ceiling_of(task, opened, closed) for task in tasks]
 
 
-def _ceiling(task: Task, opened: Mapping[str, Answer], closed: Mapping[str, Answer]) -> TaskCeiling:
+def ceiling_of(task: Task, opened: Mapping[str, Answer], closed: Mapping[str, Answer]) -> TaskCeiling:
+    """Return a task's ceiling; every reward question has an answer with the context in view, and one without."""
     ids = [question.id for question in task.questions if question.split == "reward"]
     return TaskCeiling(task, len(ids), sum(opened[one].correct for one in ids), sum(closed[one].correct for one in ids))
 
@@ -64,16 +65,26 @@ def describe_ceilings(ceilings: Sequence[TaskCeiling]) -> Iterator[str]:
         f"Ceiling: with the context in view, the base answers {opened.in_words()}; "
         f"without it, the live model answers {closed.in_words()}."
     )
-    known = [one for one in ceilings if one.right_closed == one.questions]
+    known = known_already(ceilings)
     if known:
         yield f"Nothing can be gained on {_named(known)}: all reward questions are answered right already."
-    beyond = [one for one in ceilings if not one.right_open and one not in known]
+    beyond = beyond_reach(ceilings)
     if beyond:
         yield (
             f"Not one reward question of {_named(beyond)} is answered right even with the context in view: the "
             "questions may be too hard for this model, or their grader too strict. Look: seal-console tasks show "
             f"{beyond[0].task.id.removeprefix('sha256:')[:8]}"
         )
+
+
+def known_already(ceilings: Sequence[TaskCeiling]) -> list[TaskCeiling]:
+    """Return the tasks on which nothing can be gained."""
+    return [one for one in ceilings if one.questions and one.right_closed == one.questions]
+
+
+def beyond_reach(ceilings: Sequence[TaskCeiling]) -> list[TaskCeiling]:
+    """Return the tasks of which nothing is answered right even with the context in view."""
+    return [one for one in ceilings if one.questions and not one.right_open and one.right_closed < one.questions]
 
 
 def _named(ceilings: Sequence[TaskCeiling]) -> str:

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from engine.alarms.watch import watch_round
 from engine.loop.accept import accept_best
-from engine.trackers.summary import AlarmRef, published, summary_of
+from engine.trackers.summary import AlarmRef, RacingFigures, published, summary_of
+from store.candidates import inner_updates_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlite_utils import Database
+
     from engine.loop.session import Session
+    from engine.settings.sections import Settings
     from engine.trackers.summary import RoundSummary
-    from store.records import Round
+    from store.records import Candidate, Round
 
 
 def finish_round(session: Session, current: Round, summary: RoundSummary, new_policy_version: int | None) -> None:
@@ -37,6 +41,17 @@ def finish_round(session: Session, current: Round, summary: RoundSummary, new_po
     for name, value in _metrics(summary).items():
         tracker.metric(name, value, current.number)
     tracker.round_ended(current.number, summary, new_policy_version)
+
+
+def racing_figures(db: Database, candidates: Sequence[Candidate], settings: Settings) -> RacingFigures | None:
+    """Return what racing saved among the examined candidates of a round; None if none of them stopped early."""
+    examined = [one for one in candidates if one.reward_mean is not None]
+    updates = [len(inner_updates_of(db, one.id)) for one in examined]
+    repeats = settings.inner_update.repeats
+    stopped = sum(count < repeats for count in updates)
+    if not stopped:
+        return None
+    return RacingFigures(settings.round.racing, len(examined), stopped, sum(updates), repeats * len(examined))
 
 
 def run_result(finished: Sequence[Round]) -> dict[str, Any]:

@@ -51,7 +51,10 @@ class ProposalContext:
 
 
 def propose(session: Session, context: ProposalContext, tasks: Sequence[Task], per_task: int) -> list[Candidate]:
-    """Let the policy write `per_task` self-edits for each task. What was written before an interruption is kept."""
+    """Let the policy write `per_task` self-edits for each task. What was written before an interruption is kept.
+
+    Raises TimeUpError if the session's time is up before all are written.
+    """
     current, policy = context.round, context.policy
     writer = LocalWriter(session.executor, policy.adapter, policy.adapter_hash)
     written = list_candidates(session.db, round_number=current.number, derived=False)
@@ -64,6 +67,7 @@ def propose(session: Session, context: ProposalContext, tasks: Sequence[Task], p
     missing = [slot for slot in slots if slot.candidate_id not in known]
     for start in range(0, len(missing), _TASKS_AT_ONCE):
         part = missing[start : start + _TASKS_AT_ONCE]
+        session.require_time()
         session.report(Progress("propose", len(slots) - len(missing) + start, len(slots), "self-edits"))
         texts = _write(writer, session.domain, session.settings.self_edit, part)
         new = [_candidate(session, context, writer, slot, text) for slot, text in zip(part, texts, strict=True)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, rules_of_round
 from engine.loop.ceiling import describe_ceilings, measure_ceilings
 from engine.loop.evaluate import screen_and_evaluate
-from engine.loop.finish_round import finish_round
+from engine.loop.finish_round import finish_round, racing_figures
 from engine.loop.propose import Policy, ProposalContext, propose
 from engine.loop.round_setup import TaskChoice, choose_tasks, require_base, require_trainable
 from engine.loop.select import MEASURED
@@ -29,7 +29,7 @@ from engine.settings.reading import settings_of_round
 from engine.trackers.summary import DROPPED_POLICY, HeldOutFigure, HeldOutFigures, RoundSummary, summary_of
 from store.candidates import answers_of, get_candidate
 from store.deciding_files import FILES_KEY, hash_deciding_files
-from store.errors import NothingToDoError, SealError, WrongUseError
+from store.errors import NothingToDoError, SealError, TimeUpError, WrongUseError
 from store.hashing import hash_json
 from store.policy_versions import add_policy_version
 from store.rounds import get_round, interrupt_round, list_rounds, open_round, resume_round, start_round
@@ -59,7 +59,10 @@ def run_rounds(session: Session, rounds: int) -> list[Round]:
 
 
 def run_round(session: Session, tasks: Sequence[Task] | None = None, method: SelectionMethod | None = None) -> Round:
-    """Run one round over all tasks, or over those given, or resume the round that was interrupted."""
+    """Run one round over all tasks, or over those given, or resume the round that was interrupted.
+
+    Raises TimeUpError if the session's time is up before its policy is judged; the round is interrupted then.
+    """
     if tasks is None:
         tasks = [
             get_task(session.db, listed.task.id) for listed in list_tasks(session.db, imported=False, purged=False)
@@ -83,6 +86,9 @@ def run_round(session: Session, tasks: Sequence[Task] | None = None, method: Sel
     try:
         require_trainable(session, _tasks_of(session, current))
         return _run(session, current, _tasks_of(session, current), method or MEASURED, resumed=resumed)
+    except TimeUpError:
+        interrupt_round(session.db, current.number)
+        raise
     except SealError as error:
         interrupt_round(session.db, current.number)
         error.next_step = ". ".join(filter(None, (error.next_step.rstrip("."), _ways_out(current))))
@@ -123,17 +129,21 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Selection
 
     # E-step: the policy writes self-edits; each one that is not refused is applied to the student and examined.
     candidates = propose(session, ProposalContext(current, policy, "train"), chosen.train, settings.self_edit.per_task)
-    screen_and_evaluate(session, candidates, chosen.train)
+    screen_and_evaluate(session, candidates, chosen.train, racing=method.may_race)
 
     # Filter: what measurably helped is kept.
     candidates = [get_candidate(session.db, candidate.id) for candidate in candidates]
     selection = method.select(session.db, session.base.described(), settings.round, candidates, chosen.train)
     kept = [candidate for candidate in candidates if candidate.id in set(selection.candidate_ids)]
     session.say(f"{len(kept)} of {counted(len(candidates), 'self-edit')} kept.")
+    raced = racing_figures(session.db, candidates, settings)
+    if raced is not None:
+        session.say(f"Stopped early: {raced.said}.")
     if not any((candidate.reward_mean or 0) > 0 for candidate in candidates):
         session.say(_NOTHING_GAINED)
 
     # M-step: the policy is trained on them, and must earn its place.
+    session.require_time()
     after, new_version, training = None, None, None
     trained = _train_policy(session, current, policy, kept) if kept and chosen.held_out else None
     if trained is not None:
@@ -144,7 +154,7 @@ def _run(session: Session, current: Round, chosen: TaskChoice, method: Selection
     if trained is not None or not (kept and chosen.held_out):
         session.say(_describe_policy(before, after, new_version))
     summary = _summarise(candidates, kept, before, after, new_version)
-    finish_round(session, current, replace(summary, policy_training=training), new_version)
+    finish_round(session, current, replace(summary, policy_training=training, racing=raced), new_version)
     discard_candidate_policy(session, current)
     return get_round(session.db, number)
 

@@ -12,6 +12,8 @@
 A candidate that guardrails.yaml refuses, or that needs review, is reinforced in neither mode: a veto is a veto. A
 candidate that another gate refuses (reward, audit, retention) is left out by `best-k` only; the paper has no such gate.
 
+A self-edit that stopped early because others of its task lead (`racing.py`) is reinforced in neither mode.
+
 Neither mode ranks by audit questions.
 """
 
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.gates.names import is_guardrail_gate
+from engine.gates.names import RACING_GATE, is_guardrail_gate
 from engine.loop.reward import reward_of_answers
 from store.answers import base_answers
 from store.candidates import answers_of, gates_of
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from engine.settings.sections import RoundSettings
     from store.ranking import RankKey
     from store.records import Candidate, GateResult, Task
+
+    SelectionKey = RankKey | tuple[float, int, str]
 
 
 SelectionMode = Literal["best-k", "paper"]
@@ -74,7 +78,10 @@ def score_candidate(candidate_id: str, task_id: str, position: int, reward: Rewa
 def may_be_reinforced(gates: Iterable[GateResult], mode: SelectionMode) -> bool:
     """Return whether the policy may be trained on a candidate with these verdicts."""
     return not any(
-        gate.needs_review or (gate.stops and (mode != "paper" or is_guardrail_gate(gate.gate))) for gate in gates
+        gate.needs_review
+        or (gate.stops and (mode != "paper" or is_guardrail_gate(gate.gate)))
+        or (gate.gate == RACING_GATE and not gate.passed)
+        for gate in gates
     )
 
 
@@ -89,9 +96,23 @@ def select(
     by_task: dict[str, list[ScoredCandidate]] = {}
     for candidate in candidates:
         by_task.setdefault(candidate.task_id, []).append(candidate)
-    choose = _best_by_reward(threshold) if mode == "best-k" else _best_by_paper
-    chosen = [candidate.candidate_id for of_task in by_task.values() for candidate in choose(of_task)[:best_k]]
+    chosen: list[str] = []
+    for of_task in by_task.values():
+        good = [candidate for candidate in of_task if is_good_enough(candidate, mode, threshold)]
+        chosen += [one.candidate_id for one in sorted(good, key=lambda one: selection_key(one, mode))[:best_k]]
     return Selection(mode, best_k, threshold, tuple(chosen))
+
+
+def is_good_enough(candidate: ScoredCandidate, mode: SelectionMode, threshold: float) -> bool:
+    """Return whether a candidate may be kept at all, whatever the others of its task gained."""
+    return mode == "paper" or in_units(candidate.reward_mean) > in_units(threshold)
+
+
+def selection_key(candidate: ScoredCandidate, mode: SelectionMode) -> SelectionKey:
+    """Return the key that sorts the candidates of a task, the best first; no two candidates share one."""
+    if mode == "best-k":
+        return _rank(candidate)
+    return (-paper_score(candidate.accuracy_after_per_repeat), candidate.position, candidate.candidate_id)
 
 
 def paper_score(accuracy_after_per_repeat: Sequence[float]) -> float:
@@ -99,14 +120,6 @@ def paper_score(accuracy_after_per_repeat: Sequence[float]) -> float:
     if not accuracy_after_per_repeat:
         raise ValueError("a candidate without repeats has no score")
     return mean(round(accuracy, _PAPER_DECIMALS) for accuracy in accuracy_after_per_repeat)
-
-
-def _best_by_reward(threshold: float) -> Callable[[list[ScoredCandidate]], list[ScoredCandidate]]:
-    def ranked(candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
-        good = [candidate for candidate in candidates if in_units(candidate.reward_mean) > in_units(threshold)]
-        return sorted(good, key=_rank)
-
-    return ranked
 
 
 def _rank(candidate: ScoredCandidate) -> RankKey:
@@ -120,21 +133,18 @@ def _rank(candidate: ScoredCandidate) -> RankKey:
     )
 
 
-def _best_by_paper(candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
-    in_order = sorted(candidates, key=lambda candidate: candidate.position)
-    return sorted(in_order, key=lambda candidate: paper_score(candidate.accuracy_after_per_repeat), reverse=True)
-
-
 @dataclass(frozen=True, slots=True)
 class SelectionMethod:
     """How self-edits are kept, and whether a policy that is no better on held-out tasks is dropped.
 
+    `may_race` is whether it selects as `select` does, so that a race knows which self-edits it will not keep.
     `select` gets the store, the base as a round records it, the round's settings, the candidates and their tasks.
     Rounds of a workspace always use `MEASURED`; an experiment may compare another method with it.
     """
 
     select: Callable[[Database, Mapping[str, Any], RoundSettings, Sequence[Candidate], Sequence[Task]], Selection]
     policy_must_be_better: bool
+    may_race: bool = False
 
 
 def _by_reward(
@@ -161,4 +171,4 @@ def _by_reward(
     return select(rows, mode=settings.selection, best_k=settings.best_k, threshold=settings.threshold)
 
 
-MEASURED = SelectionMethod(_by_reward, policy_must_be_better=True)
+MEASURED = SelectionMethod(_by_reward, policy_must_be_better=True, may_race=True)

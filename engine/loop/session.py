@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from engine.executors.executor import Executor
     from engine.executors.process_pool import ProcessPool
     from engine.model.base import BaseModel
+    from engine.runtime.deadline import Deadline
     from engine.settings.sections import InnerUpdateSettings, ModelSettings, PolicyTrainingSettings, Settings
     from store.records import PolicyVersion
     from store.workspace import Workspace
@@ -54,7 +55,7 @@ class Session:
     """A workspace under the engine lock, its settings and its base. Use `open_session`.
 
     `guardrails` are those that candidates are judged by: a round's own once it has begun. `pool` has the processes that
-    compute, if they are several; whoever made it closes it.
+    compute, if they are several; whoever made it closes it. No new work begins after the `deadline`.
     """
 
     workspace: Workspace
@@ -64,6 +65,12 @@ class Session:
     report: Report = ignore_progress
     guardrails: Guardrails = field(default_factory=Guardrails)
     pool: ProcessPool | None = None
+    deadline: Deadline | None = None
+
+    def require_time(self) -> None:
+        """Raise TimeUpError if the run is to end by now."""
+        if self.deadline is not None:
+            self.deadline.require_time()
 
     def under(self, settings: Settings, guardrails: Guardrails | None = None) -> Session:
         """Return the same session under the settings, and the guardrails, that a round began with."""

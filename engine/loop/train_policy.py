@@ -63,6 +63,7 @@ def train_policy(session: Session, policy: Adapter | None, kept: Sequence[Candid
     def report(running: list[RunningUpdate]) -> None:
         for update in running:
             session.report(Progress("policy", update.step, update.steps, "steps"))
+        session.require_time()
 
     def fail(failed: FailedUpdate) -> None:
         raise PolicyTrainingError(

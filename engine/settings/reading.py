@@ -84,12 +84,17 @@ def _with_folder(model: ModelSettings, workspace: Path) -> ModelSettings:
 
 
 def settings_of_round(recorded: Round) -> Settings:
-    """Return the settings that a round began with; a section or key that did not exist then has its default."""
+    """Return the settings that a round began with; a section or key that did not exist then has its default.
+
+    Before there was racing, nothing raced.
+    """
     kept = {}
     for name, section in section_models().items():
         if name in recorded.settings:
             former_keys = section.former_keys
             kept[name] = {former_keys.get(key, key): value for key, value in recorded.settings[name].items()}
+    if "round" in kept:
+        kept["round"].setdefault("racing", "off")
     return Settings.model_validate(kept)
 
 

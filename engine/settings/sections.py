@@ -150,6 +150,11 @@ class RoundSettings(Section):
     )
     best_k: PositiveInt = Field(default=1, description="self-edits kept for each task")
     threshold: float = Field(default=0.0, ge=-1, le=1, description="best-k keeps rewards strictly above it, −1 … 1")
+    racing: Literal["off", "exact", "leaders"] = Field(
+        default="exact",
+        description="which self-edits are repeated (inner_update.repeats): off: all; exact: all that may still be kept,"
+        " so the same are kept; leaders: those level with the best so far, which saves more and may keep others",
+    )
 
 
 class PolicyTrainingSettings(Section):

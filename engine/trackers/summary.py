@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from store.share import Share
+from store.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from store.records import Round
 
 DROPPED_POLICY = -1  # in place of a version: keeps a dropped policy's figure from being taken for that of the base
@@ -82,11 +85,31 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
+class RacingFigures:
+    """What a race over repeats saved: self-edits that stopped early, and inner updates that were not trained.
+
+    Both are counted among the self-edits that were examined.
+    """
+
+    rule: str
+    self_edits: int
+    stopped: int
+    updates: int
+    of_updates: int
+
+    @property
+    def said(self) -> str:
+        """The saving in a phrase."""
+        saved = f"{100 * (1 - self.updates / self.of_updates):.0f} %"
+        return f"{self.stopped} of {counted(self.self_edits, 'self-edit')}, which saved {saved} of the inner updates"
+
+
+@dataclass(frozen=True, slots=True)
 class RoundSummary:
     """What a round came to.
 
     `kept` are the ids of the candidates that the policy was trained on; `mean_reward` is None if nothing was trained.
-    `measures` are those of the alarms (`alarms.measures`), by name.
+    `measures` are those of the alarms (`alarms.measures`), by name. `racing` is None if nothing stopped early.
     """
 
     candidates: int
@@ -98,6 +121,7 @@ class RoundSummary:
     measures: dict[str, float | None] = field(default_factory=dict)
     alarms: list[AlarmRef] = field(default_factory=list)
     acceptance: Acceptance | None = None
+    racing: RacingFigures | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can carry it."""
@@ -113,6 +137,12 @@ def published(summary: dict[str, Any]) -> dict[str, Any]:
     if not after or after.get("policy_version") != DROPPED_POLICY:
         return summary
     return {**summary, "held_out": {**summary["held_out"], "after": {**after, "policy_version": None}}}
+
+
+def racing_of(summary: Mapping[str, Any]) -> RacingFigures | None:
+    """Return what racing saved, from a published summary; None if nothing stopped early."""
+    racing = summary.get("racing")
+    return None if not racing else RacingFigures(**racing)
 
 
 def summary_of(finished: Round) -> RoundSummary | None:

@@ -24,6 +24,7 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.ALL_REFUSED: "all candidates refused by gates",
     ExitCode.LOCKED: "workspace locked",
     ExitCode.ALARM: "an alarm was raised or is active",
+    ExitCode.TIME_UP: "the time for the run was up",
     ExitCode.INTERRUPTED: "interrupted",
 }
 _OR_CHECK = "or a check of guardrails or retention failed"

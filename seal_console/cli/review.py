@@ -17,6 +17,7 @@ from seal_console.cli.render_candidate import show_candidate
 from seal_console.cli.workspace_session import open_to_change, open_to_show
 from seal_console.engine_control import ask_to_reexamine, start_engine
 from seal_console.format import AFTER_UNDO, NOUN_OF_ACTION, gain, short_id, show_line, table
+from seal_console.queries.queue import stopped_early
 from seal_console.render_gate import needs_review_by
 from store.candidates import defer, gates_needing_review, get_candidate, reject
 from store.dossier import dossier
@@ -34,6 +35,7 @@ from store.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from engine.gates.evidence import RacingEvidence
     from seal_console.cli.invocation import Invocation
     from store.records import Candidate
 
@@ -88,19 +90,22 @@ def list_command(
             one.candidate.id: [gate.gate for gate in gates_needing_review(found.db, one.candidate.id)]
             for one in queue[:limit]
         }
+        stopped = {one.candidate.id: stopped_early(found.db, one.candidate.id) for one in queue[:limit]}
     output = invocation.output
     if output.as_json:
         for queued in queue[:limit]:
             gates = in_review[queued.candidate.id]
-            output.data(
-                {"title": queued.title, **asdict(queued.candidate), "needs_review": bool(gates), "review_gates": gates}
-            )
+            early = stopped[queued.candidate.id]
+            row = {"title": queued.title, **asdict(queued.candidate), "needs_review": bool(gates)}
+            output.data({**row, "review_gates": gates, "stopped_early": None if early is None else early.as_json()})
         return
     if not queue:
         output.show("No candidate is waiting. Next: seal-console run --rounds 1")
         return
     headers = ("id", "round", "task", "reward", "audit", "state", "self-edit begins")
-    rows = [_row(queued, live, in_review[queued.candidate.id]) for queued in queue[:limit]]
+    rows = [
+        _row(queued, live, in_review[queued.candidate.id], stopped[queued.candidate.id]) for queued in queue[:limit]
+    ]
     output.show(table(headers, rows, right=("round", "reward", "audit"), whole=("id", "round", "reward", "audit")))
     more = f" of {len(queue):,}; --limit shows more" if len(queue) > limit else ""
     output.show(f"{counted(len(rows), 'candidate')}{more}. Next: seal-console review show ID")
@@ -237,11 +242,14 @@ def _actor(given: str | None) -> str:
     return current_user() if given is None else given
 
 
-def _row(queued: QueuedCandidate, live: int | None, review_gates: Sequence[str]) -> tuple[Any, ...]:
+def _row(
+    queued: QueuedCandidate, live: int | None, review_gates: Sequence[str], stopped: RacingEvidence | None
+) -> tuple[Any, ...]:
     candidate = queued.candidate
     older = on_older_parent(candidate.state, candidate.live_version, live, imported=candidate.imported)
     notes: list[str] = [candidate.state]
     notes += [needs_review_by(review_gates)] if review_gates else []
+    notes += [f"{stopped.repeats} of {counted(stopped.of_repeats, 'repeat')}"] if stopped is not None else []
     notes += ["held-out"] if candidate.role == "held_out" else []
     notes += ["older parent"] if older else []
     return (

@@ -54,6 +54,9 @@ def list_command(invocation: Invocation) -> None:
         return
     headers = ("round", "state", "tasks", "candidates", "kept", "held-out accuracy", "policy")
     output.show(table(headers, [_row(line) for line in lines], right=headers[2:5] + headers[:1], whole=headers[:2]))
+    for line in lines:
+        if line.racing is not None:
+            output.show(f"Round {line.number} stopped early: {line.racing.said}.")
     output.show(f"{counted(len(lines), 'round')}. Candidates of one: seal-console review list --round N --state all")
 
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.settings.reading import load_settings
+from engine.trackers.summary import racing_of
 from seal_console.cli.command import SealCommand, several_of
 from seal_console.cli.engine_call import call_engine
 from seal_console.cli.invocation import pass_invocation
+from seal_console.cli.option_types import MINUTES, TIME_OF_DAY
 from seal_console.cli.workspace_session import open_as_is, open_to_change
 from seal_console.engine_control import stop_engine
 from seal_console.format import bar, gain, percent, show_line, table
 from seal_console.queries.guards import guards_off_in
-from store.errors import AlarmError, AllRefusedError, ExitCode, NothingToDoError
+from store.clock import now_s
+from store.errors import AlarmError, AllRefusedError, ExitCode, NothingToDoError, TimeUpError
 from store.lock import current_user, lock_owner
 from store.review_queue import count_waiting
 from store.version_tags import policy_tag
@@ -31,24 +34,44 @@ if TYPE_CHECKING:
     "run",
     cls=SealCommand,
     short_help="Run ReST^EM rounds.",
-    examples=("seal-console run --rounds 2", "seal-console run --rounds 1 --json >> nightly.jsonl"),
-    exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED, ExitCode.ALARM),
+    examples=(
+        "seal-console run --rounds 2",
+        "seal-console run --until 06:00",
+        "seal-console run --rounds 1 --json >> nightly.jsonl",
+    ),
+    exits=(ExitCode.NOTHING_TO_DO, ExitCode.ALL_REFUSED, ExitCode.LOCKED, ExitCode.ALARM, ExitCode.TIME_UP),
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="How many rounds to run.")
+@click.option(
+    "--until", metavar="HH:MM", type=TIME_OF_DAY,
+    help="End at this local time at the latest, today or tomorrow; the next run resumes the round.",
+)  # fmt: skip
+@click.option(
+    "--max-minutes", metavar="N", type=MINUTES,
+    help="End after this many minutes at the latest; the next run resumes the round.",
+)  # fmt: skip
 @pass_invocation
-def run(invocation: Invocation, rounds: int) -> None:
+def run(invocation: Invocation, rounds: int, until: float | None, max_minutes: float | None) -> None:
     """Run ReST^EM rounds: write self-edits, train and evaluate them, keep what helped, train the policy.
 
     An interrupted round is resumed first; completed measurements are not repeated. If the settings accept
     automatically, the best candidate of each round goes live, unless an alarm is active.
+
+    When the time of --until or --max-minutes is up, no new inner update begins, and those under way are dropped. What
+    has finished is evaluated and in the review queue; the round is interrupted.
     """
+    if until is not None and max_minutes is not None:
+        raise click.UsageError("--until and --max-minutes exclude each other: give one of them.")
+    if max_minutes is not None:
+        until = now_s() + max_minutes * 60
     workspace = invocation.workspace()
     load_settings(workspace.settings_file)
     require_writable(workspace)
     with open_as_is(invocation) as found:
         for guard in guards_off_in(workspace, found.db):
             invocation.output.narrate(f"Off: {guard}", "yellow")
-    result = call_engine(invocation, "run", {"workspace": str(workspace.root), "rounds": rounds})
+    limits = {} if until is None else {"until": until}
+    result = call_engine(invocation, "run", {"workspace": str(workspace.root), "rounds": rounds, **limits})
     if invocation.output.as_json:
         invocation.output.data(result)
     else:
@@ -62,13 +85,18 @@ def run(invocation: Invocation, rounds: int) -> None:
             "The gates refused every candidate.",
             next_step="seal-console review list --state refused lists them; review show ID shows the evidence.",
         )
+    if time_up := result.get("time_up"):
+        raise TimeUpError(time_up["said"], next_step="seal-console review list lists what waits for a decision.")
 
 
 def _show(invocation: Invocation, result: Mapping[str, Any]) -> None:
     headers = ("round", "candidates", "refused", "kept", "mean reward", "held out before", "after", "policy")
     rows = [_row(summary) for summary in result.get("rounds", ())]
-    invocation.output.show(table(headers, rows, right=headers[:-1]))
+    if rows or not result.get("time_up"):
+        invocation.output.show(table(headers, rows, right=headers[:-1]))
     for summary in result.get("rounds", ()):
+        if racing := racing_of(summary):
+            invocation.output.show(f"Round {summary.get('number', '?')} stopped early: {racing.said}.")
         if acceptance := summary.get("acceptance"):
             invocation.output.show(show_line(f"Round {summary.get('number', '?')}: {acceptance['said']}"))
     with open_as_is(invocation) as found:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.loop.ceiling import beyond_reach, describe_ceilings, known_already
 from engine.model.context_window import room_for_tasks
 from engine.model.model_folder import model_folder
 from engine.settings.reading import load_settings
@@ -18,8 +19,9 @@ from seal_console.cli.command import SealGroup
 from seal_console.cli.invocation import pass_invocation
 from seal_console.cli.option_types import ONE_LINE
 from seal_console.cli.task_show import show
-from seal_console.cli.workspace_session import open_to_change, open_to_show
+from seal_console.cli.workspace_session import open_as_is, open_to_change, open_to_show
 from seal_console.format import short_id, show_line, table
+from seal_console.queries.tasks import recorded_ceilings
 from store.database import transaction
 from store.durable import remove
 from store.errors import ExitCode, NothingToDoError, WrongUseError
@@ -31,6 +33,7 @@ from store.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from engine.loop.ceiling import TaskCeiling
     from engine.tasks.task_input import TaskRoom
     from seal_console.cli.invocation import Invocation
     from store.tasks import ListedTask
@@ -119,9 +122,15 @@ def check(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bo
     read = _read(paths, workspace, settings, options, room)
     questions = [question for task in read.tasks for question in task.questions]
     audit = sum(question.split == "audit" for question in questions)
+    ceilings = [] if workspace is None else _ceilings(invocation, read)
     if invocation.output.as_json:
         counts = {"tasks": len(read.tasks), "documents": len(read.documents), "questions": len(questions)}
         more = {"left_out_questions": read.left_out_questions, "graders": _graders(read)}
+        more["ceiling"] = {
+            "tasks": len(ceilings),
+            "known_already": [one.task.id for one in known_already(ceilings)],
+            "beyond_reach": [one.task.id for one in beyond_reach(ceilings)],
+        }
         invocation.output.data({**counts, "audit_questions": audit, **more, "lengths_checked": room is not None})
         return
     summary = f"{counted(len(read.tasks), 'task')} with {counted(len(questions), 'question')}"
@@ -129,7 +138,21 @@ def check(invocation: Invocation, paths: tuple[Path, ...], skip_unanswerable: bo
         f"{summary} ({audit:,} for the audit): valid.{_left_out(read)}",
         _graded_by(read),
         *_lengths(room, None if workspace is None else settings),
+        *([] if workspace is None else _said_of(ceilings, len(read.tasks))),
     )
+
+
+def _ceilings(invocation: Invocation, read: TaskSet) -> list[TaskCeiling]:
+    with open_as_is(invocation, or_read=True) as found:
+        return recorded_ceilings(found.db, read.tasks)
+
+
+def _said_of(ceilings: Sequence[TaskCeiling], tasks: int) -> list[str]:
+    """Return what recorded answers say about what the exams can measure."""
+    if not ceilings:
+        return ["What the exams can measure is not known yet: the first round asks, with the context in view too."]
+    of_all = "" if len(ceilings) == tasks else f"Asked so far: {len(ceilings):,} of {counted(tasks, 'task')}."
+    return [*filter(None, [of_all]), *(show_line(sentence).plain for sentence in describe_ceilings(ceilings))]
 
 
 def _graders(read: TaskSet) -> dict[str, int]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.gates.evidence import RacingEvidence, read_evidence
+from engine.gates.names import RACING_GATE
 from seal_console.queries.filters import Condition, Field, parse_filter
+from store.candidates import gates_of
 from store.database import fetch, fetch_value
 from store.ranking import rank_order
 from store.review_queue import KNOWN_SPREAD, WAITING_CONDITION, on_older_parent
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 
 _FROM = "candidates JOIN tasks ON tasks.id = candidates.task_id"
 _NEEDS_REVIEW = "EXISTS (SELECT 1 FROM gates WHERE candidate_id = candidates.id AND NOT passed AND on_failure = 'hold')"
+_STOPPED = (
+    "(SELECT json_extract(evidence, '$.repeats') || '/' || json_extract(evidence, '$.of_repeats') FROM gates "  # noqa: S608
+    f"WHERE candidate_id = candidates.id AND gate = '{RACING_GATE}')"
+)
 FIELDS = {
     "id": Field("candidates.id"),
     "task": Field("tasks.title"),
@@ -74,7 +81,7 @@ class QueueQuery:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One line of the table; `key` is the row's number in the database."""
+    """One line of the table; `key` is the row's number in the database. `stopped` is as in "1/3" of the repeats."""
 
     key: int
     id: str
@@ -91,6 +98,7 @@ class QueueRow:
     beginning: str
     needs_review: int = 0
     older_parent: bool = False
+    stopped: str | None = None
 
 
 def queue_keys(db: Database, query: QueueQuery) -> list[int]:
@@ -112,7 +120,7 @@ def queue_rows(db: Database, keys: Sequence[int]) -> dict[int, QueueRow]:
         db,
         "SELECT candidates.rowid AS key, candidates.id, round_number, tasks.title, state, role, reward_mean, "  # noqa: S608
         f"{KNOWN_SPREAD} AS reward_std, audit_gain, live_version, candidates.imported, derived_from, "
-        f"{_NEEDS_REVIEW} AS needs_review, substr(completion, 1, 160) AS beginning "
+        f"{_STOPPED} AS stopped, {_NEEDS_REVIEW} AS needs_review, substr(completion, 1, 160) AS beginning "
         f"FROM {_FROM} WHERE candidates.rowid IN ({marks})",
         list(keys),
     )
@@ -120,6 +128,15 @@ def queue_rows(db: Database, keys: Sequence[int]) -> dict[int, QueueRow]:
     for row in found:
         row["older_parent"] = on_older_parent(row["state"], row["live_version"], live, imported=bool(row["imported"]))
     return {row["key"]: QueueRow(**row) for row in found}
+
+
+def stopped_early(db: Database, candidate_id: str) -> RacingEvidence | None:
+    """Return after how many repeats a candidate stopped, and why; None if it has all of them."""
+    for gate in gates_of(db, candidate_id):
+        evidence = read_evidence(gate.gate, gate.evidence) if gate.gate == RACING_GATE else None
+        if isinstance(evidence, RacingEvidence):
+            return evidence
+    return None
 
 
 def arrived_since(db: Database, query: QueueQuery, event: int) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
+    from engine.trackers.summary import RacingFigures
     from store.records import PolicyVersion, Round
 
 _BINS = 8
@@ -32,7 +33,10 @@ _E_STEP = "candidates.role = 'train' AND candidates.derived_from IS NULL"
 
 @dataclass(frozen=True, slots=True)
 class RoundLine:
-    """One line of the table. Rewards are gains (−1 … 1); held-out figures are accuracies (0 … 1)."""
+    """One line of the table. Rewards are gains (−1 … 1); held-out figures are accuracies (0 … 1).
+
+    `racing` is None if no self-edit stopped early.
+    """
 
     number: int
     state: str
@@ -53,6 +57,7 @@ class RoundLine:
     started_at: str
     finished_at: str | None
     duration_s: float | None
+    racing: RacingFigures | None
 
     @property
     def policy_dropped(self) -> bool:
@@ -253,6 +258,7 @@ def _line(current: Round, figures: dict[str, Any]) -> RoundLine:
         started_at=current.started_at,
         finished_at=current.finished_at,
         duration_s=None if current.imported else _seconds(current.started_at, current.finished_at),
+        racing=None if summary is None else summary.racing,
     )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.loop.ceiling import ceiling_of
 from seal_console.queries.filters import Condition, Field, parse_filter
 from store.answers import WITH_CONTEXT_STATE, base_answers, model_state, recorded_answers
 from store.database import fetch, fetch_value
 from store.ranking import rank_order
 from store.records import Document
+from store.rounds import list_rounds
 from store.rows import select
 from store.tasks import get_task
 from store.version_rows import live_version
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
+    from engine.loop.ceiling import TaskCeiling
     from store.records import Answer, Question, Task
 
 # Today's model state as one row; SQLite computes it once for a whole query.
@@ -211,6 +214,26 @@ def facts_of_task(db: Database, task: Task) -> TaskFacts:
         best_candidate=best[0]["id"] if best else None,
         best_reward=best[0]["reward_mean"] if best else None,
     )
+
+
+def recorded_ceilings(db: Database, tasks: Sequence[Task]) -> list[TaskCeiling]:
+    """Return the ceilings of those tasks whose reward questions were all asked, on the base of the newest round.
+
+    Only recorded answers count: the base's with the context in view, and those of the live model without it.
+    """
+    rounds = list_rounds(db, imported=False)
+    if not rounds:
+        return []
+    base = rounds[-1].settings.get("base") or {}
+    ids = [question.id for task in tasks for question in task.questions if question.split == "reward"]
+    opened = base_answers(db, ids, WITH_CONTEXT_STATE, base.get("fingerprint"), base.get("form"))
+    closed = recorded_answers(db, ids, model_state(db, live_version(db)), base.get("fingerprint"), base.get("form"))
+    answered = opened.keys() & closed.keys()
+    return [
+        ceiling_of(task, opened, closed)
+        for task in tasks
+        if {question.id for question in task.questions if question.split == "reward"} <= answered
+    ]
 
 
 def _condition(text: str) -> Condition:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,10 +12,12 @@ import pytest
 from engine.loop.ceiling import TaskCeiling, describe_ceilings
 from engine.loop.round import run_round
 from engine.loop.session import open_session
+from seal_console.cli.main import main
+from seal_console.queries.tasks import recorded_ceilings
 from store.answers import WITH_CONTEXT_STATE, base_answers
 from store.database import open_database
 from store.records import Question, Task
-from store.tasks import get_task
+from store.tasks import get_task, list_tasks
 from store.verify_rows import check_recorded_rows
 from tests.system.workspaces import small_workspace
 
@@ -47,6 +51,28 @@ def test_a_round_says_what_its_exams_can_measure(tmp_path: Path) -> None:
     [sentence] = {one for one in said if one.startswith("Ceiling: ")}
     assert "95 % interval" in sentence
     assert check_recorded_rows(open_database(workspace.database_file))[1] == []
+
+
+def test_checking_tasks_says_from_recorded_answers_what_the_exams_can_measure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = small_workspace(tmp_path / "w", pages=3, train=2, held_out=1, per_task=1, epochs=1)
+    check = ["-w", str(workspace.root), "tasks", "check"]
+    assert main(check) == 0
+    assert "What the exams can measure is not known yet" in capsys.readouterr().out
+    with open_session(workspace, "test") as session:
+        run_round(session)
+    assert main(check) == 0
+    assert "Ceiling: with the context in view, the base answers " in capsys.readouterr().out
+    with closing(open_database(workspace.database_file)) as db:
+        tasks = [get_task(db, listed.task.id) for listed in list_tasks(db)]
+        assert [one.task.id for one in recorded_ceilings(db, tasks)] == [one.id for one in tasks]
+        with db.conn:
+            db.execute(f"UPDATE answers SET correct = 0 WHERE model_state = '{WITH_CONTEXT_STATE}'")  # noqa: S608
+    assert main([*check, "--json"]) == 0
+    ceiling = json.loads(capsys.readouterr().out.splitlines()[-1])["ceiling"]
+    assert ceiling["tasks"] == len(tasks)
+    assert set(ceiling["beyond_reach"]) | set(ceiling["known_already"]) == {one.id for one in tasks}
 
 
 def test_without_the_setting_nothing_is_asked_with_the_context(tmp_path: Path) -> None:

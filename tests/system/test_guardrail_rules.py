@@ -169,7 +169,7 @@ def test_if_everything_is_denied_nothing_is_trained_and_held_out_tasks_have_no_u
 def test_a_refusal_survives_an_interruption_and_the_round_keeps_its_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     workspace = small_workspace(tmp_path / "w", pages=2, held_out=0, train=3, epochs=1)

@@ -100,7 +100,7 @@ def test_a_judge_that_is_asked_late_sees_only_what_passed_its_own_tasks_gates(
 def test_a_resumed_round_asks_a_judge_nothing_twice(
     tmp_path: Path, judge: LocalJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     workspace = small(tmp_path / "w")

@@ -171,7 +171,7 @@ def test_a_round_killed_during_a_judge_call_resumes_to_the_same_result(
     "step",
     [
         "engine.gates.guardrails:judge_all before 2",  # the rules look at the second self-edit
-        "engine.loop.evaluate:record_examined after 1",
+        "engine.loop.candidate_evaluator:record_examined after 1",
         "engine.writers.chat_endpoint:read_completion before 2",  # the second reply has come, and is not kept
         "engine.exams.examiner:record_retention_answers before 1",  # red-team prompts were answered
     ],
@@ -193,7 +193,7 @@ def test_a_round_killed_between_verdicts_resumes_to_the_same_result(
         "engine.continual.curvature:_pass after 1",  # some of the anchors are measured
         "store.durable:_write_synced after 1",  # the coordinates are there under a temporary name
         "engine.bank.training:pack after 3",  # the third step of the updates
-        "engine.loop.evaluate:record_examined after 2",  # in the transaction of several candidates
+        "engine.loop.candidate_evaluator:record_examined after 2",  # in the transaction of several candidates
     ],
 )
 def test_a_round_killed_during_a_protected_update_resumes_to_the_same_result(

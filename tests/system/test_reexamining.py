@@ -108,7 +108,7 @@ def test_an_edited_candidate_goes_live_and_its_version_says_who_edited_it(sessio
 def test_a_round_that_is_gone_on_with_does_not_see_what_was_edited_meanwhile(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: object) -> Never:
+    def stop(*_: object, **__: object) -> Never:
         raise KeyboardInterrupt
 
     with open_session(Workspace(finished), "test") as session:
@@ -133,7 +133,7 @@ def test_a_round_that_is_gone_on_with_does_not_see_what_was_edited_meanwhile(
 
 
 def test_an_interrupted_re_examination_is_gone_on_with(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_: object) -> Never:
+    def stop(*_: object, **__: object) -> Never:
         raise KeyboardInterrupt
 
     original = first(session)

@@ -157,7 +157,7 @@ def test_what_was_asked_before_an_interruption_is_not_asked_again(
 
     write_suite(session.workspace, anchors=["The colour of it is blue."])
     with monkeypatch.context() as patched:
-        patched.setattr("engine.loop.evaluate.record_examined", stop)
+        patched.setattr("engine.loop.candidate_evaluator.record_examined", stop)
         with pytest.raises(KeyboardInterrupt):
             edited(session, 0)
     events = count(session, "events")

@@ -103,6 +103,7 @@ SHOWN_ELSEWHERE = {
     "acceptance.min_audit_gain": "test_best_acceptable.py",
     "round.selection": "test_selection.py",
     "round.threshold": "test_selection.py",
+    "round.racing": "test_racing_rounds.py: it takes several repeats",
 }
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from seal_console.cli.demo import fresh_folder
 from seal_console.engine_process import EngineInterruptedError, Result, run_operation
+from store.clock import local_time, next_occurrence, now_s
 from store.errors import LockedError, SealError, WrongUseError
 from tests.test_console.cli_scenario import CandidateMaker, CliCaller, fake_worker
 
@@ -57,6 +59,59 @@ def test_run_shows_what_the_engine_says(workspace: Workspace, call: CliCaller, t
     assert "a library speaks ⟨U+009B⟩31m" in called.err
     assert all(word in called.out for word in ("p0001", "25.0 %", "50.0 %", "+0.125"))
     assert workspace.settings_file.is_file()
+
+
+TIME_UP = """
+said = "Time was up at 06:00: round 3 is interrupted with 2 of 8 self-edits evaluated. seal-console run resumes it."
+say(result={"rounds": [], "all_refused": False, "alarming": False, "asked": parameters, "time_up":
+    {"until": "2026-01-02T05:00:00.000Z", "round": 3, "evaluated": 2, "candidates": 8, "said": said}})
+"""
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_run_whose_time_was_up_says_so_and_exits_7(call: CliCaller, tmp_path: Path) -> None:
+    call.worker_command = fake_worker(tmp_path, TIME_UP)
+    before = now_s()
+    called = call("run", "--max-minutes", "0.5")
+    assert (called.code, called.out) == (7, "")
+    assert "round 3 is interrupted with 2 of 8 self-edits evaluated. seal-console run resumes it." in called.err
+    assert "seal-console review list" in called.err
+    result, error = call("run", "--until", "6:00", "--json").objects
+    assert before < result["asked"]["until"] <= now_s() + 25 * 3600
+    assert result["time_up"]["evaluated"] == 2
+    assert error["error"]["kind"] == "TimeUpError"
+    assert "until" not in call("run", "--json").objects[0]["asked"]
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--until", "24:00"), "'24:00' is no time of the day; write it as in 06:00 or 18:30."),
+        (("--until", "noon"), "is no time of the day"),
+        (("--max-minutes", "0"), "--max-minutes"),
+        (("--max-minutes", "nan"), "--max-minutes"),
+        (("--max-minutes", "-3"), "--max-minutes"),
+        (("--max-minutes", "soon"), "--max-minutes"),
+        (("--until", "06:00", "--max-minutes", "5"), "--until and --max-minutes exclude each other"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(call: CliCaller, options: tuple[str, ...], said: str) -> None:
+    called = call("run", *options)
+    assert (called.code, called.out) == (2, "")
+    assert said in called.err
+
+
+def test_the_next_occurrence_is_today_or_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        at_22 = datetime(2026, 3, 28, 21, 0, tzinfo=UTC).timestamp()  # the night in which summer time begins
+        assert next_occurrence(6, 0, at_22) - at_22 == 7 * 3600
+        assert next_occurrence(22, 30, at_22) - at_22 == 1800
+        assert next_occurrence(22, 0, at_22) - at_22 == 23 * 3600
+        assert local_time(at_22) == "22:00"
+    time.tzset()
 
 
 def test_run_names_the_review_only_if_something_waits(maker: CandidateMaker, call: CliCaller, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
     model-convert model-fetch versions-import
     lab-bench-inner lab-bench-busy lab-bench-cuda lab-bench-console lab-ladder
     lab-experiment-forgetting lab-experiment-collapse
-    lab-model-build lab-model-measure lab-import-seal"""
+    lab-model-build lab-model-measure lab-racing lab-import-seal"""
     assert {"-".join(path) for path in LEAVES} == set(promised.split())
 
 

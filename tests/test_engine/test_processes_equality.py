@@ -205,7 +205,7 @@ def test_closing_the_iterator_stops_the_work(processes: ProcessExecutor, pool: P
     before = pool.process_ids
     results = processes.train(jobs_of(spec, [1, 200_000, 200_000]), spec)
     assert next(results).key == "job 0"
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(list(processes.train(jobs_of(spec, [1, 1]), spec))) == 2
     assert pool.process_ids == before
 

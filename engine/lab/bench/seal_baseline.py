@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 
 from engine.bank.job import InnerJob, TrainingSequence, training_order
 from engine.lab.bench.jobs import RoundTiming, Subject
-from engine.lab.bench.sequential import peft_config, plain_model
+from engine.lab.bench.sequential import peft_config, peft_quietly, plain_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,8 +68,8 @@ class SealMethod:
         from peft import PeftModel, get_peft_model  # noqa: PLC0415 - takes seconds to import, and only the bench needs it
         from transformers import Trainer, TrainingArguments  # noqa: PLC0415 - as above
 
-        model = get_peft_model(self._model, peft_config(self._spec))
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, peft_quietly():
+            model = get_peft_model(self._model, peft_config(self._spec))
             arguments = TrainingArguments(
                 output_dir=folder, per_device_train_batch_size=1, max_steps=steps, disable_tqdm=True, report_to=[],
                 learning_rate=job.recipe.learning_rate, lr_scheduler_type=job.recipe.schedule, save_strategy="no",

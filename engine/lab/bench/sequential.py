@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +16,7 @@ from engine.lab.bench.jobs import RoundTiming, Subject
 from engine.lora.adapter import Adapter, LoraSpec, module_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def plain_model(subject: Subject) -> PreTrainedModel:
@@ -34,6 +36,14 @@ def peft_config(spec: LoraSpec) -> object:
     )  # fmt: skip
 
 
+@contextmanager
+def peft_quietly() -> Iterator[None]:
+    """Leave out one warning: PEFT asks transformers by a name that transformers has deprecated, whatever we do."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
+
+
 class SequentialPeft:
     """One PEFT model, reset for every update in turn."""
 
@@ -41,7 +51,8 @@ class SequentialPeft:
         from peft import get_peft_model  # noqa: PLC0415 - as above
 
         self._spec, self._device = subject.spec, subject.device
-        self._model = get_peft_model(plain_model(subject), peft_config(subject.spec))
+        with peft_quietly():
+            self._model = get_peft_model(plain_model(subject), peft_config(subject.spec))
         self._learnt = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         named = {name.removeprefix("base_model.model."): p for name, p in self._model.named_parameters()}
         self._pairs = {

@@ -54,7 +54,7 @@ def fetch_rows(reader: StoreReader, keys: Sequence[int]) -> dict[int, Row]:
 
 def _cells(row: QueueRow) -> Row:
     reward = "–" if row.reward_mean is None else f"{row.reward_mean:+.3f}"
-    spread = "" if row.reward_std is None else f"{row.reward_std:.2f}"
+    spread = row.stopped or ("" if row.reward_std is None else f"{row.reward_std:.2f}")
     audit = "–" if row.audit_gain is None else f"{row.audit_gain:+.2f}"
     good: Tone = "good" if (row.reward_mean or 0) > 0 else "bad" if (row.reward_mean or 0) < 0 else ""
     needs_review = row.needs_review and row.state == "examined"

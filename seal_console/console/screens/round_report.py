@@ -94,6 +94,8 @@ def _e_step(facts: RoundFacts) -> list[Content]:
         known = facts.trained_tokens
         tokens = f" on {counted(known, 'token')}" if known else ", their tokens not published"
         rows.append(fact("inner updates", f"{facts.updates:,}{tokens}"))
+    if line.racing is not None:
+        rows.append(fact("stopped early", line.racing.said))
     if facts.first_loss is not None and facts.last_loss is not None:
         rows.append(fact("loss", f"{facts.first_loss:.3f} → {facts.last_loss:.3f}, first to last step"))
     most = max((one.count for one in facts.rewards), default=0)
