@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.loop.ceiling import beyond_reach, describe_ceilings, known_already
+from engine.exams.ceiling import beyond_reach, describe_ceilings, known_already
 from engine.model.context_window import room_for_tasks
 from engine.model.model_folder import model_folder
 from engine.settings.reading import load_settings
@@ -33,7 +33,7 @@ from store.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from engine.loop.ceiling import TaskCeiling
+    from engine.exams.ceiling import TaskCeiling
     from engine.tasks.task_input import TaskRoom
     from seal_console.cli.invocation import Invocation
     from store.tasks import ListedTask

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.loop.ceiling import ceiling_of
+from engine.exams.ceiling import ceiling_of
 from seal_console.queries.filters import Condition, Field, parse_filter
 from store.answers import WITH_CONTEXT_STATE, base_answers, model_state, recorded_answers
 from store.database import fetch, fetch_value
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from engine.loop.ceiling import TaskCeiling
+    from engine.exams.ceiling import TaskCeiling
     from store.records import Answer, Question, Task
 
 # Today's model state as one row; SQLite computes it once for a whole query.

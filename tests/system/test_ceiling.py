@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.loop.ceiling import TaskCeiling, describe_ceilings
+from engine.exams.ceiling import TaskCeiling, describe_ceilings
 from engine.loop.round import run_round
 from engine.loop.session import open_session
 from seal_console.cli.main import main
