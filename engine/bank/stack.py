@@ -25,12 +25,18 @@ class AdapterStack:
     ) -> None:
         self.spec = spec
         self.slots = slots
-        self.weights = torch.zeros(slots, spec.parameters, device=device, dtype=precision)
-        self.gradients = torch.zeros(slots, spec.parameters, device=device) if training else None
+        # Rows for training are filled when they are used, so that those that never are cost no memory.
+        make = torch.empty if training else torch.zeros
+        self.weights = make(slots, spec.parameters, device=device, dtype=precision)
+        self.gradients = torch.empty(slots, spec.parameters, device=device) if training else None
+        self._cleared = 0
         self._views: tuple[int, dict[str, SlotMatrices]] | None = None
 
     def first(self, slots: int) -> dict[str, SlotMatrices]:
         """Return views of the first `slots` adapters by module name."""
+        if self.gradients is not None and slots > self._cleared:
+            self.gradients[self._cleared : slots].zero_()  # a layer that a tick does not reach leaves its part as it is
+            self._cleared = slots
         if self._views is None or self._views[0] != slots:
             self._views = (slots, self._make_views(slots))
         return self._views[1]

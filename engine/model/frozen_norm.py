@@ -30,13 +30,13 @@ def install_norms(model: nn.Module) -> int:
 class NormForward:
     """The forward pass of one norm. It is a class, not a closure, so that a base can be pickled."""
 
-    def __init__(self, module: nn.Module, weight: torch.Tensor, epsilon: float, offset: float) -> None:
-        self._module, self._weight, self._epsilon, self._offset = module, weight, epsilon, offset
+    def __init__(self, module: nn.Module, epsilon: float, offset: float) -> None:
+        self._module, self._epsilon, self._offset = module, epsilon, offset
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Return what the module returns."""
         x = inputs[0] if inputs else None
-        plain = len(inputs) == 1 and not named and torch.is_grad_enabled() and not self._weight.requires_grad
+        plain = len(inputs) == 1 and not named and torch.is_grad_enabled() and not self._weight().requires_grad
         if plain and isinstance(x, torch.Tensor) and x.requires_grad:
             return FrozenNorm.apply(x, self)  # type: ignore[no-untyped-call]
         return self.own(*inputs, **named)
@@ -48,15 +48,18 @@ class NormForward:
     def computed(self, x: torch.Tensor) -> torch.Tensor:
         """Return the formula's value in float32."""
         wide = x.float()
-        return wide * self._inverse_size(wide) * (self._weight.float() + self._offset)
+        return wide * self._inverse_size(wide) * (self._weight().float() + self._offset)
 
     def backward(self, grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the gradient of the input, in its precision."""
         wide = x.float()
         inverse = self._inverse_size(wide)
-        scaled = grad.float() * (self._weight.float() + self._offset)
+        scaled = grad.float() * (self._weight().float() + self._offset)
         along = (scaled * wide).mean(-1, keepdim=True) * inverse.pow(3)
         return scaled.mul_(inverse).addcmul_(wide, along, value=-1.0).to(x.dtype)
+
+    def _weight(self) -> torch.Tensor:
+        return self._module.get_parameter("weight")  # asked for each time: moving a model may replace it
 
     def _inverse_size(self, wide: torch.Tensor) -> torch.Tensor:
         return (wide * wide).mean(-1, keepdim=True).add_(self._epsilon).rsqrt_()
@@ -86,7 +89,7 @@ def _norm_forward(module: nn.Module) -> NormForward | None:
     if len(weights) != 1 or weight is None or weight.dim() != 1 or epsilon is None or any(module.children()):
         return None
     for offset in (0.0, 1.0):
-        forward = NormForward(module, weight, epsilon, offset)
+        forward = NormForward(module, epsilon, offset)
         if all(_agrees(forward, weight, scale) for scale in _SCALES):
             return forward
     return None
