@@ -23,7 +23,7 @@ def packed_logits(
 ) -> list[torch.Tensor]:
     """Return the logits [tokens, vocabulary], float32, of each sequence under its adapter."""
     lengths = [len(sequence) for sequence in sequences]
-    stack = stack_of(adapters, adapters[0].spec, base.device)
+    stack = stack_of(adapters, adapters[0].spec, base.device, base.precision)
     grouping = lay_out(lengths, base.device)
     tokens = torch.tensor([token for sequence in sequences for token in sequence], device=base.device)
     positions = torch.cat([torch.arange(length, device=base.device) for length in lengths])

@@ -37,12 +37,8 @@ class Targets:
 
     def losses_at(self, hidden: torch.Tensor, head: nn.Linear) -> torch.Tensor:
         """Return the same for hidden states [targets, size] and the head that they go into, without keeping logits."""
-        rows, probabilities = self.rows, self.probabilities
-        if rows is None or probabilities is None:
-            rows = torch.arange(len(hidden), device=hidden.device)
-            probabilities = torch.ones(len(hidden), device=hidden.device)
         found: torch.Tensor = HeadLoss.apply(  # type: ignore[no-untyped-call]
-            hidden, head.weight, head.bias, rows, self.tokens, probabilities
+            hidden, head.weight, head.bias, self.tokens, self.rows, self.probabilities
         )
         return found
 

@@ -14,20 +14,29 @@ if TYPE_CHECKING:
 
 
 class AdapterStack:
-    """Weights, and gradients when training, of up to `slots` adapters of one shape: float32, [slots, parameters].
+    """Weights, and gradients when training, of up to `slots` adapters of one shape: [slots, parameters].
 
-    A row holds A and B of each target in the spec's order.
+    A row holds A and B of each target in the spec's order. Weights have the precision in which the base multiplies
+    them, gradients are float32.
     """
 
-    def __init__(self, spec: LoraSpec, slots: int, device: torch.device, *, training: bool) -> None:
+    def __init__(
+        self, spec: LoraSpec, slots: int, device: torch.device, precision: torch.dtype, *, training: bool
+    ) -> None:
         self.spec = spec
         self.slots = slots
-        self.weights = torch.zeros(slots, spec.parameters, device=device)
-        self.gradients = torch.zeros_like(self.weights) if training else None
+        # Rows for training are filled when they are used, so that those that never are cost no memory.
+        make = torch.empty if training else torch.zeros
+        self.weights = make(slots, spec.parameters, device=device, dtype=precision)
+        self.gradients = torch.empty(slots, spec.parameters, device=device) if training else None
+        self._cleared = 0
         self._views: tuple[int, dict[str, SlotMatrices]] | None = None
 
     def first(self, slots: int) -> dict[str, SlotMatrices]:
         """Return views of the first `slots` adapters by module name."""
+        if self.gradients is not None and slots > self._cleared:
+            self.gradients[self._cleared : slots].zero_()  # a layer that a tick does not reach leaves its part as it is
+            self._cleared = slots
         if self._views is None or self._views[0] != slots:
             self._views = (slots, self._make_views(slots))
         return self._views[1]
@@ -91,9 +100,11 @@ def trim_small_changes(row: torch.Tensor, start: torch.Tensor, spec: LoraSpec, l
     return start + change
 
 
-def stack_of(adapters: Sequence[Adapter | None], spec: LoraSpec, device: torch.device) -> AdapterStack:
+def stack_of(
+    adapters: Sequence[Adapter | None], spec: LoraSpec, device: torch.device, precision: torch.dtype
+) -> AdapterStack:
     """Stack finished adapters for inference; None is the base alone."""
-    stack = AdapterStack(spec, len(adapters), device, training=False)
+    stack = AdapterStack(spec, len(adapters), device, precision, training=False)
     for slot, adapter in enumerate(adapters):
         if adapter is not None:
             stack.weights[slot].copy_(flat_weights(adapter))

@@ -48,7 +48,7 @@ class _ActiveJob:
     slot: int
     job: InnerJob
     order: list[list[int]]
-    start: torch.Tensor  # [parameters], under the bank's preconditioner
+    start: torch.Tensor | None  # [parameters], under the bank's preconditioner; kept only for trimming
     started: float
     step: int = 0
     tokens: int = 0
@@ -105,9 +105,12 @@ class InnerUpdateBank:
         self._base, self._preconditioner = base, preconditioner
         self._clock = clock
         self._spec, self._slots = spec, slots
-        self._stack = AdapterStack(spec, slots, base.device, training=True)
+        # A preconditioner turns the working copy in place, which must not be rounded before that.
+        precision = base.precision if preconditioner is None else torch.float32
+        self._stack = AdapterStack(spec, slots, base.device, precision, training=True)
+        # Filled when a job takes the slot, so that slots that are never taken cost no memory.
         self._weights, self._first_moments, self._second_moments = (
-            torch.zeros(slots, spec.parameters, device=base.device) for _ in range(3)
+            torch.empty(slots, spec.parameters, device=base.device) for _ in range(3)
         )
         self._steps = torch.zeros(slots, device=base.device)  # incremented by AdamW itself
         self._head = plain_head(base.model)
@@ -175,7 +178,8 @@ class InnerUpdateBank:
             self._weights[slot].copy_(start)
             for state in (self._first_moments, self._second_moments, self._steps):
                 state[slot].zero_()
-            running.append(_ActiveJob(slot, job, training_order(job), start, time.monotonic()))
+            kept = start if job.recipe.trim_below else None
+            running.append(_ActiveJob(slot, job, training_order(job), kept, time.monotonic()))
 
     def _initial_weights(self, jobs: Sequence[InnerJob]) -> list[torch.Tensor]:
         """Return the weights that jobs start from, under the bank's preconditioner: [parameters] each."""
@@ -189,8 +193,8 @@ class InnerUpdateBank:
         times = [self._clock()]
         running = sorted(running, key=lambda one: sum(sequence.input_length for sequence in one.next_sequences()))
         sequences = [one.next_sequences() for one in running]
-        rows = to_device(torch.tensor([one.slot for one in running]), self._base.device)
-        torch.index_select(self._weights, 0, rows, out=self._stack.weights[: len(running)])
+        for row, one in enumerate(running):
+            self._stack.weights[row].copy_(self._weights[one.slot])
         if self._preconditioner is not None:
             self._preconditioner.apply_to_weights(self._stack.first(len(running)))
         total, losses = self._losses(sequences, [one.next_groups() for one in running])
@@ -284,14 +288,15 @@ class InnerUpdateBank:
         return adapters if self._preconditioner is None else self._preconditioner.precondition(adapters)
 
     def _without_small_changes(self, one: _ActiveJob) -> torch.Tensor:
-        row, least = self._weights[one.slot], one.job.recipe.trim_below
-        return trim_small_changes(row, one.start, self._spec, least) if least else row
+        row = self._weights[one.slot]
+        return row if one.start is None else trim_small_changes(row, one.start, self._spec, one.job.recipe.trim_below)
 
     def _failure(self, one: _ActiveJob) -> FailedUpdate | None:
         """Return how a job that has taken all its steps failed; None if its losses and weights are finite."""
         losses: list[float] = torch.stack(one.losses).tolist()
         bad = next((place for place, loss in enumerate(losses) if not math.isfinite(loss)), None)
-        if bad is None and bool(torch.isfinite(self._weights[one.slot]).all()):
+        # Both extremes are NaN if any weight is; unlike isfinite().all(), this makes no other tensors of that size.
+        if bad is None and bool(torch.isfinite(torch.stack(torch.aminmax(self._weights[one.slot]))).all()):
             return None
         before = losses if bad is None else losses[:bad]
         bad_step = None if bad is None else bad + 1

@@ -168,7 +168,7 @@ class _Slots:
             raise WrongUseError("adapters of different shapes cannot answer in one batch")
         self._stack: AdapterStack | None = None
         if specs:
-            self._stack = stack_of([adapters[index] for index in used], specs[0], base.device)
+            self._stack = stack_of([adapters[index] for index in used], specs[0], base.device, base.precision)
 
     def acting(self, places: list[int], tokens_per_row: int) -> AbstractContextManager[None]:
         """Apply each row's adapter to its tokens in the next forward pass."""

@@ -79,7 +79,7 @@ def acting(base: BaseModel, adapter: Adapter | None, tokens: int) -> AbstractCon
     """Apply an adapter to the next forward pass of that many tokens; None is the base alone."""
     if adapter is None:
         return nullcontext()
-    stack = stack_of([adapter], adapter.spec, base.device)
+    stack = stack_of([adapter], adapter.spec, base.device, base.precision)
     return base.switch.on(stack.first(1), lay_out([tokens], base.device), adapter.spec.scaling, training=False)
 
 

@@ -119,7 +119,8 @@ def _attend_in_groups(
     slow_when_fused = q.dtype == torch.bfloat16 and q.device.type == "cpu" and longest <= _LONGEST_IN_PRODUCTS
     if slow_when_fused or not rule.is_plain:
         causal = _window(longest, longest, query.device) if mask is None else mask
-        return grouping.scatter(_attend_by_products(q, k, v, causal, rule).transpose(1, 2))
+        attended: torch.Tensor = ScoresAgain.apply(q, k, v, causal, rule)  # type: ignore[no-untyped-call]
+        return grouping.scatter(attended.transpose(1, 2))
     out = scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=mask is None, scale=rule.scale, enable_gqa=q.shape[1] != k.shape[1]
     )
@@ -155,6 +156,33 @@ def _attend_by_products(
         value.reshape(groups * key_heads, seen, value.shape[-1]),
     )
     return out.view(groups, heads, asked, value.shape[-1])
+
+
+class ScoresAgain(torch.autograd.Function):
+    """Attention by products that keeps no scores, which grow with the square of a sequence; backward computes them."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 - autograd functions take positions
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor,
+        rule: ScoreRule,
+    ) -> torch.Tensor:
+        """Attend; shapes are those of `_attend_by_products`."""
+        ctx.save_for_backward(query, key, value)
+        ctx.mask, ctx.rule = mask, rule
+        return _attend_by_products(query, key, value, mask, rule)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients of query, key and value."""
+        inputs = [one.detach().requires_grad_() for one in ctx.saved_tensors]
+        with torch.enable_grad():
+            query, key, value = inputs
+            out = _attend_by_products(query, key, value, ctx.mask, ctx.rule)
+        return *torch.autograd.grad(out, inputs, grad), None, None
 
 
 def _window(length: int, sliding_window: int, device: torch.device) -> torch.Tensor:

@@ -24,6 +24,7 @@ from engine.model.adapted_linear import Switch, install_switch
 from engine.model.attention import ATTENTION
 from engine.model.context_window import window_in
 from engine.model.encoding import TextEncoder
+from engine.model.frozen_norm import install_norms
 from engine.model.model_folder import (
     CONFIG,
     check_model_folder,
@@ -161,6 +162,7 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, na
     model.eval()
     model.set_attn_implementation(ATTENTION)
     switch = install_switch(model)
+    install_norms(model)
     weights = next(model.parameters())
     return BaseModel(name, model, tokenizer, weights.device, weights.dtype, switch, fingerprint)
 

@@ -42,14 +42,14 @@ def compare(targets: Targets, hidden: torch.Tensor, head: nn.Linear, tolerance: 
 @pytest.mark.parametrize("at_once", [1, 4, 11, 64])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])
 def test_one_target_each(at_once: int, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(head_loss._POSITIONS_AT_ONCE, "cpu", at_once)
+    monkeypatch.setitem(head_loss._ROWS_AT_ONCE, "cpu", (2 * at_once, at_once))
     hidden, head = setup(dtype)
     compare(Targets(torch.arange(POSITIONS) * 3), hidden, head, tolerance)
 
 
 @pytest.mark.parametrize("at_once", [1, 4, 64])
 def test_several_targets_with_probabilities(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(head_loss._POSITIONS_AT_ONCE, "cpu", at_once)
+    monkeypatch.setitem(head_loss._ROWS_AT_ONCE, "cpu", (2 * at_once, at_once))
     hidden, head = setup()
     rows = torch.arange(POSITIONS).repeat_interleave(2)
     probabilities = torch.tensor([0.25, 0.75]).repeat(POSITIONS)

@@ -254,7 +254,11 @@ def bench_facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     bounds = result.get("bounds")
     if bounds:
         reached, rate = bounds["reached_flops_per_s"], bounds["matrix_product_flops_per_s"]
-        yield "bounds", f"{reached / 1e9:.1f} GFLOP/s reached, {rate / 1e9:.1f} by a plain matrix product here"
+        share = bounds["share_of_matrix_product_rate"]
+        yield (
+            "bounds",
+            f"{reached / 1e9:.1f} GFLOP/s reached, {share:.1%} of the {rate / 1e9:.1f} of a plain matrix product here",
+        )
         ticks = bounds["seconds_per_tick"]
         yield "a tick", ", ".join(f"{name.replace('_', ' ')} {1000 * value:.1f} ms" for name, value in ticks.items())
 
