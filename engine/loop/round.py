@@ -10,8 +10,8 @@ from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, rules_of_round
 from engine.exams.ceiling import describe_ceilings
+from engine.guardrails.reading import ROUND_KEY, as_recorded, read_guardrails, rules_of_round
 from engine.loop.ceiling import measure_ceilings
 from engine.loop.evaluate import screen_and_evaluate
 from engine.loop.finish_round import finish_round, racing_figures

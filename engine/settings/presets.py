@@ -38,7 +38,9 @@ PRESETS = (
         700_000_000,
         {
             "self_edit": {"temperature": 0.7, "max_new_tokens": 256},
-            "inner_update": {"epochs": 6, "batch_size": 2},
+            # Unprotected, one update costs half of what general suites are answered right (docs/experiments.md).
+            "inner_update": {"epochs": 8, "batch_size": 2, "learning_rate": 1e-3},
+            "protection": {"anchor_ratio": 2.0},
             "policy_training": {"learning_rate": 5e-4, "epochs": 2},
             "exam": {"max_new_tokens": 32},
         },

@@ -22,7 +22,8 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     documents = write_documents(root, pages=6, notes=0, untouched=0, seed=3)
     return {
         "model": "bundled", "passages": str(documents.pages), "train": 2, "held_out": 2, "questions": 3, "rounds": 1,
-        "edits": 2, "held_out_edits": 1, "general": 4, "seed": 0, "joined": 1, "warm_up_passages": 0,
+        "edits": 2, "held_out_edits": 1, "general": 4, "seed": 0, "joined": 1,
+        "warm_up_passages": 0, "warm_up_taught": 0,
         "work": str(root / "work"), "set": ("self_edit.format=self-qa",),
     }  # fmt: skip
 

@@ -50,9 +50,10 @@ _TOGETHER = 10  # updates that are trained together, and lost together by an int
 class LadderSize:
     """How much is measured: rounds, self-edits of a train passage in each, and of a held-out passage on each rung.
 
-    `joined` self-edits are trained on together wherever a policy is measured on held-out passages. The policy learns to
-    write the questions of `warm_up_passages` other passages before the first round. `general` is how many prompts of
-    general ability each update of a rung is asked; 0 leaves them out.
+    `joined` self-edits are trained on together wherever a policy is measured on held-out passages. Before the
+    first round the policy learns to write the questions of `warm_up_passages` other passages, and the teacher's
+    self-edits about `warm_up_taught` others. `general` is how many prompts of general ability each update of a rung is
+    asked; 0 leaves them out.
     """
 
     rounds: int = 2
@@ -60,6 +61,7 @@ class LadderSize:
     held_out_edits: int = 1
     joined: int = 1
     warm_up_passages: int = 0
+    warm_up_taught: int = 0
     general: int = 28
 
 
@@ -121,14 +123,14 @@ class Ladder:
 
     def _warm_up(self) -> list[tuple[str, str]]:
         """Return what the policy is trained on before the first round: a teacher's self-edits, others' questions."""
-        count = self.size.warm_up_passages
-        asked = self.passages.others[:count]
-        if len(asked) < count:
-            raise WrongUseError(
-                f"There are only {len(asked)} other passages to warm up on.", next_step="lower --warm-up-passages"
-            )
-        prompt = self._bench.domain.prompt
-        return [*self.passages.warm_up, *((prompt(task), questions_with_answers(task)) for task in asked)]
+        asked = _first(self.passages.others, self.size.warm_up_passages, "--warm-up-passages")
+        told = _first(self.passages.taught_others, self.size.warm_up_taught, "--warm-up-taught")
+        prompt, taught = self._bench.domain.prompt, self.passages.taught
+        return [
+            *self.passages.warm_up,
+            *((prompt(task), taught[task.id]) for task in told),
+            *((prompt(task), questions_with_answers(task)) for task in asked),
+        ]
 
     def _compiled(self, tasks: Sequence[Task], written: Sequence[Sequence[str]], joined: int) -> list[EditedPassage]:
         return [
@@ -226,6 +228,13 @@ class Ladder:
                 f"{self.folder} holds another experiment: another model, other settings or other passages.",
                 next_step="name another folder with --work, or delete this one",
             )
+
+
+def _first(tasks: Sequence[Task], count: int, option: str) -> Sequence[Task]:
+    """Return the first tasks; raises WrongUseError if there are too few."""
+    if len(tasks) < count:
+        raise WrongUseError(f"There are only {len(tasks)} other passages to warm up on.", next_step=f"lower {option}")
+    return tasks[:count]
 
 
 def _summed(found: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -29,9 +29,10 @@ FEWEST_QUESTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """Tasks without a question in common, and the teacher's self-edits of held-out tasks by task id.
+    """Tasks without a question in common, and the teacher's self-edits by task id.
 
-    `warm_up` are a teacher's prompts and self-edits about other passages; `others` are passages of neither set.
+    `warm_up` are a teacher's prompts and self-edits about other passages; `others` are passages of neither set, and
+    `taught_others` those of the teacher's run that share no title with a held-out one.
     """
 
     train: tuple[Task, ...]
@@ -39,6 +40,7 @@ class Passages:
     taught: dict[str, str]
     warm_up: tuple[tuple[str, str], ...]
     others: tuple[Task, ...] = ()
+    taught_others: tuple[Task, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def draw_passages(
     held_out_ranked = ranked[train:]
     if files.teacher is not None:
         held_out_ranked = sorted(held_out_pool, key=lambda task: hash_json([seed, task.context]))
+    held_out_titles = {task.title for task in held_out_ranked[:held_out]}
     if len(ranked) < train or len(held_out_ranked) < held_out:
         raise WrongUseError(
             f"{train} passages to train on and {held_out} held out are more than there are: "
@@ -83,6 +86,7 @@ def draw_passages(
         taught,
         () if files.warm_up is None else _rows(files.warm_up),
         tuple(ranked[train:] if files.teacher is not None else ranked[train + held_out :]),
+        tuple(task for task in held_out_ranked[held_out:] if task.id in taught and task.title not in held_out_titles),
     )
 
 

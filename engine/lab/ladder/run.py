@@ -29,7 +29,7 @@ def run_ladder(parameters: Mapping[str, Any], report: Report) -> dict[str, Any]:
     seed = int(parameters["seed"])
     sizes = {name: int(parameters[name]) for name in ("train", "held_out", "questions")}
     passages = draw_passages(files, form=settings.prompt_form, seed=seed, **sizes)
-    names = ("rounds", "edits", "held_out_edits", "joined", "warm_up_passages", "general")
+    names = ("rounds", "edits", "held_out_edits", "joined", "warm_up_passages", "warm_up_taught", "general")
     size = LadderSize(*(int(parameters[name]) for name in names))
     base = load_base_of(settings)
     figures = Ladder(base, settings, passages, size, seed, Path(parameters["work"]), report).climb()
@@ -44,7 +44,7 @@ def run_ladder(parameters: Mapping[str, Any], report: Report) -> dict[str, Any]:
         **sizes,
         "edits": size.per_task,
         "joined": size.joined,
-        "warmed_up_on": {"self_edits": len(passages.warm_up), "passages": size.warm_up_passages},
+        "warmed_up_on": {"self_edits": len(passages.warm_up) + size.warm_up_taught, "passages": size.warm_up_passages},
         "environment": described_environment(base.device),
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu_began,

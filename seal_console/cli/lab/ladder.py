@@ -49,6 +49,10 @@ _FILE = click.Path(exists=True)
     help="Other passages whose questions the policy learns to write before round 1.",
 )  # fmt: skip
 @click.option(
+    "--warm-up-taught", type=click.IntRange(min=0), default=0, show_default=True,
+    help="Other passages whose self-edits by the teacher the policy learns to write before round 1.",
+)  # fmt: skip
+@click.option(
     "--general", type=click.IntRange(0, 280), default=28, show_default=True, help="Prompts of general ability."
 )
 @click.option("--preset", type=click.Choice(PRESET_NAMES), help="Settings (default: chosen by the model's size).")
