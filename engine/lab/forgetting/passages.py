@@ -17,6 +17,7 @@ from engine.lab.forgetting.methods import PAPER
 from engine.lab.forgetting.world import Lineage, LineageEdit, LineageQuestion
 from engine.loop.session import recipe_of
 from engine.retention.general_suites import general_retention
+from engine.settings.sections import ProtectionSettings
 from engine.tasks.reading import read_tasks
 from store.errors import WrongUseError
 from store.hashing import hash_json
@@ -89,9 +90,9 @@ class PassageWorld:
         return [True] * len(texts)
 
     def scaled(self, method: ForgettingMethod) -> ForgettingMethod:
-        """Return a method whose recipe differs from this model's as it differs from the paper's on the bundled one."""
-        own, recipe = recipe_of(self.settings.inner_update), method.recipe
-        rates = method.rates
+        """Return a method under this model's settings: what it changes on the bundled model, it changes here alike."""
+        own, recipe, rates = recipe_of(self.settings.inner_update), method.recipe, method.rates
+        protection, usual = self.settings.protection, ProtectionSettings()
         return replace(
             method,
             recipe=replace(
@@ -102,9 +103,12 @@ class PassageWorld:
             ),
             rates=replace(
                 rates,
-                replayed=rates.replayed * own.batch_size,
-                anchors=rates.anchors * own.batch_size,
-                perturbed_anchors=rates.perturbed_anchors * own.batch_size,
+                replayed=rates.replayed * own.batch_size * protection.replay_ratio / usual.replay_ratio,
+                anchors=rates.anchors * own.batch_size * protection.anchor_ratio / usual.anchor_ratio,
+                perturbed_anchors=rates.perturbed_anchors
+                * own.batch_size
+                * protection.perturbed_ratio
+                / usual.perturbed_ratio,
             ),
         )
 
