@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from engine.model.base import BaseModel
 
 _MOST_SLOTS = {"cpu": 32, "cuda": 64}
-_BYTES_PER_PARAMETER = 6 * 4  # weight, working copy, starting value, gradient and two moments, in float32
+_BYTES_PER_PARAMETER = 18  # weight, gradient and two moments in float32, and what a step needs for a moment
 _SHARE_OF_MEMORY = 0.25
 _USUAL_TOKENS = 64
-# Bytes for each token, of values that are float32 whatever the precision of the base: inputs of layers, for the
-# adapters, and the logits with their gradient, for the loss. What is in the base's precision comes on top.
-_KEPT_AS_FLOAT, _LOGITS_AS_FLOAT = 4, 8
+# What a step keeps of each token, in numbers of the base's precision: for each input and output of a linear layer, and
+# for each entry of the vocabulary. A working copy of the adapter in that precision comes on top.
+_KEPT_OF_LAYERS, _KEPT_OF_LOGITS = 0.8, 2.2
 
 
 def auto_slots(base: BaseModel, spec: LoraSpec, jobs: Sequence[InnerJob] = (), processes: int = 1) -> int:
@@ -54,14 +54,14 @@ def _tokens_per_step(job: InnerJob) -> int:
 def slot_bytes(base: BaseModel, spec: LoraSpec, tokens: int) -> int:
     """Return the peak memory of a slot whose steps have up to so many tokens: its adapter, activations and logits.
 
-    Activations grow with the widths of all linear layers, logits with the vocabulary. The two factors were measured
-    with two models in two precisions (docs/experiments.md); every token counts as one that is learnt.
+    Activations grow with the widths of all linear layers, logits with the vocabulary. The factors were measured with a
+    pretrained model in two precisions (docs/experiments.md); every token counts as one that is learnt.
     """
     width = sum(sum(sizes_of(layer)) for layer in adaptable_modules(base.model).values())
     vocabulary = int(base.model.get_input_embeddings().weight.shape[0])
     element = base.precision.itemsize
-    of_token = width * (_KEPT_AS_FLOAT + element / 2) + vocabulary * (_LOGITS_AS_FLOAT + 2 * element)
-    return spec.parameters * _BYTES_PER_PARAMETER + int(tokens * of_token)
+    of_token = element * (width * _KEPT_OF_LAYERS + vocabulary * _KEPT_OF_LOGITS)
+    return spec.parameters * (_BYTES_PER_PARAMETER + element) + int(tokens * of_token)
 
 
 def _memory_bytes(device: torch.device) -> int:

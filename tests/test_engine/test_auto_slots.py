@@ -58,9 +58,9 @@ def test_long_sequences_large_batches_and_what_is_replayed_make_slots_larger(spe
 
 
 def test_activations_and_logits_count(base: BaseModel, spec: LoraSpec) -> None:
-    adapter = 6 * 4 * spec.parameters
-    assert slot_bytes(base, spec, 0) == adapter
+    moments_weight_gradient_and_copy = (4 * 4 + base.precision.itemsize) * spec.parameters
+    assert moments_weight_gradient_and_copy <= slot_bytes(base, spec, 0) < 2 * moments_weight_gradient_and_copy
     of_token = slot_bytes(base, spec, 101) - slot_bytes(base, spec, 100)
-    assert of_token > 16 * base.model.config.vocab_size
+    assert of_token > 2 * base.precision.itemsize * base.model.config.vocab_size
     narrow = replace(base, precision=torch.bfloat16)
     assert slot_bytes(narrow, spec, 1000) < slot_bytes(base, spec, 1000)
