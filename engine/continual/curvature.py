@@ -36,6 +36,7 @@ from engine.continual.tensor_cache import cached_file, read_tensors, write_tenso
 from engine.lora.adapter import adaptable_modules
 from engine.model.attention import packed_sequences
 from engine.runtime.progress import Progress, Report, ignore_progress
+from engine.runtime.tuning import return_freed_memory
 from store.hashing import hash_json
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from engine.model.base import BaseModel
 
 
-_PER_PASS = 64  # sequences
+_PER_PASS, _TOKENS_PER_PASS = 64, 1536  # the most sequences and tokens: a pass keeps activations and all logits
 DAMPING = 0.01
 
 
@@ -76,11 +77,28 @@ def measure_curvature(
     found = Curvature()
     generator = torch.Generator(device=base.device).manual_seed(seed)
     with _listening(base, found):
-        for start in range(0, len(anchors), _PER_PASS):
-            report(Progress("curvature", start, len(anchors), "texts"))
-            _pass(base, anchors[start : start + _PER_PASS], generator)
+        done = 0
+        for part in _parts(anchors):
+            report(Progress("curvature", done, len(anchors), "texts"))
+            _pass(base, part, generator)
+            done += len(part)
     report(Progress("curvature", len(anchors), len(anchors), "texts"))
+    return_freed_memory()
     return found
+
+
+def _parts(anchors: Sequence[TrainingSequence]) -> Iterator[list[TrainingSequence]]:
+    """Split anchors, in their order, into what one pass has room for; at least one sequence each."""
+    part: list[TrainingSequence] = []
+    tokens = 0
+    for anchor in anchors:
+        if part and (len(part) == _PER_PASS or tokens + len(anchor.tokens) > _TOKENS_PER_PASS):
+            yield part
+            part, tokens = [], 0
+        part.append(anchor)
+        tokens += len(anchor.tokens)
+    if part:
+        yield part
 
 
 def _pass(base: BaseModel, anchors: Sequence[TrainingSequence], generator: torch.Generator) -> None:
@@ -128,7 +146,7 @@ def _add(to: dict[str, torch.Tensor], name: str, x: torch.Tensor) -> None:
     to[name] = product if name not in to else to[name] + product
 
 
-_FORMAT = 4  # of the file, and of how it is measured
+_FORMAT = 5  # of the file, and of how it is measured
 _SIDES = ("inputs", "outputs")
 _KINDS: tuple[type[DenseFactor | DiagonalFactor | LowRankPlusIdentity], ...] = (
     DenseFactor,

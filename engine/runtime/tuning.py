@@ -69,3 +69,9 @@ def keep_freed_memory(environ: Mapping[str, str] = os.environ) -> bool:
         mallopt = ctypes.CDLL(None).mallopt
         return bool(mallopt(_TRIM_THRESHOLD, KEPT) and mallopt(_MMAP_THRESHOLD, LARGEST))
     return False
+
+
+def return_freed_memory() -> None:
+    """Give freed memory back to the system, after work that needs far more than what comes next; glibc only."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

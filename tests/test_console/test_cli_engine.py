@@ -366,6 +366,7 @@ say(result={"slots": 4, "methods": {"bank": method, "peft": method}, "ratios": {
     "equality": {"compared": 3, "largest_relative_weight_gap": 1e-6, "largest_logit_difference": 1e-4,
         "largest_logit": 20.2},
     "bounds": {"reached_flops_per_s": 2e9, "matrix_product_flops_per_s": 5e10,
+        "share_of_matrix_product_rate": 0.04,
         "seconds_per_tick": {"forward": 0.0015}}})
 """
 
