@@ -116,7 +116,7 @@ class SealScreen(ErrorBoundary, Screen[None]):
 
     def note_change(self, *, happened: bool) -> None:
         """Show the change now if the screen is visible, otherwise on the next visit."""
-        if self.is_current or self.app.screen_stack[0] is self:
+        if self.is_current or self.app.screen_stack[:1] == [self]:  # empty while the app closes
             self.show_top()
             change = self.store_changed if happened else self.progress_made
             start_work(self, partial(self.loaded, change), group="load", exclusive=False)
